@@ -1,0 +1,1 @@
+"""The calculator for convolutional networks."""

@@ -1,0 +1,78 @@
+"""The one intermediate form: immutable nodes in topological order.
+
+Whatever the source (YAML, PyTorch, ONNX), the analyses see a :class:`Graph`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from cnncalc.layers.base import Layer, Shape, Shapes
+
+
+class Ref(NamedTuple):
+    """One tensor: output ``port`` of node number ``node``."""
+
+    node: int
+    port: int = 0
+
+
+class Place(NamedTuple):
+    """Where in the source a node was written: file, line and column (from 1)."""
+
+    file: str
+    line: int
+    column: int
+
+
+class Node(Struct, frozen=True, gc=False):
+    """One call of one layer, or (with ``layer`` ``None``) an input of the net.
+
+    ``shared`` is the number of the first node that uses the same weights, where this is not it.
+    """
+
+    path: str
+    layer: Layer | None
+    inputs: tuple[Ref, ...]
+    input_shapes: Shapes
+    output_shapes: Shapes
+    place: Place | None = None
+    shared: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """The layer's name, or ``input``."""
+        return "input" if self.layer is None else self.layer.kind
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the (first) output, without the batch."""
+        return self.output_shapes[0]
+
+
+class Graph(Struct, frozen=True):
+    """A whole net: its nodes in topological order, inputs first, and which tensors are its results."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    outputs: tuple[tuple[str, Ref], ...]
+    source: str = ""
+    citation: str = ""
+    args: dict[str, Any] = {}
+    budget: dict[str, dict[str, int]] = {}
+
+    @property
+    def inputs(self) -> dict[str, Shape]:
+        """The named inputs and their shapes."""
+        return {node.path: node.output_shape for node in self.nodes if node.layer is None}
+
+    def path(self, ref: Ref) -> str:
+        """The readable name of one tensor: the node's path, with ``.port`` where it has several outputs."""
+        node = self.nodes[ref.node]
+        return node.path if len(node.output_shapes) == 1 else f"{node.path}.{ref.port}"
+
+    def shape(self, ref: Ref) -> Shape:
+        """The shape of one tensor."""
+        return self.nodes[ref.node].output_shapes[ref.port]

@@ -1,0 +1,141 @@
+"""The one place where ``int | one per axis`` and every form of padding become one normal form."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+from msgspec import Meta
+
+from cnncalc.errors import LayerError
+from cnncalc.formulas import size as sizes
+from cnncalc.formulas.receptive_field import Window, sliding_window
+from cnncalc.layers.base import NonNegative, Shape
+
+Pair = tuple[int, int]
+# Not tuple[NonNegative, NonNegative]: msgspec 0.22 crashes on a fixed-length tuple beside a constrained int.
+_Ends = Annotated[tuple[NonNegative, ...], Meta(min_length=2, max_length=2)]
+ExplicitPadding = NonNegative | tuple[NonNegative | _Ends, ...]
+"""An int, one per axis, or a ``[before, after]`` pair per axis."""
+Padding = ExplicitPadding | Literal["same", "valid"]
+"""Explicit padding, ``same`` or ``valid``."""
+
+AXIS_NAMES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+
+
+class Axis(NamedTuple):
+    """A window's geometry along one spatial axis, padding resolved."""
+
+    size: int
+    kernel: int
+    stride: int
+    padding: Pair
+    dilation: int
+
+    @property
+    def effective_kernel(self) -> int:
+        """``(K − 1)·D + 1``"""
+        return sizes.effective_kernel(self.kernel, self.dilation)
+
+    def window(self) -> Window:
+        """What output units read along this axis."""
+        return sliding_window(self.kernel, self.stride, self.padding[0], self.dilation)
+
+
+def spatial(shape: Shape) -> Shape:
+    """The spatial sizes of an input that needs some.
+
+    Raises:
+        LayerError: the input has channels alone.
+    """
+    if len(shape) < 2:
+        raise LayerError(
+            f"needs an input with spatial axes, got {describe(shape)}",
+            hint="the input is channels, then 1 to 3 spatial axes, as in [3, 224, 224]",
+        )
+    return shape[1:]
+
+
+def per_axis(value: int | tuple[int, ...], rank: int, field: str) -> tuple[int, ...]:
+    """``value`` once for each of ``rank`` spatial axes.
+
+    Raises:
+        LayerError: a list of another length.
+    """
+    if not isinstance(value, tuple):
+        return (value,) * rank
+    if len(value) != rank:
+        raise LayerError(
+            f"{field} has {len(value)} values, the input has {rank} spatial {'axis' if rank == 1 else 'axes'}",
+            field=field,
+            hint=f"give one number for all axes, or {rank}",
+        )
+    return value
+
+
+def axis_name(axis: int, rank: int) -> str:
+    """What people call spatial axis ``axis`` of ``rank``: height, width, …"""
+    return AXIS_NAMES.get(rank, tuple(f"axis {i + 1}" for i in range(rank)))[axis]
+
+
+def describe(shape: Shape) -> str:
+    """A shape as people write it: ``3×224×224``."""
+    return "×".join(map(str, shape)) or "a scalar"
+
+
+def window_axes(
+    shape: Shape,
+    kernel: int | tuple[int, ...],
+    stride: int | tuple[int, ...],
+    padding: Padding,
+    dilation: int | tuple[int, ...] = 1,
+) -> tuple[Axis, ...]:
+    """The geometry of a sliding window over each spatial axis of ``shape``, in normal form.
+
+    Raises:
+        LayerError: no spatial axes, a list of the wrong length, or a kernel that does not fit.
+    """
+    sizes_in = spatial(shape)
+    rank = len(sizes_in)
+    kernels = per_axis(kernel, rank, "kernel")
+    strides = per_axis(stride, rank, "stride")
+    dilations = per_axis(dilation, rank, "dilation")
+    pads: tuple[Pair, ...]
+    if padding == "same":
+        pads = tuple(map(sizes.same_padding, sizes_in, kernels, strides, dilations))
+    elif padding == "valid":
+        pads = ((0, 0),) * rank
+    else:
+        pads = padding_pairs(padding, rank)
+    return tuple(map(Axis, sizes_in, kernels, strides, pads, dilations))
+
+
+def padding_pairs(padding: ExplicitPadding, rank: int) -> tuple[Pair, ...]:
+    """Explicit padding as a ``(before, after)`` pair per axis."""
+    if not isinstance(padding, tuple):
+        return ((padding, padding),) * rank
+    if len(padding) != rank:
+        raise LayerError(
+            f"padding has {len(padding)} entries, the input has {rank} spatial {'axis' if rank == 1 else 'axes'}",
+            field="padding",
+            hint="give one number, one per axis, or a [before, after] pair per axis",
+        )
+    return tuple((p[0], p[1]) if isinstance(p, tuple) else (p, p) for p in padding)
+
+
+def check_fits(axes: tuple[Axis, ...]) -> None:
+    """Every (dilated) kernel must fit into its padded input.
+
+    Raises:
+        LayerError: it does not.
+    """
+    for number, axis in enumerate(axes):
+        padded = axis.size + sum(axis.padding)
+        if axis.effective_kernel > padded:
+            name = axis_name(number, len(axes))
+            dilated = f" ({axis.kernel} dilated by {axis.dilation})" if axis.dilation > 1 else ""
+            raise LayerError(
+                f"kernel {axis.effective_kernel}{dilated} is larger than the padded input: "
+                f"{name} {axis.size} + padding {axis.padding[0]} + {axis.padding[1]} = {padded}",
+                field="kernel",
+                hint=f"use a kernel of at most {padded} here, more padding, or a larger input",
+            )

@@ -1,0 +1,206 @@
+"""What every layer is: a class that knows its fields, output shapes, weights, cost and reach.
+
+To add a layer, define one class below :class:`Layer` in the file of its family. Its fields are the
+YAML fields (and the JSON Schema), its docstring is its documentation, and its methods are asked by
+the analyses. Shapes are ``(channels, *spatial)`` without the batch; all costs are per sample.
+"""
+
+from __future__ import annotations
+
+import re
+from math import prod
+from typing import Annotated, Any, ClassVar, NamedTuple
+
+from msgspec import Meta, Struct
+
+from cnncalc.errors import LayerError, ShapeMismatchError
+from cnncalc.formulas.receptive_field import POINT, Window
+
+Shape = tuple[int, ...]
+Shapes = tuple[Shape, ...]
+
+Positive = Annotated[int, Meta(ge=1)]
+NonNegative = Annotated[int, Meta(ge=0)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+PerAxis = Positive | tuple[Positive, ...]
+"""One value for all spatial axes, or one for each."""
+
+REGISTRY: dict[str, type[Layer]] = {}
+"""Every concrete layer class by its name in the spec language; filled as the classes are defined."""
+
+
+class Weight(NamedTuple):
+    """One tensor that a layer owns; ``learnable`` is false for a buffer (running statistics)."""
+
+    name: str
+    shape: Shape
+    learnable: bool = True
+
+
+class Unknown(NamedTuple):
+    """A number that cannot be given; totals that miss it are partial and say why."""
+
+    reason: str
+
+
+class Read(NamedTuple):
+    """How the outputs read one axis of an input.
+
+    ``axis`` and ``window``: output units along ``axis`` read this input axis through ``window``.
+    Without them the outputs read the axis as a whole (``EVERYTHING``), or a part of it that no
+    single output axis tells (``SCATTERED``).
+    """
+
+    axis: int | None = None
+    window: Window | None = None
+    whole: bool = False
+
+
+EVERYTHING = Read(whole=True)
+SCATTERED = Read()
+Reads = tuple[Read, ...]
+"""One :class:`Read` for each axis of an input, channels first."""
+
+
+def along(axis: int, window: Window = POINT) -> Read:
+    """Output units along ``axis`` read this input axis through ``window``."""
+    return Read(axis, window)
+
+
+def pointwise(shape: Shape) -> Reads:
+    """Each output reads the one input unit at its own place, in every axis."""
+    return tuple(along(axis) for axis in range(len(shape)))
+
+
+class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all layers. A subclass with a docstring of its own and ``output_shape`` is a layer."""
+
+    kind: ClassVar[str]
+    """The name in the spec language: the class name in snake case."""
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Names that people type for it; accepted, never written."""
+    field_aliases: ClassVar[dict[str, str]] = {}
+    """Field names that people type (PyTorch's long forms), each with the field it means."""
+    arity: ClassVar[tuple[int, int | None]] = (1, 1)
+    """Least and greatest number of inputs; ``None`` for any number."""
+    abstract: ClassVar[bool] = False
+    """True for a base class that is no layer itself."""
+    is_product: ClassVar[bool] = False
+    """Whether the layer is a convolution, linear or matrix product, whose outputs count as activations."""
+
+    def __init_subclass__(cls, **config: Any) -> None:
+        super().__init_subclass__(**config)
+        cls.abstract = cls.__dict__.get("abstract", False)
+        if not cls.abstract:
+            cls.kind = cls.__dict__.get("kind") or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+            REGISTRY[cls.kind] = cls
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Shape of the output for inputs of these shapes.
+
+        Raises:
+            LayerError: the layer cannot take them.
+        """
+        raise NotImplementedError
+
+    def output_shapes(self, *inputs: Shape) -> Shapes:
+        """Shapes of all outputs; one for every layer but those that split."""
+        return (self.output_shape(*inputs),)
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        """The tensors that the layer owns, named and shaped as PyTorch's."""
+        return ()
+
+    def macs(self, *inputs: Shape) -> int | Unknown:
+        """Multiply-accumulates per sample."""
+        return Unknown(f"{self.kind} does not say how many MACs it takes")
+
+    def elementwise_ops(self, *inputs: Shape) -> int | Unknown:
+        """Operations per sample beside the MACs, as the class docstring counts them."""
+        return Unknown(f"{self.kind} does not say how many elementwise operations it takes")
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        """For each input, what the outputs read of each of its axes."""
+        return tuple(pointwise(shape) for shape in inputs)
+
+
+class Movement(Layer, frozen=True):
+    """Base of layers that move or drop data and compute nothing: no MACs, no elementwise operations."""
+
+    abstract = True
+
+    def macs(self, *inputs: Shape) -> int:
+        return 0
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        return 0
+
+
+class Elementwise(Layer, frozen=True):
+    """Base of layers without MACs that keep the shape and spend ``ops_per_element`` on each element.
+
+    Elementary functions (exp, log, tanh, erf, square root) count as one operation each.
+    """
+
+    abstract = True
+    ops_per_element: ClassVar[int]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return inputs[0]
+
+    def macs(self, *inputs: Shape) -> int:
+        return 0
+
+    def elementwise_ops(self, *inputs: Shape) -> int | Unknown:
+        return self.ops_per_element * prod(inputs[0])
+
+
+class ShortForm(Layer, frozen=True):
+    """Base of names that stand for one or more other layers; the graph holds what they become."""
+
+    abstract = True
+
+    def expand(self, shape: Shape) -> tuple[Layer, ...]:
+        """The layers that this one stands for, in order, for an input of this shape."""
+        raise NotImplementedError
+
+
+def normal_axis(axis: int, rank: int, *, field: str = "axis") -> int:
+    """An axis of a tensor of ``rank`` axes (channels = 0, no batch), with negative ones counted from the end.
+
+    Raises:
+        LayerError: there is no such axis.
+    """
+    if not -rank <= axis < rank:
+        raise LayerError(
+            f"axis {axis} is out of range for an input of {rank} axes",
+            field=field,
+            hint=f"axes count from 0 (channels) to {rank - 1}, or from -1 backwards; the batch is not one of them",
+        )
+    return axis % rank
+
+
+__all__ = [
+    "EVERYTHING",
+    "REGISTRY",
+    "SCATTERED",
+    "Elementwise",
+    "Layer",
+    "LayerError",
+    "Movement",
+    "NonNegative",
+    "PerAxis",
+    "Positive",
+    "Probability",
+    "Read",
+    "Reads",
+    "Shape",
+    "ShapeMismatchError",
+    "Shapes",
+    "ShortForm",
+    "Unknown",
+    "Weight",
+    "along",
+    "normal_axis",
+    "pointwise",
+]

@@ -1,0 +1,231 @@
+"""Convolutions: ordinary (grouped, dilated), transposed, depthwise and depthwise-separable."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Literal
+
+from cnncalc.errors import LayerError
+from cnncalc.formulas import cost
+from cnncalc.formulas import size as sizes
+from cnncalc.formulas.receptive_field import transposed_window
+from cnncalc.layers.axes import Axis, ExplicitPadding, Padding, axis_name, check_fits, per_axis, spatial, window_axes
+from cnncalc.layers.base import (
+    EVERYTHING,
+    Layer,
+    NonNegative,
+    PerAxis,
+    Positive,
+    Reads,
+    Shape,
+    ShortForm,
+    Weight,
+    along,
+)
+
+LONG_NAMES = {"out_channels": "out", "kernel_size": "kernel"}
+
+
+def check_groups(in_channels: int, out: int, groups: int) -> None:
+    """Groups must divide both channel counts.
+
+    Raises:
+        LayerError: they do not.
+    """
+    for what, channels in (("input", in_channels), ("output", out)):
+        if channels % groups:
+            raise LayerError(
+                f"groups {groups} does not divide the {channels} {what} channels",
+                field="groups",
+                hint="a grouped convolution needs in_channels and out that are multiples of groups",
+            )
+
+
+class Conv(Layer, frozen=True):
+    """Convolution (cross-correlation) over 1, 2 or 3 spatial axes, as ``torch.nn.Conv2d``.
+
+    ``same`` padding gives ⌈size/stride⌉ with the odd pixel after. Elementwise operations: one
+    addition per output element where there is a bias.
+    """
+
+    aliases = ("conv1d", "conv2d", "conv3d", "convolution")
+    field_aliases = LONG_NAMES
+    is_product = True
+
+    out: Positive
+    kernel: PerAxis
+    stride: PerAxis = 1
+    padding: Padding = 0
+    dilation: PerAxis = 1
+    groups: Positive = 1
+    bias: bool = True
+    padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros"
+
+    def axes(self, shape: Shape) -> tuple[Axis, ...]:
+        """Kernel, stride, resolved padding and dilation along each spatial axis."""
+        return window_axes(shape, self.kernel, self.stride, self.padding, self.dilation)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        axes = self.axes(shape)
+        check_groups(shape[0], self.out, self.groups)
+        self._check_padding_mode(axes)
+        check_fits(axes)
+        return (self.out, *(sizes.conv_output_size(*axis) for axis in axes))
+
+    def _check_padding_mode(self, axes: tuple[Axis, ...]) -> None:
+        """``reflect`` needs pads smaller than the input, ``circular`` pads no larger."""
+        limit = {"reflect": 1, "circular": 0}.get(self.padding_mode)
+        for number, axis in enumerate(axes):
+            if limit is not None and max(axis.padding) > axis.size - limit:
+                place = f"{axis_name(number, len(axes))} {axis.size}"
+                raise LayerError(
+                    f"{self.padding_mode} padding {max(axis.padding)} is too large for {place}",
+                    field="padding",
+                    hint=f"{self.padding_mode} padding can be at most {axis.size - limit} here",
+                )
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        kernel = per_axis(self.kernel, len(inputs[0]) - 1, "kernel")
+        weight = Weight("weight", (self.out, inputs[0][0] // self.groups, *kernel))
+        return (weight, Weight("bias", (self.out,))) if self.bias else (weight,)
+
+    def macs(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        taps = prod(per_axis(self.kernel, len(shape) - 1, "kernel"))
+        return cost.conv_macs(prod(self.output_shape(shape)[1:]), taps, shape[0], self.out, self.groups)
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        return prod(self.output_shape(*inputs)) if self.bias else 0
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        axes = self.axes(inputs[0])
+        return ((EVERYTHING, *(along(i + 1, axis.window()) for i, axis in enumerate(axes))),)
+
+
+class ConvTranspose(Layer, frozen=True):
+    """Transposed convolution, as ``torch.nn.ConvTranspose2d``.
+
+    Elementwise operations: one addition per output element where there is a bias.
+    """
+
+    aliases = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "deconv", "deconvolution")
+    field_aliases = LONG_NAMES
+    is_product = True
+
+    out: Positive
+    kernel: PerAxis
+    stride: PerAxis = 1
+    padding: ExplicitPadding = 0
+    output_padding: NonNegative | tuple[NonNegative, ...] = 0
+    groups: Positive = 1
+    bias: bool = True
+    dilation: PerAxis = 1
+
+    def axes(self, shape: Shape) -> tuple[Axis, ...]:
+        """Kernel, stride, padding and dilation along each spatial axis."""
+        return window_axes(shape, self.kernel, self.stride, self.padding, self.dilation)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        axes = self.axes(shape)
+        check_groups(shape[0], self.out, self.groups)
+        extra = per_axis(self.output_padding, len(axes), "output_padding")
+        out = tuple(sizes.conv_transpose_output_size(*axis, more) for axis, more in zip(axes, extra, strict=True))
+        for number, (axis, more, size) in enumerate(zip(axes, extra, out, strict=True)):
+            if more >= max(axis.stride, axis.dilation):
+                raise LayerError(
+                    f"output_padding {more} must be smaller than stride {axis.stride} or dilation {axis.dilation}",
+                    field="output_padding",
+                    hint="it only chooses between the sizes that one stride maps to the same input",
+                )
+            if size < 1:
+                place = axis_name(number, len(axes))
+                raise LayerError(
+                    f"padding {axis.padding[0]} + {axis.padding[1]} leaves no output along {place} ({size})",
+                    field="padding",
+                )
+        return (self.out, *out)
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        kernel = per_axis(self.kernel, len(inputs[0]) - 1, "kernel")
+        weight = Weight("weight", (inputs[0][0], self.out // self.groups, *kernel))
+        return (weight, Weight("bias", (self.out,))) if self.bias else (weight,)
+
+    def macs(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        taps = prod(per_axis(self.kernel, len(shape) - 1, "kernel"))
+        return cost.conv_macs(prod(shape[1:]), taps, shape[0], self.out, self.groups)
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        return prod(self.output_shape(*inputs)) if self.bias else 0
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        axes = self.axes(inputs[0])
+        windows = (transposed_window(a.kernel, a.stride, a.padding[0], a.dilation) for a in axes)
+        return ((EVERYTHING, *(along(i + 1, window) for i, window in enumerate(windows))),)
+
+
+class DepthwiseConv(ShortForm, frozen=True):
+    """Short form of a convolution with one group per input channel (``groups: in_channels``).
+
+    ``multiplier`` output channels for each input channel. Counted as the :class:`Conv` it becomes.
+    """
+
+    aliases = ("dwconv", "dw_conv", "depthwise")
+    field_aliases = LONG_NAMES
+
+    kernel: PerAxis
+    stride: PerAxis = 1
+    padding: Padding = 0
+    dilation: PerAxis = 1
+    multiplier: Positive = 1
+    bias: bool = True
+    padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros"
+
+    def expand(self, shape: Shape) -> tuple[Layer, ...]:
+        spatial(shape)
+        return (
+            Conv(
+                out=shape[0] * self.multiplier,
+                kernel=self.kernel,
+                stride=self.stride,
+                padding=self.padding,
+                dilation=self.dilation,
+                groups=shape[0],
+                bias=self.bias,
+                padding_mode=self.padding_mode,
+            ),
+        )
+
+
+class SeparableConv(ShortForm, frozen=True):
+    """Short form of a depthwise convolution followed by a 1×1 convolution to ``out`` channels.
+
+    Both have a bias where ``bias`` is true. Counted as the two :class:`Conv` layers it becomes
+    (Sifre & Mallat 2014; Howard et al. 2017).
+    """
+
+    aliases = ("sepconv", "sep_conv", "depthwise_separable_conv")
+    field_aliases = LONG_NAMES
+
+    out: Positive
+    kernel: PerAxis
+    stride: PerAxis = 1
+    padding: Padding = 0
+    dilation: PerAxis = 1
+    multiplier: Positive = 1
+    bias: bool = True
+    padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros"
+
+    def expand(self, shape: Shape) -> tuple[Layer, ...]:
+        depthwise = DepthwiseConv(
+            kernel=self.kernel,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            multiplier=self.multiplier,
+            bias=self.bias,
+            padding_mode=self.padding_mode,
+        )
+        return (*depthwise.expand(shape), Conv(out=self.out, kernel=1, bias=self.bias))
