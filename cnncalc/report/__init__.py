@@ -1,0 +1,1 @@
+"""Numbers to what a person or a machine reads, one file per format."""

@@ -1,0 +1,147 @@
+"""The report: what every output format prints, and exactly the JSON of schema version 1.
+
+The structures below *are* the JSON: field for field, in this order. Shapes carry no batch; ``macs``,
+``flops``, ``elementwise_ops`` and ``activations`` do. Keys are only ever added within a version.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+Shape = tuple[int, ...]
+Count = int | None
+"""A whole number, or null where it is unknown; the diagnostics then say why."""
+
+
+class ReceptiveField(Struct, frozen=True):
+    """What one unit sees of the net's input; per-axis lists have one entry per spatial axis of the input.
+
+    ``local``: unit ``i`` sees the pixels ``start + jump·i`` to ``start + jump·i + size − 1``.
+    ``global``: every unit sees everything. A null entry is an axis that is seen as a whole. ``jump``
+    and ``start`` are null where the field has a size but its place is no linear function of one
+    index (after ``flatten``). ``jump_exact`` is there where some jump is no integer. ``aligned`` is
+    there, and false, where branches of different jumps or centres met on the way.
+    """
+
+    kind: Literal["local", "global"]
+    size: tuple[int | None, ...] | None = None
+    jump: tuple[int | float | None, ...] | None = None
+    start: tuple[int | None, ...] | None = None
+    jump_exact: tuple[str | None, ...] | UnsetType = UNSET
+    aligned: bool | UnsetType = UNSET
+
+
+class LayerReport(Struct, frozen=True, gc=False):
+    """One layer. ``shared_with`` names the layer whose weights it reuses (its ``params`` are then 0)."""
+
+    path: str
+    type: str
+    inputs: tuple[str, ...]
+    input_shapes: tuple[Shape, ...]
+    output_shape: Shape
+    params: Count
+    buffers: Count
+    macs: Count
+    flops: Count
+    elementwise_ops: Count
+    activations: Count
+    receptive_field: ReceptiveField | None
+    settings: dict[str, Any]
+    output_shapes: tuple[Shape, ...] | UnsetType = UNSET
+    shared_with: str | UnsetType = UNSET
+    receptive_fields: dict[str, ReceptiveField] | UnsetType = UNSET
+
+
+class Totals(Struct, frozen=True):
+    """Sums over all layers; a partial total is a lower bound, and the diagnostics name what it misses."""
+
+    status: Literal["complete", "partial"]
+    params: int
+    buffers: int
+    macs: int
+    flops: int
+    elementwise_ops: int
+    activations: int
+
+
+class Diagnostic(Struct, frozen=True):
+    """Something worth knowing about the net or its numbers, and the layers that it is about."""
+
+    code: str
+    severity: Literal["info", "warning", "error"]
+    message: str
+    layers: tuple[str, ...]
+
+
+class SeparablePair(Struct, frozen=True):
+    """A depthwise convolution and the pointwise one after it, against the standard convolution they replace.
+
+    ``ratio`` is ``macs / standard_macs``, exactly; ``rule`` is the notes' ``1/C_out + 1/(K_h·K_w)``,
+    which equals it where the depthwise multiplier is 1 and the pointwise convolution keeps the grid.
+    """
+
+    depthwise: str
+    pointwise: str
+    macs: int
+    standard_macs: int
+    ratio: float
+    ratio_exact: str
+    rule: float
+    rule_exact: str
+
+
+class Generator(Struct, frozen=True):
+    """What wrote the report."""
+
+    name: str
+    version: str
+
+
+class Model(Struct, frozen=True):
+    """What was analysed."""
+
+    name: str
+    source: str
+    args: dict[str, Any]
+    inputs: dict[str, Shape]
+    batch: int
+    outputs: dict[str, Shape]
+    citation: str = ""
+
+
+class Report(Struct, frozen=True):
+    """The whole answer to ``analyze``."""
+
+    schema_version: int
+    generator: Generator
+    model: Model
+    totals: Totals
+    layers: tuple[LayerReport, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    separable: tuple[SeparablePair, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain dicts, lists, strings and numbers (the JSON of schema version 1)."""
+        result: dict[str, Any] = msgspec.to_builtins(self)
+        return result
+
+    def to_json(self, *, indent: int = 2) -> str:
+        """The report as JSON text."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=indent).decode()
+
+    def __rich__(self) -> Any:
+        """The table, for ``rich.print`` and rich-enabled prompts."""
+        from rich.text import Text
+
+        from cnncalc.report.table import render
+
+        return Text.from_ansi(render(self, colour=True))
+
+    def _repr_html_(self) -> str:
+        """The table, for a notebook."""
+        from cnncalc.report.html import render
+
+        return render(self)
