@@ -1,0 +1,11 @@
+"""The layers as PyTorch modules; this package alone imports torch.
+
+One small function per layer class, decorated with :func:`builds`, makes its module.
+"""
+
+from __future__ import annotations
+
+from cnncalc.torch import conv
+from cnncalc.torch.registry import BUILDERS, build_layer, builds
+
+__all__ = ["BUILDERS", "build_layer", "builds", "conv"]
