@@ -1,0 +1,252 @@
+"""The columns: one declaration each, which every tabular format and the command line read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from msgspec import UNSET, Struct
+
+from cnncalc import units
+from cnncalc.errors import CnncalcError
+from cnncalc.report.model import LayerReport, ReceptiveField, Report, Shape
+
+Value = Any
+"""A number, a text, a shape, several shapes; ``None`` for unknown."""
+
+
+def plain(value: Value) -> str:
+    """A value as it is; unknown is ``?``."""
+    return "?" if value is None else str(value)
+
+
+def exact(value: Value) -> str:
+    """A value for a machine: all digits, shapes as ``3x224x224``, several apart by a space; unknown is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return (" " if value and isinstance(value[0], tuple) else "x").join(map(exact, value))
+    return str(value)
+
+
+def human(value: Value) -> str:
+    """A count with sensible digits; unknown is ``?``."""
+    return "?" if value is None else units.show(value)
+
+
+def percent(value: Value) -> str:
+    """A percentage with one decimal; one that is not nothing never reads 0."""
+    return "?" if value is None else "<0.1" if 0 < value < 0.05 else f"{value:.1f}"
+
+
+class Column(Struct, frozen=True):
+    """One column of a table over rows of any kind.
+
+    ``value`` is exact (CSV and sorting use it); ``show`` is for a person. A narrow terminal
+    keeps the columns of low ``priority``. ``total`` is what the last row shows.
+    """
+
+    name: str
+    header: str
+    value: Callable[[Any, Any], Value]
+    help: str = ""
+    show: Callable[[Value], str] = plain
+    right: bool = False
+    priority: int = 0
+    total: Callable[[Any], str] | None = None
+    exact: Callable[[Value], str] = exact
+    path: bool = False
+    """Whether the values are dotted paths, whose prefix is dimmed."""
+    elastic: bool = False
+    """Whether the middle of a text may be left out on a terminal."""
+
+
+def shape_text(shape: Shape) -> str:
+    """``64×112×112``."""
+    return "×".join(map(str, shape)) or "scalar"
+
+
+def shapes_text(shapes: Iterable[Shape]) -> str:
+    """The shapes of several inputs; ``2 · 64×56×56`` where they are alike."""
+    known = list(shapes)
+    if len(known) > 1 and all(shape == known[0] for shape in known):
+        return f"{len(known)} · {shape_text(known[0])}"
+    return ", ".join(map(shape_text, known))
+
+
+def _per_axis(values: Sequence[int | float | str | None] | None) -> str:
+    """``427`` where all axes agree, else ``427×211``; an axis that is seen as a whole is ``all``."""
+    if values is None:
+        return "–"
+    shown = ["all" if value is None else str(value) for value in values]
+    return shown[0] if len(set(shown)) == 1 else "×".join(shown)
+
+
+def _field(row: LayerReport, part: Callable[[ReceptiveField], str]) -> str:
+    if row.receptive_fields is not UNSET and len(row.receptive_fields) > 1:
+        return ", ".join(f"{name} {part(field)}" for name, field in row.receptive_fields.items())
+    return "–" if row.receptive_field is None else part(row.receptive_field)
+
+
+def field_size(field: ReceptiveField) -> str:
+    """Size of a receptive field: ``427``, ``427×211`` or ``all``."""
+    return "all" if field.kind == "global" else _per_axis(field.size)
+
+
+def field_jump(field: ReceptiveField) -> str:
+    """Jump of a receptive field, as an exact fraction where it is no integer."""
+    if field.jump is None or field.jump_exact is UNSET:
+        return _per_axis(field.jump)
+    return _per_axis([exact or value for exact, value in zip(field.jump_exact, field.jump, strict=True)])
+
+
+def setting_text(value: Any) -> str:
+    """One setting as it is written in a spec."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(setting_text, value))}]"
+    return str(value)
+
+
+def _settings(row: LayerReport) -> str:
+    return " ".join(f"{name}={setting_text(value)}" for name, value in row.settings.items())
+
+
+def _count(name: str, header: str, help: str, priority: int) -> Column:
+    def value(row: LayerReport, _: Report) -> Value:
+        count: int | None = getattr(row, name)
+        return count
+
+    def total(report: Report) -> str:
+        return at_least(report, name) + units.show(getattr(report.totals, name))
+
+    return Column(name, header, value, help, human, True, priority, total)
+
+
+def unknown_in(report: Report, metric: str) -> list[str]:
+    """Paths of the layers whose ``metric`` is unknown; its total is then a lower bound."""
+    if report.totals.status == "complete":
+        return []
+    return [layer.path for layer in report.layers if getattr(layer, metric) is None]
+
+
+def at_least(report: Report, metric: str) -> str:
+    """``≥`` before a total that is a lower bound."""
+    return "≥ " if unknown_in(report, metric) else ""
+
+
+def _share(name: str, header: str, help: str, priority: int) -> Column:
+    def value(row: LayerReport, report: Report) -> Value:
+        count, total = getattr(row, name), getattr(report.totals, name)
+        return None if count is None else 100 * count / total if total else 0.0
+
+    return Column(f"{name}%", header, value, help, percent, True, priority)
+
+
+COLUMNS: dict[str, Column] = {
+    column.name: column
+    for column in (
+        Column(
+            "layer", "layer", lambda row, _: row.path, "path of the layer, or of the block", path=True, elastic=True
+        ),
+        Column("type", "type", lambda row, _: row.type, "the layer's name in the spec language", priority=7),
+        Column("settings", "settings", lambda row, _: _settings(row), "the layer's fields", priority=12, elastic=True),
+        Column(
+            "inputs",
+            "from",
+            lambda row, _: ", ".join(row.inputs),
+            "paths of the tensors it reads",
+            priority=18,
+            elastic=True,
+        ),
+        Column("input", "input", lambda row, _: row.input_shapes, "input shapes", shapes_text, priority=10),
+        Column("output", "output", lambda row, _: row.output_shape, "output shape", shape_text, priority=1),
+        _count("params", "params", "learnable scalars", 2),
+        _share("params", "%", "share of all parameters", 9),
+        _count("buffers", "buffers", "running statistics and the like", 15),
+        _count("macs", "MACs", "multiply-accumulates, per batch", 6),
+        _share("macs", "%", "share of all MACs", 17),
+        _count("flops", "FLOPs", "2 × MACs", 3),
+        _share("flops", "%", "share of all FLOPs", 5),
+        _count("elementwise_ops", "elem. ops", "elementwise operations, per batch", 8),
+        _count("activations", "activ.", "outputs of convolutions, linears and matrix products, per batch", 13),
+        Column("rf", "RF", lambda row, _: _field(row, field_size), "receptive field (size)", right=True, priority=4),
+        Column(
+            "jump",
+            "jump",
+            lambda row, _: _field(row, field_jump),
+            "input pixels from one unit to the next",
+            right=True,
+            priority=11,
+        ),
+        Column(
+            "start",
+            "start",
+            lambda row, _: _field(row, lambda field: _per_axis(field.start)),
+            "first input pixel that unit 0 sees",
+            right=True,
+            priority=14,
+        ),
+        Column(
+            "shared",
+            "weights of",
+            lambda row, _: "" if row.shared_with is UNSET else row.shared_with,
+            "the layer whose weights it reuses",
+            priority=16,
+        ),
+    )
+}
+"""All columns of a report, by name, in the order in which they stand."""
+
+ALIASES = {
+    "path": "layer",
+    "name": "layer",
+    "ops": "elementwise_ops",
+    "elementwise": "elementwise_ops",
+    "acts": "activations",
+    "kind": "type",
+    "receptive_field": "rf",
+    "from": "inputs",
+}
+
+
+def default_columns(report: Report) -> list[Column]:
+    """What a wide table shows where nothing is chosen: all but what says nothing about this net."""
+    without = {"inputs", "macs%"}
+    if not report.totals.buffers and not unknown_in(report, "buffers"):
+        without.add("buffers")
+    if all(layer.shared_with is UNSET for layer in report.layers):
+        without.add("shared")
+    return [column for name, column in COLUMNS.items() if name not in without]
+
+
+def choose(names: str) -> list[Column]:
+    """The columns of ``names``, which commas separate, in that order.
+
+    Raises:
+        CnncalcError: a name is unknown; the message has the nearest.
+    """
+    return [COLUMNS[column_name(name)] for name in names.split(",")]
+
+
+def column_name(name: str) -> str:
+    """The column that ``name``, or an alias, stands for.
+
+    Raises:
+        CnncalcError: there is none; the message has the nearest.
+    """
+    known = name.strip().lower()
+    known = ALIASES.get(known, known)
+    if known not in COLUMNS:
+        raise unknown_name("column", name.strip(), [*COLUMNS, *ALIASES], COLUMNS)
+    return known
+
+
+def unknown_name(what: str, name: str, accepted: Iterable[str], listed: Iterable[str]) -> CnncalcError:
+    """The error for a name that is not one of ``accepted``, with the nearest, else with those ``listed``."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.lower(), list(accepted), 1)
+    hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(listed)}"
+    return CnncalcError(f"unknown {what} '{name}'\n  hint: {hint}")

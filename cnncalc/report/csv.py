@@ -1,0 +1,33 @@
+"""Comma-separated values (RFC 4180): exact numbers, one row for each layer, no totals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cnncalc.report.columns import COLUMNS, Column
+from cnncalc.report.model import LayerReport, Report
+from cnncalc.text import visible
+
+
+def render(
+    report: Report, *, columns: Sequence[Column] | None = None, rows: Sequence[LayerReport] | None = None
+) -> str:
+    """The layers as CSV; all columns by default. An unknown number is an empty field."""
+    return table(
+        list(COLUMNS.values()) if columns is None else columns, report.layers if rows is None else rows, report
+    )
+
+
+def table(columns: Sequence[Column], rows: Sequence[Any], whole: Any = None) -> str:
+    """Rows of any kind as CSV."""
+    lines = [[column.name for column in columns]]
+    lines += [[visible(column.exact(column.value(row, whole))) for column in columns] for row in rows]
+    return "".join(",".join(map(_field, line)) + "\n" for line in lines)
+
+
+def _field(text: str) -> str:
+    """Quoted where it holds a comma, a quote or an outer space (line ends are written out before)."""
+    if "," in text or '"' in text or text != text.strip():
+        return '"' + text.replace('"', '""') + '"'
+    return text

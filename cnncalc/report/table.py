@@ -1,0 +1,194 @@
+"""The report as a person reads it on a terminal: what it is, its layers, totals, shares and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import UNSET
+
+from cnncalc import units
+from cnncalc.report.columns import Column, at_least, default_columns, setting_text, shape_text
+from cnncalc.report.fold import folded
+from cnncalc.report.grid import grid, style
+from cnncalc.report.model import LayerReport, Report, SeparablePair
+from cnncalc.text import display_width, shorten, visible
+
+MOST_SHARES = 10
+MOST_NOTES = 6
+BAR = 20
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+_TOTALS = (
+    ("parameters", "params"),
+    ("buffers", "buffers"),
+    ("MACs", "macs"),
+    ("FLOPs", "flops"),
+    ("elementwise ops", "elementwise_ops"),
+    ("activations", "activations"),
+)
+
+
+def render(
+    report: Report,
+    *,
+    width: int | None = None,
+    colour: bool = False,
+    columns: Sequence[Column] | None = None,
+    rows: Sequence[LayerReport] | None = None,
+) -> str:
+    """The whole table as text that ends in a newline.
+
+    Args:
+        report: what to show.
+        width: columns of the terminal; ``None`` (a pipe, a file) never cuts anything.
+        colour: whether to use ANSI codes.
+        columns: which columns; by default what fits, the most important ones first.
+        rows: the rows where they are not the report's layers: folded, sorted or only some.
+    """
+    chosen = default_columns(report) if columns is None else columns
+    shown = report.layers if rows is None else rows
+    parts = [
+        _header(report, width, colour),
+        grid(chosen, shown, report, width=width, colour=colour, drop=columns is None),
+        _left_out(report, shown),
+        _totals(report, colour),
+        _shares(report, width, colour),
+        _notes(report, width, colour),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
+
+
+def wrap(text: str, width: int | None, indent: str = "") -> list[str]:
+    """Lines of at most ``width`` columns, all but the first indented; one line where there is no width."""
+    if width is None or display_width(text) <= width:
+        return [text]
+    from textwrap import wrap as split
+
+    return split(text, max(width, 20), subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _header(report: Report, width: int | None, colour: bool) -> list[str]:
+    model = report.model
+    inputs = _shapes(model.inputs)
+    outputs = _shapes(model.outputs)
+    settings = " ".join(f"{name}={setting_text(value)}" for name, value in model.args.items())
+    name = visible(model.name)
+    first, *rest = wrap(f"{name}   {visible(inputs)} → {visible(outputs)}   batch {model.batch}", width)
+    lines = [first.replace(name, style(name, "bold", colour), 1), *rest]
+    for text in (visible(settings), visible(model.citation)):
+        lines += [style(line, "dim", colour) for line in wrap(text, width) if line]
+    return lines
+
+
+def _shapes(tensors: dict[str, tuple[int, ...]]) -> str:
+    if len(tensors) == 1:
+        return shape_text(*tensors.values())
+    return ", ".join(f"{name} {shape_text(shape)}" for name, shape in tensors.items())
+
+
+def _left_out(report: Report, shown: Sequence[LayerReport]) -> list[str]:
+    return (
+        [f"{len(shown)} rows shown; the net has {len(report.layers)} layers"] if len(shown) < len(report.layers) else []
+    )
+
+
+def _totals(report: Report, colour: bool) -> list[str]:
+    """All digits of every total, and the same for a person."""
+    totals = report.totals
+    numbers = [at_least(report, name) + f"{getattr(totals, name):,}" for _, name in _TOTALS]
+    names = max(len(title) for title, _ in _TOTALS)
+    digits = max(map(len, numbers))
+    lines = []
+    for (title, name), number in zip(_TOTALS, numbers, strict=True):
+        value = getattr(totals, name)
+        short = f"   {units.show(value):>9}" if value >= 10_000 else ""
+        lines.append(f"{title:<{names}}   {style(f'{number:>{digits}}', 'bold', colour)}{short}")
+    if totals.status == "partial":
+        lines.append(style("partial: some layers could not be counted; the totals are lower bounds", "yellow", colour))
+    return lines
+
+
+def _shares(report: Report, width: int | None, colour: bool) -> list[str]:
+    """The top-level blocks' shares of FLOPs and parameters, with bars; the smaller blocks together."""
+    blocks = [row for row in folded(report.layers, 1) if row.flops or row.params]
+    total, params = report.totals.flops, report.totals.params
+    if len(blocks) < 2 or not total:
+        return []
+    large = sorted(blocks, key=lambda row: -(row.flops or 0))[: MOST_SHARES if len(blocks) > MOST_SHARES + 1 else None]
+    kept = {id(row) for row in large}
+    rows = [(visible(row.path), row.flops or 0, row.params or 0) for row in blocks if id(row) in kept]
+    others = [row for row in blocks if id(row) not in kept]
+    if others:
+        rows.append(
+            (f"{len(others)} others", sum(row.flops or 0 for row in others), sum(row.params or 0 for row in others))
+        )
+    names = max(6, *(display_width(name) for name, _, _ in rows))
+    if width is not None:
+        names = min(names, max(10, width // 3))
+    bar = BAR if width is None else max(4, min(BAR * 2, (width - names - 20) // 2))
+    head = f"{'':<{names}}   FLOPs %{'':<{bar}}  params %"
+    lines = [style("where the FLOPs and the parameters go", "bold", colour), style(head, "dim", colour)]
+    for name, flops, count in rows:
+        name = shorten(name, names)
+        lines.append(
+            f"{name}{' ' * (names - display_width(name))}   {units.share(flops, total):>5} {_bar(flops, total, bar)}"
+            f"   {units.share(count, params):>5} {_bar(count, params, bar)}".rstrip()
+        )
+    return lines
+
+
+def _bar(part: int, whole: int, width: int) -> str:
+    """``part`` of ``whole`` as a bar of eighths of a column."""
+    full, eighths = divmod((16 * width * part + whole) // (2 * whole) if whole else 0, 8)
+    return ("█" * full + _EIGHTHS[eighths].strip()).ljust(width)
+
+
+def _notes(report: Report, width: int | None, colour: bool) -> list[str]:
+    """Diagnostics, shared weights and separable pairs, each in a line or two."""
+    notes = [(d.severity, f"{d.message}{_about(d.layers)}") for d in report.diagnostics]
+    notes += [("info", text) for text in (_shared(report.layers), _separable(report.separable)) if text]
+    lines: list[str] = []
+    for severity, text in notes:
+        mark = {"info": "note", "warning": "warning", "error": "error"}[severity]
+        name = {"info": "bold", "warning": "yellow", "error": "red"}[severity]
+        first, *rest = wrap(f"{mark}: {visible(text)}", width, "  ")
+        lines += [style(f"{mark}:", name, colour) + first.removeprefix(f"{mark}:"), *rest]
+    return lines
+
+
+def _about(layers: Sequence[str]) -> str:
+    """Which layers a note is about, the first few by name."""
+    more = f", … ({len(layers) - MOST_NOTES} more)" if len(layers) > MOST_NOTES else ""
+    return f" ({', '.join(layers[:MOST_NOTES])}{more})" if layers else ""
+
+
+def _shared(layers: Iterable[LayerReport]) -> str:
+    users: dict[str, int] = {}
+    for layer in layers:
+        if layer.shared_with is not UNSET:
+            users[layer.shared_with] = users.get(layer.shared_with, 0) + 1
+    if not users:
+        return ""
+    listed = [f"{owner} ({count + 1} times)" for owner, count in users.items()]
+    return f"shared weights, counted once: {', '.join(listed[:MOST_NOTES])}" + (
+        f", … ({len(listed) - MOST_NOTES} more)" if len(listed) > MOST_NOTES else ""
+    )
+
+
+def _separable(pairs: Sequence[SeparablePair]) -> str:
+    """What depthwise and pointwise pairs cost against the convolutions they replace."""
+    if not pairs:
+        return ""
+    macs, standard = sum(pair.macs for pair in pairs), sum(pair.standard_macs for pair in pairs)
+    if len(pairs) == 1:
+        (pair,) = pairs
+        return (
+            f"{pair.depthwise} + {pair.pointwise} take {units.share(macs, standard)} % of the MACs of the standard "
+            f"convolution ({units.show(macs)} of {units.show(standard)}); 1/C_out + 1/K² = {100 * pair.rule:.1f} %"
+        )
+    low, high = min(pairs, key=lambda pair: pair.ratio), max(pairs, key=lambda pair: pair.ratio)
+    return (
+        f"{len(pairs)} pairs of depthwise + pointwise convolution take {units.show(macs)} MACs, "
+        f"{units.share(macs, standard)} % of the {units.show(standard)} of the standard convolutions they replace; "
+        f"each {units.share(low.macs, low.standard_macs)} % to {units.share(high.macs, high.standard_macs)} %, where "
+        f"1/C_out + 1/K² = {100 * min(p.rule for p in pairs):.1f} % to {100 * max(p.rule for p in pairs):.1f} %"
+    )

@@ -1,0 +1,42 @@
+"""Text from outside, made safe to print: the one place."""
+
+from __future__ import annotations
+
+
+def visible(text: str, *, keep: str = "") -> str:
+    r"""``text`` with control characters, escapes, bidirectional marks and lone surrogates written out (``\x1b``).
+
+    What a terminal would obey or a reader would not see is shown instead; ``keep`` names the
+    characters that stay as they are, as ``"\n"`` for a message of several lines.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+def display_width(text: str) -> int:
+    """Columns that printable ``text`` takes on a terminal: wide characters two, combining ones none."""
+    if text.isascii() or max(text) < "\u0300":
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def shorten(text: str, width: int) -> str:
+    """``text`` in at most ``width`` columns, its middle replaced by ``…`` where it is longer."""
+    if display_width(text) <= width:
+        return text
+    if width < 2:
+        return "…"[:width]
+    tail_room = width // 2
+    head, tail = "", ""
+    for character in reversed(text):
+        if display_width(character + tail) > tail_room:
+            break
+        tail = character + tail
+    for character in text:
+        if display_width(head + character) > width - 1 - display_width(tail):
+            break
+        head += character
+    return f"{head}…{tail}"

@@ -1,0 +1,64 @@
+"""Counts with units, as people write and read them: ``4.2G``, ``26M``, ``100k``; the one place, and no float."""
+
+from __future__ import annotations
+
+import re
+
+from cnncalc.errors import CnncalcError
+
+PREFIXES = "kMGTPE"
+_POWER = {"": 0, "K": 3, "B": 9, **{prefix: 3 * (i + 1) for i, prefix in enumerate(PREFIXES)}}
+# A comma parts thousands and nothing else: "4,2G" must not become 42G.
+_COUNT = re.compile(
+    r"([+-]?)([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+(?:_[0-9]+)*)(?:\.([0-9]*))?(?:[eE]\+?([0-9]{1,2}))?\s*(.?)"
+)
+_LONGEST = 100
+
+
+def parse(text: str) -> int:
+    """The exact whole number that ``text`` means; integers throughout, so ``4.2G`` is 4,200,000,000.
+
+    Units are k (or K), M, G (or B), T, P and E; ``1e9``, ``25_557_032`` and ``25,557,032`` are counts too.
+
+    Raises:
+        CnncalcError: not a count, or not a whole number.
+    """
+    match = _COUNT.fullmatch(text.strip()) if len(text) <= _LONGEST else None
+    if match is None or match[5] not in _POWER:
+        near = match[5].upper() if match is not None else ""
+        hint = (
+            f"did you mean '{text.strip()[:-1]}{near}'?"
+            if near in _POWER and near
+            else "write 26000000, 26M, 4.2G or 1e9"
+        )
+        raise CnncalcError(f"'{text[:_LONGEST]}' is no count; {hint}")
+    decimals = match[3] or ""
+    digits = int(match[2].replace("_", "").replace(",", "") + decimals)
+    value, rest = divmod(digits * 10 ** (_POWER[match[5]] + int(match[4] or 0)), 10 ** len(decimals))
+    if rest:
+        raise CnncalcError(f"'{text}' is not a whole number")
+    return -value if match[1] == "-" else value
+
+
+def show(value: int) -> str:
+    """A count for people: all digits below 10,000, else two decimals and a unit (``4.09 G``, ``25.56 M``).
+
+    Rounded half away from zero.
+    """
+    size = abs(value)
+    if size < 10_000:
+        return f"{value:,}"
+    for power, prefix in enumerate(PREFIXES, 1):
+        scale = 1000**power
+        hundredths = (size * 100 + scale // 2) // scale
+        if hundredths < 100_000 or prefix == PREFIXES[-1]:
+            break
+    return f"{'-' if value < 0 else ''}{hundredths // 100:,}.{hundredths % 100:02d} {prefix}"
+
+
+def share(part: int, whole: int) -> str:
+    """``part`` in per cent of ``whole``, one decimal; what rounds to nothing but is something is ``<0.1``."""
+    if not whole:
+        return "–"
+    tenths = (2000 * part + whole) // (2 * whole)
+    return "<0.1" if part and not tenths else f"{tenths // 10}.{tenths % 10}"
