@@ -15,6 +15,8 @@ from __future__ import annotations
 from math import gcd, lcm
 from typing import NamedTuple
 
+from cnncalc.formulas.size import adaptive_window
+
 MAX_PERIOD = 1 << 16
 
 
@@ -71,6 +73,15 @@ def transposed_window(kernel: int, stride: int, before: int, dilation: int) -> W
         return Taps(hits[-1], hits[0], hits[0] - hits[1] if len(hits) > 1 else 1)
 
     return Window(1, tuple(taps(phase) for phase in range(stride)))
+
+
+def adaptive_pool_window(size: int, output_size: int) -> Window:
+    """Adaptive pooling: unit ``i`` reads ``⌊i·H/O⌋ … ⌈(i+1)·H/O⌉ − 1``, a pattern that repeats after
+    ``O/gcd(H, O)`` units (``torch.nn.AdaptiveAvgPool2d``).
+    """
+    common = gcd(size, output_size)
+    ends = (adaptive_window(unit, size, output_size) for unit in range(output_size // common))
+    return Window(size // common, tuple(Taps(first, last - 1) for first, last in ends))
 
 
 def taps_of(window: Window, unit: int) -> Taps:

@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
-from cnncalc.layers import conv
+from cnncalc.layers import (
+    activation,
+    attention,
+    conv,
+    linear,
+    merge,
+    norm,
+    pool,
+    reduce,
+    regularization,
+    resample,
+    shape,
+)
 from cnncalc.layers.base import REGISTRY, Layer
 
-__all__ = ["REGISTRY", "Layer", "conv"]
+__all__ = [
+    "REGISTRY",
+    "Layer",
+    "activation",
+    "attention",
+    "conv",
+    "linear",
+    "merge",
+    "norm",
+    "pool",
+    "reduce",
+    "regularization",
+    "resample",
+    "shape",
+]

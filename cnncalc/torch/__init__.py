@@ -5,7 +5,7 @@ One small function per layer class, decorated with :func:`builds`, makes its mod
 
 from __future__ import annotations
 
-from cnncalc.torch import conv
+from cnncalc.torch import activation, conv, norm, pool, regularization
 from cnncalc.torch.registry import BUILDERS, build_layer, builds
 
-__all__ = ["BUILDERS", "build_layer", "builds", "conv"]
+__all__ = ["BUILDERS", "activation", "build_layer", "builds", "conv", "norm", "pool", "regularization"]

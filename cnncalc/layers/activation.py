@@ -1,0 +1,334 @@
+"""Activations. Each class says what its operations per element are; exp, log, tanh and erf count one each."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from cnncalc.errors import LayerError
+from cnncalc.formulas.receptive_field import Taps, Window
+from cnncalc.layers.base import EVERYTHING, Elementwise, Positive, Reads, Shape, Weight, along, normal_axis, pointwise
+
+
+class Relu(Elementwise, frozen=True):
+    """``max(x, 0)``, as ``torch.nn.ReLU``. Elementwise operations: 1 comparison."""
+
+    ops_per_element = 1
+
+
+class Relu6(Elementwise, frozen=True):
+    """``min(max(x, 0), 6)``, as ``torch.nn.ReLU6``. Elementwise operations: 2 comparisons."""
+
+    ops_per_element = 2
+
+
+class LeakyRelu(Elementwise, frozen=True):
+    """``x`` where positive, else ``negative_slope·x``, as ``torch.nn.LeakyReLU``.
+
+    Elementwise operations: 1 comparison, 1 product.
+    """
+
+    aliases = ("lrelu", "leakyrelu")
+    ops_per_element = 2
+
+    negative_slope: float = 0.01
+
+
+class Prelu(Elementwise, frozen=True):
+    """``x`` where positive, else ``weight·x`` with one learned slope or one per channel, as ``torch.nn.PReLU``.
+
+    Elementwise operations: 1 comparison, 1 product.
+    """
+
+    ops_per_element = 2
+
+    num_parameters: Positive = 1
+    init: float = 0.25
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        if self.num_parameters not in (1, shape[0]):
+            raise LayerError(
+                f"num_parameters {self.num_parameters} is neither 1 nor the {shape[0]} channels",
+                field="num_parameters",
+                hint=f"use 1 for one slope, or {shape[0]} (in_channels) for one per channel",
+            )
+        return shape
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        return (Weight("weight", (self.num_parameters,)),)
+
+
+class Elu(Elementwise, frozen=True):
+    """``x`` where positive, else ``alpha·(exp(x) − 1)``, as ``torch.nn.ELU``.
+
+    Elementwise operations: 1 comparison, 1 exp, 1 subtraction, 1 product.
+    """
+
+    ops_per_element = 4
+
+    alpha: float = 1.0
+
+
+class Selu(Elementwise, frozen=True):
+    """``scale·(x where positive, else alpha·(exp(x) − 1))`` with fixed constants, as ``torch.nn.SELU``.
+
+    Elementwise operations: 1 comparison, 1 exp, 1 subtraction, 2 products.
+    """
+
+    ops_per_element = 5
+
+
+class Celu(Elementwise, frozen=True):
+    """``x`` where positive, else ``alpha·(exp(x/alpha) − 1)``, as ``torch.nn.CELU``.
+
+    Elementwise operations: 1 comparison, 1 division, 1 exp, 1 subtraction, 1 product.
+    """
+
+    ops_per_element = 5
+
+    alpha: float = 1.0
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        if self.alpha == 0:
+            raise LayerError("alpha must not be zero", field="alpha")
+        return inputs[0]
+
+
+class Gelu(Elementwise, frozen=True):
+    """``x·½·(1 + erf(x/√2))``, as ``torch.nn.GELU``; ``approximate: tanh`` for
+    ``x·½·(1 + tanh(√(2/π)·(x + 0.044715·x³)))``.
+
+    Elementwise operations: 1 division, 1 erf, 1 addition, 2 products; the approximation 2
+    additions, 1 tanh and 6 products.
+    """
+
+    ops_per_element = 5
+
+    approximate: Literal["none", "tanh"] = "none"
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        return prod(inputs[0]) * (9 if self.approximate == "tanh" else self.ops_per_element)
+
+
+class Silu(Elementwise, frozen=True):
+    """``x·sigmoid(x)``, as ``torch.nn.SiLU``. Elementwise operations: 4 for the sigmoid, 1 product."""
+
+    aliases = ("swish",)
+    ops_per_element = 5
+
+
+class Mish(Elementwise, frozen=True):
+    """``x·tanh(log(1 + exp(x)))``, as ``torch.nn.Mish``.
+
+    Elementwise operations: 1 exp, 1 addition, 1 log, 1 tanh, 1 product.
+    """
+
+    ops_per_element = 5
+
+
+class Hardsigmoid(Elementwise, frozen=True):
+    """``min(max(x + 3, 0), 6)/6``, as ``torch.nn.Hardsigmoid``.
+
+    Elementwise operations: 1 addition, 2 comparisons, 1 division.
+    """
+
+    aliases = ("hard_sigmoid", "hsigmoid", "h_sigmoid")
+    ops_per_element = 4
+
+
+class Hardswish(Elementwise, frozen=True):
+    """``x·hardsigmoid(x)``, as ``torch.nn.Hardswish``. Elementwise operations: 4 for the hardsigmoid, 1 product."""
+
+    aliases = ("hard_swish", "hswish", "h_swish")
+    ops_per_element = 5
+
+
+class Hardtanh(Elementwise, frozen=True):
+    """``min(max(x, min_val), max_val)``, as ``torch.nn.Hardtanh``. Elementwise operations: 2 comparisons."""
+
+    aliases = ("hard_tanh",)
+    ops_per_element = 2
+
+    min_val: float = -1.0
+    max_val: float = 1.0
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        if not self.min_val < self.max_val:
+            raise LayerError(f"min_val {self.min_val:g} must be below max_val {self.max_val:g}", field="min_val")
+        return inputs[0]
+
+
+class Softsign(Elementwise, frozen=True):
+    """``x/(1 + |x|)``, as ``torch.nn.Softsign``. Elementwise operations: 1 absolute value, 1 addition, 1 division."""
+
+    ops_per_element = 3
+
+
+class Softshrink(Elementwise, frozen=True):
+    """``x − lambd`` above ``lambd``, ``x + lambd`` below ``−lambd``, else 0, as ``torch.nn.Softshrink``.
+
+    Elementwise operations: 2 comparisons, 1 addition.
+    """
+
+    ops_per_element = 3
+
+    lambd: Annotated[float, Meta(ge=0)] = 0.5
+
+
+class Hardshrink(Elementwise, frozen=True):
+    """``x`` beyond ``±lambd``, else 0, as ``torch.nn.Hardshrink``. Elementwise operations: 2 comparisons."""
+
+    ops_per_element = 2
+
+    lambd: float = 0.5
+
+
+class Tanhshrink(Elementwise, frozen=True):
+    """``x − tanh(x)``, as ``torch.nn.Tanhshrink``. Elementwise operations: 1 tanh, 1 subtraction."""
+
+    ops_per_element = 2
+
+
+class Threshold(Elementwise, frozen=True):
+    """``x`` above ``threshold``, else ``value``, as ``torch.nn.Threshold``. Elementwise operations: 1 comparison."""
+
+    ops_per_element = 1
+
+    threshold: float
+    value: float
+
+
+class Sigmoid(Elementwise, frozen=True):
+    """``1/(1 + exp(−x))``, as ``torch.nn.Sigmoid``.
+
+    Elementwise operations: 1 negation, 1 exp, 1 addition, 1 division.
+    """
+
+    ops_per_element = 4
+
+
+class LogSigmoid(Elementwise, frozen=True):
+    """``−log(1 + exp(−x))``, as ``torch.nn.LogSigmoid``.
+
+    Elementwise operations: 2 negations, 1 exp, 1 addition, 1 log.
+    """
+
+    aliases = ("logsigmoid",)
+    ops_per_element = 5
+
+
+class Tanh(Elementwise, frozen=True):
+    """``tanh(x)``, as ``torch.nn.Tanh``. Elementwise operations: 1 tanh."""
+
+    ops_per_element = 1
+
+
+class Softplus(Elementwise, frozen=True):
+    """``log(1 + exp(beta·x))/beta``, as ``torch.nn.Softplus``, which is linear where ``beta·x > threshold``.
+
+    Elementwise operations: 1 product, 1 exp, 1 addition, 1 log, 1 division.
+    """
+
+    ops_per_element = 5
+
+    beta: float = 1.0
+    threshold: float = 20.0
+
+
+class AlongAxis(Elementwise, frozen=True):
+    """Base of the activations that bind the elements along one axis together."""
+
+    abstract = True
+    field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
+
+    axis: int = 0
+
+    def ops_per_line(self, size: int) -> int:
+        """Elementwise operations for one line of ``size`` elements along the axis."""
+        raise NotImplementedError
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        normal_axis(self.axis, len(inputs[0]))
+        return inputs[0]
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        size = shape[normal_axis(self.axis, len(shape))]
+        return prod(shape) // size * self.ops_per_line(size)
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        whole = normal_axis(self.axis, len(shape))
+        return (tuple(EVERYTHING if axis == whole else along(axis) for axis in range(len(shape))),)
+
+
+class Softmax(AlongAxis, frozen=True):
+    """``exp(x)/Σ exp(x)`` along ``axis`` (0 = channels), as ``torch.nn.Softmax``.
+
+    Elementwise operations for n elements: n exps, n − 1 additions, n divisions. (The maximum that an
+    implementation subtracts first, so as not to overflow, is not counted.)
+    """
+
+    aliases = ("softmax2d",)
+    ops_per_element = 3
+
+    def ops_per_line(self, size: int) -> int:
+        return 3 * size - 1
+
+
+class Softmin(AlongAxis, frozen=True):
+    """``softmax(−x)`` along ``axis`` (0 = channels), as ``torch.nn.Softmin``.
+
+    Elementwise operations for n elements: n negations, and ``3n − 1`` for the softmax.
+    """
+
+    ops_per_element = 4
+
+    def ops_per_line(self, size: int) -> int:
+        return 4 * size - 1
+
+
+class LogSoftmax(AlongAxis, frozen=True):
+    """``x − log Σ exp(x)`` along ``axis`` (0 = channels), as ``torch.nn.LogSoftmax``.
+
+    Elementwise operations for n elements: n exps, n − 1 additions, 1 log, n subtractions. (The
+    maximum that an implementation subtracts first is not counted.)
+    """
+
+    ops_per_element = 3
+
+    def ops_per_line(self, size: int) -> int:
+        return 3 * size
+
+
+class Glu(AlongAxis, frozen=True):
+    """``a·sigmoid(b)`` for the first and second half of ``axis`` (0 = channels), as ``torch.nn.GLU``.
+
+    Elementwise operations per output element: 4 for the sigmoid, 1 product.
+    """
+
+    ops_per_element = 5
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        axis = normal_axis(self.axis, len(shape))
+        if shape[axis] % 2:
+            raise LayerError(
+                f"axis {self.axis} has {shape[axis]} elements, which is no even number",
+                field="axis",
+                hint="glu multiplies one half of the axis by the sigmoid of the other",
+            )
+        return (*shape[:axis], shape[axis] // 2, *shape[axis + 1 :])
+
+    def ops_per_line(self, size: int) -> int:
+        return 5 * (size // 2)
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        halved = normal_axis(self.axis, len(shape))
+        half = shape[halved] // 2
+        read = along(halved, Window(1, (Taps(0, half, half),)))
+        return (tuple(read if axis == halved else point for axis, point in enumerate(pointwise(shape))),)

@@ -1,0 +1,295 @@
+"""Normalisation: over the batch (running statistics), over axes, over groups of channels, across channels.
+
+All is as in evaluation: batch_norm uses its running statistics. PyTorch refuses a few tiny inputs in
+training alone; those are taken here. Elementwise operations of statistics over n elements: the mean takes n
+(n − 1 additions, 1 division), the differences n, the variance 2n (squares; additions and a
+division), ``1/√(variance + eps)`` 3, the product with it n.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import ClassVar
+
+from cnncalc.errors import LayerError
+from cnncalc.formulas.receptive_field import sliding_window
+from cnncalc.layers.axes import spatial
+from cnncalc.layers.base import (
+    EVERYTHING,
+    Elementwise,
+    Positive,
+    Reads,
+    Shape,
+    Weight,
+    along,
+    normal_axis,
+    pointwise,
+)
+
+
+def normalisation_ops(elements: int, sets: int) -> int:
+    """Operations that bring ``elements`` to zero mean and unit variance in ``sets`` equal parts: 5 each, 3 per set."""
+    return 5 * elements + 3 * sets
+
+
+def running_statistics(channels: int) -> tuple[Weight, ...]:
+    """The buffers of a norm that tracks statistics, as PyTorch names them."""
+    return (
+        Weight("running_mean", (channels,), learnable=False),
+        Weight("running_var", (channels,), learnable=False),
+        Weight("num_batches_tracked", (), learnable=False),
+    )
+
+
+def scale_and_shift(shape: Shape, scale: bool = True, shift: bool = True) -> tuple[Weight, ...]:
+    """A learnable factor and summand, each where it is wanted."""
+    return (*((Weight("weight", shape),) if scale else ()), *((Weight("bias", shape),) if shift else ()))
+
+
+def normalised_axes(axes: int | tuple[int, ...] | None, rank: int) -> tuple[int, ...]:
+    """The axes to normalise over, in order; ``None`` is all of them.
+
+    Raises:
+        LayerError: an axis that is not there, or given twice, or no axis.
+    """
+    if axes is None:
+        return tuple(range(rank))
+    given = axes if isinstance(axes, tuple) else (axes,)
+    chosen = tuple(sorted({normal_axis(axis, rank, field="axes") for axis in given}))
+    if len(chosen) != len(given) or not chosen:
+        raise LayerError(
+            f"axes {list(given)} must name each axis once" if given else "axes must name at least one axis",
+            field="axes",
+        )
+    return chosen
+
+
+def reads_whole(shape: Shape, whole: tuple[int, ...]) -> tuple[Reads, ...]:
+    """Pointwise but for the axes ``whole``, which every output reads from end to end."""
+    return (tuple(EVERYTHING if axis in whole else along(axis) for axis in range(len(shape))),)
+
+
+class BatchNorm(Elementwise, frozen=True):
+    """Batch normalisation by running statistics, as ``torch.nn.BatchNorm2d`` in evaluation.
+
+    Elementwise operations: 2 per element, the folded scale and shift. Without running statistics
+    (``track_running_stats: false``) the batch's own are taken even then: per element 5 (mean,
+    difference, square and sum, product), 1 for the weight and 1 for the bias where they are, and
+    3 per channel, if the batch is one sample.
+    """
+
+    aliases = ("bn", "batchnorm", "batch_norm1d", "batch_norm2d", "batch_norm3d")
+    ops_per_element = 2
+
+    eps: float = 1e-5
+    momentum: float | None = 0.1
+    affine: bool = True
+    track_running_stats: bool = True
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        channels = inputs[0][0]
+        learned = scale_and_shift((channels,)) if self.affine else ()
+        return (*learned, *running_statistics(channels)) if self.track_running_stats else learned
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        elements = prod(inputs[0])
+        if self.track_running_stats:
+            return self.ops_per_element * elements
+        return normalisation_ops(elements, inputs[0][0]) + 2 * self.affine * elements
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        return (pointwise(shape),) if self.track_running_stats else reads_whole(shape, tuple(range(1, len(shape))))
+
+
+class LayerNorm(Elementwise, frozen=True):
+    """Normalisation of each sample over ``axes`` (0 = channels); over all of them where not given.
+
+    ``axes: [0]`` is the norm over channels alone that ConvNeXt uses; the last axes are
+    ``torch.nn.LayerNorm``. The weights have the sizes of those axes. Elementwise operations: 5 per
+    element (mean, difference, square and sum, product), 1 for the weight and 1 for the bias where
+    they are, and 3 per set that is normalised.
+    """
+
+    aliases = ("ln", "layernorm")
+    field_aliases: ClassVar[dict[str, str]] = {"axis": "axes", "dim": "axes"}
+    ops_per_element = 5
+
+    axes: int | tuple[int, ...] | None = None
+    eps: float = 1e-5
+    elementwise_affine: bool = True
+    bias: bool = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        normalised_axes(self.axes, len(inputs[0]))
+        return inputs[0]
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        (shape,) = inputs
+        sizes = tuple(shape[axis] for axis in normalised_axes(self.axes, len(shape)))
+        return scale_and_shift(sizes, self.elementwise_affine, self.elementwise_affine and self.bias)
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        over = normalised_axes(self.axes, len(shape))
+        sets = prod(size for axis, size in enumerate(shape) if axis not in over)
+        return normalisation_ops(prod(shape), sets) + len(self.weights(shape)) * prod(shape)
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        return reads_whole(shape, normalised_axes(self.axes, len(shape)))
+
+
+class RmsNorm(Elementwise, frozen=True):
+    """Division of each sample by its root mean square over ``axes`` (Zhang & Sennrich 2019); all where not given.
+
+    The last axes are ``torch.nn.RMSNorm``. Elementwise operations: 3 per element (square, sum and
+    division, product), 1 for the weight where there is one, and 3 per set that is normalised (eps, root, reciprocal).
+    """
+
+    aliases = ("rmsnorm",)
+    field_aliases: ClassVar[dict[str, str]] = {"axis": "axes", "dim": "axes"}
+    ops_per_element = 3
+
+    axes: int | tuple[int, ...] | None = None
+    eps: float | None = None
+    elementwise_affine: bool = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        normalised_axes(self.axes, len(inputs[0]))
+        return inputs[0]
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        (shape,) = inputs
+        sizes = tuple(shape[axis] for axis in normalised_axes(self.axes, len(shape)))
+        return scale_and_shift(sizes, scale=self.elementwise_affine, shift=False)
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        over = normalised_axes(self.axes, len(shape))
+        sets = prod(size for axis, size in enumerate(shape) if axis not in over)
+        return (self.ops_per_element + self.elementwise_affine) * prod(shape) + 3 * sets
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        return reads_whole(shape, normalised_axes(self.axes, len(shape)))
+
+
+def check_more_than_one(count: int, what: str) -> None:
+    """A statistic of a single value is that value, and its normal form always 0; PyTorch refuses it.
+
+    Raises:
+        LayerError: there is but one.
+    """
+    if count == 1:
+        raise LayerError(
+            f"{what} holds a single value, which normalises to 0 whatever it is",
+            hint="put the norm where the feature map is larger, or use batch_norm or layer_norm",
+        )
+
+
+class GroupNorm(Elementwise, frozen=True):
+    """Normalisation of each sample over ``groups`` of channels and all of space, as ``torch.nn.GroupNorm``.
+
+    A group of one value is refused, as PyTorch does for a batch of one. Elementwise operations: 5
+    per element (mean, difference, square and sum, product), 2 for weight and bias where they are,
+    and 3 per group.
+    """
+
+    aliases = ("gn", "groupnorm")
+    field_aliases: ClassVar[dict[str, str]] = {"num_groups": "groups"}
+    ops_per_element = 5
+
+    groups: Positive
+    eps: float = 1e-5
+    affine: bool = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        if shape[0] % self.groups:
+            raise LayerError(
+                f"groups {self.groups} does not divide the {shape[0]} channels",
+                field="groups",
+                hint="group_norm needs a number of channels that is a multiple of groups",
+            )
+        check_more_than_one(prod(shape) // self.groups, "each group")
+        return shape
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        return scale_and_shift((inputs[0][0],)) if self.affine else ()
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        elements = prod(inputs[0])
+        return normalisation_ops(elements, self.groups) + 2 * self.affine * elements
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        return reads_whole(shape, tuple(range(len(shape))))
+
+
+class InstanceNorm(Elementwise, frozen=True):
+    """Normalisation of each channel of each sample over space, as ``torch.nn.InstanceNorm2d``.
+
+    One spatial element is refused, as in PyTorch. Elementwise operations: 5 per element (mean,
+    difference, square and sum, product), 2 for weight and bias where they are, and 3 per channel.
+    With ``track_running_stats`` it is, in evaluation, a batch norm: 2 per element.
+    """
+
+    aliases = ("instancenorm", "instance_norm1d", "instance_norm2d", "instance_norm3d")
+    ops_per_element = 5
+
+    eps: float = 1e-5
+    momentum: float | None = 0.1
+    affine: bool = False
+    track_running_stats: bool = False
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        elements = prod(spatial(shape))
+        if not self.track_running_stats:
+            check_more_than_one(elements, "each channel")
+        return shape
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        channels = inputs[0][0]
+        learned = scale_and_shift((channels,)) if self.affine else ()
+        return (*learned, *running_statistics(channels)) if self.track_running_stats else learned
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        elements = prod(inputs[0])
+        if self.track_running_stats:
+            return 2 * elements
+        return normalisation_ops(elements, inputs[0][0]) + 2 * self.affine * elements
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        return (pointwise(shape),) if self.track_running_stats else reads_whole(shape, tuple(range(1, len(shape))))
+
+
+class LocalResponseNorm(Elementwise, frozen=True):
+    """Division by ``(k + alpha/size · Σ x²)^beta`` over ``size`` neighbouring channels (Krizhevsky et al. 2012),
+    as ``torch.nn.LocalResponseNorm``.
+
+    Elementwise operations: ``size + 4`` per element: 1 square, ``size − 1`` additions, a product, an
+    addition, a power and a division; every neighbourhood taken as full.
+    """
+
+    aliases = ("lrn",)
+    ops_per_element = 4
+
+    size: Positive
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 1.0
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        spatial(inputs[0])
+        return inputs[0]
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        return (self.ops_per_element + self.size) * prod(inputs[0])
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        channels = along(0, sliding_window(self.size, 1, self.size // 2, 1))
+        return ((channels, *pointwise(shape)[1:]),)

@@ -1,0 +1,251 @@
+"""Pooling: max, average and Lp over a sliding window; adaptive; global."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from cnncalc.errors import LayerError
+from cnncalc.formulas import size as sizes
+from cnncalc.formulas.receptive_field import adaptive_pool_window
+from cnncalc.layers.axes import Axis, Padding, axis_name, check_fits, per_axis, spatial, window_axes
+from cnncalc.layers.base import EVERYTHING, Layer, PerAxis, Positive, Reads, Shape, along
+
+
+def check_pads(axes: tuple[Axis, ...]) -> None:
+    """PyTorch's rule for pools: a pad is at most half of the (dilated) kernel, so that no window lies outside.
+
+    Raises:
+        LayerError: a larger pad.
+    """
+    for number, axis in enumerate(axes):
+        if max(axis.padding) > axis.effective_kernel // 2:
+            raise LayerError(
+                f"padding {max(axis.padding)} is more than half of the kernel {axis.effective_kernel} "
+                f"along {axis_name(number, len(axes))}",
+                field="padding",
+                hint=f"a pool takes at most {axis.effective_kernel // 2} here; use a pad layer before it for more",
+            )
+
+
+class SlidingPool(Layer, frozen=True):
+    """Base of the pools whose window slides over every spatial axis, each channel by itself."""
+
+    abstract = True
+    field_aliases: ClassVar[dict[str, str]] = {"kernel_size": "kernel"}
+
+    kernel: PerAxis
+    stride: PerAxis | None = None
+    ceil_mode: bool = False
+
+    def axes(self, shape: Shape) -> tuple[Axis, ...]:
+        """Kernel, stride, resolved padding and dilation along each spatial axis."""
+        return window_axes(shape, self.kernel, self.kernel if self.stride is None else self.stride, 0)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        axes = self.axes(shape)
+        check_pads(axes)
+        output_size = sizes.ceil_pool_output_size if self.ceil_mode else sizes.conv_output_size
+        out = tuple(output_size(*axis) for axis in axes)
+        if min(out) < 1:  # in ceil mode a kernel may stick out of the input, but not by a stride or more
+            check_fits(axes)
+        return (shape[0], *out)
+
+    def macs(self, *inputs: Shape) -> int:
+        return 0
+
+    def ops_per_window(self, taps: int) -> int:
+        """Elementwise operations that one output element of ``taps`` inputs takes."""
+        raise NotImplementedError
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        taps = prod(per_axis(self.kernel, len(inputs[0]) - 1, "kernel"))
+        return prod(self.output_shape(*inputs)) * self.ops_per_window(taps)
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        axes = self.axes(inputs[0])
+        return ((along(0), *(along(i + 1, axis.window()) for i, axis in enumerate(axes))),)
+
+
+class MaxPool(SlidingPool, frozen=True):
+    """Maximum over a sliding window, as ``torch.nn.MaxPool2d``; ``stride`` is ``kernel`` where not given.
+
+    The padding never wins. ``same`` padding gives ⌈size/stride⌉ with the odd pixel after.
+    Elementwise operations: ``K_h·K_w − 1`` comparisons per output element, every window taken as full.
+    """
+
+    aliases = ("max_pool1d", "max_pool2d", "max_pool3d", "maxpool", "max_pooling")
+
+    padding: Padding = 0
+    dilation: PerAxis = 1
+
+    def axes(self, shape: Shape) -> tuple[Axis, ...]:
+        stride = self.kernel if self.stride is None else self.stride
+        return window_axes(shape, self.kernel, stride, self.padding, self.dilation)
+
+    def ops_per_window(self, taps: int) -> int:
+        return taps - 1
+
+
+class AvgPool(SlidingPool, frozen=True):
+    """Mean over a sliding window, as ``torch.nn.AvgPool2d``; ``stride`` is ``kernel`` where not given.
+
+    The divisor is the number of pixels of the window that lie in the padded input
+    (``count_include_pad``), or in the input alone; what a window of ``ceil_mode`` has beyond the
+    padding never counts. Padding that differs between the ends, and ``same``, follow the same rule.
+    ``divisor_override`` is there for 2 and 3 spatial axes, as in PyTorch. Elementwise operations:
+    ``K_h·K_w − 1`` additions and 1 division per output element, every window taken as full.
+    """
+
+    aliases = ("avg_pool1d", "avg_pool2d", "avg_pool3d", "avgpool", "average_pool", "mean_pool")
+
+    padding: Padding = 0
+    count_include_pad: bool = True
+    divisor_override: int | None = None
+
+    def axes(self, shape: Shape) -> tuple[Axis, ...]:
+        stride = self.kernel if self.stride is None else self.stride
+        return window_axes(shape, self.kernel, stride, self.padding)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        out = super().output_shape(*inputs)
+        if self.divisor_override == 0:
+            raise LayerError("divisor_override must not be zero", field="divisor_override")
+        if self.divisor_override is not None and len(out) == 2:
+            raise LayerError(
+                "avg_pool over one spatial axis has no divisor_override",
+                field="divisor_override",
+                hint="PyTorch's AvgPool1d does not take it",
+            )
+        return out
+
+    def ops_per_window(self, taps: int) -> int:
+        return taps
+
+
+class LpPool(SlidingPool, frozen=True, kw_only=True):
+    """Power-average ``(Σ x^p)^(1/p)`` over a sliding window, as ``torch.nn.LPPool2d``; it takes no padding.
+
+    Elementwise operations: ``K_h·K_w`` powers, ``K_h·K_w − 1`` additions and 1 root per output element.
+    """
+
+    aliases = ("lp_pool1d", "lp_pool2d", "lp_pool3d", "lppool")
+
+    norm_type: Annotated[float, Meta(gt=0)]
+
+    def ops_per_window(self, taps: int) -> int:
+        return 2 * taps
+
+
+class AdaptivePool(Layer, frozen=True):
+    """Base of the pools that are given their output size: unit ``i`` of ``O`` reads ``[⌊i·H/O⌋, ⌈(i+1)·H/O⌉)``."""
+
+    abstract = True
+    field_aliases: ClassVar[dict[str, str]] = {"size": "output_size"}
+
+    output_size: Positive | tuple[Positive | None, ...] | None
+
+    def per_axis_sizes(self, shape: Shape) -> tuple[tuple[int, int], ...]:
+        """Input and output size of each spatial axis."""
+        old = spatial(shape)
+        given = self.output_size
+        new = given if isinstance(given, tuple) else (given,) * len(old)
+        if len(new) != len(old):
+            raise LayerError(
+                f"output_size has {len(new)} values, the input has {len(old)} spatial "
+                f"{'axis' if len(old) == 1 else 'axes'}",
+                field="output_size",
+                hint=f"give one number for all axes, or {len(old)}; null keeps an axis as it is",
+            )
+        return tuple((h, h if o is None else o) for h, o in zip(old, new, strict=True))
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        return (shape[0], *(out for _, out in self.per_axis_sizes(shape)))
+
+    def macs(self, *inputs: Shape) -> int:
+        return 0
+
+    def taps(self, shape: Shape) -> int:
+        """Input elements read by all output elements together."""
+        windows = (
+            sum(last - first for first, last in (sizes.adaptive_window(i, size, out) for i in range(out)))
+            for size, out in self.per_axis_sizes(shape)
+        )
+        return shape[0] * prod(windows)
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        pairs = self.per_axis_sizes(inputs[0])
+        spatial_reads = (
+            EVERYTHING if out == 1 else along(axis, adaptive_pool_window(size, out))
+            for axis, (size, out) in enumerate(pairs, start=1)
+        )
+        return ((along(0), *spatial_reads),)
+
+
+class AdaptiveAvgPool(AdaptivePool, frozen=True):
+    """Mean pooling to a given size, as ``torch.nn.AdaptiveAvgPool2d``; ``null`` keeps an axis.
+
+    Elementwise operations: for an output element whose window holds n elements, n − 1 additions
+    and 1 division.
+    """
+
+    aliases = ("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        return self.taps(inputs[0])
+
+
+class AdaptiveMaxPool(AdaptivePool, frozen=True):
+    """Max pooling to a given size, as ``torch.nn.AdaptiveMaxPool2d``; ``null`` keeps an axis.
+
+    Elementwise operations: for an output element whose window holds n elements, n − 1 comparisons.
+    """
+
+    aliases = ("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        return self.taps(inputs[0]) - prod(self.output_shape(*inputs))
+
+
+class GlobalPool(Layer, frozen=True):
+    """Base of the pools over all spatial axes, which are kept with size 1."""
+
+    abstract = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        return (shape[0], *(1 for _ in spatial(shape)))
+
+    def macs(self, *inputs: Shape) -> int:
+        return 0
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        return ((along(0), *(EVERYTHING for _ in spatial(inputs[0]))),)
+
+
+class GlobalAvgPool(GlobalPool, frozen=True):
+    """Mean over all spatial axes, kept with size 1: ``torch.nn.AdaptiveAvgPool2d(1)``.
+
+    Elementwise operations: per channel ``H·W − 1`` additions and 1 division.
+    """
+
+    aliases = ("gap", "global_average_pool", "global_avgpool", "global_avg_pooling", "global_average_pooling")
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        return prod(inputs[0])
+
+
+class GlobalMaxPool(GlobalPool, frozen=True):
+    """Maximum over all spatial axes, kept with size 1: ``torch.nn.AdaptiveMaxPool2d(1)``.
+
+    Elementwise operations: per channel ``H·W − 1`` comparisons.
+    """
+
+    aliases = ("gmp", "global_maxpool", "global_max_pooling")
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        return prod(inputs[0]) - inputs[0][0]

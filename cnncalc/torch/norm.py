@@ -1,0 +1,79 @@
+"""Norms in PyTorch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cnncalc.layers.base import Shape
+from cnncalc.layers.norm import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    LocalResponseNorm,
+    RmsNorm,
+    normalised_axes,
+)
+from cnncalc.torch.registry import builds
+
+BATCH_NORMS: tuple[type[nn.Module], ...] = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+INSTANCE_NORMS: tuple[type[nn.Module], ...] = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+
+
+@builds(BatchNorm)
+def build_batch_norm(layer: BatchNorm, shape: Shape) -> nn.Module:
+    """``nn.BatchNormNd``; the one-dimensional also takes channels alone."""
+    return BATCH_NORMS[len(shape) - 1](shape[0], layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
+
+
+@builds(InstanceNorm)
+def build_instance_norm(layer: InstanceNorm, shape: Shape) -> nn.Module:
+    """``nn.InstanceNormNd``"""
+    make = INSTANCE_NORMS[len(shape) - 2]
+    return make(shape[0], layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
+
+
+@builds(GroupNorm)
+def build_group_norm(layer: GroupNorm, shape: Shape) -> nn.Module:
+    """``nn.GroupNorm``"""
+    return nn.GroupNorm(layer.groups, shape[0], layer.eps, layer.affine)
+
+
+@builds(LocalResponseNorm)
+def build_local_response_norm(layer: LocalResponseNorm, shape: Shape) -> nn.Module:
+    """``nn.LocalResponseNorm``"""
+    return nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k)
+
+
+@builds(LayerNorm)
+def build_layer_norm(layer: LayerNorm, shape: Shape) -> nn.Module:
+    """``nn.LayerNorm``, with the axes moved to the end and back where they are not the last."""
+    axes = normalised_axes(layer.axes, len(shape))
+    sizes = [shape[axis] for axis in axes]
+    return with_axes_last(nn.LayerNorm(sizes, layer.eps, layer.elementwise_affine, layer.bias), axes, len(shape))
+
+
+@builds(RmsNorm)
+def build_rms_norm(layer: RmsNorm, shape: Shape) -> nn.Module:
+    """``nn.RMSNorm``, with the axes moved to the end and back where they are not the last."""
+    axes = normalised_axes(layer.axes, len(shape))
+    sizes = [shape[axis] for axis in axes]
+    return with_axes_last(nn.RMSNorm(sizes, layer.eps, layer.elementwise_affine), axes, len(shape))
+
+
+def with_axes_last(module: nn.Module, axes: tuple[int, ...], rank: int) -> nn.Module:
+    """Let a module that works on the last axes work on ``axes`` (of ``rank`` without the batch)."""
+    own, last = [axis + 1 for axis in axes], list(range(-len(axes), 0))
+    if axes == tuple(range(rank - len(axes), rank)):
+        return module
+
+    def move(_: nn.Module, inputs: tuple[Tensor]) -> Tensor:
+        return torch.movedim(inputs[0], own, last)
+
+    def move_back(_: nn.Module, __: tuple[Tensor], out: Tensor) -> Tensor:
+        return torch.movedim(out, last, own)
+
+    module.register_forward_pre_hook(move)
+    module.register_forward_hook(move_back)
+    return module
