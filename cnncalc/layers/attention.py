@@ -1,0 +1,142 @@
+"""Attention (Vaswani et al. 2017, arXiv:1706.03762). Tensors are ``…×length×features``, without the batch."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import ClassVar
+
+from cnncalc.errors import LayerError, ShapeMismatchError
+from cnncalc.formulas import cost
+from cnncalc.layers.axes import describe
+from cnncalc.layers.base import EVERYTHING, SCATTERED, Layer, Positive, Reads, Shape, Weight, along, pointwise
+
+
+def score_ops(rows: int, keys: int) -> int:
+    """Per row of ``keys`` scores: as many scalings, and ``3·keys − 1`` for the softmax."""
+    return rows * (4 * keys - 1)
+
+
+class ScaledDotProductAttention(Layer, frozen=True):
+    """``softmax(Q·Kᵀ/√d)·V`` of inputs ``…×L×d``, ``…×S×d`` and ``…×S×e``, as in ``torch.nn.functional``.
+
+    With ``is_causal`` unit ``i`` sees the keys up to ``i``; the masked products are still computed
+    and counted. MACs: both products. Elementwise operations: one scaling per score,
+    and the softmax over each row of S scores (S exps, S − 1 additions, S divisions).
+    """
+
+    aliases = ("sdpa", "attention")
+    arity = (3, 3)
+    is_product = True
+
+    is_causal: bool = False
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        query, key, value = inputs
+        if min(map(len, inputs)) < 2 or not len(query) == len(key) == len(value):
+            raise ShapeMismatchError(
+                f"needs query, key and value of the same number of axes, at least length and features, "
+                f"got {describe(query)}, {describe(key)} and {describe(value)}"
+            )
+        if query[-1] != key[-1]:
+            raise ShapeMismatchError(
+                f"query {describe(query)} and key {describe(key)} differ in features: {query[-1]} and {key[-1]}"
+            )
+        if key[-2] != value[-2]:
+            raise ShapeMismatchError(
+                f"key {describe(key)} and value {describe(value)} differ in length: {key[-2]} and {value[-2]}"
+            )
+        if not query[:-2] == key[:-2] == value[:-2]:
+            raise ShapeMismatchError(
+                f"query {describe(query)}, key {describe(key)} and value {describe(value)} differ in the axes "
+                "before length and features"
+            )
+        return (*query[:-1], value[-1])
+
+    def macs(self, *inputs: Shape) -> int:
+        query, key, value = inputs
+        length, features = query[-2:]
+        scores = cost.matmul_macs(length, features, key[-2])
+        return prod(query[:-2]) * (scores + cost.matmul_macs(length, key[-2], value[-1]))
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        return score_ops(prod(inputs[0][:-1]), inputs[1][-2])
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        leading = pointwise(inputs[0][:-2])
+        length = len(leading)
+        keys = SCATTERED if self.is_causal else EVERYTHING  # a causal unit reads a stretch that grows with it
+        return (
+            (*leading, along(length), EVERYTHING),
+            (*leading, keys, EVERYTHING),
+            (*leading, keys, along(length + 1)),
+        )
+
+
+class MultiHeadAttention(Layer, frozen=True):
+    """Multi-head attention over ``length×embed``, with its projections, as ``torch.nn.MultiheadAttention``.
+
+    Inputs: one (self-attention), two (query; key and value) or three (query, key, value). MACs: the
+    three input projections, the two products of each head, the output projection. Elementwise
+    operations: in each head one scaling per score and the softmax over each row of S scores (S exps,
+    S − 1 additions, S divisions); with bias one addition per element of each projection.
+    """
+
+    aliases = ("mha", "multihead_attention")
+    field_aliases: ClassVar[dict[str, str]] = {"heads": "num_heads"}
+    arity = (1, 3)
+    is_product = True
+
+    num_heads: Positive
+    bias: bool = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        query, key, value = query_key_value(*inputs)
+        for name, shape in (("query", query), ("key", key), ("value", value)):
+            if len(shape) != 2:
+                raise LayerError(
+                    f"needs a {name} of length×embed, got {describe(shape)}",
+                    hint="flatten: {start_axis: 1} and permute: [1, 0] turn a feature map into a sequence",
+                )
+        if key[0] != value[0]:
+            raise ShapeMismatchError(
+                f"key {describe(key)} and value {describe(value)} differ in length: {key[0]} and {value[0]}"
+            )
+        if query[1] % self.num_heads:
+            raise LayerError(f"num_heads {self.num_heads} does not divide embed {query[1]}", field="num_heads")
+        return query
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        (_, embed), (_, key), (_, value) = query_key_value(*inputs)
+        if embed == key == value:
+            weights = [Weight("in_proj_weight", (3 * embed, embed))]
+        else:
+            parts = (("q", embed), ("k", key), ("v", value))
+            weights = [Weight(f"{name}_proj_weight", (embed, width)) for name, width in parts]
+        if self.bias:
+            weights.append(Weight("in_proj_bias", (3 * embed,)))
+        weights.append(Weight("out_proj.weight", (embed, embed)))
+        if self.bias:
+            weights.append(Weight("out_proj.bias", (embed,)))
+        return tuple(weights)
+
+    def macs(self, *inputs: Shape) -> int:
+        (length, embed), (source, key), (_, value) = query_key_value(*inputs)
+        projections = 2 * cost.matmul_macs(length, embed, embed) + cost.matmul_macs(source, key + value, embed)
+        # num_heads products of embed/num_heads features each are as much work as one of embed.
+        return projections + cost.matmul_macs(length, embed, source) + cost.matmul_macs(length, source, embed)
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        (length, embed), (source, _), _ = query_key_value(*inputs)
+        return score_ops(self.num_heads * length, source) + (2 * (length + source) * embed if self.bias else 0)
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        whole = (EVERYTHING, EVERYTHING)
+        if len(inputs) == 1:
+            return (whole,)
+        return ((along(0), EVERYTHING), *(whole for _ in inputs[1:]))
+
+
+def query_key_value(query: Shape, key: Shape | None = None, value: Shape | None = None) -> tuple[Shape, Shape, Shape]:
+    """The three shapes of attention, where the key defaults to the query and the value to the key."""
+    key = query if key is None else key
+    return query, key, key if value is None else value

@@ -1,0 +1,44 @@
+"""Fully connected layers."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import ClassVar
+
+from cnncalc.errors import LayerError
+from cnncalc.formulas import cost
+from cnncalc.layers.base import EVERYTHING, Layer, Positive, Reads, Shape, Weight, pointwise
+
+
+class Linear(Layer, frozen=True):
+    """Linear map of the last axis, at every place of the others, as ``torch.nn.Linear``.
+
+    Elementwise operations: one addition per output element where there is a bias.
+    """
+
+    aliases = ("fc", "dense", "fully_connected")
+    field_aliases: ClassVar[dict[str, str]] = {"out_features": "out"}
+    is_product = True
+
+    out: Positive
+    bias: bool = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        if not shape:
+            raise LayerError("needs an input with at least one axis, got a scalar")
+        return (*shape[:-1], self.out)
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        weight = Weight("weight", (self.out, inputs[0][-1]))
+        return (weight, Weight("bias", (self.out,))) if self.bias else (weight,)
+
+    def macs(self, *inputs: Shape) -> int:
+        *leading, features = inputs[0]
+        return cost.matmul_macs(prod(leading), features, self.out)
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        return prod(self.output_shape(*inputs)) if self.bias else 0
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        return ((*pointwise(inputs[0][:-1]), EVERYTHING),)

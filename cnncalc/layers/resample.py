@@ -1,0 +1,277 @@
+"""Layers that change the resolution without weights: interpolation and the moves between channels and space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import repeat
+from math import gcd, prod
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from cnncalc.errors import LayerError
+from cnncalc.formulas import resample
+from cnncalc.formulas.receptive_field import MAX_PERIOD, POINT, Taps, Window, adaptive_pool_window
+from cnncalc.layers.axes import axis_name, describe, per_axis, spatial
+from cnncalc.layers.base import (
+    EVERYTHING,
+    SCATTERED,
+    Layer,
+    Movement,
+    PerAxis,
+    Positive,
+    Read,
+    Reads,
+    Shape,
+    along,
+    pointwise,
+)
+
+Scale = Annotated[float, Meta(gt=0, le=1e6)]
+
+RANKS = {"bilinear": 2, "bicubic": 2, "trilinear": 3}
+"""The one number of spatial axes that a mode can have, where there is such a number."""
+
+
+def simplest_ratio(value: float) -> tuple[int, int]:
+    """``value`` as a fraction: the first convergent of its continued fraction that is the same float.
+
+    So the scale factor 1.3 means 13/10, and not the binary fraction that stands for it.
+    """
+    top, bottom = value.as_integer_ratio()
+    before, now = (0, 1), (1, 0)
+    while bottom:
+        whole, rest = divmod(top, bottom)
+        top, bottom = bottom, rest
+        before, now = now, (whole * now[0] + before[0], whole * now[1] + before[1])
+        if now[0] / now[1] == value:
+            break
+    return now
+
+
+def cycle(firsts: Iterable[int], period: int, stride: int = 1) -> Window | None:
+    """A window of one tap per unit; ``None`` where the pattern is too long to be given."""
+    return None if period > MAX_PERIOD else Window(stride, tuple(Taps(first, first) for first in firsts))
+
+
+def read_along(axis: int, window: Window | None) -> Read:
+    """A read through ``window``, or one that is not told where there is none."""
+    return SCATTERED if window is None else along(axis, window)
+
+
+class Upsample(Layer, frozen=True):
+    """Resizing by interpolation, up or down, as ``torch.nn.Upsample``.
+
+    Give ``scale_factor`` (output ``⌊size·scale⌋``) or ``size``. ``linear`` means bilinear or trilinear
+    where there are two or three axes; ``area`` is adaptive average pooling. A given scale factor
+    also sets the sampling positions, as in PyTorch; those are exact here, so PyTorch's rounding can
+    fall to the neighbour where a position is a whole number.
+
+    Elementwise operations: none for ``nearest`` and ``nearest-exact``; one multiplication per tap and
+    the additions between them for the others, so ``2·2ᵈ − 1`` per output element for linear
+    interpolation over ``d`` axes and ``2·16 − 1`` for bicubic; for ``area`` the additions and one
+    division per output element, which is one for each element that a window covers. The weights
+    are not counted.
+    """
+
+    aliases = ("upsampling", "interpolate", "resize")
+    field_aliases: ClassVar[dict[str, str]] = {"scale": "scale_factor"}
+
+    scale_factor: Scale | tuple[Scale, ...] | None = None
+    size: PerAxis | None = None
+    mode: Literal["nearest", "nearest-exact", "linear", "bilinear", "trilinear", "bicubic", "area"] = "nearest"
+    align_corners: bool = False
+
+    def scales(self, rank: int) -> tuple[float, ...] | None:
+        """The scale factor of each spatial axis, or ``None`` where the size is given."""
+        if self.scale_factor is None:
+            return None
+        if isinstance(self.scale_factor, tuple) and len(self.scale_factor) != rank:
+            raise LayerError(
+                f"scale_factor has {len(self.scale_factor)} values, the input has {rank} spatial axes",
+                field="scale_factor",
+                hint=f"give one number for all axes, or {rank}",
+            )
+        return self.scale_factor if isinstance(self.scale_factor, tuple) else (self.scale_factor,) * rank
+
+    def _check(self, rank: int) -> None:
+        """The fields must go together, and with the number of spatial axes."""
+        if (self.scale_factor is None) == (self.size is None):
+            raise LayerError(
+                "needs either scale_factor or size" + ("" if self.size is None else ", not both"),
+                field=None if self.size is None else "size",
+                hint="scale_factor: 2 doubles every spatial axis; size: 56 gives that size",
+            )
+        if rank > 3:
+            raise LayerError(f"can resize 1 to 3 spatial axes, the input has {rank}")
+        if RANKS.get(self.mode, rank) != rank:
+            raise LayerError(
+                f"{self.mode} interpolation is for {RANKS[self.mode]} spatial axes, the input has {rank}",
+                field="mode",
+                hint="mode: linear fits any number of axes",
+            )
+        if self.align_corners and self.mode in ("nearest", "nearest-exact", "area"):
+            raise LayerError(
+                f"align_corners means nothing for mode {self.mode}",
+                field="align_corners",
+                hint="it goes with linear, bilinear, trilinear and bicubic",
+            )
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        sizes = spatial(shape)
+        rank = len(sizes)
+        self._check(rank)
+        scales = self.scales(rank)
+        if scales is None:
+            assert self.size is not None
+            return (shape[0], *per_axis(self.size, rank, "size"))
+        # A whole factor needs no float; for the others PyTorch rounds the product of two doubles.
+        out = tuple(
+            size * int(scale) if scale == int(scale) else int(size * scale)
+            for size, scale in zip(sizes, scales, strict=True)
+        )
+        for number, (size, scale, result) in enumerate(zip(sizes, scales, out, strict=True)):
+            if result < 1:
+                raise LayerError(
+                    f"scale_factor {scale:g} leaves nothing of {axis_name(number, rank)} {size}",
+                    field="scale_factor",
+                )
+        return (shape[0], *out)
+
+    def macs(self, *inputs: Shape) -> int:
+        return 0
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        out = self.output_shape(shape)
+        rank = len(shape) - 1
+        if self.mode.startswith("nearest"):
+            return 0
+        if self.mode == "area":
+            # The windows [⌊i·H/O⌋, ⌈(i+1)·H/O⌉) of an axis cover H + O − gcd(H, O) units in all.
+            return shape[0] * prod(h + o - gcd(h, o) for h, o in zip(shape[1:], out[1:], strict=True))
+        taps = 16 if self.mode == "bicubic" else 1 << rank
+        return prod(out) * (2 * taps - 1)
+
+    def window(self, size: int, output_size: int, scale: float | None) -> Window | None:
+        """What output units read along one axis; ``None`` where the pattern is too long to be given."""
+        if self.mode == "area":
+            return (
+                None if output_size // gcd(size, output_size) > MAX_PERIOD else adaptive_pool_window(size, output_size)
+            )
+        linear = self.mode.endswith("linear")
+        reach = resample.LINEAR if linear else resample.CUBIC if self.mode == "bicubic" else resample.NEAREST
+        if self.align_corners:
+            return resample.sampled_window(resample.corner_grid(size, output_size), reach)
+        if linear and output_size == size:
+            return POINT  # PyTorch copies, whatever the scale factor
+        if scale is None:
+            top, bottom = size, output_size
+        else:
+            bottom, top = simplest_ratio(scale)
+        grids = {"nearest": resample.floor_grid, "nearest-exact": resample.centre_grid}
+        return resample.sampled_window(grids.get(self.mode, resample.half_pixel_grid)(top, bottom), reach)
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        out = self.output_shape(shape)
+        scales = self.scales(len(shape) - 1) or (None,) * (len(shape) - 1)
+        whole = [self.mode == "area" and size == 1 for size in out]
+        windows = (None, *map(self.window, shape[1:], out[1:], scales))
+        spatial_reads = (EVERYTHING if whole[i] else read_along(i, windows[i]) for i in range(1, len(out)))
+        return ((along(0), *spatial_reads),)
+
+
+def height_and_width(shape: Shape) -> Shape:
+    """The two spatial sizes of an image.
+
+    Raises:
+        LayerError: another number of spatial axes.
+    """
+    if len(shape) != 3:
+        raise LayerError(f"needs channels, height and width, got {describe(shape)}")
+    return shape[1:]
+
+
+class PixelShuffle(Movement, frozen=True):
+    """Sub-pixel rearrangement: ``C·r²×H×W`` to ``C×rH×rW``, as ``torch.nn.PixelShuffle`` (Shi et al. 2016).
+
+    Elementwise operations: none.
+    """
+
+    aliases = ("depth_to_space",)
+
+    upscale_factor: Positive
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        height, width = height_and_width(shape)
+        square = self.upscale_factor**2
+        if shape[0] % square:
+            raise LayerError(
+                f"{shape[0]} channels are no multiple of upscale_factor² = {square}",
+                field="upscale_factor",
+                hint="each output channel is made of upscale_factor² input channels",
+            )
+        return (shape[0] // square, height * self.upscale_factor, width * self.upscale_factor)
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        repeated = cycle(repeat(0, self.upscale_factor), self.upscale_factor)
+        return ((SCATTERED, read_along(1, repeated), read_along(2, repeated)),)
+
+
+class PixelUnshuffle(Movement, frozen=True):
+    """The inverse of ``pixel_shuffle``: ``C×rH×rW`` to ``C·r²×H×W``, as ``torch.nn.PixelUnshuffle``.
+
+    Elementwise operations: none. A position reads, over all its channels, an ``r×r`` patch.
+    """
+
+    aliases = ("space_to_depth",)
+
+    downscale_factor: Positive
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        for number, size in enumerate(height_and_width(shape)):
+            if size % self.downscale_factor:
+                raise LayerError(
+                    f"{axis_name(number, 2)} {size} is no multiple of downscale_factor {self.downscale_factor}",
+                    field="downscale_factor",
+                )
+        height, width = shape[1:]
+        factor = self.downscale_factor
+        return (shape[0] * factor**2, height // factor, width // factor)
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        factor = self.downscale_factor
+        patch = Window(factor, (Taps(0, factor - 1),))
+        repeated = cycle(repeat(0, factor**2), factor**2)
+        return ((read_along(0, repeated), along(1, patch), along(2, patch)),)
+
+
+class ChannelShuffle(Movement, frozen=True):
+    """Channels of ``groups`` groups in turn: the first of each, then the second of each, …, as
+    ``torch.nn.ChannelShuffle`` (Zhang et al. 2018, ShuffleNet).
+
+    Elementwise operations: none.
+    """
+
+    groups: Positive
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        spatial(shape)
+        if shape[0] % self.groups:
+            raise LayerError(
+                f"groups {self.groups} does not divide the {shape[0]} channels",
+                field="groups",
+            )
+        return shape
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        each = shape[0] // self.groups
+        # Output channel i·groups + j is input channel j·each + i.
+        shuffled = cycle((group * each for group in range(self.groups)), self.groups)
+        return ((read_along(0, shuffled), *pointwise(shape)[1:]),)

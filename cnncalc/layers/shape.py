@@ -1,0 +1,444 @@
+"""Layers that rearrange, cut or extend tensors and compute nothing.
+
+Axes count from 0 (channels) without the batch, negative ones from the end.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from cnncalc.errors import LayerError
+from cnncalc.formulas.receptive_field import Taps, Window
+from cnncalc.layers.axes import ExplicitPadding, Pair, axis_name, describe, padding_pairs, per_axis, spatial
+from cnncalc.layers.base import (
+    EVERYTHING,
+    SCATTERED,
+    Movement,
+    PerAxis,
+    Positive,
+    Read,
+    Reads,
+    Shape,
+    Shapes,
+    along,
+    normal_axis,
+    pointwise,
+)
+
+SizeOrRest = Annotated[int, Meta(ge=-1)]
+"""A size, or -1 for what is left."""
+
+
+def place_name(axis: int, rank: int) -> str:
+    """What people call axis ``axis`` of a tensor of ``rank`` axes: channels, height, width, …"""
+    return axis_name(axis - 1, rank - 1) if axis else "channels"
+
+
+def normal_axes(axes: int | tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """One axis or several, each counted from 0, in the order given.
+
+    Raises:
+        LayerError: there is no such axis, or one is named twice.
+    """
+    given = axes if isinstance(axes, tuple) else (axes,)
+    normal = tuple(normal_axis(axis, rank, field="axes") for axis in given)
+    for position, axis in enumerate(normal):
+        if axis in normal[:position]:
+            raise LayerError(f"axis {given[position]} occurs twice in axes", field="axes")
+    return normal
+
+
+def offset_reads(shape: Shape, firsts: tuple[int, ...]) -> Reads:
+    """Along each spatial axis unit ``i`` reads input unit ``i + first``."""
+    return (along(0), *(along(axis, Window(1, (Taps(first, first),))) for axis, first in enumerate(firsts, start=1)))
+
+
+def regrouped_reads(shape: Shape, out: Shape) -> Reads:
+    """What each output reads where the elements keep their order and only the axes are drawn anew.
+
+    Axes that both shapes share from the front and from the back stay as they are. Between them, an
+    input axis is still one output axis where its neighbours that merge with it or split off it
+    have size 1. Others are scattered, and an axis of size 1 is read whole.
+    """
+    front = 0
+    while front < min(len(shape), len(out)) and shape[front] == out[front]:
+        front += 1
+    back = 0
+    while back < min(len(shape), len(out)) - front and shape[-1 - back] == out[-1 - back]:
+        back += 1
+    reads: dict[int, Read] = {axis: along(axis) for axis in range(front)}
+    reads |= {len(shape) - i: along(len(out) - i) for i in range(1, back + 1)}
+    ins = [axis for axis in range(front, len(shape) - back) if shape[axis] > 1]
+    outs = [axis for axis in range(front, len(out) - back) if out[axis] > 1]
+    while ins and outs:
+        # The smallest groups of input and output axes that hold the same number of elements.
+        some, others = [ins.pop(0)], [outs.pop(0)]
+        count, other_count = shape[some[0]], out[others[0]]
+        while count != other_count:
+            if count < other_count:
+                some.append(ins.pop(0))
+                count *= shape[some[-1]]
+            else:
+                others.append(outs.pop(0))
+                other_count *= out[others[-1]]
+        read = along(others[0]) if len(some) == len(others) == 1 else SCATTERED
+        reads |= dict.fromkeys(some, read)
+    return tuple(reads.get(axis, EVERYTHING) for axis in range(len(shape)))
+
+
+def with_rest(given: tuple[int, ...], total: int, field: str) -> Shape:
+    """Sizes for ``total`` elements, with -1 replaced by what is left.
+
+    Raises:
+        LayerError: a size of 0, more than one -1, or another number of elements.
+    """
+    known = prod(size for size in given if size != -1)
+    free = given.count(-1)
+    if known == 0:
+        raise LayerError(f"a size of 0 in {field}", field=field, hint="sizes are at least 1, or -1 for what is left")
+    if free > 1:
+        raise LayerError(f"{field} has more than one -1", field=field, hint="only one size can follow from the others")
+    if total % known or (not free and total != known):
+        raise LayerError(
+            f"{total} elements do not make {'×'.join('?' if size == -1 else str(size) for size in given)}",
+            field=field,
+            hint=f"the sizes must multiply to {total}; -1 stands for what is left",
+        )
+    return tuple(total // known if size == -1 else size for size in given)
+
+
+class Pad(Movement, frozen=True):
+    """Padding of the spatial axes, as ``torch.nn.functional.pad``; ``value`` fills ``constant`` padding.
+
+    Elementwise operations: none.
+    """
+
+    aliases = ("padding", "zero_pad")
+
+    padding: ExplicitPadding
+    mode: Literal["constant", "reflect", "replicate", "circular"] = "constant"
+    value: float = 0.0
+
+    def pairs(self, shape: Shape) -> tuple[Pair, ...]:
+        """Pixels before and after along each spatial axis."""
+        return padding_pairs(self.padding, len(spatial(shape)))
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        pairs = self.pairs(shape)
+        limit = {"reflect": 1, "circular": 0}.get(self.mode)
+        for number, (size, pair) in enumerate(zip(shape[1:], pairs, strict=True)):
+            if limit is not None and max(pair) > size - limit:
+                raise LayerError(
+                    f"{self.mode} padding {max(pair)} is too large for {axis_name(number, len(pairs))} {size}",
+                    field="padding",
+                    hint=f"{self.mode} padding can be at most {size - limit} here",
+                )
+        if self.mode != "constant" and len(pairs) > 3:
+            raise LayerError(f"{self.mode} padding takes 1 to 3 spatial axes, the input has {len(pairs)}", field="mode")
+        if self.mode != "constant" and self.value:
+            raise LayerError(f"value means nothing for {self.mode} padding", field="value", hint="use mode: constant")
+        return (shape[0], *(size + before + after for size, (before, after) in zip(shape[1:], pairs, strict=True)))
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        return (offset_reads(inputs[0], tuple(-before for before, _ in self.pairs(inputs[0]))),)
+
+
+class Crop(Movement, frozen=True):
+    """Crop of the spatial axes: to ``size`` around the centre, or by ``cropping`` at each end.
+
+    ``cropping`` is an int, one per axis, or a ``[before, after]`` pair per axis. Of an odd rest the
+    centre crop takes the smaller part before. Elementwise operations: none.
+    """
+
+    aliases = ("cropping", "center_crop", "centre_crop")
+
+    size: PerAxis | None = None
+    cropping: ExplicitPadding | None = None
+
+    def pairs(self, shape: Shape) -> tuple[Pair, ...]:
+        """Pixels taken off before and after along each spatial axis."""
+        sizes = spatial(shape)
+        if (self.size is None) == (self.cropping is None):
+            raise LayerError(
+                "needs either size or cropping" + ("" if self.size is None else ", not both"),
+                field=None if self.size is None else "cropping",
+                hint="size: 388 keeps the centre; cropping: [[1, 2], [3, 4]] takes pixels off each end",
+            )
+        if self.cropping is not None:
+            try:
+                return padding_pairs(self.cropping, len(sizes))
+            except LayerError as error:
+                raise LayerError(
+                    error.message.replace("padding", "cropping"), field="cropping", hint=error.hint
+                ) from None
+        assert self.size is not None
+        wanted = per_axis(self.size, len(sizes), "size")
+        return tuple(((have - want) // 2, -((want - have) // 2)) for have, want in zip(sizes, wanted, strict=True))
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        pairs = self.pairs(shape)
+        for number, (size, (before, after)) in enumerate(zip(shape[1:], pairs, strict=True)):
+            place = f"{axis_name(number, len(pairs))} {size}"
+            if before + after < 0:
+                raise LayerError(
+                    f"cannot crop {place} to {size - before - after}", field="size", hint="pad adds pixels"
+                )
+            if before + after >= size:
+                raise LayerError(f"cropping {before} + {after} leaves nothing of {place}", field="cropping")
+        return (shape[0], *(size - before - after for size, (before, after) in zip(shape[1:], pairs, strict=True)))
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        return (offset_reads(inputs[0], tuple(before for before, _ in self.pairs(inputs[0]))),)
+
+
+class Slice(Movement, frozen=True):
+    """Every ``step``-th unit from ``start`` to before ``stop`` along one axis, as ``x[:, start:stop:step]``.
+
+    As in Python, negative ends count from the end, and ends beyond the axis are the axis's. Elementwise
+    operations: none.
+    """
+
+    aliases = ("narrow",)
+    field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
+
+    start: int = 0
+    stop: int | None = None
+    step: Positive = 1
+    axis: int = 0
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        axis = normal_axis(self.axis, len(shape))
+        kept = len(range(*slice(self.start, self.stop, self.step).indices(shape[axis])))
+        if not kept:
+            ends = f"{self.start} to {'the end' if self.stop is None else self.stop}"
+            raise LayerError(f"nothing of {place_name(axis, len(shape))} {shape[axis]} lies from {ends}", field="start")
+        return (*shape[:axis], kept, *shape[axis + 1 :])
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        axis = normal_axis(self.axis, len(shape))
+        start = slice(self.start, self.stop, self.step).indices(shape[axis])[0]
+        reads = list(pointwise(shape))
+        reads[axis] = along(axis, Window(self.step, (Taps(start, start),)))
+        return (tuple(reads),)
+
+
+class Split(Movement, frozen=True):
+    """Cut along one axis into ``chunks`` parts, as ``torch.chunk``, or parts of given ``sizes``.
+
+    Elementwise operations: none.
+    """
+
+    aliases = ("chunk",)
+    field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
+
+    chunks: Positive | None = None
+    sizes: tuple[Positive, ...] | None = None
+    axis: int = 0
+
+    def parts(self, shape: Shape) -> tuple[int, ...]:
+        """The size of each part along the axis."""
+        axis = normal_axis(self.axis, len(shape))
+        size = shape[axis]
+        place = f"{place_name(axis, len(shape))} {size}"
+        if self.chunks is not None and self.sizes is None:
+            each = -(-size // self.chunks)
+            whole, rest = divmod(size, each)
+            if whole + bool(rest) != self.chunks:
+                raise LayerError(
+                    f"cannot cut {place} into {self.chunks} chunks: chunks of {each} are only {whole + bool(rest)}",
+                    field="chunks",
+                    hint="choose chunks that divide it, or give the sizes",
+                )
+            return (each,) * whole + (rest,) * bool(rest)
+        if self.sizes and self.chunks is None:
+            if sum(self.sizes) != size:
+                raise LayerError(f"sizes add up to {sum(self.sizes)}, not to {place}", field="sizes")
+            return self.sizes
+        raise LayerError(
+            "needs either chunks or sizes" + ("" if self.chunks is None else ", not both"),
+            field=None if self.sizes is None else "sizes",
+            hint="chunks: 2 cuts in half; sizes: [16, 48] gives the parts",
+        )
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return self.output_shapes(*inputs)[0]
+
+    def output_shapes(self, *inputs: Shape) -> Shapes:
+        (shape,) = inputs
+        axis = normal_axis(self.axis, len(shape))
+        return tuple((*shape[:axis], part, *shape[axis + 1 :]) for part in self.parts(shape))
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        reads = list(pointwise(inputs[0]))
+        # Each part reads from another offset, and reads are those of the layer as a whole.
+        reads[normal_axis(self.axis, len(reads))] = SCATTERED
+        return (tuple(reads),)
+
+
+class Flatten(Movement, frozen=True):
+    """Merge the axes from ``start_axis`` to ``end_axis`` into one, as ``torch.nn.Flatten``.
+
+    Elementwise operations: none.
+    """
+
+    start_axis: int = 0
+    end_axis: int = -1
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        start = normal_axis(self.start_axis, len(shape), field="start_axis")
+        end = normal_axis(self.end_axis, len(shape), field="end_axis")
+        if start > end:
+            raise LayerError(f"start_axis {self.start_axis} comes after end_axis {self.end_axis}", field="start_axis")
+        return (*shape[:start], prod(shape[start : end + 1]), *shape[end + 1 :])
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        return (regrouped_reads(inputs[0], self.output_shape(*inputs)),)
+
+
+class Unflatten(Movement, frozen=True):
+    """Split one axis into several of the given ``sizes`` (one may be -1), as ``torch.nn.Unflatten``.
+
+    Elementwise operations: none.
+    """
+
+    field_aliases: ClassVar[dict[str, str]] = {"dim": "axis", "unflattened_size": "sizes"}
+
+    axis: int
+    sizes: tuple[SizeOrRest, ...]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        axis = normal_axis(self.axis, len(shape))
+        if not self.sizes:
+            raise LayerError("needs at least one size", field="sizes")
+        return (*shape[:axis], *with_rest(self.sizes, shape[axis], "sizes"), *shape[axis + 1 :])
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        return (regrouped_reads(inputs[0], self.output_shape(*inputs)),)
+
+
+class Reshape(Movement, frozen=True):
+    """The same elements in a new ``shape`` (one size may be -1), as ``torch.reshape``; the batch stays.
+
+    Elementwise operations: none.
+    """
+
+    aliases = ("view",)
+
+    shape: tuple[SizeOrRest, ...]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return with_rest(self.shape, prod(inputs[0]), "shape")
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        return (regrouped_reads(inputs[0], self.output_shape(*inputs)),)
+
+
+class Permute(Movement, frozen=True):
+    """New order of the axes: output axis ``i`` is input axis ``axes[i]``, as ``torch.permute``.
+
+    Elementwise operations: none.
+    """
+
+    field_aliases: ClassVar[dict[str, str]] = {"dims": "axes", "dim": "axes"}
+
+    axes: tuple[int, ...]
+
+    def order(self, shape: Shape) -> tuple[int, ...]:
+        """The input axis that each output axis is."""
+        if len(self.axes) != len(shape):
+            raise LayerError(
+                f"axes names {len(self.axes)} axes, the input {describe(shape)} has {len(shape)}",
+                field="axes",
+                hint="name every axis once, channels (0) included and the batch not",
+            )
+        return normal_axes(self.axes, len(shape))
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        return tuple(shape[axis] for axis in self.order(shape))
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        order = self.order(inputs[0])
+        return (tuple(along(order.index(axis)) for axis in range(len(order))),)
+
+
+class Transpose(Movement, frozen=True):
+    """Exchange of two axes, as ``torch.transpose``.
+
+    Elementwise operations: none.
+    """
+
+    field_aliases: ClassVar[dict[str, str]] = {"dim0": "axis0", "dim1": "axis1"}
+
+    axis0: int
+    axis1: int
+
+    def order(self, shape: Shape) -> tuple[int, ...]:
+        """The input axis that each output axis is."""
+        first = normal_axis(self.axis0, len(shape), field="axis0")
+        second = normal_axis(self.axis1, len(shape), field="axis1")
+        order = list(range(len(shape)))
+        order[first], order[second] = second, first
+        return tuple(order)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        return tuple(shape[axis] for axis in self.order(shape))
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        return (tuple(map(along, self.order(inputs[0]))),)
+
+
+class Squeeze(Movement, frozen=True):
+    """Drop axes of size 1: those of ``axes`` (others of them stay), or all, as ``torch.squeeze``.
+
+    Elementwise operations: none.
+    """
+
+    field_aliases: ClassVar[dict[str, str]] = {"dim": "axes", "axis": "axes"}
+
+    axes: int | tuple[int, ...] | None = None
+
+    def kept(self, shape: Shape) -> tuple[int, ...]:
+        """The input axes that stay."""
+        chosen = range(len(shape)) if self.axes is None else normal_axes(self.axes, len(shape))
+        return tuple(axis for axis, size in enumerate(shape) if size != 1 or axis not in chosen)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        return tuple(shape[axis] for axis in self.kept(shape))
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        kept = self.kept(shape)
+        return (tuple(along(kept.index(i)) if i in kept else EVERYTHING for i in range(len(shape))),)
+
+
+class Unsqueeze(Movement, frozen=True):
+    """A new axis of size 1, which will be axis ``axis`` of the output, as ``torch.unsqueeze``.
+
+    Elementwise operations: none.
+    """
+
+    field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
+
+    axis: int
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        axis = normal_axis(self.axis, len(shape) + 1)
+        return (*shape[:axis], 1, *shape[axis:])
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        new = normal_axis(self.axis, len(shape) + 1)
+        return (tuple(along(axis + (axis >= new)) for axis in range(len(shape))),)

@@ -1,0 +1,80 @@
+"""Layers of several inputs in PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+
+import torch
+from torch import Tensor, nn
+
+from cnncalc.layers.base import Shape, normal_axis
+from cnncalc.layers.merge import Add, Concat, Matmul, Maximum, Minimum, Multiply, Subtract
+from cnncalc.torch.function import Function
+from cnncalc.torch.registry import builds
+
+
+class Joined(nn.Module):
+    """``torch.cat`` of the inputs along one axis (the batch is axis 0)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """One after the other."""
+        return torch.cat(inputs, dim=self.dim)
+
+
+class Folded(nn.Module):
+    """A function of two tensors over any number of them, from the left."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """``f(f(f(a, b), c), …)``."""
+        return reduce(self.function, inputs)
+
+
+@builds(Concat)
+def build_concat(layer: Concat, *shapes: Shape) -> nn.Module:
+    """``torch.cat``."""
+    return Joined(normal_axis(layer.axis, len(shapes[0])) + 1)
+
+
+@builds(Add)
+def build_add(layer: Add, *shapes: Shape) -> nn.Module:
+    """``torch.add``."""
+    return Folded(torch.add)
+
+
+@builds(Subtract)
+def build_subtract(layer: Subtract, *shapes: Shape) -> nn.Module:
+    """``torch.sub``."""
+    return Folded(torch.sub)
+
+
+@builds(Multiply)
+def build_multiply(layer: Multiply, *shapes: Shape) -> nn.Module:
+    """``torch.mul``."""
+    return Folded(torch.mul)
+
+
+@builds(Maximum)
+def build_maximum(layer: Maximum, *shapes: Shape) -> nn.Module:
+    """``torch.maximum``."""
+    return Folded(torch.maximum)
+
+
+@builds(Minimum)
+def build_minimum(layer: Minimum, *shapes: Shape) -> nn.Module:
+    """``torch.minimum``."""
+    return Folded(torch.minimum)
+
+
+@builds(Matmul)
+def build_matmul(layer: Matmul, first: Shape, second: Shape) -> nn.Module:
+    """``torch.matmul``."""
+    return Function(torch.matmul)

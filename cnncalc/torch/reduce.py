@@ -1,0 +1,41 @@
+"""Reductions over whole axes in PyTorch. The batch is axis 0 there, so every axis is one more."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from cnncalc.layers.base import Shape
+from cnncalc.layers.reduce import Max, Mean, Min, Reduction, Sum
+from cnncalc.layers.shape import normal_axes
+from cnncalc.torch.function import Function
+from cnncalc.torch.registry import builds
+
+
+def arguments(layer: Reduction, shape: Shape) -> dict[str, object]:
+    """Which axes, as PyTorch counts them, and whether they stay."""
+    return {"dim": tuple(axis + 1 for axis in normal_axes(layer.axes, len(shape))), "keepdim": layer.keepdim}
+
+
+@builds(Mean)
+def build_mean(layer: Mean, shape: Shape) -> nn.Module:
+    """``torch.mean``."""
+    return Function(torch.mean, **arguments(layer, shape))
+
+
+@builds(Sum)
+def build_sum(layer: Sum, shape: Shape) -> nn.Module:
+    """``torch.sum``."""
+    return Function(torch.sum, **arguments(layer, shape))
+
+
+@builds(Max)
+def build_max(layer: Max, shape: Shape) -> nn.Module:
+    """``torch.amax``."""
+    return Function(torch.amax, **arguments(layer, shape))
+
+
+@builds(Min)
+def build_min(layer: Min, shape: Shape) -> nn.Module:
+    """``torch.amin``."""
+    return Function(torch.amin, **arguments(layer, shape))
