@@ -1,1 +1,43 @@
-"""The calculator for convolutional networks."""
+"""The calculator for convolutional networks: exact shapes, parameters, FLOPs and receptive fields.
+
+>>> import cnncalc
+>>> report = cnncalc.analyze("resnet50")
+>>> report.totals.params
+25557032
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from cnncalc.api import analyze, load
+    from cnncalc.errors import CnncalcError
+    from cnncalc.graph import Graph
+    from cnncalc.report.model import Report
+
+__all__ = ["CnncalcError", "Graph", "Report", "__version__", "analyze", "load"]
+
+_HOMES = {
+    "analyze": "cnncalc.api",
+    "load": "cnncalc.api",
+    "CnncalcError": "cnncalc.errors",
+    "Graph": "cnncalc.graph",
+    "Report": "cnncalc.report.model",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first used, so that ``import cnncalc`` is instant."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cnncalc' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -119,6 +119,12 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Operations per sample beside the MACs, as the class docstring counts them."""
         return Unknown(f"{self.kind} does not say how many elementwise operations it takes")
 
+    def activations(self, *inputs: Shape) -> int | Unknown:
+        """Output elements per sample of the convolutions, linears and matrix products in the layer
+        (Radosavovic et al. 2020); 0 for every other layer.
+        """
+        return sum(map(prod, self.output_shapes(*inputs))) if self.is_product else 0
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         """For each input, what the outputs read of each of its axes."""
         return tuple(pointwise(shape) for shape in inputs)

@@ -1,0 +1,1 @@
+"""Graph to numbers, one file per question."""

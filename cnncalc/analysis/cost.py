@@ -1,0 +1,64 @@
+"""What each layer costs: parameters, buffers, MACs, elementwise operations, activations."""
+
+from __future__ import annotations
+
+from math import prod
+
+from msgspec import Struct
+
+from cnncalc.graph import Graph
+from cnncalc.layers.base import Layer, Shapes, Unknown
+
+
+class Cost(Struct, frozen=True):
+    """The cost of one layer for a whole batch; ``unknown`` says why a number is missing (``None``)."""
+
+    params: int
+    buffers: int
+    macs: int | None
+    elementwise_ops: int | None
+    activations: int | None
+    unknown: tuple[str, ...] = ()
+
+
+NOTHING = Cost(0, 0, 0, 0, 0)
+
+
+def layer_cost(layer: Layer, inputs: Shapes, batch: int) -> Cost:
+    """The cost of one call of a layer with weights of its own; all but the weights grow with the batch."""
+    weights = layer.weights(*inputs)
+    reasons = []
+    counts: list[int | None] = []
+    for count in (layer.macs(*inputs), layer.elementwise_ops(*inputs), layer.activations(*inputs)):
+        if isinstance(count, Unknown):
+            reasons.append(count.reason)
+            counts.append(None)
+        else:
+            counts.append(count * batch)
+    return Cost(
+        params=sum(prod(weight.shape) for weight in weights if weight.learnable),
+        buffers=sum(prod(weight.shape) for weight in weights if not weight.learnable),
+        macs=counts[0],
+        elementwise_ops=counts[1],
+        activations=counts[2],
+        unknown=tuple(dict.fromkeys(reasons)),
+    )
+
+
+def costs(graph: Graph, batch: int = 1) -> list[Cost]:
+    """The cost of every node; one that reuses another's weights has none of its own."""
+    known: dict[tuple[Layer, Shapes, bool], Cost] = {}
+    result = []
+    for node in graph.nodes:
+        if node.layer is None:
+            result.append(NOTHING)
+            continue
+        key = (node.layer, node.input_shapes, node.shared is not None)
+        cost = known.get(key)
+        if cost is None:
+            own = layer_cost(node.layer, node.input_shapes, batch)
+            if node.shared is not None:
+                own = Cost(0, 0, own.macs, own.elementwise_ops, own.activations, own.unknown)
+            cost = known[key] = own
+        result.append(cost)
+    return result

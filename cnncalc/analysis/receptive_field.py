@@ -1,0 +1,209 @@
+"""The receptive field of every feature map, per axis of the net's input, over any graph.
+
+For each spatial axis of each input a :data:`Track` says how a tensor's units see it. A layer's
+``reads`` moves tracks from its inputs to its output; where inputs meet, tracks are united. The
+arithmetic is in :mod:`cnncalc.formulas.receptive_field`.
+"""
+
+from __future__ import annotations
+
+from math import gcd
+from typing import NamedTuple
+
+from cnncalc.formulas import receptive_field as rf
+from cnncalc.graph import Graph, Node
+from cnncalc.layers.base import Layer, Read, Reads, Shape, Shapes, pointwise
+
+
+class Local(NamedTuple):
+    """Units along tensor axis ``axis`` see the input through ``field``."""
+
+    axis: int
+    field: rf.Field
+
+
+class Whole(NamedTuple):
+    """Every unit sees the whole input axis."""
+
+
+class Spread(NamedTuple):
+    """Each unit sees ``size`` input pixels, at a place that the index along no single axis tells.
+
+    ``axes``: the tensor axes whose indices together do.
+    """
+
+    size: int
+    axes: frozenset[int]
+
+
+class Lost(NamedTuple):
+    """Not known, and why."""
+
+    reason: str
+
+
+Track = Local | Whole | Spread | Lost | None
+"""``None``: the tensor does not depend on that input."""
+Tracks = tuple[Track, ...]
+
+WHOLE = Whole()
+LONG = Lost(f"the pattern of its units repeats only after more than {rf.MAX_PERIOD} of them")
+
+
+class Seen(NamedTuple):
+    """All tracks of one tensor, and whether only aligned branches met on the way to it."""
+
+    tracks: Tracks
+    aligned: bool = True
+
+
+class Misalignment(NamedTuple):
+    """Branches that meet at ``node`` with different jumps or centres along an input axis."""
+
+    node: int
+    axis: int
+    jumps: tuple[str, str]
+    offset: str | None
+    """How far the centres lie apart, in input pixels, where the jumps are equal."""
+
+
+class InputAxis(NamedTuple):
+    """One spatial axis of one input of the net; ``rank`` of them belong to that input."""
+
+    node: int
+    axis: int
+    rank: int
+
+
+class Result(NamedTuple):
+    """What the analysis found: per node what its first output sees, and where branches do not align."""
+
+    axes: tuple[InputAxis, ...]
+    seen: list[Seen]
+    misalignments: list[Misalignment]
+
+
+def receptive_fields(graph: Graph) -> Result:
+    """The receptive field of every node of a graph, in one pass."""
+    axes = tuple(
+        InputAxis(number, axis, len(node.output_shape) - 1)
+        for number, node in enumerate(graph.nodes)
+        if node.layer is None
+        for axis in range(len(node.output_shape) - 1)
+    )
+    result = Result(axes, [], [])
+    known: dict[tuple[Layer, Shapes], tuple[Reads, ...] | None] = {}
+    for number, node in enumerate(graph.nodes):
+        if node.layer is None:
+            tracks = tuple(Local(a.axis + 1, rf.IDENTITY) if a.node == number else None for a in axes)
+            result.seen.append(Seen(tracks))
+            continue
+        key = (node.layer, node.input_shapes)
+        if key not in known:
+            reads = node.layer.reads(*node.input_shapes)
+            same = reads == tuple(map(pointwise, node.input_shapes))
+            known[key] = None if same else reads
+        result.seen.append(_step(number, node, known[key], result))
+    return result
+
+
+def _step(number: int, node: Node, reads: tuple[Reads, ...] | None, result: Result) -> Seen:
+    """What the output of one node sees; ``reads`` is ``None`` where each unit reads just its own place."""
+    before = [result.seen[ref.node] for ref in node.inputs]
+    if reads is None:
+        after = [seen.tracks for seen in before]
+        if len(after) == 1:
+            return before[0]
+    else:
+        rank = len(node.output_shape)
+        after = [
+            tuple([None if t is None else _through(t, read, rank) for t in seen.tracks])
+            for seen, read in zip(before, reads, strict=True)
+        ]
+    tracks = after[0]
+    aligned = all(seen.aligned for seen in before)
+    for other in after[1:]:
+        if other == tracks:
+            continue
+        met = []
+        for axis, (mine, theirs) in enumerate(zip(tracks, other, strict=True)):
+            clash = _clash(mine, theirs)
+            if clash is not None:
+                result.misalignments.append(Misalignment(number, axis, *clash))
+                aligned = False
+            met.append(_unite(mine, theirs, node.output_shape))
+        tracks = tuple(met)
+    return Seen(tracks, aligned)
+
+
+def _through(track: Track, reads: Reads, rank: int) -> Track:
+    """A track after a layer that reads its input so, with an output of ``rank`` axes."""
+    if isinstance(track, Local):
+        read = reads[track.axis]
+        if read.window is not None and read.axis is not None:
+            field = rf.compose(track.field, read.window)
+            return LONG if field is None else Local(read.axis, field)
+        return WHOLE if read.whole else Spread(rf.size(track.field), _unmapped(reads, rank))
+    if not isinstance(track, Spread):
+        return track
+    mine = [reads[axis] for axis in track.axes]
+    if all(read.whole for read in mine):
+        return WHOLE
+    if all(read.window == rf.POINT or read == Read() for read in mine):
+        axes = {read.axis for read in mine if read.axis is not None}
+        return Spread(track.size, frozenset(axes) | (_unmapped(reads, rank) if Read() in mine else frozenset()))
+    return Lost("units that lie along no single axis are mixed in part")
+
+
+def _unmapped(reads: Reads, rank: int) -> frozenset[int]:
+    """The output axes that no input axis runs along: those a scattered axis can have gone to."""
+    free = frozenset(range(rank)) - {read.axis for read in reads if read.axis is not None}
+    return free or frozenset(range(rank))
+
+
+def _clash(mine: Track, theirs: Track) -> tuple[tuple[str, str], str | None] | None:
+    """The jumps of two fields, and how far their centres lie apart, where they do not align."""
+    if not isinstance(mine, Local) or not isinstance(theirs, Local) or mine == theirs:
+        return None
+    if not mine.field.shift or not theirs.field.shift:
+        return None  # one unit for all: a broadcast has no place to be out of
+    jumps = (rf.jump(mine.field), rf.jump(theirs.field))
+    if jumps[0] != jumps[1]:
+        return (_fraction(jumps[0]), _fraction(jumps[1])), None
+    here, there = rf.centre(mine.field), rf.centre(theirs.field)
+    if here is None or there is None or here == there:
+        return None
+    top, bottom = abs(here[0] * there[1] - there[0] * here[1]), here[1] * there[1]
+    common = gcd(top, bottom)
+    return (_fraction(jumps[0]), _fraction(jumps[1])), _fraction((top // common, bottom // common))
+
+
+def _fraction(value: tuple[int, int]) -> str:
+    return str(value[0]) if value[1] == 1 else f"{value[0]}/{value[1]}"
+
+
+def _unite(mine: Track, theirs: Track, shape: Shape) -> Track:
+    """What a unit sees that reads its place in both of two tensors."""
+    if mine is None or mine == theirs:
+        return theirs
+    if theirs is None:
+        return mine
+    if isinstance(mine, Whole) or isinstance(theirs, Whole):
+        return WHOLE
+    if isinstance(mine, Local) and isinstance(theirs, Local) and mine.axis == theirs.axis:
+        field = rf.union(mine.field, theirs.field) or _hull(mine.field, theirs.field, shape[mine.axis])
+        return LONG if field is None else Local(mine.axis, field)
+    return Lost("fields along different axes meet") if not isinstance(mine, Lost) else mine
+
+
+def _hull(first: rf.Field, second: rf.Field, units: int) -> rf.Field | None:
+    """The union of fields with different jumps, unit by unit of the feature map; its jump is the greater."""
+    main = max(first, second, key=lambda field: field.shift * units // len(field.bounds))
+    period = -(-units // len(main.bounds)) * len(main.bounds)
+    if period > rf.MAX_PERIOD:
+        return None
+    bounds = []
+    for unit in range(period):
+        seen = [b for field in (first, second) if (b := rf.bounds_of(field, unit)) is not None]
+        bounds.append((min(b[0] for b in seen), max(b[1] for b in seen)) if seen else None)
+    return rf.Field(main.shift * period // len(main.bounds), tuple(bounds))

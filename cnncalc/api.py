@@ -1,0 +1,78 @@
+"""The Python API: :func:`load` and :func:`analyze`."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cnncalc.errors import CnncalcError
+from cnncalc.graph import Graph
+from cnncalc.report.assemble import assemble
+from cnncalc.report.model import Report
+from cnncalc.sources import InputShapes
+from cnncalc.sources import load as load_source
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """A net of 100,000 layers makes millions of small objects and no garbage; collecting would double the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def load(
+    source: str | os.PathLike[str], *, variant: str | None = None, input: InputShapes = None, **args: Any
+) -> Graph:
+    """The graph of a YAML file or of a shipped net.
+
+    Args:
+        source: a path, or a name such as ``"resnet50"``.
+        variant: a variant of the spec.
+        input: input shape ``(channels, *spatial)``, or one per named input, in place of the spec's.
+        **args: arguments of the spec in place of its own, such as ``classes=10``.
+
+    Raises:
+        CnncalcError: the source is no valid net; ``str()`` says what, where and why.
+    """
+    with _no_collection():
+        return load_source(source, variant=variant, args=args, input=input)
+
+
+def analyze(
+    source: str | os.PathLike[str] | Graph,
+    *,
+    batch: int = 1,
+    variant: str | None = None,
+    input: InputShapes = None,
+    **args: Any,
+) -> Report:
+    """Every layer's shape, parameters, cost and receptive field; arguments as for :func:`load`.
+
+    Args:
+        source: a path, the name of a shipped net, or a graph.
+        batch: samples per batch; MACs, FLOPs, elementwise operations and activations grow with it.
+        variant: as for :func:`load`.
+        input: as for :func:`load`.
+        **args: as for :func:`load`.
+
+    Raises:
+        CnncalcError: the source is no valid net, or ``batch`` is below 1.
+    """
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        raise CnncalcError(f"error: the batch must be a whole number of at least 1, got {batch}")
+    if isinstance(source, Graph):
+        if variant is not None or input is not None or args:
+            raise CnncalcError("error: a graph is already built: give variant, input and arguments to load()")
+        graph = source
+    else:
+        graph = load(source, variant=variant, input=input, **args)
+    with _no_collection():
+        return assemble(graph, batch)

@@ -1,0 +1,222 @@
+"""All analyses of a graph, put together as a :class:`~cnncalc.report.model.Report`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from cnncalc import __version__
+from cnncalc.analysis.cost import Cost, costs
+from cnncalc.analysis.receptive_field import (
+    InputAxis,
+    Local,
+    Lost,
+    Misalignment,
+    Result,
+    Seen,
+    Spread,
+    Track,
+    Whole,
+    receptive_fields,
+)
+from cnncalc.analysis.separable import separable_pairs
+from cnncalc.formulas import receptive_field as rf
+from cnncalc.formulas.cost import flops
+from cnncalc.graph import Graph
+from cnncalc.layers.axes import axis_name
+from cnncalc.layers.base import Layer
+from cnncalc.report.model import (
+    Diagnostic,
+    Generator,
+    LayerReport,
+    Model,
+    ReceptiveField,
+    Report,
+    SeparablePair,
+    Totals,
+)
+
+GLOBAL = ReceptiveField("global")
+
+
+def assemble(graph: Graph, batch: int = 1) -> Report:
+    """The report of a graph for a batch of ``batch`` samples."""
+    cost_list = costs(graph, batch)
+    fields = receptive_fields(graph)
+    groups = _axis_groups(fields.axes)
+    settings: dict[Layer, dict[str, Any]] = {}
+    shown: dict[Seen, tuple[ReceptiveField | None, dict[str, ReceptiveField] | UnsetType]] = {}
+    layers = []
+    for node, cost, seen in zip(graph.nodes, cost_list, fields.seen, strict=True):
+        if node.layer is None:
+            continue
+        if node.layer not in settings:
+            settings[node.layer] = _settings(node.layer)
+        if seen not in shown:
+            shown[seen] = _receptive_field(graph, seen, groups)
+        field, several = shown[seen]
+        layers.append(
+            LayerReport(
+                path=node.path,
+                type=node.layer.kind,
+                inputs=tuple([graph.path(ref) for ref in node.inputs]),
+                input_shapes=node.input_shapes,
+                output_shape=node.output_shapes[0],
+                params=cost.params,
+                buffers=cost.buffers,
+                macs=cost.macs,
+                flops=None if cost.macs is None else flops(cost.macs),
+                elementwise_ops=cost.elementwise_ops,
+                activations=cost.activations,
+                receptive_field=field,
+                settings=settings[node.layer],
+                output_shapes=node.output_shapes if len(node.output_shapes) > 1 else UNSET,
+                shared_with=UNSET if node.shared is None else graph.nodes[node.shared].path,
+                receptive_fields=several,
+            )
+        )
+    return Report(
+        schema_version=1,
+        generator=Generator("cnncalc", __version__),
+        model=Model(
+            name=graph.name,
+            source=graph.source,
+            args=graph.args,
+            inputs=graph.inputs,
+            batch=batch,
+            outputs={name: graph.shape(ref) for name, ref in graph.outputs},
+            citation=graph.citation,
+        ),
+        totals=_totals(cost_list),
+        layers=tuple(layers),
+        diagnostics=tuple(_diagnostics(graph, cost_list, fields)),
+        separable=_separable(graph, batch),
+    )
+
+
+def _totals(cost_list: list[Cost]) -> Totals:
+    macs = sum(cost.macs or 0 for cost in cost_list)
+    return Totals(
+        status="partial" if any(cost.unknown for cost in cost_list) else "complete",
+        params=sum(cost.params for cost in cost_list),
+        buffers=sum(cost.buffers for cost in cost_list),
+        macs=macs,
+        flops=flops(macs),
+        elementwise_ops=sum(cost.elementwise_ops or 0 for cost in cost_list),
+        activations=sum(cost.activations or 0 for cost in cost_list),
+    )
+
+
+def _settings(layer: Layer) -> dict[str, Any]:
+    """The fields that differ from their defaults."""
+    fields, defaults = layer.__struct_fields__, layer.__struct_defaults__
+    optional = len(fields) - len(defaults)
+    return {
+        name: value
+        for position, name in enumerate(fields)
+        for value in (getattr(layer, name),)
+        if position < optional or value != defaults[position - optional]
+    }
+
+
+# -- receptive fields ------------------------------------------------------------------------------
+
+
+def _axis_groups(axes: tuple[InputAxis, ...]) -> list[tuple[int, int, int]]:
+    """For each input with spatial axes its node, and where its tracks begin and end."""
+    return [(axis.node, start, start + axis.rank) for start, axis in enumerate(axes) if axis.axis == 0]
+
+
+def _receptive_field(
+    graph: Graph, seen: Seen, groups: list[tuple[int, int, int]]
+) -> tuple[ReceptiveField | None, dict[str, ReceptiveField] | UnsetType]:
+    """The field on the first input that the tensor depends on; with several inputs, on each by name."""
+    found = {
+        graph.nodes[node].path: field
+        for node, start, end in groups
+        if (field := _one_field(seen.tracks[start:end], seen.aligned)) is not None
+    }
+    first = next(iter(found.values()), None)
+    return first, found if len(groups) > 1 and found else UNSET
+
+
+def _one_field(tracks: tuple[Track, ...], aligned: bool) -> ReceptiveField | None:
+    if any(track is None or isinstance(track, Lost) for track in tracks):
+        return None
+    flag = UNSET if aligned else False
+    if all(isinstance(track, Whole) for track in tracks):
+        return GLOBAL
+    jumps = [rf.jump(track.field) if isinstance(track, Local) else None for track in tracks]
+    exact = tuple(None if jump is None else str(jump[0]) if jump[1] == 1 else f"{jump[0]}/{jump[1]}" for jump in jumps)
+    return ReceptiveField(
+        "local",
+        size=tuple(
+            rf.size(t.field) if isinstance(t, Local) else t.size if isinstance(t, Spread) else None for t in tracks
+        ),
+        jump=tuple(None if jump is None else jump[0] if jump[1] == 1 else jump[0] / jump[1] for jump in jumps),
+        start=tuple(_start(track) for track in tracks),
+        jump_exact=exact if any(jump is not None and jump[1] != 1 for jump in jumps) else UNSET,
+        aligned=flag,
+    )
+
+
+def _start(track: Track) -> int | None:
+    bounds = rf.bounds_of(track.field, 0) if isinstance(track, Local) else None
+    return None if bounds is None else bounds[0]
+
+
+# -- diagnostics -----------------------------------------------------------------------------------
+
+
+def _diagnostics(graph: Graph, cost_list: list[Cost], fields: Result) -> list[Diagnostic]:
+    found = []
+    for reason in dict.fromkeys(reason for cost in cost_list for reason in cost.unknown):
+        layers = [node.path for node, cost in zip(graph.nodes, cost_list, strict=True) if reason in cost.unknown]
+        message = f"{reason}: the totals are a lower bound without it"
+        found.append(Diagnostic("unknown-cost", "warning", message, tuple(layers)))
+    found += _misaligned(graph, fields)
+    reasons: dict[str, list[str]] = {}
+    for node, seen in zip(graph.nodes, fields.seen, strict=True):
+        for lost in {track.reason: None for track in seen.tracks if isinstance(track, Lost)}:
+            reasons.setdefault(lost, []).append(node.path)
+    for reason, paths in reasons.items():
+        message = f"the receptive field is not known: {reason}"
+        found.append(Diagnostic("unknown-receptive-field", "info", message, tuple(paths)))
+    return found
+
+
+def _misaligned(graph: Graph, fields: Result) -> list[Diagnostic]:
+    """One diagnostic per layer, whatever the number of axes and pairs of branches."""
+    by_node: dict[int, list[Misalignment]] = {}
+    for found in fields.misalignments:
+        by_node.setdefault(found.node, []).append(found)
+    result = []
+    for number, found_here in by_node.items():
+        parts = []
+        for found in found_here:
+            axis = fields.axes[found.axis]
+            name = axis_name(axis.axis, axis.rank)
+            if found.offset is None:
+                parts.append(f"{name}: jumps {found.jumps[0]} and {found.jumps[1]}")
+            else:
+                parts.append(f"{name}: centres {found.offset} pixels apart")
+        message = f"branches meet out of line: {'; '.join(dict.fromkeys(parts))}"
+        result.append(Diagnostic("misaligned", "warning", message, (graph.nodes[number].path,)))
+    return result
+
+
+def _separable(graph: Graph, batch: int) -> tuple[SeparablePair, ...]:
+    return tuple(
+        SeparablePair(
+            depthwise=graph.nodes[pair.depthwise].path,
+            pointwise=graph.nodes[pair.pointwise].path,
+            macs=pair.macs * batch,
+            standard_macs=pair.standard_macs * batch,
+            ratio=pair.ratio[0] / pair.ratio[1],
+            ratio_exact=f"{pair.ratio[0]}/{pair.ratio[1]}",
+            rule=pair.rule[0] / pair.rule[1],
+            rule_exact=f"{pair.rule[0]}/{pair.rule[1]}",
+        )
+        for pair in separable_pairs(graph)
+    )

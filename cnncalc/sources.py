@@ -1,0 +1,211 @@
+"""A SOURCE on the command line or in the API to a Graph, whatever its kind."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cnncalc.errors import CnncalcError
+from cnncalc.graph import Graph
+from cnncalc.layers.base import Shape
+from cnncalc.spec.problem import SpecError, nearest
+
+Settings = Mapping[str, Any] | Iterable[str]
+"""Arguments by name, or ``KEY=VALUE`` texts."""
+InputShapes = Shape | Mapping[str, Shape] | None
+"""One shape (channels, then spatial sizes), or one per named input."""
+
+
+def load(
+    source: str | os.PathLike[str], *, variant: str | None = None, args: Settings = (), input: InputShapes = None
+) -> Graph:
+    """The graph of a source: a YAML file, ``-`` for standard input, or the name of a shipped spec or variant.
+
+    Args:
+        source: what to load.
+        variant: a variant of the spec.
+        args: arguments of the spec that replace its own.
+        input: input shape or shapes, without the batch, that replace the spec's.
+
+    Raises:
+        CnncalcError: the source cannot be read or is no valid net; ``str()`` says what, where and why.
+    """
+    name = os.fspath(source)
+    if name == "-":
+        return load_text(
+            _decode("<stdin>", sys.stdin.buffer.read()), "<stdin>", variant=variant, args=args, input=input
+        )
+    if os.path.isfile(name):
+        return load_text(_read(name), name, variant=variant, args=args, input=input)
+    if os.path.isdir(name):
+        raise CnncalcError(f"{name}: error: is a folder, not a spec")
+    shipped = find_shipped(name) if os.path.basename(name) == name and not name.endswith((".yaml", ".yml")) else None
+    if shipped is None:
+        raise _not_found(name)
+    path, own_variant = shipped
+    if own_variant is not None and variant is not None:
+        raise CnncalcError(
+            f"{name}: error: '{name}' is a variant itself\n  hint: give '{_stem(path)}' with --variant {variant}"
+        )
+    shown = f"specs/{os.path.basename(path)}"
+    return load_text(_read(path), shown, variant=variant or own_variant, args=args, input=input)
+
+
+def load_text(
+    text: str, name: str = "<text>", *, variant: str | None = None, args: Settings = (), input: InputShapes = None
+) -> Graph:
+    """The graph of a spec's text; ``name`` is what messages call it. Otherwise as :func:`load`."""
+    from cnncalc.spec.builder import Builder
+    from cnncalc.spec.document import parse
+    from cnncalc.spec.reader import Source, read
+
+    with_source = Source(name, text)
+    document = parse(with_source, read(with_source))
+    inputs = _inputs(input, document.input)
+    return Builder(document).build(variant, settings(args), inputs)
+
+
+def settings(args: Settings) -> dict[str, str]:
+    """Arguments as name → expression text.
+
+    Raises:
+        CnncalcError: a text that is not ``KEY=VALUE``.
+    """
+    if isinstance(args, Mapping):
+        return {name: _as_text(value) for name, value in args.items()}
+    pairs = {}
+    for text in args:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise CnncalcError(f"error: '{text}' is no KEY=VALUE\n  hint: write --set classes=10")
+        pairs[name.strip()] = value
+    return pairs
+
+
+def _as_text(value: Any) -> str:
+    """A Python value in the expression language."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_as_text, value))}]"
+    return str(value)
+
+
+def _inputs(given: InputShapes, node: Any) -> Mapping[str, Shape]:
+    from cnncalc.spec.reader import Mapping as MappingNode
+
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        return {name: _shape(shape) for name, shape in given.items()}
+    name = node.entries[0][0].text if isinstance(node, MappingNode) and len(node.entries) == 1 else "input"
+    return {name: _shape(given)}
+
+
+def _shape(sizes: Iterable[int]) -> Shape:
+    shape = tuple(sizes)
+    if not 1 <= len(shape) <= 4 or any(isinstance(s, bool) or not isinstance(s, int) or s < 1 for s in shape):
+        raise CnncalcError(
+            f"error: {shape} is no input shape\n"
+            "  hint: 1 to 4 whole numbers of at least 1: channels, then the spatial sizes"
+        )
+    return shape
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise CnncalcError(f"{path}: error: cannot be read: {error.strerror or error}") from None
+    return _decode(path, data)
+
+
+def _decode(name: str, data: bytes) -> str:
+    """Text from UTF-8, with or without a byte order mark.
+
+    Raises:
+        SpecError: other bytes, at their line and column.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8", "replace")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        hint = "is this a binary file?" if b"\0" in data[:1024] or error.start < 8 else "save the file as UTF-8"
+        raise SpecError(
+            f"byte 0x{data[error.start]:02x} is not UTF-8", file=name, line=line, column=column, hint=hint
+        ) from None
+
+
+def _not_found(name: str) -> CnncalcError:
+    """What is missing, and what is near: a file beside it, or a shipped net."""
+    if name.startswith("torch:") or name.endswith(".onnx"):
+        return CnncalcError(f"{name}: error: this version reads YAML specs only")
+    folder, base = os.path.split(name)
+    try:
+        beside = [entry for entry in os.listdir(folder or ".") if entry.endswith((".yaml", ".yml"))]
+    except OSError:
+        beside = []
+    if folder or base.endswith((".yaml", ".yml")):
+        hint = nearest(base, beside)
+        return CnncalcError(f"{name}: error: there is no such file" + (f"\n  hint: {hint}" if hint else ""))
+    hint = nearest(base, [*zoo_names(), *beside]) or "'cnncalc zoo' lists the shipped nets"
+    return CnncalcError(f"{name}: error: there is no such file or shipped net\n  hint: {hint}")
+
+
+# -- the zoo ---------------------------------------------------------------------------------------
+
+
+def specs_dir() -> str:
+    """Where the shipped specs are: in the installed package, or beside it in a checkout."""
+    package = os.path.dirname(os.path.abspath(__file__))
+    installed = os.path.join(package, "specs")
+    return installed if os.path.isdir(installed) else os.path.join(os.path.dirname(package), "specs")
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def _spec_files() -> list[str]:
+    try:
+        return sorted(os.path.join(specs_dir(), f) for f in os.listdir(specs_dir()) if f.endswith(".yaml"))
+    except OSError:
+        return []
+
+
+def find_shipped(name: str) -> tuple[str, str | None] | None:
+    """The file of a shipped net, and the variant in it that the name means.
+
+    A variant of exactly that name goes before the file's default.
+    """
+    by_stem = None
+    for path in _spec_files():
+        if _stem(path) == name:
+            by_stem = path
+        if f"{name}:" in (text := _read(path)) and name in _variants(path, text):
+            return path, name
+    return None if by_stem is None else (by_stem, None)
+
+
+def _variants(path: str, text: str) -> list[str]:
+    from cnncalc.spec import reader
+
+    root = reader.read(reader.Source(path, text))
+    variants = root.get("variants") if isinstance(root, reader.Mapping) else None
+    return [key.text for key, _ in variants.entries] if isinstance(variants, reader.Mapping) else []
+
+
+def zoo_names() -> dict[str, tuple[str, str | None]]:
+    """Every shipped net: its variants' names, or the file's where it has none; each with file and variant."""
+    names: dict[str, tuple[str, str | None]] = {}
+    for path in _spec_files():
+        variants: list[str | None] = [*_variants(path, _read(path))]
+        names.update({variant or _stem(path): (path, variant) for variant in variants or [None]})
+    return names

@@ -1,0 +1,1 @@
+"""YAML text to Graph: positions, expressions, blocks, variants, errors."""

@@ -1,0 +1,289 @@
+"""Expressions in specs: arithmetic over names, in bounded time and space, with no way out.
+
+Python's grammar is parsed and a short list of its forms is walked; everything else is refused.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+MAX_LENGTH = 1000
+MAX_BITS = 512
+MAX_ITEMS = 10_000
+
+Value = Any  # int, float, bool, None, Name, str or a tuple of such values
+Lookup = Callable[[str], Value]
+
+
+class Name(str):
+    """A name used as a value: of a layer, a block, a tensor or a choice."""
+
+    __slots__ = ()
+
+
+class ExpressionError(Exception):
+    """What is wrong in an expression, at which character, with a hint."""
+
+    def __init__(self, message: str, offset: int = 0, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+        self.hint = hint
+
+
+class UnknownNameError(ExpressionError):
+    """A name that means nothing where it stands; raised by lookups."""
+
+
+CONSTANTS: dict[str, Value] = {"true": True, "false": False, "null": None}
+
+
+def evaluate(text: str, lookup: Lookup) -> Value:
+    """The value of an expression; ``lookup`` gives the value of a name or raises UnknownNameError.
+
+    Raises:
+        ExpressionError: no expression, a form or function that is not allowed, a wrong type, too large.
+    """
+    text = text.strip()
+    if text.isidentifier() and text not in _KEYWORDS:
+        return CONSTANTS[text] if text in CONSTANTS else lookup(text)
+    tree = _parse(text)
+    try:
+        return _walk(tree, lookup)
+    except RecursionError:
+        raise ExpressionError("the expression is nested too deeply") from None
+
+
+_KEYWORDS = frozenset({"and", "or", "not", "if", "else", "in", "True", "False", "None"})
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> ast.expr:
+    if len(text) > MAX_LENGTH:
+        raise ExpressionError(f"the expression is longer than {MAX_LENGTH} characters")
+    try:
+        return ast.parse(text.replace("\n", " "), mode="eval").body
+    except SyntaxError as error:
+        reason = (error.msg or "cannot be read").split(". Perhaps")[0]
+        raise ExpressionError(f"not an expression: {reason}", max((error.offset or 1) - 1, 0)) from None
+    except (ValueError, MemoryError, RecursionError):
+        raise ExpressionError("not an expression") from None
+
+
+def _number(value: Value, node: ast.expr) -> Value:
+    if isinstance(value, (int, float)):
+        return value
+    what = f"'{value}'" if isinstance(value, str) else "null" if value is None else "a list"
+    raise ExpressionError(f"arithmetic needs a number, got {what}", node.col_offset)
+
+
+def _bounded(value: Value, node: ast.expr) -> Value:
+    if isinstance(value, complex) or (isinstance(value, int) and value.bit_length() > MAX_BITS):
+        raise ExpressionError(f"the result is no number below 2^{MAX_BITS}", node.col_offset)
+    return value
+
+
+def _power(base: Value, exponent: Value) -> Value:
+    if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * abs(exponent) > 2 * MAX_BITS:
+        raise OverflowError
+    return base**exponent
+
+
+def _round_to(value: float, divisor: int = 8, minimum: int | None = None) -> int:
+    """The nearest multiple of ``divisor`` that is never more than 10% below (Sandler et al. 2018, MobileNetV2 code)."""
+    result = max(minimum or divisor, int(value + divisor / 2) // divisor * divisor)
+    return result + divisor if result < 0.9 * value else result
+
+
+def _range(*limits: int) -> tuple[int, ...]:
+    numbers = range(*limits)
+    if len(numbers) > MAX_ITEMS:
+        raise OverflowError
+    return tuple(numbers)
+
+
+def _round(value: float, digits: int = 0) -> Value:
+    if abs(digits) > 20:
+        raise OverflowError
+    return round(value, digits) if digits else round(value)
+
+
+FUNCTIONS: dict[str, Callable[..., Value]] = {
+    "abs": abs,
+    "ceil": math.ceil,
+    "floor": math.floor,
+    "int": lambda value: int(_plain_number(value)),
+    "len": len,
+    "max": max,
+    "min": min,
+    "range": _range,
+    "round": _round,
+    "round_to": _round_to,
+    "sum": sum,
+}
+
+
+def _plain_number(value: Value) -> Value:
+    if not isinstance(value, (int, float)):
+        raise TypeError("int() needs a number")
+    return value
+
+
+_BINARY: dict[type[ast.operator], Callable[[Value, Value], Value]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: _power,
+}
+_UNARY: dict[type[ast.unaryop], Callable[[Value], Value]] = {ast.USub: operator.neg, ast.UAdd: operator.pos}
+_COMPARE: dict[type[ast.cmpop], Callable[[Value, Value], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda a, b: isinstance(b, tuple) and a in b,
+    ast.NotIn: lambda a, b: isinstance(b, tuple) and a not in b,
+}
+
+
+def _walk(node: ast.expr, lookup: Lookup) -> Value:
+    try:
+        rule = _RULES[type(node)]
+    except KeyError:
+        what = {"Attribute": "attributes", "Lambda": "functions", "Dict": "mappings", "JoinedStr": "f-strings"}.get(
+            type(node).__name__, f"'{type(node).__name__}' forms"
+        )
+        raise ExpressionError(
+            f"{what} are not part of the expression language",
+            node.col_offset,
+            "arithmetic, comparisons, and/or/not, 'a if c else b', indexing and " + ", ".join(sorted(FUNCTIONS)),
+        ) from None
+    return rule(node, lookup)
+
+
+def _constant(node: Any, lookup: Lookup) -> Value:
+    if isinstance(node.value, (int, float, str)) or node.value is None:
+        return _bounded(node.value, node)
+    raise ExpressionError(f"{node.value!r} is not part of the expression language", node.col_offset)
+
+
+def _name(node: Any, lookup: Lookup) -> Value:
+    if node.id in CONSTANTS:
+        return CONSTANTS[node.id]
+    try:
+        return lookup(node.id)
+    except UnknownNameError as error:
+        raise UnknownNameError(error.message, node.col_offset, error.hint) from None
+
+
+def _binary(node: Any, lookup: Lookup) -> Value:
+    left, right = _walk(node.left, lookup), _walk(node.right, lookup)
+    apply = _BINARY.get(type(node.op))
+    if apply is None:
+        raise ExpressionError(
+            f"operator '{type(node.op).__name__}' is not part of the expression language", node.col_offset
+        )
+    if isinstance(left, tuple) and isinstance(right, tuple) and isinstance(node.op, ast.Add):
+        return _items(left + right, node)
+    _number(left, node.left), _number(right, node.right)
+    try:
+        return _bounded(apply(left, right), node)
+    except ZeroDivisionError:
+        raise ExpressionError("division by zero", node.col_offset) from None
+    except OverflowError:
+        raise ExpressionError(f"the result is no number below 2^{MAX_BITS}", node.col_offset) from None
+
+
+def _unary(node: Any, lookup: Lookup) -> Value:
+    value = _walk(node.operand, lookup)
+    if isinstance(node.op, ast.Not):
+        return not value
+    if type(node.op) not in _UNARY:
+        raise ExpressionError("operator '~' is not part of the expression language", node.col_offset)
+    return _UNARY[type(node.op)](_number(value, node.operand))
+
+
+def _compare(node: Any, lookup: Lookup) -> Value:
+    left = _walk(node.left, lookup)
+    for op, right_node in zip(node.ops, node.comparators, strict=True):
+        right = _walk(right_node, lookup)
+        apply = _COMPARE.get(type(op))
+        if apply is None:
+            raise ExpressionError("'is' is not part of the expression language", node.col_offset, "compare with '=='")
+        try:
+            if not apply(left, right):
+                return False
+        except TypeError:
+            raise ExpressionError("these two values cannot be compared", node.col_offset) from None
+        left = right
+    return True
+
+
+def _boolean(node: Any, lookup: Lookup) -> Value:
+    stop_at = isinstance(node.op, ast.Or)
+    value: Value = None
+    for part in node.values:
+        value = _walk(part, lookup)
+        if bool(value) is stop_at:
+            break
+    return value
+
+
+def _subscript(node: Any, lookup: Lookup) -> Value:
+    value = _walk(node.value, lookup)
+    if isinstance(node.slice, ast.Slice):
+        raise ExpressionError("slices are not part of the expression language", node.col_offset, "index one element")
+    index = _walk(node.slice, lookup)
+    if not isinstance(value, tuple):
+        raise ExpressionError("only a list can be indexed", node.col_offset)
+    if not isinstance(index, int) or isinstance(index, bool):
+        raise ExpressionError("an index must be a whole number", node.slice.col_offset)
+    if not -len(value) <= index < len(value):
+        raise ExpressionError(f"index {index} is outside a list of {len(value)}", node.slice.col_offset)
+    return value[index]
+
+
+def _call(node: Any, lookup: Lookup) -> Value:
+    if not isinstance(node.func, ast.Name) or node.func.id not in FUNCTIONS or node.keywords:
+        name = node.func.id if isinstance(node.func, ast.Name) else "this"
+        raise ExpressionError(
+            f"'{name}' is not a function of the expression language",
+            node.col_offset,
+            "functions: " + ", ".join(sorted(FUNCTIONS)),
+        )
+    arguments = [_walk(argument, lookup) for argument in node.args]
+    try:
+        return _bounded(FUNCTIONS[node.func.id](*arguments), node)
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+        raise ExpressionError(f"{node.func.id}() cannot take these values", node.col_offset) from None
+
+
+def _items(values: tuple[Value, ...], node: ast.expr) -> Value:
+    if len(values) > MAX_ITEMS:
+        raise ExpressionError(f"a list of more than {MAX_ITEMS} values", node.col_offset)
+    return values
+
+
+_RULES: dict[type[ast.expr], Callable[[Any, Lookup], Value]] = {
+    ast.Constant: _constant,
+    ast.Name: _name,
+    ast.BinOp: _binary,
+    ast.UnaryOp: _unary,
+    ast.Compare: _compare,
+    ast.BoolOp: _boolean,
+    ast.IfExp: lambda node, lookup: _walk(node.body if _walk(node.test, lookup) else node.orelse, lookup),
+    ast.Subscript: _subscript,
+    ast.Call: _call,
+    ast.List: lambda node, lookup: _items(tuple(_walk(item, lookup) for item in node.elts), node),
+    ast.Tuple: lambda node, lookup: _items(tuple(_walk(item, lookup) for item in node.elts), node),
+}

@@ -1,0 +1,173 @@
+"""A layer's fields: from YAML values to a validated layer, and back from a fault to its place."""
+
+from __future__ import annotations
+
+import re
+import typing
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from cnncalc.layers import REGISTRY, Layer
+from cnncalc.spec.problem import listed, nearest
+from cnncalc.spec.reader import Node, Scalar, Sequence, Source
+
+
+@cache
+def choices(layer: type[Layer]) -> dict[str, frozenset[str]]:
+    """The fixed choices of each field that has some (``padding``: ``same``, ``valid``)."""
+    hints = typing.get_type_hints(layer, include_extras=True)
+    return {name: frozenset(_literals(hints[name])) for name in layer.__struct_fields__}
+
+
+def _literals(hint: Any) -> list[str]:
+    if typing.get_origin(hint) is typing.Literal:
+        return [value for value in typing.get_args(hint) if isinstance(value, str)]
+    return [value for part in typing.get_args(hint) for value in _literals(part)]
+
+
+@cache
+def choice_words() -> frozenset[str]:
+    """Every fixed choice of every layer, so that an argument may hold one."""
+    return frozenset(word for layer in REGISTRY.values() for words in choices(layer).values() for word in words)
+
+
+@cache
+def aliases() -> dict[str, type[Layer]]:
+    """Every name that a layer can be written with."""
+    names = dict(REGISTRY)
+    for layer in REGISTRY.values():
+        for alias in layer.aliases:
+            names.setdefault(alias, layer)
+    return names
+
+
+def find_layer(name: str) -> type[Layer] | None:
+    """The layer class of a name or alias."""
+    return REGISTRY.get(name) or aliases().get(name)
+
+
+def field_name(layer: type[Layer], written: str) -> str | None:
+    """The field that a written name means, PyTorch's long forms included."""
+    name = layer.field_aliases.get(written, written)
+    return name if name in layer.__struct_fields__ else None
+
+
+def unknown_field(source: Source, layer: type[Layer], key: Scalar) -> Exception:
+    """The error for a field that the layer does not have."""
+    known = [*layer.__struct_fields__, *layer.field_aliases, "name", "from", "share"]
+    hint = (
+        nearest(key.text, known)
+        or f"{layer.kind} takes {listed([*layer.__struct_fields__, 'name', 'from', 'share'], most=20)}"
+    )
+    return source.error(f"{layer.kind} has no field '{key.text}'", key, hint=hint)
+
+
+def required_fields(layer: type[Layer]) -> list[str]:
+    """Fields without a default."""
+    fields, defaults = layer.__struct_fields__, layer.__struct_defaults__
+    optional = len(fields) - len(defaults)
+    return [
+        name
+        for position, name in enumerate(fields)
+        if position < optional or defaults[position - optional] is msgspec.NODEFAULT
+    ]
+
+
+def make_layer(source: Source, layer: type[Layer], at: Node, fields: dict[str, tuple[Any, Node]]) -> Layer:
+    """A validated layer from evaluated values and the nodes they came from.
+
+    Raises:
+        SpecError: a field is missing or of the wrong type or range; points at the value.
+    """
+    try:
+        return msgspec.convert({name: value for name, (value, _) in fields.items()}, layer)
+    except msgspec.ValidationError as error:
+        problem = str(error)
+    if missing := re.search(r"missing required field `(\w+)`", problem):
+        raise source.error(f"{layer.kind} needs '{missing[1]}'", at, hint=_usage(layer)) from None
+    match = re.fullmatch(r"(.*) - at `\$\.(\w+)(.*)`", problem)
+    assert match, problem
+    name, indices = match[2], [int(index) for index in re.findall(r"\[(\d+)\]", match[3])]
+    value, node = fields[name]
+    for index in indices:
+        if isinstance(value, tuple):
+            value = value[index]
+        if isinstance(node, Sequence) and index < len(node.items):
+            node = node.items[index]
+    raise source.error(
+        f"'{name}' of {layer.kind} {_expected(match[1], layer, name)}, got {_show(value, node)}",
+        node,
+        hint=_hint(layer, name, value),
+    ) from None
+
+
+_TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a word",
+    "array": "a list",
+    "null": "null",
+}
+
+
+def _expected(problem: str, layer: type[Layer], name: str) -> str:
+    """msgspec's expectation in plain words."""
+    words = choices(layer)[name]
+    if problem.startswith("Invalid enum value"):
+        return f"must be one of {', '.join(sorted(words))}"
+    if match := re.fullmatch(r"Expected `array` of length (.*)", problem):
+        length = {">=": "at least", "<=": "at most"}
+        rule = match[1].split(" ")
+        return (
+            f"must be a list of {length.get(rule[0], 'exactly')} {rule[-1]} values"
+            if len(rule) > 1
+            else f"must be a list of {rule[0]} values"
+        )
+    match = re.match(r"Expected `([^`]*)`(.*)", problem)
+    if match is None:
+        return f"is wrong ({problem})"
+    kinds = [_TYPES.get(kind, kind) for kind in match[1].split(" | ")]
+    if words and "a word" in kinds:
+        kinds[kinds.index("a word")] = " or ".join(sorted(words))
+    bound = (
+        match[2]
+        .split(",")[0]
+        .replace(">=", "of at least")
+        .replace("<=", "of at most")
+        .replace(">", "above")
+        .replace("<", "below")
+    )
+    return f"must be {', '.join(kinds[:-1])}{' or ' if len(kinds) > 1 else ''}{kinds[-1]}{bound}"
+
+
+def _show(value: Any, node: Node) -> str:
+    written = (
+        f" (from '{node.text}')"
+        if isinstance(node, Scalar) and isinstance(node.value, str) and node.text != str(value)
+        else ""
+    )
+    if isinstance(value, str):
+        return f"'{value}'"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]{written}"
+    return (
+        {None: "null", True: "true", False: "false"}.get(value, repr(value)) + written
+        if not isinstance(value, float)
+        else repr(value) + written
+    )
+
+
+def _hint(layer: type[Layer], name: str, value: Any) -> str | None:
+    if isinstance(value, float) and not value.is_integer():
+        return "'//' divides to a whole number; round(), floor() and ceil() make one"
+    if isinstance(value, str):
+        return nearest(value, choices(layer)[name])
+    return None
+
+
+def _usage(layer: type[Layer]) -> str:
+    example = ", ".join(f"{name}: …" for name in required_fields(layer))
+    return f"write '- {layer.kind}: {{{example}}}'"

@@ -1,0 +1,65 @@
+"""Errors that read like a compiler's: what, where, what was expected, what is near."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cnncalc.errors import CnncalcError
+
+
+class SpecError(CnncalcError):
+    """A fault in a spec, with its place; ``str()`` is the whole message for a person."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str,
+        line: int | None = None,
+        column: int | None = None,
+        text: str | None = None,
+        details: Iterable[str] = (),
+        hint: str | None = None,
+    ) -> None:
+        self.message = message
+        self.file = file
+        self.line = line
+        self.column = column
+        self.hint = hint
+        place = file if line is None else f"{file}:{line}:{column}"
+        lines = [f"{place}: error: {message}"]
+        if text is not None and line is not None and column is not None:
+            lines += excerpt(text, line, column)
+        lines += details
+        if hint:
+            lines.append(f"  hint: {hint}")
+        super().__init__("\n".join(lines))
+
+
+def excerpt(text: str, line: int, column: int, *, width: int = 100) -> list[str]:
+    """The source line with a caret below the column; a long line is cut around it."""
+    lines = text.splitlines()
+    if not 0 < line <= len(lines):
+        return []
+    row = lines[line - 1].replace("\t", " ")
+    begin = max(0, column - 1 - width // 2) if len(row) > width else 0
+    shown = ("…" if begin else "") + row[begin : begin + width] + ("…" if len(row) > begin + width else "")
+    caret = column - 1 - begin + (1 if begin else 0)
+    number = str(line)
+    return [f"  {number} | {shown}", f"  {' ' * len(number)} | {' ' * caret}^"]
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """``did you mean 'x'?`` for the nearest known name, if one is near."""
+    from difflib import get_close_matches
+
+    names = list(known)
+    found = get_close_matches(name, names, 1, 0.6) or get_close_matches(name.lower(), names, 1, 0.6)
+    return f"did you mean '{found[0]}'?" if found else None
+
+
+def listed(names: Iterable[str], *, most: int = 12) -> str:
+    """Names for a hint: ``a, b, c`` and how many more."""
+    known = list(names)
+    more = f", … ({len(known) - most} more)" if len(known) > most else ""
+    return ", ".join(known[:most]) + more

@@ -1,0 +1,86 @@
+"""How sizes came about, for messages: from where the inputs part, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from cnncalc.graph import Node, Ref
+from cnncalc.layers.axes import describe
+from cnncalc.spec import reader
+from cnncalc.spec.document import Body, Call, Choice, Document, Repeat, Residual
+
+MOST_LINES = 14
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+
+
+def sizes(nodes: Sequence[Node], refs: Sequence[Ref], *, several: bool) -> list[str]:
+    """Lines that show, for each input, the layers that changed its size and what they made of it."""
+    histories = [_history(nodes, ref) for ref in refs]
+    common = 0
+    if several and len(histories) > 1:
+        shortest = min(map(len, histories))
+        while common < shortest and len({history[common] for history in histories}) == 1:
+            common += 1
+    lines = []
+    for number, history in enumerate(histories):
+        title = (
+            f"{ORDINALS[number] if number < len(ORDINALS) else f'{number + 1}th'} input" if several else "sizes so far"
+        )
+        lines.append(f"  {title}:")
+        lines += _lines(nodes, history[max(common - 1, 0) :])
+    return lines
+
+
+def _history(nodes: Sequence[Node], ref: Ref) -> list[Ref]:
+    """The tensors from a net's input to ``ref``, along first inputs."""
+    history = [ref]
+    while nodes[history[-1].node].inputs:
+        history.append(nodes[history[-1].node].inputs[0])
+    return history[::-1]
+
+
+def _lines(nodes: Sequence[Node], history: Sequence[Ref]) -> list[str]:
+    """One line per layer that changed the shape, the unchanging ones between them counted."""
+    rows: list[tuple[str, str]] = []
+    unchanged = 0
+    shape = None
+    for position, ref in enumerate(history):
+        node = nodes[ref.node]
+        now = node.output_shapes[ref.port]
+        if now == shape and position < len(history) - 1:
+            unchanged += 1
+            continue
+        if unchanged:
+            rows.append((f"… {unchanged} layer{'s' if unchanged > 1 else ''} of the same shape", ""))
+            unchanged = 0
+        rows.append((node.path if node.layer is None else f"{node.path} ({node.kind})", describe(now)))
+        shape = now
+    if len(rows) > MOST_LINES:
+        rows = [*rows[:3], (f"… {len(rows) - MOST_LINES + 1} more", ""), *rows[-(MOST_LINES - 4) :]]
+    width = max(len(name) for name, _ in rows)
+    return [f"    {name:<{width}}  {size}".rstrip() for name, size in rows]
+
+
+def find_label(document: Document, name: str) -> reader.Node | None:
+    """Where a ``name:`` is given anywhere in the document."""
+    bodies = [document.body, *(block.body for block in document.blocks.values())]
+    return next((label for body in bodies for label in _labels(body) if label.text == name), None)
+
+
+def _labels(body: Body) -> Iterator[reader.Scalar]:
+    for item in body:
+        if isinstance(item, (Call, Residual)) and item.label is not None:
+            yield item.label
+        for inner in _bodies(item):
+            yield from _labels(inner)
+
+
+def _bodies(item: object) -> list[Body]:
+    if isinstance(item, Call):
+        return item.branches or []
+    if isinstance(item, Repeat):
+        return [item.body]
+    if isinstance(item, Choice):
+        return [item.then, item.otherwise]
+    assert isinstance(item, Residual)
+    return [item.body, item.shortcut or []]
