@@ -46,16 +46,17 @@ def assemble(graph: Graph, batch: int = 1) -> Report:
     fields = receptive_fields(graph)
     groups = _axis_groups(fields.axes)
     settings: dict[Layer, dict[str, Any]] = {}
-    shown: dict[Seen, tuple[ReceptiveField | None, dict[str, ReceptiveField] | UnsetType]] = {}
+    # by identity: layers that keep their input's place hand on the very same object
+    shown: dict[int, tuple[ReceptiveField | None, dict[str, ReceptiveField] | UnsetType]] = {}
     layers = []
     for node, cost, seen in zip(graph.nodes, cost_list, fields.seen, strict=True):
         if node.layer is None:
             continue
         if node.layer not in settings:
             settings[node.layer] = _settings(node.layer)
-        if seen not in shown:
-            shown[seen] = _receptive_field(graph, seen, groups)
-        field, several = shown[seen]
+        if id(seen) not in shown:
+            shown[id(seen)] = _receptive_field(graph, seen, groups)
+        field, several = shown[id(seen)]
         layers.append(
             LayerReport(
                 path=node.path,

@@ -227,6 +227,8 @@ class Builder:
             try:
                 result = evaluate(node.value, self.lookup)
             except ExpressionError as error:
+                if isinstance(error, UnknownNameError) and words:
+                    error.hint = nearest(node.text, words) or f"choices: {listed(sorted(words))}; {error.hint}"
                 self.bad_expression(node, error)
             return int(result) if isinstance(result, float) and result.is_integer() else result
         if isinstance(node, reader.Sequence):

@@ -8,7 +8,16 @@ from msgspec import Struct
 
 from cnncalc.graph import Place
 from cnncalc.layers import REGISTRY, Layer
-from cnncalc.spec.fields import aliases, choices, field_name, find_layer, make_layer, required_fields, unknown_field
+from cnncalc.spec.fields import (
+    aliases,
+    choices,
+    field_name,
+    find_layer,
+    make_layer,
+    missing_field,
+    required_fields,
+    unknown_field,
+)
 from cnncalc.spec.problem import listed, nearest
 from cnncalc.spec.reader import Mapping, Node, Scalar, Sequence, Source
 
@@ -377,7 +386,7 @@ class _Parser:
             return
         for name in required_fields(layer):
             if name not in call.fields:
-                make_layer(self.source, layer, call.node, {})
+                raise missing_field(self.source, layer, call.node, name)
 
 
 _REQUIRED_HINT = {

@@ -86,7 +86,7 @@ def make_layer(source: Source, layer: type[Layer], at: Node, fields: dict[str, t
     except msgspec.ValidationError as error:
         problem = str(error)
     if missing := re.search(r"missing required field `(\w+)`", problem):
-        raise source.error(f"{layer.kind} needs '{missing[1]}'", at, hint=_usage(layer)) from None
+        raise missing_field(source, layer, at, missing[1]) from None
     match = re.fullmatch(r"(.*) - at `\$\.(\w+)(.*)`", problem)
     assert match, problem
     name, indices = match[2], [int(index) for index in re.findall(r"\[(\d+)\]", match[3])]
@@ -144,20 +144,18 @@ def _expected(problem: str, layer: type[Layer], name: str) -> str:
 
 
 def _show(value: Any, node: Node) -> str:
-    written = (
-        f" (from '{node.text}')"
-        if isinstance(node, Scalar) and isinstance(node.value, str) and node.text != str(value)
-        else ""
-    )
+    """A value as it would be written, and what it was computed from."""
     if isinstance(value, str):
         return f"'{value}'"
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(str, value))}]{written}"
-    return (
-        {None: "null", True: "true", False: "false"}.get(value, repr(value)) + written
-        if not isinstance(value, float)
-        else repr(value) + written
-    )
+    shown = _written(value)
+    computed = isinstance(node, Scalar) and isinstance(node.value, str) and node.text != shown
+    return f"{shown} (from '{node.text}')" if computed and isinstance(node, Scalar) else shown
+
+
+def _written(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"[{', '.join(map(_written, value))}]" if isinstance(value, tuple) else str(value)
 
 
 def _hint(layer: type[Layer], name: str, value: Any) -> str | None:
@@ -168,6 +166,7 @@ def _hint(layer: type[Layer], name: str, value: Any) -> str | None:
     return None
 
 
-def _usage(layer: type[Layer]) -> str:
-    example = ", ".join(f"{name}: …" for name in required_fields(layer))
-    return f"write '- {layer.kind}: {{{example}}}'"
+def missing_field(source: Source, layer: type[Layer], at: Node, name: str) -> Exception:
+    """The error for a field that the layer cannot do without."""
+    example = ", ".join(f"{field}: …" for field in required_fields(layer))
+    return source.error(f"{layer.kind} needs '{name}'", at, hint=f"write '- {layer.kind}: {{{example}}}'")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cnncalc.errors import CnncalcError
+from cnncalc.text import visible
 
 
 class SpecError(CnncalcError):
-    """A fault in a spec, with its place; ``str()`` is the whole message for a person."""
+    """A fault in a spec, with its place; ``str()`` is the whole message for a person, harmless to print."""
 
     def __init__(
         self,
@@ -33,7 +34,7 @@ class SpecError(CnncalcError):
         lines += details
         if hint:
             lines.append(f"  hint: {hint}")
-        super().__init__("\n".join(lines))
+        super().__init__(visible("\n".join(lines), keep="\n"))
 
 
 def excerpt(text: str, line: int, column: int, *, width: int = 100) -> list[str]:
