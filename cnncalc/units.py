@@ -34,7 +34,9 @@ def parse(text: str) -> int:
         raise CnncalcError(f"'{text[:_LONGEST]}' is no count; {hint}")
     decimals = match[3] or ""
     digits = int(match[2].replace("_", "").replace(",", "") + decimals)
-    value, rest = divmod(digits * 10 ** (_POWER[match[5]] + int(match[4] or 0)), 10 ** len(decimals))
+    power = _POWER[match[5]] + int(match[4] or 0) - len(decimals)
+    scale: int = 10 ** abs(power)
+    value, rest = (digits * scale, 0) if power >= 0 else divmod(digits, scale)
     if rest:
         raise CnncalcError(f"'{text}' is not a whole number")
     return -value if match[1] == "-" else value
@@ -61,4 +63,6 @@ def share(part: int, whole: int) -> str:
     if not whole:
         return "–"
     tenths = (2000 * part + whole) // (2 * whole)
-    return "<0.1" if part and not tenths else f"{tenths // 10}.{tenths % 10}"
+    if not tenths:
+        return "<0.1" if part else "0"
+    return f"{tenths // 10}.{tenths % 10}"

@@ -36,7 +36,7 @@ def human(value: Value) -> str:
 
 def percent(value: Value) -> str:
     """A percentage with one decimal; one that is not nothing never reads 0."""
-    return "?" if value is None else "<0.1" if 0 < value < 0.05 else f"{value:.1f}"
+    return "?" if value is None else "<0.1" if 0 < value < 0.05 else f"{value:.1f}" if value else "0"
 
 
 class Column(Struct, frozen=True):

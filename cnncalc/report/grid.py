@@ -98,7 +98,7 @@ def _paint(text: str, width: int, column: Column, colour: bool) -> str:
     if column.path:
         prefix, dot, _ = text.rpartition(".")
         return style(prefix + dot, "dim", colour) + padded[len(prefix + dot) :]
-    name = {"0": "dim", "0.0": "dim", "–": "dim", "?": "yellow", "pass": "green", "fail": "red"}.get(text)
+    name = {"0": "dim", "–": "dim", "?": "yellow", "pass": "green", "fail": "red"}.get(text)
     return style(padded, name, colour) if name else padded
 
 

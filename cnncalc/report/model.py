@@ -125,12 +125,14 @@ class Report(Struct, frozen=True):
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain dicts, lists, strings and numbers (the JSON of schema version 1)."""
-        result: dict[str, Any] = msgspec.to_builtins(self)
+        result: dict[str, Any] = msgspec.to_builtins(self, enc_hook=str)
         return result
 
     def to_json(self, *, indent: int = 2) -> str:
         """The report as JSON text."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=indent).decode()
+        from cnncalc.report.json import render
+
+        return render(self, indent=indent)
 
     def __rich__(self) -> Any:
         """The table, for ``rich.print`` and rich-enabled prompts."""

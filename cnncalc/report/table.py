@@ -125,20 +125,22 @@ def _shares(report: Report, width: int | None, colour: bool) -> list[str]:
     if width is not None:
         names = min(names, max(10, width // 3))
     bar = BAR if width is None else max(4, min(BAR * 2, (width - names - 20) // 2))
+    most = max(max(flops / total, count / (params or 1)) for _, flops, count in rows)
     head = f"{'':<{names}}   FLOPs %{'':<{bar}}  params %"
     lines = [style("where the FLOPs and the parameters go", "bold", colour), style(head, "dim", colour)]
     for name, flops, count in rows:
         name = shorten(name, names)
+        bars = [_bar(flops / total / most, bar), _bar(count / (params or 1) / most, bar)]
         lines.append(
-            f"{name}{' ' * (names - display_width(name))}   {units.share(flops, total):>5} {_bar(flops, total, bar)}"
-            f"   {units.share(count, params):>5} {_bar(count, params, bar)}".rstrip()
+            f"{name}{' ' * (names - display_width(name))}   {units.share(flops, total):>5} {bars[0]}"
+            f"   {units.share(count, params):>5} {bars[1]}".rstrip()
         )
     return lines
 
 
-def _bar(part: int, whole: int, width: int) -> str:
-    """``part`` of ``whole`` as a bar of eighths of a column."""
-    full, eighths = divmod((16 * width * part + whole) // (2 * whole) if whole else 0, 8)
+def _bar(part: float, width: int) -> str:
+    """``part`` of ``width``, in eighths of a column."""
+    full, eighths = divmod(round(part * width * 8), 8)
     return ("█" * full + _EIGHTHS[eighths].strip()).ljust(width)
 
 
@@ -185,10 +187,15 @@ def _separable(pairs: Sequence[SeparablePair]) -> str:
             f"{pair.depthwise} + {pair.pointwise} take {units.share(macs, standard)} % of the MACs of the standard "
             f"convolution ({units.show(macs)} of {units.show(standard)}); 1/C_out + 1/K² = {100 * pair.rule:.1f} %"
         )
-    low, high = min(pairs, key=lambda pair: pair.ratio), max(pairs, key=lambda pair: pair.ratio)
+    ratios, rules = [pair.ratio for pair in pairs], [pair.rule for pair in pairs]
     return (
         f"{len(pairs)} pairs of depthwise + pointwise convolution take {units.show(macs)} MACs, "
         f"{units.share(macs, standard)} % of the {units.show(standard)} of the standard convolutions they replace; "
-        f"each {units.share(low.macs, low.standard_macs)} % to {units.share(high.macs, high.standard_macs)} %, where "
-        f"1/C_out + 1/K² = {100 * min(p.rule for p in pairs):.1f} % to {100 * max(p.rule for p in pairs):.1f} %"
+        f"each {_range(ratios)}, where 1/C_out + 1/K² = {_range(rules)}"
     )
+
+
+def _range(shares: Sequence[float]) -> str:
+    """From the least to the greatest, in per cent."""
+    low, high = f"{100 * min(shares):.1f} %", f"{100 * max(shares):.1f} %"
+    return low if low == high else f"{low} to {high}"

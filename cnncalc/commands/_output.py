@@ -1,0 +1,113 @@
+"""Where results go: standard output or a file, in one of the formats."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from cnncalc.errors import CnncalcError
+
+ENDINGS = {".json": "json", ".csv": "csv", ".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html"}
+
+
+class OutputError(CnncalcError):
+    """A result that could not be written."""
+
+
+def chosen_format(format: str | None, output: str | None) -> str:
+    """The format asked for, else the one that the file's ending tells, else a table."""
+    if format is not None:
+        return format
+    return ENDINGS.get(os.path.splitext(output)[1].lower(), "table") if output else "table"
+
+
+def terminal(output: str | None) -> tuple[int | None, bool]:
+    """Width and colour for a result: none and no for everything but a terminal."""
+    if output not in (None, "-") or sys.stdout is None or not sys.stdout.isatty():
+        return None, False
+    from shutil import get_terminal_size
+
+    colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb" if os.name == "posix" else "") != "dumb"
+    return get_terminal_size().columns, colour
+
+
+def write_grid(columns: Any, rows: Any, *, format: str, output: str | None, note: str = "", drop: bool = False) -> None:
+    """Rows of any kind in a tabular format; ``note`` follows a table."""
+    width, colour = terminal(output)
+    if format == "table":
+        from cnncalc.report.grid import grid
+
+        lines = grid(columns, rows, width=width, colour=colour, drop=drop)
+        write("\n".join([*lines, *([""] if note else []), *([note] if note else [])]) + "\n", output)
+        return
+    write(renderer(format).table(columns, rows), output)
+
+
+def renderer(format: str) -> Any:
+    """The module that writes a format."""
+    from importlib import import_module
+
+    return import_module(f"cnncalc.report.{format}")
+
+
+def write(text: str, output: str | None) -> None:
+    """``text`` to standard output, or to the file ``output``: all of it or nothing.
+
+    Raises:
+        OutputError: it could not be written.
+    """
+    if output in (None, "-"):
+        _to_stdout(text)
+        return
+    assert output is not None
+    try:
+        if os.path.exists(output) and not os.path.isfile(output) and not os.path.isdir(output):
+            with open(output, "w", encoding="utf-8") as device:  # a terminal, a pipe: nothing to replace
+                device.write(text)
+        else:
+            _replace(os.path.realpath(output), text)
+    except OSError as error:
+        raise OutputError(f"cannot write {output}: {error.strerror or error}") from None
+
+
+def _replace(path: str, text: str) -> None:
+    """Write a new file beside ``path`` and put it in its place; what was there stays whole until then."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(21, "it is a folder")
+    fresh = os.path.join(os.path.dirname(path), f".{os.path.basename(path)[:200]}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        if os.path.exists(path):
+            os.chmod(fresh, os.stat(path).st_mode & 0o7777)
+        os.replace(fresh, path)
+    except BaseException:
+        os.unlink(fresh)
+        raise
+
+
+def _to_stdout(text: str) -> None:
+    stream = sys.stdout
+    if stream is None:
+        raise OutputError("cannot write to standard output: it is closed")
+    reconfigure: Callable[..., None] | None = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        # A terminal has its own encoding, a pipe or a file gets UTF-8 as --output does.
+        reconfigure(**({"errors": "replace"} if stream.isatty() else {"encoding": "utf-8"}))
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError as error:
+        _silence(stream)
+        if not isinstance(error, BrokenPipeError):  # a reader that has seen enough is no fault
+            raise OutputError(f"cannot write to standard output: {error.strerror or error}") from None
+
+
+def _silence(stream: Any) -> None:
+    """Send what is still buffered nowhere, so that Python's own flush at the end has nothing to report."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

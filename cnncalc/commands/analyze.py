@@ -1,0 +1,64 @@
+"""``cnncalc analyze``: everything about a net, layer by layer."""
+
+from typing import Annotated
+
+import typer
+
+from cnncalc.commands import _options as options
+
+
+def analyze(
+    source: options.Source,
+    set: options.Set = None,
+    variant: options.Variant = None,
+    input: options.Input = None,
+    batch: options.Batch = 1,
+    format: options.Format = None,
+    output: options.Output = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Which columns, as layer,output,params,rf; an unknown one lists them all."),
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=1, help="Fold blocks below this level into one row with their sums, as 1.")
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Sort the rows, the largest numbers first, as flops.")
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Show only the first rows, as 10 (with --sort).")] = None,
+) -> None:
+    """Shapes, parameters, MACs, FLOPs and receptive fields of a net, layer by layer.
+
+    Example: cnncalc analyze resnet50 --depth 1 --sort flops
+    """
+    from cnncalc.commands import _output
+    from cnncalc.errors import CnncalcError
+    from cnncalc.report.assemble import assemble
+
+    kind = _output.chosen_format(format, output)
+    if kind == "json" and columns is not None:
+        raise CnncalcError(
+            "--columns: JSON always holds every number\n  hint: use --format csv for a choice of columns"
+        )
+    chosen = None
+    if columns is not None:
+        from cnncalc.report.columns import choose
+
+        chosen = choose(columns)
+    report = assemble(options.load(source, set=set, variant=variant, input=input), batch)
+    rows = None
+    if (depth, sort, top) != (None, None, None):
+        from cnncalc.report.fold import select
+
+        rows = select(report, depth=depth, sort=sort, top=top)
+    if kind == "json":
+        from msgspec import structs
+
+        _output.write((report if rows is None else structs.replace(report, layers=rows)).to_json() + "\n", output)
+    elif kind == "table":
+        from cnncalc.report import table
+
+        width, colour = _output.terminal(output)
+        _output.write(table.render(report, width=width, colour=colour, columns=chosen, rows=rows), output)
+    else:
+        _output.write(_output.renderer(kind).render(report, columns=chosen, rows=rows), output)

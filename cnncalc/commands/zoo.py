@@ -1,0 +1,66 @@
+"""``cnncalc zoo``: the nets that come with cnncalc."""
+
+from typing import Annotated
+
+import typer
+
+from cnncalc.commands import _options as options
+
+app = typer.Typer(help="The nets that come with cnncalc: list them, or show how one is written.")
+
+
+@app.callback(invoke_without_command=True)
+def zoo(context: typer.Context) -> None:
+    """The nets that come with cnncalc: list them, or show how one is written.
+
+    Example: cnncalc zoo, cnncalc zoo show resnet50
+    """
+    if context.invoked_subcommand is None:
+        list_models()
+
+
+@app.command("list")
+def list_models(
+    format: options.Format = None,
+    output: options.Output = None,
+) -> None:
+    """List the nets with their parameters, MACs, input and source.
+
+    Example: cnncalc zoo list --format csv
+    """
+    from cnncalc.commands import _output
+    from cnncalc.report import zoo as listing
+
+    models = listing.models()
+    kind = _output.chosen_format(format, output)
+    if kind == "json":
+        from cnncalc.report.json import render
+
+        _output.write(render(models) + "\n", output)
+    else:
+        _output.write_grid(listing.COLUMNS, models.models, format=kind, output=output, drop=True)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A net's name, as resnet50.", show_default=False)],
+    path: Annotated[bool, typer.Option("--path", help="Print the path of the file instead of its text.")] = False,
+    output: options.Output = None,
+) -> None:
+    """Print the spec that a net comes from; it can be copied and changed.
+
+    Example: cnncalc zoo show resnet50 --output mine.yaml
+    """
+    from cnncalc import sources
+    from cnncalc.commands import _output
+    from cnncalc.report.columns import unknown_name
+
+    names = sources.zoo_names()
+    if name not in names:
+        raise unknown_name("net", name, names, names)
+    file, _ = names[name]
+    if path:
+        _output.write(f"{file}\n", output)
+    else:
+        with open(file, encoding="utf-8") as stream:
+            _output.write(stream.read(), output)
