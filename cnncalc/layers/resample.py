@@ -64,8 +64,9 @@ class Upsample(Layer, frozen=True):
 
     Give ``scale_factor`` (output ``⌊size·scale⌋``) or ``size``. ``linear`` means bilinear or trilinear
     where there are two or three axes; ``area`` is adaptive average pooling. A given scale factor
-    also sets the sampling positions, as in PyTorch; those are exact here, so PyTorch's rounding can
-    fall to the neighbour where a position is a whole number.
+    also sets the sampling positions, as in PyTorch. They are exact here: PyTorch's rounding can fall
+    to the neighbour of a whole position, and some of its ``nearest`` kernels ignore a fractional
+    factor that gives the very size or its double.
 
     Elementwise operations: none for ``nearest`` and ``nearest-exact``; one multiplication per tap and
     the additions between them for the others, so ``2·2ᵈ − 1`` per output element for linear

@@ -5,7 +5,34 @@ One small function per layer class, decorated with :func:`builds`, makes its mod
 
 from __future__ import annotations
 
-from cnncalc.torch import activation, conv, norm, pool, regularization
+from cnncalc.torch import (
+    activation,
+    attention,
+    conv,
+    linear,
+    merge,
+    norm,
+    pool,
+    reduce,
+    regularization,
+    resample,
+    shape,
+)
 from cnncalc.torch.registry import BUILDERS, build_layer, builds
 
-__all__ = ["BUILDERS", "activation", "build_layer", "builds", "conv", "norm", "pool", "regularization"]
+__all__ = [
+    "BUILDERS",
+    "activation",
+    "attention",
+    "build_layer",
+    "builds",
+    "conv",
+    "linear",
+    "merge",
+    "norm",
+    "pool",
+    "reduce",
+    "regularization",
+    "resample",
+    "shape",
+]
