@@ -30,7 +30,7 @@ def check_ranks(verb: str, shapes: tuple[Shape, ...]) -> None:
             )
 
 
-def conflict(verb: str, first: Shape, second: Shape, axes: list[int]) -> ShapeMismatchError:
+def conflict(verb: str, first: Shape, second: Shape, axes: list[int], how: str = "") -> ShapeMismatchError:
     """The error about two shapes that differ in ``axes``, with what would mend it."""
     rank = len(first)
     differ = ", ".join(f"{place_name(axis, rank)} {first[axis]} and {second[axis]}" for axis in axes)
@@ -40,7 +40,9 @@ def conflict(verb: str, first: Shape, second: Shape, axes: list[int]) -> ShapeMi
         hint = "compare the strides and paddings that led to the two; crop, pad or upsample makes sizes equal"
     else:
         hint = "the two come from different stages: a convolution with a stride can match both channels and sizes"
-    return ShapeMismatchError(f"cannot {verb} {describe(first)} and {describe(second)}: {differ} differ", hint=hint)
+    return ShapeMismatchError(
+        f"cannot {verb} {describe(first)} and {describe(second)}{how}: {differ} differ", hint=hint
+    )
 
 
 def broadcast(verb: str, shapes: tuple[Shape, ...]) -> Shape:
@@ -86,7 +88,7 @@ class Concat(Movement, frozen=True):
         for shape in inputs[1:]:
             if shape[:axis] != first[:axis] or shape[axis + 1 :] != first[axis + 1 :]:
                 differ = [i for i in range(len(shape)) if i != axis and shape[i] != first[i]]
-                raise conflict(f"concatenate along {place_name(axis, len(shape))}", first, shape, differ)
+                raise conflict("concatenate", first, shape, differ, f" along {place_name(axis, len(shape))}")
         return (*first[:axis], sum(shape[axis] for shape in inputs), *first[axis + 1 :])
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:

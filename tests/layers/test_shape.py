@@ -276,6 +276,13 @@ def test_moving_costs_nothing(layer):
     assert layer.macs((4, 4)) == layer.elementwise_ops((4, 4)) == 0
 
 
+@pytest.mark.parametrize("fields", [{"padding": -1}, {"padding": [[1, -1]]}])
+def test_negative_pads_are_for_crop(fields):
+    """PyTorch crops by them."""
+    with pytest.raises(msgspec.ValidationError, match=">= 0"):
+        msgspec.convert(fields, Pad)
+
+
 @pytest.mark.parametrize(
     ("layer", "shape", "message"),
     [
