@@ -15,18 +15,34 @@ from cnncalc.layers.base import EVERYTHING, Layer, PerAxis, Positive, Reads, Sha
 
 
 def check_pads(axes: tuple[Axis, ...]) -> None:
-    """PyTorch's rule for pools: a pad is at most half of the (dilated) kernel, so that no window lies outside.
+    """PyTorch's rule for pools: a pad is at most half of the kernel (dilation aside).
 
     Raises:
         LayerError: a larger pad.
     """
     for number, axis in enumerate(axes):
-        if max(axis.padding) > axis.effective_kernel // 2:
+        if max(axis.padding) > axis.kernel // 2:
             raise LayerError(
-                f"padding {max(axis.padding)} is more than half of the kernel {axis.effective_kernel} "
+                f"padding {max(axis.padding)} is more than half of the kernel {axis.kernel} "
                 f"along {axis_name(number, len(axes))}",
                 field="padding",
-                hint=f"a pool takes at most {axis.effective_kernel // 2} here; use a pad layer before it for more",
+                hint=f"a pool takes at most {axis.kernel // 2} here; use a pad layer before it for more",
+            )
+
+
+def check_kernel_within_input(axes: tuple[Axis, ...]) -> None:
+    """PyTorch's rule for ``avg_pool3d``: the kernel is no larger than the input itself, without its padding.
+
+    Raises:
+        LayerError: it is larger along one of three axes.
+    """
+    for number, axis in enumerate(axes):
+        if len(axes) == 3 and axis.kernel > axis.size:
+            raise LayerError(
+                f"kernel {axis.kernel} is larger than the input: {axis_name(number, 3)} {axis.size}",
+                field="kernel",
+                hint="over three spatial axes PyTorch's average pool wants its kernel within the input itself, "
+                "without padding; use `padding: same`, or a pad layer before it",
             )
 
 
@@ -42,12 +58,11 @@ class SlidingPool(Layer, frozen=True):
 
     def axes(self, shape: Shape) -> tuple[Axis, ...]:
         """Kernel, stride, resolved padding and dilation along each spatial axis."""
-        return window_axes(shape, self.kernel, self.kernel if self.stride is None else self.stride, 0)
+        raise NotImplementedError
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
         axes = self.axes(shape)
-        check_pads(axes)
         output_size = sizes.ceil_pool_output_size if self.ceil_mode else sizes.conv_output_size
         out = tuple(output_size(*axis) for axis in axes)
         if min(out) < 1:  # in ceil mode a kernel may stick out of the input, but not by a stride or more
@@ -73,8 +88,9 @@ class SlidingPool(Layer, frozen=True):
 class MaxPool(SlidingPool, frozen=True):
     """Maximum over a sliding window, as ``torch.nn.MaxPool2d``; ``stride`` is ``kernel`` where not given.
 
-    The padding never wins. ``same`` padding gives ⌈size/stride⌉ with the odd pixel after.
-    Elementwise operations: ``K_h·K_w − 1`` comparisons per output element, every window taken as full.
+    The padding never wins, and is at most half of the kernel. ``same`` padding gives ⌈size/stride⌉
+    with the odd pixel after. Elementwise operations: ``K_h·K_w − 1`` comparisons per output
+    element, every window taken as full.
     """
 
     aliases = ("max_pool1d", "max_pool2d", "max_pool3d", "maxpool", "max_pooling")
@@ -84,7 +100,10 @@ class MaxPool(SlidingPool, frozen=True):
 
     def axes(self, shape: Shape) -> tuple[Axis, ...]:
         stride = self.kernel if self.stride is None else self.stride
-        return window_axes(shape, self.kernel, stride, self.padding, self.dilation)
+        axes = window_axes(shape, self.kernel, stride, self.padding, self.dilation)
+        if self.padding != "same":
+            check_pads(axes)
+        return axes
 
     def ops_per_window(self, taps: int) -> int:
         return taps - 1
@@ -96,7 +115,8 @@ class AvgPool(SlidingPool, frozen=True):
     The divisor is the number of pixels of the window that lie in the padded input
     (``count_include_pad``), or in the input alone; what a window of ``ceil_mode`` has beyond the
     padding never counts. Padding that differs between the ends, and ``same``, follow the same rule.
-    ``divisor_override`` is there for 2 and 3 spatial axes, as in PyTorch. Elementwise operations:
+    As in PyTorch ``divisor_override`` is there for 2 and 3 spatial axes alone, and over 3 the kernel
+    must be within the input without its padding (but for ``same``). Elementwise operations:
     ``K_h·K_w − 1`` additions and 1 division per output element, every window taken as full.
     """
 
@@ -108,7 +128,11 @@ class AvgPool(SlidingPool, frozen=True):
 
     def axes(self, shape: Shape) -> tuple[Axis, ...]:
         stride = self.kernel if self.stride is None else self.stride
-        return window_axes(shape, self.kernel, stride, self.padding)
+        axes = window_axes(shape, self.kernel, stride, self.padding)
+        if self.padding != "same":
+            check_pads(axes)
+            check_kernel_within_input(axes)
+        return axes
 
     def output_shape(self, *inputs: Shape) -> Shape:
         out = super().output_shape(*inputs)
@@ -135,6 +159,11 @@ class LpPool(SlidingPool, frozen=True, kw_only=True):
     aliases = ("lp_pool1d", "lp_pool2d", "lp_pool3d", "lppool")
 
     norm_type: Annotated[float, Meta(gt=0)]
+
+    def axes(self, shape: Shape) -> tuple[Axis, ...]:
+        axes = window_axes(shape, self.kernel, self.kernel if self.stride is None else self.stride, "valid")
+        check_kernel_within_input(axes)
+        return axes
 
     def ops_per_window(self, taps: int) -> int:
         return 2 * taps
