@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Literal
+from typing import ClassVar, Literal
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas import cost
@@ -173,7 +173,7 @@ class DepthwiseConv(ShortForm, frozen=True):
     """
 
     aliases = ("dwconv", "dw_conv", "depthwise")
-    field_aliases = LONG_NAMES
+    field_aliases: ClassVar[dict[str, str]] = {"kernel_size": "kernel"}
 
     kernel: PerAxis
     stride: PerAxis = 1
