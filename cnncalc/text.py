@@ -40,3 +40,25 @@ def shorten(text: str, width: int) -> str:
             break
         head += character
     return f"{head}…{tail}"
+
+
+def wrap(text: str, width: int | None, indent: str = "") -> list[str]:
+    """Lines of at most ``width`` columns, all but the first indented; one line where there is no width.
+
+    A word that is longer than a line is broken.
+    """
+    if width is None or display_width(text) <= width:
+        return [text]
+    lines, line = [], ""
+    for word in text.split(" "):
+        if line.strip() and display_width(line) + 1 + display_width(word) > width:
+            lines.append(line)
+            line = indent
+        line += word if not line.strip() else f" {word}"
+        while display_width(line) > width:
+            cut = len(line) - 1
+            while cut > len(indent) + 1 and display_width(line[:cut]) > width:
+                cut -= 1
+            lines.append(line[:cut])
+            line = indent + line[cut:]
+    return [*lines, line] if line.strip() else lines

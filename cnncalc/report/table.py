@@ -11,7 +11,7 @@ from cnncalc.report.columns import Column, at_least, default_columns, setting_te
 from cnncalc.report.fold import folded
 from cnncalc.report.grid import grid, style
 from cnncalc.report.model import LayerReport, Report, SeparablePair
-from cnncalc.text import display_width, shorten, visible
+from cnncalc.text import display_width, shorten, visible, wrap
 
 MOST_SHARES = 10
 MOST_NOTES = 6
@@ -50,20 +50,11 @@ def render(
         _header(report, width, colour),
         grid(chosen, shown, report, width=width, colour=colour, drop=columns is None),
         _left_out(report, shown),
-        _totals(report, colour),
+        _totals(report, width, colour),
         _shares(report, width, colour),
         _notes(report, width, colour),
     ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
-
-
-def wrap(text: str, width: int | None, indent: str = "") -> list[str]:
-    """Lines of at most ``width`` columns, all but the first indented; one line where there is no width."""
-    if width is None or display_width(text) <= width:
-        return [text]
-    from textwrap import wrap as split
-
-    return split(text, max(width, 20), subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _header(report: Report, width: int | None, colour: bool) -> list[str]:
@@ -91,7 +82,7 @@ def _left_out(report: Report, shown: Sequence[LayerReport]) -> list[str]:
     )
 
 
-def _totals(report: Report, colour: bool) -> list[str]:
+def _totals(report: Report, width: int | None, colour: bool) -> list[str]:
     """All digits of every total, and the same for a person."""
     totals = report.totals
     numbers = [at_least(report, name) + f"{getattr(totals, name):,}" for _, name in _TOTALS]
@@ -101,9 +92,11 @@ def _totals(report: Report, colour: bool) -> list[str]:
     for (title, name), number in zip(_TOTALS, numbers, strict=True):
         value = getattr(totals, name)
         short = f"   {units.show(value):>9}" if value >= 10_000 else ""
+        short = short if width is None or names + digits + 15 <= width else ""
         lines.append(f"{title:<{names}}   {style(f'{number:>{digits}}', 'bold', colour)}{short}")
     if totals.status == "partial":
-        lines.append(style("partial: some layers could not be counted; the totals are lower bounds", "yellow", colour))
+        text = "partial: some layers could not be counted; the totals are lower bounds"
+        lines += [style(line, "yellow", colour) for line in wrap(text, width)]
     return lines
 
 

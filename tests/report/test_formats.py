@@ -1,0 +1,188 @@
+"""Table, CSV, Markdown, HTML and JSON of random reports, each read back by a parser that is not ours."""
+
+from __future__ import annotations
+
+import csv as standard_csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+from unicodedata import combining, east_asian_width
+
+import jsonschema
+import msgspec
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from cnncalc.errors import CnncalcError
+from cnncalc.report import csv, html, markdown, table
+from cnncalc.report.columns import COLUMNS, choose
+from cnncalc.report.fold import COUNTS
+from cnncalc.report.model import Report
+from cnncalc.report.schema import report_schema
+from cnncalc.text import visible
+from tests.report.draws import layer, report, reports
+
+SGR = re.compile(r"\x1b\[\d*m")
+
+
+def columns_of(line: str) -> int:
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in line)
+
+
+@given(reports(), st.integers(40, 240))
+def test_no_line_of_a_table_is_wider_than_the_terminal(net: Report, width: int) -> None:
+    assume(max(getattr(net.totals, name) for name in COUNTS) < 10**15)  # all digits of a total are shown, come what may
+    for line in table.render(net, width=width).splitlines():
+        assert columns_of(line) <= width
+
+
+@given(reports())
+def test_without_a_terminal_nothing_is_cut_and_nothing_coloured(net: Report) -> None:
+    text = table.render(net)
+    assert "\x1b" not in text
+    for row in net.layers:
+        assert visible(row.path) in text
+    for name in COUNTS:
+        assert f"{getattr(net.totals, name):,}" in text
+
+
+@given(reports(), st.none() | st.integers(30, 200))
+def test_colour_adds_escapes_and_nothing_else(net: Report, width: int | None) -> None:
+    coloured = table.render(net, width=width, colour=True)
+    assert SGR.sub("", coloured).replace(" ", "") == table.render(net, width=width).replace(" ", "")
+
+
+@given(reports(), st.booleans())
+def test_control_characters_never_reach_the_terminal(net: Report, colour: bool) -> None:
+    for text in (table.render(net, colour=colour), csv.render(net), markdown.render(net), html.render(net)):
+        assert all(line.isprintable() for line in SGR.sub("", text).split("\n"))
+
+
+@given(reports())
+def test_csv_reads_back_exactly(net: Report) -> None:
+    rows = list(standard_csv.DictReader(io.StringIO(csv.render(net), newline="")))
+    assert [row["layer"] for row in rows] == [visible(one.path) for one in net.layers]
+    for name in COUNTS:
+        assert sum(int(row[name] or 0) for row in rows) == getattr(net.totals, name)
+    for row, one in zip(rows, net.layers, strict=True):
+        assert row["output"] == "x".join(map(str, one.output_shape))
+        assert row["params"] == ("" if one.params is None else str(one.params))
+        assert row["settings"] == visible(COLUMNS["settings"].value(one, net))
+
+
+@given(reports())
+def test_markdown_has_a_cell_for_each_column_in_each_row(net: Report) -> None:
+    text = markdown.render(net, columns=choose("layer,settings,params"))
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [re.split(r"(?<!\\)(?:\\\\)*\|", line)[1:-1] for line in lines]
+    assert all(len(row) == 3 for row in cells)
+    assert len(lines) == len(net.layers) + 3
+
+
+class Reader(HTMLParser):
+    """Fails on tags that do not match; collects the cells of the body."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.rows: list[list[str]] = []
+        self.seen: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.seen.add(tag)
+        if tag != "br":
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "td" in self.open or "th" in self.open:
+            self.rows[-1][-1] += data
+
+
+@given(reports())
+def test_html_reads_back(net: Report) -> None:
+    reader = Reader()
+    reader.feed(html.render(net, columns=choose("layer,settings,params")))
+    reader.close()
+    assert not reader.open
+    assert reader.seen <= {
+        "div",
+        "style",
+        "table",
+        "caption",
+        "b",
+        "br",
+        "thead",
+        "tbody",
+        "tfoot",
+        "tr",
+        "th",
+        "td",
+        "span",
+    }
+    shown = [(visible(one.path), visible(COLUMNS["settings"].value(one, net))) for one in net.layers]
+    assert [(row[0], row[1]) for row in reader.rows[1:-1]] == shown
+
+
+@given(reports())
+def test_json_reads_back_and_keeps_to_its_schema(net: Report) -> None:
+    text = net.to_json()
+    read = json.loads(text)
+    assert read == json.loads(msgspec.json.encode(net)) == json.loads(json.dumps(net.to_dict()))
+    assert all(line.isprintable() for line in text.split("\n"))
+    jsonschema.Draft202012Validator(report_schema("report")).validate(read)
+    assert json.loads(net.to_json(indent=0)) == read
+
+
+def test_json_of_a_file_name_that_is_no_text() -> None:
+    assert json.loads(report(layer("a\udcff")).to_json())["layers"][0]["path"] == "a\udcff"
+
+
+def test_a_list_of_numbers_is_one_line_and_a_text_that_looks_like_one_is_left_alone() -> None:
+    net = report(layer("[\n  1,\n  2\n]"))
+    assert '"output_shape": [4, 8, 8]' in net.to_json()
+    assert json.loads(net.to_json())["layers"][0]["path"] == "[\n  1,\n  2\n]"
+
+
+def test_counts_are_exact_at_any_size() -> None:
+    net = report(layer("a", params=2**200 + 1), layer("b", params=1))
+    assert json.loads(net.to_json())["totals"]["params"] == 2**200 + 2
+    assert str(2**200 + 1) in csv.render(net)
+    assert f"{2**200 + 2:,}" in table.render(net)
+
+
+def test_an_unknown_number_is_never_a_zero() -> None:
+    net = report(layer("a", macs=None, flops=None), layer("b", macs=7, flops=14))
+    rows = list(standard_csv.DictReader(io.StringIO(csv.render(net))))
+    assert [row["macs"] for row in rows] == ["", "7"]
+    text = table.render(net)
+    assert re.search(r"^a .* \? ", text, re.MULTILINE)
+    assert re.search(r"^MACs\s+≥ 7$", text, re.MULTILINE)
+    assert "lower bounds" in text
+    assert re.search(r"^parameters\s+0$", text, re.MULTILINE)
+
+
+def test_unknown_column_names_the_nearest() -> None:
+    with pytest.raises(CnncalcError, match=r"unknown column 'parms'\n  hint: did you mean 'params'\?"):
+        choose("layer,parms")
+    with pytest.raises(CnncalcError, match="known are layer, type"):
+        choose("zzzzzz")
+
+
+def test_markup_of_rich_is_text() -> None:
+    net = report(layer("[bold red]a[/]"))
+    assert "[bold red]a[/]" in table.render(net, colour=True).replace("\x1b[2m", "").replace("\x1b[0m", "")
+
+
+def test_notes_tell_shared_weights_and_separable_pairs() -> None:
+    net = report(layer("head1", params=10), layer("head2", shared_with="head1"))
+    assert "head1 (2 times)" in table.render(net)
+    assert "weights of" in table.render(net)
