@@ -57,7 +57,7 @@ def check(
         failed = sum(one.status == "fail" for one in result.checks)
         count = len(result.checks)
         verdict = f"{failed} of {count} checks failed" if failed else f"all {count} checks passed"
-        note = f"{visible(graph.name)}, batch {batch}: {verdict}"
+        note = f"{visible(graph.name or graph.source)}, batch {batch}: {verdict}"
         columns = [c for c in checks.COLUMNS if c.name != "reason" or any(c.value(one, None) for one in result.checks)]
         _output.write_grid(columns, result.checks, format=kind, output=output, note=note)
     if result.status == "fail":

@@ -6,14 +6,14 @@ import typer
 
 from cnncalc.commands import _options as options
 
-app = typer.Typer(help="The nets that come with cnncalc: list them, or show how one is written.")
+app = typer.Typer()
 
 
 @app.callback(invoke_without_command=True)
 def zoo(context: typer.Context) -> None:
     """The nets that come with cnncalc: list them, or show how one is written.
 
-    Example: cnncalc zoo, cnncalc zoo show resnet50
+    Example: cnncalc zoo show resnet50
     """
     if context.invoked_subcommand is None:
         list_models()

@@ -29,7 +29,7 @@ def render(
     """The layers and the totals as a ``<div>`` with its own style."""
     chosen = default_columns(report) if columns is None else columns
     model = report.model
-    caption = f"<b>{_text(model.name)}</b>, batch {model.batch}"
+    caption = f"<b>{_text(model.name or model.source)}</b>, batch {model.batch}"
     if model.citation:
         caption += f"<br>{_text(model.citation)}"
     return table(chosen, report.layers if rows is None else rows, report, caption=caption)

@@ -19,7 +19,7 @@ def render(
 ) -> str:
     """A heading, the layers and the totals."""
     chosen = default_columns(report) if columns is None else columns
-    heading = f"## {escape(visible(report.model.name))}\n\n"
+    heading = f"## {escape(visible(report.model.name or report.model.source))}\n\n"
     citation = f"{escape(visible(report.model.citation))}\n\n" if report.model.citation else ""
     return heading + citation + table(chosen, report.layers if rows is None else rows, report)
 

@@ -62,7 +62,7 @@ def _header(report: Report, width: int | None, colour: bool) -> list[str]:
     inputs = _shapes(model.inputs)
     outputs = _shapes(model.outputs)
     settings = " ".join(f"{name}={setting_text(value)}" for name, value in model.args.items())
-    name = visible(model.name)
+    name = visible(model.name or model.source)
     first, *rest = wrap(f"{name}   {visible(inputs)} → {visible(outputs)}   batch {model.batch}", width)
     lines = [first.replace(name, style(name, "bold", colour), 1), *rest]
     for text in (visible(settings), visible(model.citation)):

@@ -1,0 +1,164 @@
+"""``cnncalc analyze``: formats, choices of rows and columns, and what it says to wrong options."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from tests.commands.conftest import Run
+
+SPEC = """
+name: small
+input: [3, 32, 32]
+args: {width: 8}
+blocks:
+  unit:
+    args: {out: required}
+    layers:
+      - conv: {out: out, kernel: 3, padding: 1, bias: false}
+      - batch_norm
+      - relu
+layers:
+  - unit: {out: width}
+  - unit: {out: 2 * width}
+  - global_avg_pool
+  - flatten
+  - linear: 10
+"""
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(SPEC)
+    return path
+
+
+def module(width: int = 8) -> nn.Module:
+    def unit(a: int, b: int) -> list[nn.Module]:
+        return [nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
+
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2 * width, 10)]
+    return nn.Sequential(*unit(3, width), *unit(width, 2 * width), *head)
+
+
+def flops(net: nn.Module, *shape: int) -> int:
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net.eval()(torch.zeros(shape))
+    return counter.get_total_flops()
+
+
+@pytest.mark.parametrize(("width", "size", "batch"), [(8, 32, 1), (5, 17, 4)])
+def test_json_totals_are_those_of_the_same_module_in_pytorch(
+    run: Run, spec: Path, width: int, size: int, batch: int
+) -> None:
+    result = run(
+        "analyze", spec, "--format", "json", "--set", f"width={width}", "--input", f"3x{size}x{size}", "--batch", batch
+    )
+    report = json.loads(result.out)
+    net = module(width)
+    assert (result.status, result.err) == (0, "")
+    assert report["totals"]["params"] == sum(p.numel() for p in net.parameters())
+    assert report["totals"]["buffers"] == sum(b.numel() for b in net.buffers())
+    assert report["totals"]["flops"] == flops(net, batch, 3, size, size)
+    assert report["model"]["inputs"] == {"input": [3, size, size]}
+
+
+@pytest.mark.parametrize("shape", ["3x24x20", "3×24×20", "3,24,20", "[3, 24, 20]", "3X24X20", "input=3x24x20"])
+def test_input_shapes_in_every_spelling(run: Run, spec: Path, shape: str) -> None:
+    report = json.loads(run("analyze", spec, "--format", "json", "--input", shape).out)
+    assert report["model"]["inputs"] == {"input": [3, 24, 20]}
+
+
+@pytest.mark.parametrize("shape", ["", "3x", "3x0x2", "axb", "3x-1", "٣x3", "3.5x2", "9" * 30])
+def test_what_is_no_shape_is_refused(run: Run, spec: Path, shape: str) -> None:
+    result = run("analyze", spec, "--input", shape)
+    assert (result.status, result.out) == (2, "")
+    assert "is no shape\n  hint: channels, then the spatial sizes" in result.err
+
+
+def test_csv_sums_are_the_totals_at_every_depth(run: Run, spec: Path) -> None:
+    totals = json.loads(run("analyze", spec, "--format", "json").out)["totals"]
+    for depth in ([], ["--depth", 1], ["--depth", 2]):
+        rows = list(csv.DictReader(io.StringIO(run("analyze", spec, "--format", "csv", *depth).out)))
+        for name in ("params", "buffers", "macs", "flops", "elementwise_ops", "activations"):
+            assert sum(int(row[name]) for row in rows) == totals[name]
+
+
+def test_depth_sort_top_and_columns(run: Run, spec: Path) -> None:
+    options = ("--depth", 1, "--sort", "flops", "--top", 2, "--columns", "layer,flops,output", "--format", "csv")
+    rows = list(csv.reader(io.StringIO(run("analyze", spec, *options).out)))
+    assert rows[0] == ["layer", "flops", "output"]
+    assert [row[0] for row in rows[1:]] == ["unit2", "unit1"]
+    assert rows[1] == ["unit2", str(2 * 32 * 32 * 9 * 8 * 16), "16x32x32"]
+    report = json.loads(run("analyze", spec, "--depth", 1, "--format", "json").out)
+    assert [row["path"] for row in report["layers"]] == ["unit1", "unit2", "global_avg_pool1", "flatten1", "linear1"]
+
+
+def test_every_format_says_the_same_parameters(run: Run, spec: Path) -> None:
+    params = sum(p.numel() for p in module().parameters())
+    assert f"{params:,}" in run("analyze", spec).out
+    assert f"**{params:,}**" in run("analyze", spec, "--format", "markdown").out
+    assert f">{params:,}</td>" in run("analyze", spec, "--format", "html").out
+
+
+@pytest.mark.parametrize(
+    ("ending", "begin"), [("json", "{"), ("csv", "layer,"), ("md", "## small"), ("html", "<div"), ("txt", "small ")]
+)
+def test_the_ending_of_the_output_file_tells_the_format(run: Run, spec: Path, ending: str, begin: str) -> None:
+    path = spec.with_name(f"report.{ending}")
+    assert run("analyze", spec, "--output", path) == (0, "", "")
+    assert path.read_text(encoding="utf-8").startswith(begin)
+    assert "\x1b" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--columns", "layer,parms"], "error: unknown column 'parms'\n  hint: did you mean 'params'?\n"),
+        (["--sort", "flop"], "error: unknown column 'flop'\n  hint: did you mean 'flops'?\n"),
+        (["--columns", "layer", "--format", "json"], "error: --columns: JSON always holds every number"),
+        (["--input", "3x8x8", "--input", "3x8x8"], "error: --input 3x8x8: several inputs need their names"),
+        (["--input", "a=3x8x8", "--input", "a=3x8x8"], "there are two shapes for 'a'"),
+        (["--set", "width"], "error: 'width' is no KEY=VALUE"),
+        (["--depth", "0"], "--depth"),
+        (["--batch", "0"], "--batch"),
+        (["--format", "xml"], "'xml' is not one of 'table', 'json', 'csv', 'markdown', 'html'"),
+        (["--frmat", "json"], "No such option: --frmat"),
+    ],
+)
+def test_wrong_options_are_one_message(run: Run, spec: Path, options: list[str], message: str) -> None:
+    result = run("analyze", spec, *options)
+    assert (result.status, result.out) == (2, "")
+    assert message in result.err
+    assert "Traceback" not in result.err
+
+
+def test_a_wrong_spec_is_one_message_with_its_place(run: Run, spec: Path) -> None:
+    spec.write_text(SPEC.replace("kernel: 3", "kernl: 3"))
+    result = run("analyze", spec)
+    assert (result.status, result.out) == (2, "")
+    line = next(line for line in spec.read_text().splitlines() if "kernl" in line)
+    assert result.err.startswith(f"{spec}:9:{line.index('kernl') + 1}: error: ")
+    assert "did you mean 'kernel'?" in result.err
+    assert "^\n" in result.err
+
+
+def test_escapes_in_a_spec_are_shown_harmlessly(run: Run, spec: Path) -> None:
+    spec.write_text(SPEC.replace("name: small", 'name: "a\\x1b[31mb\\u202e[red]"'))
+    for kind in ("table", "csv", "markdown", "html", "json"):
+        out = run("analyze", spec, "--format", kind).out
+        assert "\x1b" not in out
+        assert "\u202e" not in out
+    spec.write_text(SPEC.replace("- relu", '- "re\\x1b[31mlu"'))
+    result = run("analyze", spec)
+    assert result.status == 2
+    assert "\x1b" not in result.err
+    assert "\\x1b[31mlu" in result.err
