@@ -47,6 +47,8 @@ Track = Local | Whole | Spread | Lost | None
 Tracks = tuple[Track, ...]
 
 WHOLE = Whole()
+MAX_BITS = 512
+FAR = Lost(f"its units lie more than 2^{MAX_BITS} input pixels apart")
 LONG = Lost(f"the pattern of its units repeats only after more than {rf.MAX_PERIOD} of them")
 
 
@@ -142,7 +144,9 @@ def _through(track: Track, reads: Reads, rank: int) -> Track:
         read = reads[track.axis]
         if read.window is not None and read.axis is not None:
             field = rf.compose(track.field, read.window)
-            return LONG if field is None else Local(read.axis, field)
+            if field is None:
+                return LONG
+            return FAR if field.shift.bit_length() > MAX_BITS else Local(read.axis, field)
         return WHOLE if read.whole else Spread(rf.size(track.field), _unmapped(reads, rank))
     if not isinstance(track, Spread):
         return track

@@ -12,12 +12,14 @@ Borders are ignored: a field reaches into the padding as if the input went on.
 
 from __future__ import annotations
 
+from itertools import chain
 from math import gcd, lcm
 from typing import NamedTuple
 
 from cnncalc.formulas.size import adaptive_window
 
 MAX_PERIOD = 1 << 16
+MAX_STEPS = 1 << 21
 
 
 class Taps(NamedTuple):
@@ -32,7 +34,7 @@ class Window(NamedTuple):
     """What a layer's units read: unit ``i = period·q + r`` reads ``taps[r]`` shifted by ``stride·q``.
 
     An ordinary convolution has period 1 and its own stride; nearest upsampling by 2 has period 2
-    and stride 1.
+    and stride 1. A pattern of more than ``MAX_PERIOD`` units is not written out: ``taps`` is then empty.
     """
 
     stride: int
@@ -62,15 +64,20 @@ def sliding_window(kernel: int, stride: int, before: int, dilation: int) -> Wind
 def transposed_window(kernel: int, stride: int, before: int, dilation: int) -> Window:
     """Transposed convolution: unit ``o`` reads every ``i`` with ``o = i·S − P_b + D·k``, ``0 ≤ k < K``."""
 
+    if stride > MAX_PERIOD:
+        return Window(1, ())
+    # k and k + alike fall on the same phase.
+    common = gcd(dilation, stride)
+    alike, step = stride // common, dilation // common
+    lowest = {(dilation * k - before) % stride: k for k in range(min(kernel, alike))}
+
     def taps(phase: int) -> Taps:
-        hits = [
-            (phase + before - dilation * k) // stride
-            for k in range(kernel)
-            if (phase + before - dilation * k) % stride == 0
-        ]
-        if not hits:
+        k = lowest.get(phase)
+        if k is None:
             return Taps(0, -1)
-        return Taps(hits[-1], hits[0], hits[0] - hits[1] if len(hits) > 1 else 1)
+        more = (kernel - 1 - k) // alike
+        last = (phase + before - dilation * k) // stride
+        return Taps(last - more * step, last, step if more else 1)
 
     return Window(1, tuple(taps(phase) for phase in range(stride)))
 
@@ -80,6 +87,8 @@ def adaptive_pool_window(size: int, output_size: int) -> Window:
     ``O/gcd(H, O)`` units (``torch.nn.AdaptiveAvgPool2d``).
     """
     common = gcd(size, output_size)
+    if output_size // common > MAX_PERIOD:
+        return Window(size // common, ())
     ends = (adaptive_window(unit, size, output_size) for unit in range(output_size // common))
     return Window(size // common, tuple(Taps(first, last - 1) for first, last in ends))
 
@@ -102,19 +111,27 @@ def compose(field: Field, window: Window) -> Field | None:
     """The field of a layer's output, from that of its input and the layer's window.
 
     Where both have period 1 this is the recurrence of the module's docstring. ``None`` where the
-    pattern repeats only after more than ``MAX_PERIOD`` units.
+    pattern repeats only after more than ``MAX_PERIOD`` units, or takes too many steps to find.
     """
+    if not window.taps:
+        return None
     if len(field.bounds) == 1 and len(window.taps) == 1 and field.bounds[0] is not None:
         (low, high), (first, last, _) = field.bounds[0], window.taps[0]
         return Field(field.shift * window.stride, ((low + first * field.shift, high + last * field.shift),))
     cycles = len(field.bounds) // gcd(len(field.bounds), window.stride)
     period = cycles * len(window.taps)
-    if period > MAX_PERIOD:
+    if period > MAX_PERIOD or period * len(field.bounds) > MAX_STEPS:
         return None
     bounds = []
     for unit in range(period):
         first, last, step = taps_of(window, unit)
-        seen = [b for tap in range(first, last + 1, step) if (b := bounds_of(field, tap)) is not None]
+        taps = range(first, last + 1, step)
+        # The field moves on with every period of it, so its first and last taps hold the ends.
+        if len(taps) > 2 * len(field.bounds):
+            ends = chain(taps[: len(field.bounds)], taps[-len(field.bounds) :])
+        else:
+            ends = chain(taps)
+        seen = [b for tap in ends if (b := bounds_of(field, tap)) is not None]
         bounds.append((min(b[0] for b in seen), max(b[1] for b in seen)) if seen else None)
     return _shortest(Field(field.shift * window.stride * cycles // len(field.bounds), tuple(bounds)))
 

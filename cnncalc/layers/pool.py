@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import gcd, prod
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
@@ -199,12 +199,12 @@ class AdaptivePool(Layer, frozen=True):
         return 0
 
     def taps(self, shape: Shape) -> int:
-        """Input elements read by all output elements together."""
-        windows = (
-            sum(last - first for first, last in (sizes.adaptive_window(i, size, out) for i in range(out)))
-            for size, out in self.per_axis_sizes(shape)
-        )
-        return shape[0] * prod(windows)
+        """Input elements read by all output elements together.
+
+        Along an axis the O windows cover all H units, and share one at each of the O − gcd(H, O)
+        borders that lie within a unit.
+        """
+        return shape[0] * prod(size + out - gcd(size, out) for size, out in self.per_axis_sizes(shape))
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         pairs = self.per_axis_sizes(inputs[0])

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.graph import Graph, Node, Place, Ref
 from cnncalc.layers import REGISTRY, Layer
+from cnncalc.layers.axes import describe
 from cnncalc.layers.base import Shape, Shapes, ShortForm
 from cnncalc.layers.merge import Add
 from cnncalc.spec import reader, trace
@@ -20,20 +21,26 @@ from cnncalc.spec.document import (
     Item,
     Repeat,
     Residual,
+    least_layers,
+    least_of_block,
     missing_arguments,
     unknown_argument,
 )
-from cnncalc.spec.expression import ExpressionError, Name, UnknownNameError, evaluate
-from cnncalc.spec.fields import choice_words, choices, field_name, find_layer, make_layer, unknown_field
+from cnncalc.spec.expression import MAX_BITS, ExpressionError, Name, UnknownNameError, check_size, evaluate, whole
+from cnncalc.spec.fields import choice_words, choices, field_name, find_layer, make_layer, unknown_field, written
 from cnncalc.spec.problem import listed, nearest
 from cnncalc.units import parse as parse_count
 
 MAX_LAYERS = 500_000
 MAX_EMPTY_CALLS = 20_000
 MAX_CALL_DEPTH = 60
+TOO_DEEP = "blocks, branches and repeats are nested too deeply"
+MOST_CALLS = 8
+"""Lines that a message spends on the chain of block calls."""
 
 METRICS = ("params", "buffers", "macs", "flops", "elementwise_ops", "activations")
 SIZE_NAMES = {1: ("in_length",), 2: ("in_height", "in_width"), 3: ("in_depth", "in_height", "in_width")}
+IN_NAMES = ("in_channels", "in_size", "in_length", "in_height", "in_width", "in_depth")
 Tensors = tuple[Ref, ...]
 
 
@@ -85,7 +92,13 @@ class Builder:
         """The graph for a variant, argument settings (as text) and input shapes that replace the file's."""
         self.bind_file_args(variant, settings)
         self.inputs(inputs)
-        self.run(self.document.body)
+        try:
+            self.run(self.document.body)
+        except RecursionError:
+            scope: Scope | None = self.scope
+            while scope is not None and scope.call is None:
+                scope = scope.parent
+            raise self.problem(TOO_DEEP, scope.call.node if scope and scope.call else None) from None
         if all(node.layer is None for node in self.nodes):
             raise self.source.error("the spec has no layers", self.document.input)
         return Graph(
@@ -121,7 +134,7 @@ class Builder:
             else:
                 raise self.source.error(
                     f"the argument '{name}' is required",
-                    None,
+                    self.document.arg_keys[name],
                     hint=f"give it with --set {name}=VALUE or choose a variant",
                 )
 
@@ -162,7 +175,7 @@ class Builder:
         self.current = (Ref(0),) if len(named) == 1 else ()
 
     def input_shape(self, node: reader.Node) -> Shape:
-        shape = self.value(node)
+        shape = self.value(node) if _may_be_list(node) else None
         if not isinstance(shape, tuple) or not 1 <= len(shape) <= 4:
             raise self.source.error(
                 "an input is a list of 1 to 4 sizes: channels, then the spatial axes", node, hint="as in [3, 224, 224]"
@@ -170,7 +183,7 @@ class Builder:
         for position, size in enumerate(shape):
             if not isinstance(size, int) or isinstance(size, bool) or size < 1:
                 at = node.items[position] if isinstance(node, reader.Sequence) else node
-                raise self.source.error(f"an input size must be a whole number of at least 1, got {size}", at)
+                raise self.source.error(f"an input size must be a whole number of at least 1, got {written(size)}", at)
         return shape
 
     def outputs(self) -> tuple[tuple[str, Ref], ...]:
@@ -221,7 +234,7 @@ class Builder:
         """A value: a literal, a fixed choice, or what its expression gives; lists become tuples."""
         if isinstance(node, reader.Scalar):
             if not isinstance(node.value, str):
-                return int(node.value) if isinstance(node.value, float) and node.value.is_integer() else node.value
+                return whole(node.value)
             if node.value in words:
                 return node.value
             try:
@@ -230,9 +243,14 @@ class Builder:
                 if isinstance(error, UnknownNameError) and words:
                     error.hint = nearest(node.text, words) or f"choices: {listed(sorted(words))}; {error.hint}"
                 self.bad_expression(node, error)
-            return int(result) if isinstance(result, float) and result.is_integer() else result
+            return whole(result)
         if isinstance(node, reader.Sequence):
-            return tuple([self.value(item, words) for item in node.items])
+            values = tuple([self.value(item, words) for item in node.items])
+            try:
+                check_size(values)
+            except ExpressionError as error:
+                raise self.source.error(error.message, node) from None
+            return values
         raise self.source.error("expected a value, got a mapping", node)
 
     def bad_expression(self, node: reader.Scalar, error: ExpressionError) -> NoReturn:
@@ -249,15 +267,8 @@ class Builder:
         for values in (self.scope.args, self.file_args):
             if name in values:
                 return values[name]
-        if name.startswith("in_") and len(self.current) == 1:
-            shape = self.shape(self.current[0])
-            if name == "in_channels":
-                return shape[0]
-            if name == "in_size":
-                return shape[1:]
-            sizes = SIZE_NAMES.get(len(shape) - 1, ())
-            if name in sizes:
-                return shape[1 + sizes.index(name)]
+        if name in IN_NAMES:
+            return self.in_size(name)
         if name in self.document.blocks or find_layer(name):
             return Name(name)
         path = self.find_path(name)
@@ -265,9 +276,28 @@ class Builder:
             return Name(path)
         if name in choice_words():
             return Name(name)
-        known = [*self.scope.args, *self.file_args, "in_channels", "in_size", "in_height", "in_width"]
-        hint = nearest(name, known) or f"in scope here: {listed(known)}"
+        sizes = IN_NAMES if len(self.current) == 1 else ()
+        known = [*dict.fromkeys([*self.scope.args, *self.file_args, *sizes])]
+        hint = nearest(name, known) or f"in scope here: {listed(known) or 'nothing'}"
+        if name in self.document.args:
+            hint = "an argument's value can use the arguments above it"
         raise UnknownNameError(f"there is no variable '{name}' here", 0, hint)
+
+    def in_size(self, name: str) -> Any:
+        """A size of the tensor where the builder stands."""
+        if len(self.current) != 1:
+            several = f"{len(self.current)} tensors" if self.current else "no tensor"
+            raise UnknownNameError(f"'{name}' means nothing here: {several} come{'s' * (not self.current)} before", 0)
+        shape = self.shape(self.current[0])
+        if name == "in_channels":
+            return shape[0]
+        if name == "in_size":
+            return shape[1:]
+        sizes = SIZE_NAMES.get(len(shape) - 1, ())
+        if name in sizes:
+            return shape[1 + sizes.index(name)]
+        hint = f"known here: {listed(['in_channels', 'in_size', *sizes])}"
+        raise UnknownNameError(f"the tensor {describe(shape)} here has no '{name}'", 0, hint)
 
     # -- tensors -------------------------------------------------------------------------------
 
@@ -322,6 +352,8 @@ class Builder:
 
     def unknown_tensor(self, name: str, node: reader.Scalar) -> Exception:
         later = trace.find_label(self.document, name)
+        if later is not None and later.line == node.line:
+            return self.problem(f"'{name}' is this layer's own name, which it cannot read from", node)
         if later is not None and later.line > node.line:
             return self.problem(
                 f"'{name}' is defined only later, in line {later.line}",
@@ -333,8 +365,10 @@ class Builder:
             *(path.removeprefix(self.scope.prefix) for path in names),
             *(n.path for n in self.nodes if n.layer is None),
         ]
-        hint = nearest(name, known) or (
-            f"a name inside a block or branch is seen from outside by its path; known here: {listed(known)}"
+        hint = (
+            nearest(name, known)
+            or f"known here: {listed(dict.fromkeys(known))}; what stands inside a block or branch has a path, "
+            "as block1.conv2"
         )
         return self.problem(f"there is no tensor '{name}' to read from", node, hint=hint)
 
@@ -371,9 +405,14 @@ class Builder:
     def repeat(self, item: Repeat) -> None:
         times = self.value(item.times)
         if not isinstance(times, int) or isinstance(times, bool) or times < 0:
-            raise self.problem(f"'times' must be a whole number of at least 0, got {times}", item.times)
-        if times * self.rounds > MAX_LAYERS:
-            raise self.problem(f"{times:,} rounds would make more than {MAX_LAYERS:,} layers", item.times)
+            raise self.problem(f"'times' must be a whole number of at least 0, got {written(times)}", item.times)
+        least = max(least_layers(self.document, item.body), 1)
+        if times * self.rounds * least > MAX_LAYERS:
+            inside = f" inside {self.rounds:,} rounds" if self.rounds > 1 else ""
+            of = f" of at least {least:,} layers" if least > 1 else ""
+            raise self.problem(
+                f"{count(times)} rounds{of}{inside} are too many: a net has at most {MAX_LAYERS:,} layers", item.times
+            )
         args, outer, before = self.scope.args, self.rounds, self.scope.args.get("index")
         had_index = "index" in args
         self.rounds *= max(times, 1)
@@ -471,18 +510,26 @@ class Builder:
         least, most = layer.arity
         if least <= len(refs) and (most is None or len(refs) <= most):
             return
+        many = most if most is not None else 2
         wanted = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
         hint = None
-        if least > len(refs):
+        if most == 1 and not refs:
+            hint = "leave 'from' out to read the tensor before"
+        elif least > len(refs):
             hint = f"give it branches, or several inputs: '- {layer.kind}: {{from: [-1, other]}}'"
         elif len({ref.node for ref in refs}) == 1:
             hint = f"choose one part with 'from: {self.nodes[refs[0].node].path}.0'"
         raise self.problem(
-            f"{layer.kind} takes {wanted} input{'s' if wanted != '1' else ''}, got {len(refs)}", item.node, hint=hint
+            f"{layer.kind} takes {wanted} input{'s' if max(least, many) > 1 else ''}, got {len(refs)}",
+            item.node,
+            hint=hint,
         )
 
     def dynamic_call(self, item: Call) -> None:
         """A block, or a name that an argument holds."""
+        if item.block is not None:
+            self.block(item, item.block)
+            return
         name = item.name
         for values in (self.scope.args, self.file_args):
             if name in values:
@@ -512,8 +559,8 @@ class Builder:
         if item.scalar is not None and layer.__struct_fields__:
             first = layer.__struct_fields__[0]
             fields[first] = (self.value(item.scalar, choices(layer)[first]), item.scalar)
-        for written, (key, node) in item.fields.items():
-            field = field_name(layer, written)
+        for wrote, (key, node) in item.fields.items():
+            field = field_name(layer, wrote)
             if field is None:
                 raise unknown_field(self.source, layer, key)
             fields[field] = (self.value(node, choices(layer)[field]), node)
@@ -523,10 +570,10 @@ class Builder:
         caller = self.scope
         self.current = self.sources(item.source, item.node)
         args: dict[str, Any] = {}
-        for written, (key, node) in item.fields.items():
-            if written not in block.args:
+        for wrote, (key, node) in item.fields.items():
+            if wrote not in block.args:
                 raise unknown_argument(self.source, block, key)
-            args[written] = self.argument(node)
+            args[wrote] = self.argument(node)
         if item.scalar is not None:
             if not block.args:
                 raise self.problem(f"block '{block.name}' has no arguments", item.scalar)
@@ -572,6 +619,12 @@ class Builder:
                 if scope.block is block:
                     raise self.problem(f"block '{block.name}' calls itself: {' → '.join(reversed(chain))}", item.node)
             scope = scope.parent
+        try:
+            least = least_of_block(self.document, block)
+        except RecursionError:
+            raise self.problem(TOO_DEEP, item.node) from None
+        if least > MAX_LAYERS:
+            raise self.problem(f"block '{block.name}' makes more than {MAX_LAYERS:,} layers", item.node)
         self.calls += 1
         if len(chain) > MAX_CALL_DEPTH:
             raise self.problem(f"blocks call each other more than {MAX_CALL_DEPTH} deep", item.node)
@@ -612,6 +665,8 @@ class Builder:
                 outputs = self.shapes[known] = layer.output_shapes(*shapes)
             except LayerError as error:
                 self.refuse(item, layer, refs, error)
+            if any(size.bit_length() > MAX_BITS for shape in outputs for size in shape):
+                raise self.problem(f"{layer.kind}: a size of the output is beyond 2^{MAX_BITS}", item.node)
         number = len(nodes)
         if number > MAX_LAYERS:
             raise self.problem(f"the net has more than {MAX_LAYERS:,} layers", item.node)
@@ -669,6 +724,8 @@ class Builder:
                 place = scope.call.place
                 chain.append(f"  in block '{scope.block.name}', called at {place.file}:{place.line}:{place.column}")
             scope = scope.parent
+        if len(chain) > MOST_CALLS:
+            chain[MOST_CALLS - 2 : -1] = [f"  … {len(chain) - MOST_CALLS + 1} more calls"]
         return self.source.error(message, at, details=[*(details or []), *chain], hint=hint)
 
     def refuse(self, item: Call | Residual, layer: Layer, refs: Tensors, error: LayerError) -> NoReturn:
@@ -678,14 +735,35 @@ class Builder:
             if error.field in item.fields:
                 at = item.fields[error.field][1]
             else:
-                for written, (_, node) in item.fields.items():
-                    if type(layer).field_aliases.get(written) == error.field:
+                for wrote, (_, node) in item.fields.items():
+                    if type(layer).field_aliases.get(wrote) == error.field:
                         at = node
-        details = trace.sizes(self.nodes, refs, several=isinstance(error, ShapeMismatchError) or len(refs) > 1)
+        titles, hint = None, error.hint
+        if isinstance(item, Residual):
+            titles = ("body", "skip" if item.shortcut is None else "shortcut")
+            if item.shortcut is None:
+                hint = (
+                    f"the body must keep {describe(self.shape(refs[1]))} (padding, stride, channels), or a 'shortcut:' "
+                    f"of layers must make it {describe(self.shape(refs[0]))}"
+                )
+        several = isinstance(error, ShapeMismatchError) or len(refs) > 1
+        details = trace.sizes(self.nodes, refs, several=several, titles=titles)
         message = (
             error.message if error.message.startswith(("cannot ", layer.kind)) else f"{layer.kind}: {error.message}"
         )
-        raise self.problem(message, at, details=details, hint=error.hint) from None
+        raise self.problem(message, at, details=details, hint=hint) from None
+
+
+def count(number: int) -> str:
+    """A count for a message, which may be beyond reason."""
+    return f"{number:,}" if number < 10**18 else f"more than {10**18:,}"
+
+
+def _may_be_list(node: reader.Node) -> bool:
+    """Whether an input's shape can be a list at all: written as one, or the name of an argument or a call."""
+    if isinstance(node, reader.Scalar):
+        return isinstance(node.value, str) and not node.value[:1].isdigit()
+    return True
 
 
 def _with_first(item: Call, block: Block) -> Call:

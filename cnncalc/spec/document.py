@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from msgspec import Struct
 
 from cnncalc.graph import Place
 from cnncalc.layers import REGISTRY, Layer
+from cnncalc.spec.expression import ExpressionError, evaluate, whole
 from cnncalc.spec.fields import (
     aliases,
     choices,
@@ -29,8 +31,8 @@ META = ("name", "from", "share")
 class Call(Struct):
     """A layer, or a block, or whatever an argument names, with its fields.
 
-    ``layer`` is the class where the name tells it; ``ready`` the layer itself where no field needs
-    evaluating.
+    ``layer`` is the class, or ``block`` the block, where the name alone tells it; ``ready`` the layer
+    itself where no field needs evaluating.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Call(Struct):
     place: Place
     fields: dict[str, tuple[Scalar, Node]]
     layer: type[Layer] | None = None
+    block: Block | None = None
     ready: Layer | None = None
     branches: list[Body] | None = None
     scalar: Node | None = None
@@ -97,11 +100,14 @@ class Document(Struct):
     citation: str
     input: Node
     args: dict[str, Node | None]
+    arg_keys: dict[str, Scalar]
     variants: dict[str, dict[str, tuple[Scalar, Node]]]
     blocks: dict[str, Block]
     body: Body
     outputs: Node | None
     budget: Mapping | None
+    least: dict[str, int] = {}
+    """What :func:`least_layers` has found for each block."""
 
 
 def parse(source: Source, root: Node) -> Document:
@@ -118,8 +124,7 @@ def constant(node: Node, words: frozenset[str]) -> tuple[bool, Any]:
     if isinstance(node, Scalar):
         if isinstance(node.value, str):
             return (True, node.value) if node.value in words else (False, None)
-        value = node.value
-        return True, int(value) if isinstance(value, float) and value.is_integer() else value
+        return True, whole(node.value)
     if isinstance(node, Sequence):
         values = []
         for item in node.items:
@@ -129,6 +134,52 @@ def constant(node: Node, words: frozenset[str]) -> tuple[bool, Any]:
             values.append(value)
         return True, tuple(values)
     return False, None
+
+
+def least_layers(document: Document, body: Body) -> int:
+    """How many layers a body makes at least, as far as it can be told without running it.
+
+    An exponential chain of blocks is refused by it before it fills the memory.
+    """
+    return sum(_least(document, item) for item in body)
+
+
+def least_of_block(document: Document, block: Block) -> int:
+    """How many layers a call of a block makes at least."""
+    if block.name not in document.least:
+        document.least[block.name] = 0  # what a block that calls itself adds
+        document.least[block.name] = least_layers(document, block.body)
+    return document.least[block.name]
+
+
+def _least(document: Document, item: Item) -> int:
+    if isinstance(item, Choice):
+        condition = _known(item.condition)
+        if condition is not None:
+            return least_layers(document, item.then if condition else item.otherwise)
+        return min(least_layers(document, item.then), least_layers(document, item.otherwise))
+    if isinstance(item, Repeat):
+        times = _known(item.times)
+        return times * least_layers(document, item.body) if isinstance(times, int) and times > 0 else 0
+    if isinstance(item, Residual):
+        return least_layers(document, item.body) + (item.when is None)
+    if item.layer is not None:
+        return 1 + sum(least_layers(document, branch) for branch in item.branches or ())
+    return least_of_block(document, item.block) if item.block is not None else 0
+
+
+def _known(node: Node) -> Any:
+    """A value that no name has a part in; ``None`` for every other."""
+    if not isinstance(node, Scalar) or not isinstance(node.value, str):
+        return node.value if isinstance(node, Scalar) else None
+
+    def no_names(name: str) -> Any:
+        raise ExpressionError(name)
+
+    try:
+        return evaluate(node.value, no_names)
+    except ExpressionError:
+        return None
 
 
 class _Parser:
@@ -156,6 +207,9 @@ class _Parser:
             citation=self.word(top["source"][1], "source") if "source" in top else "",
             input=top["input"][1],
             args=args,
+            arg_keys={key.text: key for key, _ in self.expect_mapping(top["args"][1], "'args'").entries}
+            if args
+            else {},
             variants=variants,
             blocks=self.blocks,
             body=self.body(top["layers"][1]),
@@ -186,11 +240,8 @@ class _Parser:
         return node.text
 
     def label(self, node: Node, what: str) -> Scalar:
-        if not isinstance(node, Scalar) or not node.text or "." in node.text or node.value in (None, True, False):
-            raise self.source.error(
-                f"'{what}' must be a name without dots, got {node.text if isinstance(node, Scalar) else _form(node)}",
-                node,
-            )
+        if not isinstance(node, Scalar) or not isinstance(node.value, str) or not node.text or "." in node.text:
+            raise self.source.error(f"'{what}' must be a name without dots, got {_form(node)}", node)
         return node
 
     def arguments(self, node: Node) -> dict[str, Node | None]:
@@ -308,12 +359,10 @@ class _Parser:
         layer = None if name in self.args else find_layer(name)
         block = self.blocks.get(name)
         if layer is None and block is None and name not in self.args:
-            known = [*REGISTRY, *aliases(), *self.blocks, *STRUCTURES, *self.args]
             what = "no layer or block" if not named_by else "no layer"
-            raise self.source.error(
-                f"there is {what} '{name}'", key, hint=nearest(name, known) or "'cnncalc schema spec' lists all layers"
-            )
+            raise self.source.error(f"there is {what} '{name}'", key, hint=self.near_layer(name))
         call.layer = None if block else layer
+        call.block = None if name in self.args else block
         if isinstance(value, Mapping):
             self.settings(call, value, block)
         elif isinstance(value, Sequence) and call.layer is not None and call.layer.arity[1] != 1:
@@ -327,6 +376,15 @@ class _Parser:
         if call.layer is not None:
             self.check_layer(call, call.layer)
         return call
+
+    def near_layer(self, name: str) -> str:
+        """A hint for a name that is no layer's."""
+        first = re.split(r"[^\w.]", name, maxsplit=1)[0]
+        known = {*REGISTRY, *self.blocks, *STRUCTURES, *self.args}
+        if first != name and (first in known or find_layer(first)):
+            return f"a name and its fields are parted by ': ', as in '- {first}: …'"
+        meanings = {alias: layer.kind for alias, layer in aliases().items()}
+        return nearest(name, sorted(known), meanings) or "'cnncalc schema spec' lists all layers"
 
     def short_value(self, call: Call, value: Node) -> None:
         """``- linear: 10``: the value is that of the first field."""

@@ -82,9 +82,14 @@ def _number(value: Value, node: ast.expr) -> Value:
     raise ExpressionError(f"arithmetic needs a number, got {what}", node.col_offset)
 
 
+_TOO_LARGE = f"the result is too large (numbers have at most {MAX_BITS} bits)"
+
+
 def _bounded(value: Value, node: ast.expr) -> Value:
-    if isinstance(value, complex) or (isinstance(value, int) and value.bit_length() > MAX_BITS):
-        raise ExpressionError(f"the result is no number below 2^{MAX_BITS}", node.col_offset)
+    if isinstance(value, complex):
+        raise ExpressionError("the result is not a real number", node.col_offset)
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise ExpressionError(_TOO_LARGE, node.col_offset)
     return value
 
 
@@ -160,15 +165,29 @@ def _walk(node: ast.expr, lookup: Lookup) -> Value:
     try:
         rule = _RULES[type(node)]
     except KeyError:
-        what = {"Attribute": "attributes", "Lambda": "functions", "Dict": "mappings", "JoinedStr": "f-strings"}.get(
-            type(node).__name__, f"'{type(node).__name__}' forms"
-        )
+        what = _FOREIGN.get(type(node).__name__, "such forms")
         raise ExpressionError(
             f"{what} are not part of the expression language",
             node.col_offset,
-            "arithmetic, comparisons, and/or/not, 'a if c else b', indexing and " + ", ".join(sorted(FUNCTIONS)),
+            "it has arithmetic, comparisons, and/or/not, 'a if c else b', lists, indexing and functions: "
+            + ", ".join(sorted(FUNCTIONS)),
         ) from None
     return rule(node, lookup)
+
+
+_FOREIGN = {
+    "Attribute": "attributes",
+    "Dict": "mappings",
+    "DictComp": "comprehensions",
+    "GeneratorExp": "comprehensions",
+    "JoinedStr": "f-strings",
+    "Lambda": "functions of one's own",
+    "ListComp": "comprehensions",
+    "NamedExpr": "assignments",
+    "Set": "sets",
+    "SetComp": "comprehensions",
+    "Starred": "unpacked lists",
+}
 
 
 def _constant(node: Any, lookup: Lookup) -> Value:
@@ -201,7 +220,7 @@ def _binary(node: Any, lookup: Lookup) -> Value:
     except ZeroDivisionError:
         raise ExpressionError("division by zero", node.col_offset) from None
     except OverflowError:
-        raise ExpressionError(f"the result is no number below 2^{MAX_BITS}", node.col_offset) from None
+        raise ExpressionError(_TOO_LARGE, node.col_offset) from None
 
 
 def _unary(node: Any, lookup: Lookup) -> Value:
@@ -254,13 +273,17 @@ def _subscript(node: Any, lookup: Lookup) -> Value:
 
 
 def _call(node: Any, lookup: Lookup) -> Value:
-    if not isinstance(node.func, ast.Name) or node.func.id not in FUNCTIONS or node.keywords:
-        name = node.func.id if isinstance(node.func, ast.Name) else "this"
+    if not isinstance(node.func, ast.Name):
+        _walk(node.func, lookup)
+        raise ExpressionError("only a function can be called", node.col_offset)
+    if node.func.id not in FUNCTIONS:
         raise ExpressionError(
-            f"'{name}' is not a function of the expression language",
+            f"'{node.func.id}' is not a function of the expression language",
             node.col_offset,
             "functions: " + ", ".join(sorted(FUNCTIONS)),
         )
+    if node.keywords:
+        raise ExpressionError(f"{node.func.id}() takes values without names", node.col_offset)
     arguments = [_walk(argument, lookup) for argument in node.args]
     try:
         return _bounded(FUNCTIONS[node.func.id](*arguments), node)
@@ -269,9 +292,31 @@ def _call(node: Any, lookup: Lookup) -> Value:
 
 
 def _items(values: tuple[Value, ...], node: ast.expr) -> Value:
-    if len(values) > MAX_ITEMS:
-        raise ExpressionError(f"a list of more than {MAX_ITEMS} values", node.col_offset)
+    check_size(values, node.col_offset)
     return values
+
+
+def whole(value: Value) -> Value:
+    """``2.0`` as ``2``: a number without a fraction is a whole one, however it was computed."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2.0**MAX_BITS:
+        return int(value)
+    return value
+
+
+def check_size(values: tuple[Value, ...], offset: int = 0) -> None:
+    """Bounds a list with the lists in it, so that lists of lists of lists stay small too.
+
+    Raises:
+        ExpressionError: it holds too many values.
+    """
+    left = MAX_ITEMS
+    open_lists = [values]
+    while open_lists:
+        values = open_lists.pop()
+        left -= len(values)
+        if left < 0:
+            raise ExpressionError(f"a list of more than {MAX_ITEMS:,} values", offset)
+        open_lists += [value for value in values if isinstance(value, tuple)]
 
 
 _RULES: dict[type[ast.expr], Callable[[Any, Lookup], Value]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import typing
 from functools import cache
+from math import isfinite, isnan
 from typing import Any
 
 import msgspec
@@ -56,11 +57,11 @@ def field_name(layer: type[Layer], written: str) -> str | None:
 
 def unknown_field(source: Source, layer: type[Layer], key: Scalar) -> Exception:
     """The error for a field that the layer does not have."""
-    known = [*layer.__struct_fields__, *layer.field_aliases, "name", "from", "share"]
-    hint = (
-        nearest(key.text, known)
-        or f"{layer.kind} takes {listed([*layer.__struct_fields__, 'name', 'from', 'share'], most=20)}"
-    )
+    meta = ["name", "from", "share", *(["branches"] if layer.arity[1] != 1 else [])]
+    fields = [*layer.__struct_fields__, *meta]
+    hint = nearest(key.text, fields, layer.field_aliases) or f"{layer.kind} takes {listed(fields, most=20)}"
+    if key.text == "<<":
+        hint = "YAML 1.2 has no merge keys; a block with arguments holds what layers have in common"
     return source.error(f"{layer.kind} has no field '{key.text}'", key, hint=hint)
 
 
@@ -99,7 +100,7 @@ def make_layer(source: Source, layer: type[Layer], at: Node, fields: dict[str, t
     raise source.error(
         f"'{name}' of {layer.kind} {_expected(match[1], layer, name)}, got {_show(value, node)}",
         node,
-        hint=_hint(layer, name, value),
+        hint=_hint(layer, name, value, match[1]),
     ) from None
 
 
@@ -116,8 +117,8 @@ _TYPES = {
 def _expected(problem: str, layer: type[Layer], name: str) -> str:
     """msgspec's expectation in plain words."""
     words = choices(layer)[name]
-    if problem.startswith("Invalid enum value"):
-        return f"must be one of {', '.join(sorted(words))}"
+    if problem.startswith(("Invalid enum value", "Expected `str`")):
+        return f"must be one of {', '.join(sorted(words))}" if words else "must be a word"
     if match := re.fullmatch(r"Expected `array` of length (.*)", problem):
         length = {">=": "at least", "<=": "at most"}
         rule = match[1].split(" ")
@@ -131,7 +132,8 @@ def _expected(problem: str, layer: type[Layer], name: str) -> str:
         return f"is wrong ({problem})"
     kinds = [_TYPES.get(kind, kind) for kind in match[1].split(" | ")]
     if words and "a word" in kinds:
-        kinds[kinds.index("a word")] = " or ".join(sorted(words))
+        kinds.remove("a word")
+        kinds += [f"'{word}'" for word in sorted(words)]
     bound = (
         match[2]
         .split(",")[0]
@@ -139,6 +141,7 @@ def _expected(problem: str, layer: type[Layer], name: str) -> str:
         .replace("<=", "of at most")
         .replace(">", "above")
         .replace("<", "below")
+        .removesuffix(".0")
     )
     return f"must be {', '.join(kinds[:-1])}{' or ' if len(kinds) > 1 else ''}{kinds[-1]}{bound}"
 
@@ -147,19 +150,26 @@ def _show(value: Any, node: Node) -> str:
     """A value as it would be written, and what it was computed from."""
     if isinstance(value, str):
         return f"'{value}'"
-    shown = _written(value)
+    shown = written(value)
     computed = isinstance(node, Scalar) and isinstance(node.value, str) and node.text != shown
     return f"{shown} (from '{node.text}')" if computed and isinstance(node, Scalar) else shown
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """A value as it stands in a spec."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return f"[{', '.join(map(_written, value))}]" if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        more = [f"… ({len(value) - 10} more)"] if len(value) > 10 else []
+        return f"[{', '.join([*map(written, value[:10]), *more])}]"
+    text = str(value)
+    return text if len(text) <= 40 or isinstance(value, str) else f"{text[:10]}… ({len(text)} digits)"
 
 
-def _hint(layer: type[Layer], name: str, value: Any) -> str | None:
-    if isinstance(value, float) and not value.is_integer():
+def _hint(layer: type[Layer], name: str, value: Any, problem: str) -> str | None:
+    if isinstance(value, float) and not isfinite(value):
+        return None if isnan(value) else "the number is too large"
+    if isinstance(value, float) and not value.is_integer() and "`int" in problem:
         return "'//' divides to a whole number; round(), floor() and ceil() make one"
     if isinstance(value, str):
         return nearest(value, choices(layer)[name])

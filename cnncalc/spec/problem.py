@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from cnncalc.errors import CnncalcError
 from cnncalc.text import visible
+
+MANY = 2000
+"""Names that are compared in full to find the nearest; of more, those of about the same length."""
 
 
 class SpecError(CnncalcError):
@@ -50,13 +54,17 @@ def excerpt(text: str, line: int, column: int, *, width: int = 100) -> list[str]
     return [f"  {number} | {shown}", f"  {' ' * len(number)} | {' ' * caret}^"]
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """``did you mean 'x'?`` for the nearest known name, if one is near."""
+def nearest(name: str, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> str | None:
+    """``did you mean 'x'?`` for the nearest known name, if one is near; an alias counts for what it means."""
     from difflib import get_close_matches
 
-    names = list(known)
-    found = get_close_matches(name, names, 1, 0.6) or get_close_matches(name.lower(), names, 1, 0.6)
-    return f"did you mean '{found[0]}'?" if found else None
+    meanings = {**(aliases or {}), **{word: word for word in known}}
+    short = name[:100]
+    if len(meanings) > MANY:
+        meanings = {word: meaning for word, meaning in meanings.items() if abs(len(word) - len(short)) < 2}
+        meanings = dict(islice(meanings.items(), MANY))
+    found = get_close_matches(short, meanings, 1, 0.65) or get_close_matches(short.lower(), meanings, 1, 0.65)
+    return f"did you mean '{meanings[found[0]]}'?" if found else None
 
 
 def listed(names: Iterable[str], *, most: int = 12) -> str:

@@ -17,6 +17,7 @@ from cnncalc.spec.problem import SpecError
 
 MAX_DEPTH = 100
 MAX_ALIASED_NODES = 100_000
+MAX_DIGITS = 150
 
 Plain = str | int | float | bool | None
 
@@ -88,7 +89,7 @@ def resolve(text: str) -> Plain:
     """A plain scalar's value by the YAML 1.2 core schema (``yes``, ``on``, ``1:30`` are strings)."""
     if text in _WORDS:
         return _WORDS[text]
-    if _INT.fullmatch(text) and len(text) < 400:
+    if len(text) <= MAX_DIGITS and _INT.fullmatch(text):
         return int(text)
     if _FLOAT.fullmatch(text):
         return float(text)
@@ -130,9 +131,9 @@ def _explain(source: Source, error: yaml.MarkedYAMLError) -> NoReturn:
         row = lines[at[0] - 1] if at[0] <= len(lines) else ""
         if "\t" in row[: at[1]]:
             at = (at[0], row.index("\t") + 1)
-            problem, hint = "a tab cannot indent YAML", "use spaces"
+            problem, hint = "a tab cannot indent", "use spaces"
         elif "mapping values" in problem:
-            hint = "quote a value that holds ': '"
+            hint = "is a space missing after a ':'? A value that holds ': ' stands in quotes"
         elif "did not find expected" in problem or "could not find expected" in problem:
             hint = "look for a bracket, brace or quote that is not closed, a missing ':' or a wrong indent above"
     raise source.error(f"not valid YAML: {problem}", at, hint=hint) from None
@@ -168,7 +169,7 @@ class _Composer:
             handler = handlers.get(type(event))
             if handler is not None:
                 handler(event)
-        if self.root is None:
+        if self.root is None or (isinstance(self.root, Scalar) and self.root.value is None):
             raise self.source.error("the file is empty", None, hint="a spec needs at least 'input:' and 'layers:'")
         return self.root
 
@@ -244,7 +245,8 @@ class _Composer:
 
     def refuse_tag(self, event: Any) -> NoReturn:
         hint = "write plain values; a spec is data and never runs code"
-        raise self.source.error(f"tags such as {event.tag!r} have no meaning in a spec", _at(event), hint=hint)
+        tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+        raise self.source.error(f"tags such as '{tag}' have no meaning in a spec", _at(event), hint=hint)
 
     def check_unique(self, node: Mapping) -> None:
         seen: dict[str, Scalar] = {}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from cnncalc.graph import Node, Ref
 from cnncalc.layers.axes import describe
+from cnncalc.layers.base import Shape
 from cnncalc.spec import reader
 from cnncalc.spec.document import Body, Call, Choice, Document, Repeat, Residual
 
@@ -13,7 +14,9 @@ MOST_LINES = 14
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 
-def sizes(nodes: Sequence[Node], refs: Sequence[Ref], *, several: bool) -> list[str]:
+def sizes(
+    nodes: Sequence[Node], refs: Sequence[Ref], *, several: bool, titles: Sequence[str] | None = None
+) -> list[str]:
     """Lines that show, for each input, the layers that changed its size and what they made of it."""
     histories = [_history(nodes, ref) for ref in refs]
     common = 0
@@ -23,9 +26,12 @@ def sizes(nodes: Sequence[Node], refs: Sequence[Ref], *, several: bool) -> list[
             common += 1
     lines = []
     for number, history in enumerate(histories):
-        title = (
-            f"{ORDINALS[number] if number < len(ORDINALS) else f'{number + 1}th'} input" if several else "sizes so far"
-        )
+        if titles is not None:
+            title = titles[number]
+        elif several:
+            title = f"{ORDINALS[number] if number < len(ORDINALS) else f'{number + 1}th'} input"
+        else:
+            title = "sizes so far"
         lines.append(f"  {title}:")
         lines += _lines(nodes, history[max(common - 1, 0) :])
     return lines
@@ -43,22 +49,28 @@ def _lines(nodes: Sequence[Node], history: Sequence[Ref]) -> list[str]:
     """One line per layer that changed the shape, the unchanging ones between them counted."""
     rows: list[tuple[str, str]] = []
     unchanged = 0
-    shape = None
+    shape: Shape = ()
     for position, ref in enumerate(history):
         node = nodes[ref.node]
         now = node.output_shapes[ref.port]
         if now == shape and position < len(history) - 1:
             unchanged += 1
             continue
-        if unchanged:
-            rows.append((f"… {unchanged} layer{'s' if unchanged > 1 else ''} of the same shape", ""))
-            unchanged = 0
-        rows.append((node.path if node.layer is None else f"{node.path} ({node.kind})", describe(now)))
+        if unchanged == 1:
+            rows.append(_row(nodes[history[position - 1].node], describe(shape)))
+        elif unchanged:
+            rows.append((f"… {unchanged} layers of the same shape", ""))
+        unchanged = 0
+        rows.append(_row(node, describe(now)))
         shape = now
     if len(rows) > MOST_LINES:
         rows = [*rows[:3], (f"… {len(rows) - MOST_LINES + 1} more", ""), *rows[-(MOST_LINES - 4) :]]
     width = max(len(name) for name, _ in rows)
     return [f"    {name:<{width}}  {size}".rstrip() for name, size in rows]
+
+
+def _row(node: Node, size: str) -> tuple[str, str]:
+    return node.path if node.layer is None else f"{node.path} ({node.kind})", size
 
 
 def find_label(document: Document, name: str) -> reader.Node | None:
