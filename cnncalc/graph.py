@@ -5,10 +5,13 @@ Whatever the source (YAML, PyTorch, ONNX), the analyses see a :class:`Graph`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from cnncalc.errors import LayerError
 from cnncalc.layers.base import Layer, Shape, Shapes
 
 
@@ -76,3 +79,38 @@ class Graph(Struct, frozen=True):
     def shape(self, ref: Ref) -> Shape:
         """The shape of one tensor."""
         return self.nodes[ref.node].output_shapes[ref.port]
+
+    def rebuilt(
+        self, inputs: Mapping[str, Shape] | None = None, change: Callable[[Layer, Shapes], Layer] | None = None
+    ) -> Graph:
+        """The same net for inputs of other shapes, each layer changed where ``change(layer, input_shapes)`` says so.
+
+        Raises:
+            LayerError: a layer cannot take the shapes that reach it.
+        """
+        nodes: list[Node] = []
+        for node in self.nodes:
+            if node.layer is None:
+                shape = (inputs or {}).get(node.path, node.output_shape)
+                nodes.append(replace(node, output_shapes=(shape,)))
+                continue
+            shapes = tuple([nodes[ref.node].output_shapes[ref.port] for ref in node.inputs])
+            layer = change(node.layer, shapes) if change else node.layer
+            nodes.append(replace(node, layer=layer, input_shapes=shapes, output_shapes=layer.output_shapes(*shapes)))
+        return replace(self, nodes=tuple(nodes))
+
+    def narrowed(self) -> Graph:
+        """The same net with as few channels as it can do with: one, or a divisor that all layers take.
+
+        Its spatial sizes, and what its units read along them, are those of the whole net.
+        """
+        for divisor in (1 << 62, 64, 32, 16, 8, 4, 2):
+
+            def narrow(layer: Layer, shapes: Shapes, by: int = divisor) -> Layer:
+                return layer.narrowed(by, *shapes)
+
+            try:
+                return self.rebuilt(change=narrow)
+            except LayerError:
+                continue
+        return self

@@ -6,6 +6,7 @@ from math import prod
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas.receptive_field import Taps, Window
@@ -59,6 +60,9 @@ class Prelu(Elementwise, frozen=True):
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return (Weight("weight", (self.num_parameters,)),)
+
+    def narrowed(self, divisor: int, *inputs: Shape) -> Prelu:
+        return self if self.num_parameters == 1 else replace(self, num_parameters=inputs[0][0])
 
 
 class Elu(Elementwise, frozen=True):

@@ -58,6 +58,17 @@ class ScaledDotProductAttention(Layer, frozen=True):
         scores = cost.matmul_macs(length, features, key[-2])
         return prod(query[:-2]) * (scores + cost.matmul_macs(length, key[-2], value[-1]))
 
+    def gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int:
+        query, key, value = inputs
+        rows = prod(query[:-1])
+        scores, context = cost.matmul_macs(rows, query[-1], key[-2]), cost.matmul_macs(rows, key[-2], value[-1])
+        of_query, of_key, of_value = wanted
+        return context * (of_value + (of_query or of_key)) + scores * (of_query + of_key)
+
+    def activations(self, *inputs: Shape) -> int:
+        """The scores and the result."""
+        return prod(inputs[0][:-1]) * inputs[1][-2] + prod(self.output_shape(*inputs))
+
     def elementwise_ops(self, *inputs: Shape) -> int:
         return score_ops(prod(inputs[0][:-1]), inputs[1][-2])
 
@@ -119,11 +130,37 @@ class MultiHeadAttention(Layer, frozen=True):
             weights.append(Weight("out_proj.bias", (embed,)))
         return tuple(weights)
 
-    def macs(self, *inputs: Shape) -> int:
+    def input_projections(self, *inputs: Shape) -> tuple[int, int, int]:
+        """MACs of the projections of query, key and value."""
         (length, embed), (source, key), (_, value) = query_key_value(*inputs)
-        projections = 2 * cost.matmul_macs(length, embed, embed) + cost.matmul_macs(source, key + value, embed)
-        # num_heads products of embed/num_heads features each are as much work as one of embed.
-        return projections + cost.matmul_macs(length, embed, source) + cost.matmul_macs(length, source, embed)
+        return (
+            cost.matmul_macs(length, embed, embed),
+            cost.matmul_macs(source, key, embed),
+            cost.matmul_macs(source, value, embed),
+        )
+
+    def products(self, *inputs: Shape) -> int:
+        """MACs of scores and context: ``num_heads`` products of ``embed/num_heads`` features are one of ``embed``."""
+        (length, embed), (source, _), _ = query_key_value(*inputs)
+        return cost.matmul_macs(length, embed, source) + cost.matmul_macs(length, source, embed)
+
+    def macs(self, *inputs: Shape) -> int:
+        length, embed = inputs[0]
+        output_projection = cost.matmul_macs(length, embed, embed)
+        return sum(self.input_projections(*inputs)) + self.products(*inputs) + output_projection
+
+    def gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int:
+        length, embed = inputs[0]
+        projections = self.input_projections(*inputs)
+        of_inputs = (wanted[0], wanted[min(1, len(wanted) - 1)], wanted[-1])
+        weights = sum(projections) + cost.matmul_macs(length, embed, embed)
+        inner = 2 * self.products(*inputs) + cost.matmul_macs(length, embed, embed)
+        return weights + inner + sum(macs for macs, want in zip(projections, of_inputs, strict=True) if want)
+
+    def activations(self, *inputs: Shape) -> int:
+        """The three projections, the scores of every head, the context and the result."""
+        (length, embed), (source, _), _ = query_key_value(*inputs)
+        return (3 * length + 2 * source) * embed + self.num_heads * length * source
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         (length, embed), (source, _), _ = query_key_value(*inputs)

@@ -48,12 +48,14 @@ class Read(NamedTuple):
 
     ``axis`` and ``window``: output units along ``axis`` read this input axis through ``window``.
     Without them the outputs read the axis as a whole (``EVERYTHING``), or a part of it that no
-    single output axis tells (``SCATTERED``).
+    single output axis tells (``SCATTERED``). ``border`` says what a tap beyond the input reads:
+    nothing (``zeros``), or the unit that the padding mode puts there.
     """
 
     axis: int | None = None
     window: Window | None = None
     whole: bool = False
+    border: str = "zeros"
 
 
 EVERYTHING = Read(whole=True)
@@ -62,9 +64,9 @@ Reads = tuple[Read, ...]
 """One :class:`Read` for each axis of an input, channels first."""
 
 
-def along(axis: int, window: Window = POINT) -> Read:
+def along(axis: int, window: Window = POINT, border: str = "zeros") -> Read:
     """Output units along ``axis`` read this input axis through ``window``."""
-    return Read(axis, window)
+    return Read(axis, window, border=border)
 
 
 def pointwise(shape: Shape) -> Reads:
@@ -124,6 +126,27 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         (Radosavovic et al. 2020); 0 for every other layer.
         """
         return sum(map(prod, self.output_shapes(*inputs))) if self.is_product else 0
+
+    def gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int | Unknown:
+        """Multiply-accumulates per sample of the backward pass: for the gradients of the weights and of
+        those inputs that are ``wanted``.
+
+        Of a product ``Y = X·W`` each gradient (``∂L/∂W = Xᵀ·∂L/∂Y``, ``∂L/∂X = ∂L/∂Y·Wᵀ``) is a product
+        of the same three sizes, so each costs what the forward product costs (Goodfellow et al. 2016,
+        §6.5.6; for a convolution §9.5).
+        """
+        macs = self.macs(*inputs)
+        if isinstance(macs, Unknown):
+            return macs
+        return macs * (sum(wanted) + any(weight.learnable for weight in self.weights(*inputs)))
+
+    def narrowed(self, divisor: int, *inputs: Shape) -> Layer:
+        """The layer with its channel counts divided by ``divisor`` (at least 1 is left), for inputs so narrowed.
+
+        Its windows, and with them what it reads along spatial axes, stay the same: receptive fields
+        can be measured on it at a small part of the cost.
+        """
+        return self
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         """For each input, what the outputs read of each of its axes."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import gcd, prod
 from typing import ClassVar, Literal
+
+from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas import cost
@@ -100,7 +102,11 @@ class Conv(Layer, frozen=True):
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])
-        return ((EVERYTHING, *(along(i + 1, axis.window()) for i, axis in enumerate(axes))),)
+        return ((EVERYTHING, *(along(i + 1, axis.window(), self.padding_mode) for i, axis in enumerate(axes))),)
+
+    def narrowed(self, divisor: int, *inputs: Shape) -> Conv:
+        out = max(1, self.out // divisor)
+        return replace(self, out=out, groups=gcd(self.groups, inputs[0][0], out))
 
 
 class ConvTranspose(Layer, frozen=True):
@@ -164,6 +170,10 @@ class ConvTranspose(Layer, frozen=True):
         axes = self.axes(inputs[0])
         windows = (transposed_window(a.kernel, a.stride, a.padding[0], a.dilation) for a in axes)
         return ((EVERYTHING, *(along(i + 1, window) for i, window in enumerate(windows))),)
+
+    def narrowed(self, divisor: int, *inputs: Shape) -> ConvTranspose:
+        out = max(1, self.out // divisor)
+        return replace(self, out=out, groups=gcd(self.groups, inputs[0][0], out))
 
 
 class DepthwiseConv(ShortForm, frozen=True):

@@ -8,8 +8,10 @@ division), ``1/√(variance + eps)`` 3, the product with it n.
 
 from __future__ import annotations
 
-from math import prod
+from math import gcd, prod
 from typing import ClassVar
+
+from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas.receptive_field import sliding_window
@@ -225,6 +227,9 @@ class GroupNorm(Elementwise, frozen=True):
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         return reads_whole(shape, tuple(range(len(shape))))
+
+    def narrowed(self, divisor: int, *inputs: Shape) -> GroupNorm:
+        return replace(self, groups=gcd(self.groups, inputs[0][0]))
 
 
 class InstanceNorm(Elementwise, frozen=True):

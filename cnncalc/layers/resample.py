@@ -8,6 +8,7 @@ from math import gcd, prod
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas import resample
@@ -276,3 +277,6 @@ class ChannelShuffle(Movement, frozen=True):
         # Output channel i·groups + j is input channel j·each + i.
         shuffled = cycle((group * each for group in range(self.groups)), self.groups)
         return ((read_along(0, shuffled), *pointwise(shape)[1:]),)
+
+    def narrowed(self, divisor: int, *inputs: Shape) -> ChannelShuffle:
+        return replace(self, groups=gcd(self.groups, inputs[0][0]))

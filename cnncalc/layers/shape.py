@@ -51,9 +51,10 @@ def normal_axes(axes: int | tuple[int, ...], rank: int) -> tuple[int, ...]:
     return normal
 
 
-def offset_reads(shape: Shape, firsts: tuple[int, ...]) -> Reads:
+def offset_reads(firsts: tuple[int, ...], border: str = "zeros") -> Reads:
     """Along each spatial axis unit ``i`` reads input unit ``i + first``."""
-    return (along(0), *(along(axis, Window(1, (Taps(first, first),))) for axis, first in enumerate(firsts, start=1)))
+    windows = (Window(1, (Taps(first, first),)) for first in firsts)
+    return (along(0), *(along(axis, window, border) for axis, window in enumerate(windows, start=1)))
 
 
 def regrouped_reads(shape: Shape, out: Shape) -> Reads:
@@ -144,7 +145,8 @@ class Pad(Movement, frozen=True):
         return (shape[0], *(size + before + after for size, (before, after) in zip(shape[1:], pairs, strict=True)))
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
-        return (offset_reads(inputs[0], tuple(-before for before, _ in self.pairs(inputs[0]))),)
+        border = "zeros" if self.mode == "constant" else self.mode
+        return (offset_reads(tuple(-before for before, _ in self.pairs(inputs[0])), border),)
 
 
 class Crop(Movement, frozen=True):
@@ -193,7 +195,7 @@ class Crop(Movement, frozen=True):
         return (shape[0], *(size - before - after for size, (before, after) in zip(shape[1:], pairs, strict=True)))
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
-        return (offset_reads(inputs[0], tuple(before for before, _ in self.pairs(inputs[0]))),)
+        return (offset_reads(tuple(before for before, _ in self.pairs(inputs[0]))),)
 
 
 class Slice(Movement, frozen=True):
@@ -238,7 +240,7 @@ class Split(Movement, frozen=True):
     aliases = ("chunk",)
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
 
-    chunks: Positive | None = None
+    chunks: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     sizes: tuple[Positive, ...] | None = None
     axis: int = 0
 

@@ -1,0 +1,501 @@
+"""What units see, measured: the support of gradients and the response to impulses and to shifts.
+
+All of it runs on the narrowed net (as few channels as it can do with; the windows stay), in
+float64, one axis at a time with the others as small as the net allows. Nothing here uses the
+layers' ``reads`` or the recurrence; those make the claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from cnncalc.analysis.exact_field import Along, Anywhere, Pixels, Sight, exact_fields, indices
+from cnncalc.analysis.receptive_field import Local, Track, receptive_fields
+from cnncalc.analysis.verdict import Row, compare
+from cnncalc.errors import CnncalcError
+from cnncalc.formulas import receptive_field as rf
+from cnncalc.graph import Graph, Node
+from cnncalc.layers.axes import axis_name
+from cnncalc.layers.base import Shape
+from cnncalc.torch.module import Net, module_of
+from cnncalc.torch.monotone import stand_in
+
+Wanted = Callable[[str], bool]
+Progress = Callable[[str], None]
+
+CHECKS = ("pixels", "field", "jump")
+IMPULSE_ELEMENTS = 1 << 22
+"""Elements of one batch of impulses: bounds the memory of the largest feature map."""
+
+
+class Source(NamedTuple):
+    """A spatial axis of one of the net's inputs: the input's node and position, and the axis (from 0)."""
+
+    node: int
+    position: int
+    axis: int
+
+
+def sources(graph: Graph) -> list[Source]:
+    """All spatial axes of all inputs."""
+    inputs = [number for number, node in enumerate(graph.nodes) if node.layer is None]
+    return [
+        Source(number, position, axis)
+        for position, number in enumerate(inputs)
+        for axis in range(len(graph.nodes[number].output_shape) - 1)
+    ]
+
+
+Resize = Callable[[Mapping[str, Shape]], Graph]
+"""The net for inputs of other shapes."""
+
+
+def measure_fields(
+    graph: Graph,
+    *,
+    checks: frozenset[str],
+    wanted: Wanted,
+    progress: Progress,
+    device: str = "cpu",
+    resize: Resize | None = None,
+) -> Iterator[Row]:
+    """Rows on what units see, for every layer in ``wanted`` and every spatial axis of every input.
+
+    ``pixels``: at real size, for every unit of the feature map, exactly the pixels that reach it
+    (borders and holes included), by impulses. ``field``: on an input large enough that nothing
+    touches a border, size, jump and start from the support of the gradient at the input. ``jump``:
+    the real layers with random weights, fed an input shifted by the jump, give a map shifted by a unit.
+
+    ``resize`` gives the net for other input shapes where the graph alone does not tell (a spec may
+    compute with its input's size).
+    """
+    at = resize or graph.rebuilt
+    narrow = graph.narrowed()
+    for source in sources(graph):
+        name = axis_name(source.axis, len(graph.nodes[source.node].output_shape) - 1)
+        if len(graph.inputs) > 1:
+            name = f"{name} of {graph.nodes[source.node].path}"
+        if "pixels" in checks:
+            progress(f"pixels along {name}")
+            yield from _pixel_rows(flattened(narrow, source, at), source, name, wanted, device)
+        if checks & {"field", "jump"}:
+            large = _large(narrow, source, at)
+            if large is not None:
+                yield from _interior_rows(large, source, name, checks, wanted, progress, device)
+            elif any(isinstance(track, Local) for track in _tracks(narrow, source)):
+                yield Row(
+                    "", f"field, {name}", "", "", note="the net takes no larger input: measured at real size alone"
+                )
+
+
+# -- sizes to measure at ---------------------------------------------------------------------------
+
+
+def _with_axis(graph: Graph, source: Source, size: int, others: int | None, at: Resize) -> Graph | None:
+    """The narrowed net with another size along the axis, and ``others`` along all other spatial axes.
+
+    Where there are several inputs their sizes along the axis grow in proportion. ``None`` if the net
+    cannot take that.
+    """
+    real = graph.nodes[source.node].output_shape[source.axis + 1]
+    inputs: dict[str, Shape] = {}
+    for name, before in graph.inputs.items():
+        shape = list(before)
+        for axis in range(1, len(shape)):
+            if axis == source.axis + 1:
+                shape[axis] = shape[axis] * size // real
+            elif others is not None:
+                shape[axis] = min(others, shape[axis])
+        inputs[name] = tuple(shape)
+    try:
+        return at(inputs).narrowed()
+    except CnncalcError:
+        return None
+
+
+def flattened(graph: Graph, source: Source, at: Resize) -> Graph:
+    """The net with all axes but the one as small as they can be."""
+    shape = graph.nodes[source.node].output_shape
+    size = shape[source.axis + 1]
+    rest = [length for axis, length in enumerate(shape[1:]) if axis != source.axis]
+    if not rest:
+        return graph
+    stride = _stride(_tracks(graph, source))
+    longest = max(rest)
+    sizes = {1 << power for power in range(longest.bit_length())} | set(
+        range(longest % stride or stride, longest, stride)
+    )
+    for others in sorted(sizes):
+        smaller = _with_axis(graph, source, size, others, at)
+        if smaller is not None and not _misses(smaller, source):
+            return smaller
+    return graph
+
+
+def _stride(tracks: Iterable[Track]) -> int:
+    """The largest jump, in whole pixels."""
+    jumps = [rf.jump(track.field) for track in tracks if isinstance(track, Local)]
+    return max([1, *(-(-top // bottom) for top, bottom in jumps)])
+
+
+def _tracks(graph: Graph, source: Source) -> list[Track]:
+    """What is claimed of every node along the source's axis."""
+    claims = receptive_fields(graph)
+    position = next(i for i, a in enumerate(claims.axes) if (a.node, a.axis) == (source.node, source.axis))
+    return [seen.tracks[position] for seen in claims.seen]
+
+
+def _misses(graph: Graph, source: Source) -> bool:
+    """Whether some window, along another axis than the source's, lies in padding alone: it would hide what is read."""
+    for node in graph.nodes:
+        if node.layer is None:
+            continue
+        for shape, reads in zip(node.input_shapes, node.layer.reads(*node.input_shapes), strict=True):
+            for axis, read in enumerate(reads):
+                if axis == source.axis + 1 or read.window is None or read.axis is None:
+                    continue
+                units = node.output_shape[read.axis]
+                if not any(_inside(read.window, unit, shape[axis]) for unit in range(min(units, 64))):
+                    return True
+    return False
+
+
+def _inside(window: rf.Window, unit: int, size: int) -> bool:
+    first, last, step = rf.taps_of(window, unit)
+    return any(0 <= tap < size for tap in range(first, last + 1, step))
+
+
+# -- every unit, at real size ----------------------------------------------------------------------
+
+
+def _stand_in_of(node: Node) -> nn.Module:
+    assert node.layer is not None
+    return stand_in(node.layer, *node.input_shapes)
+
+
+def _pixel_rows(graph: Graph, source: Source, name: str, wanted: Wanted, device: str) -> Iterator[Row]:
+    claims = exact_fields(graph, source.node, source.axis)
+    measured = impulse_response(graph, source, [_axis_of(claim) for claim in claims], device)
+    for node, claim, found in zip(graph.nodes, claims, measured, strict=True):
+        if node.layer is not None and found is not None and wanted(node.path):
+            yield _pixel_row(node, name, claim, found)
+
+
+def _axis_of(sight: Sight) -> int | None:
+    return sight.axis if isinstance(sight, Along) else None
+
+
+def impulse_response(graph: Graph, source: Source, axes: list[int | None], device: str = "cpu") -> list[Tensor | None]:
+    """For every node a boolean tensor ``[pixels, units]``: whether the impulse at a pixel reaches a unit.
+
+    ``axes`` says along which tensor axis of each node the units lie; where it is ``None`` the whole
+    tensor is one unit for each of its elements. An impulse fills one plane across the axis. After each
+    layer what it reached is set to 1, so that neither depth nor width makes anything vanish.
+    """
+    net = Net(graph, _stand_in_of).to(device=device, dtype=torch.float64).eval()
+    shapes = [node.output_shape for node in graph.nodes if node.layer is None]
+    size = shapes[source.position][source.axis + 1]
+    largest = max(prod(node.output_shape) for node in graph.nodes)
+    step = max(1, min(size, IMPULSE_ELEMENTS // largest))
+    parts: list[list[Tensor]] = [[] for _ in graph.nodes]
+    with torch.no_grad():
+        for begin in range(0, size, step):
+            count = min(step, size - begin)
+            inputs = [torch.zeros((count, *shape), dtype=torch.float64, device=device) for shape in shapes]
+            for row in range(count):
+                inputs[source.position][row].select(source.axis + 1, begin + row).fill_(1)
+            values = net.start(*inputs)
+            for now in net.steps:
+                out = now.module(*(values[ref.node][ref.port] for ref in now.inputs))
+                outs = (out,) if isinstance(out, Tensor) else tuple(out)
+                values[now.number] = tuple((o != 0).to(torch.float64) for o in outs)
+                parts[now.number].append(_project(values[now.number], axes[now.number]))
+                for number in now.done:
+                    values.pop(number, None)
+    return [torch.cat(rows) if rows else None for rows in parts]
+
+
+def _project(outputs: tuple[Tensor, ...], axis: int | None) -> Tensor:
+    """``[pixels, units]`` from outputs ``[pixels, *shape]``: reached anywhere across the units' axis."""
+    if axis is None:
+        return torch.cat([out.flatten(1) for out in outputs], dim=1) > 0
+    across = [d for d in range(1, outputs[0].dim()) if d != axis + 1]
+    reached = [(out.amax(dim=across) if across else out) > 0 for out in outputs]
+    return torch.stack(reached).any(dim=0)
+
+
+def _pixel_row(node: Node, name: str, claim: Sight, found: Tensor) -> Row:
+    """Claimed and measured pixel sets; of the units that differ the first is shown."""
+    check = f"pixels, {name}"
+    columns = [_bits(found[:, unit]) for unit in range(found.shape[1])] if isinstance(claim, Along) else []
+    if isinstance(claim, Along):
+        for unit, (says, sees) in enumerate(zip(claim.units, columns, strict=True)):
+            if says != sees:
+                reason = f"unit {unit}: claimed {_show(says)}, measured {_show(sees)}"
+                return Row(node.path, check, _show(says), _show(sees), reason)
+        return Row(node.path, check, f"{len(columns)} units", f"{len(columns)} units")
+    everything = _bits(found.any(dim=1))
+    if isinstance(claim, Anywhere):
+        return compare(node.path, check, _show(claim.pixels), _show(everything))
+    if bool((found != found[:, :1]).any()):
+        return Row(
+            node.path, check, _show(claim), "different pixels for different units", "not every unit sees the same"
+        )
+    return compare(node.path, check, _show(claim), _show(everything))
+
+
+def _bits(column: Tensor) -> Pixels:
+    """The set of pixels where a boolean column is true."""
+    text = "".join("1" if reached else "0" for reached in reversed(column.tolist()))
+    return int(text, 2) if text else 0
+
+
+def _show(pixels: Pixels) -> str:
+    """A set of pixels as ranges: ``0-6``, ``0,2,4``."""
+    found = indices(pixels)
+    if not found:
+        return "nothing"
+    if len(found) == found[-1] - found[0] + 1:
+        return f"{found[0]}-{found[-1]}"
+    steps = {b - a for a, b in pairwise(found)}
+    if len(found) > 8:
+        return (
+            f"{found[0]}-{found[-1]} by {min(steps)}"
+            if len(steps) == 1
+            else f"{len(found)} pixels in {found[0]}-{found[-1]}"
+        )
+    return ",".join(map(str, found))
+
+
+# -- the interior, on a large input ----------------------------------------------------------------
+
+
+def _interior_rows(
+    large: Graph,
+    source: Source,
+    name: str,
+    checks: frozenset[str],
+    wanted: Wanted,
+    progress: Progress,
+    device: str,
+) -> Iterator[Row]:
+    tracks = _tracks(large, source)
+    kept = [
+        number
+        for number, node in enumerate(large.nodes)
+        if node.layer is not None and isinstance(tracks[number], Local) and wanted(node.path)
+    ]
+    if "field" in checks:
+        progress(f"field along {name}")
+        yield from _gradient_rows(large, source, name, kept, tracks, device)
+    if "jump" in checks:
+        progress(f"jump along {name}")
+        yield from _shift_rows(large, source, name, kept, tracks, device)
+
+
+def _large(narrow: Graph, source: Source, at: Resize) -> Graph | None:
+    """The net on an input so long that in every feature map some units see no border.
+
+    The real size grown by a whole number of the largest jump, so that nothing else about the sizes
+    changes; where the net does not take that, by a little more.
+    """
+    size = narrow.nodes[source.node].output_shape[source.axis + 1]
+    tracks = _tracks(narrow, source)
+    fields = [track.field for track in tracks if isinstance(track, Local)]
+    if not fields:
+        return None
+    stride = _stride(tracks)
+    grown = size + -(-(2 * max(map(rf.size, fields)) + 6 * stride) // stride) * stride
+    for more in (0, *range(1, stride), stride, 2 * stride):
+        large = _with_axis(narrow, source, grown + more, None, at)
+        if large is not None:
+            return flattened(large, source, at)
+    return None
+
+
+def _middle(field: rf.Field, units: int, pixels: int) -> list[int]:
+    """Units from the centre of a feature map on whose claimed field lies inside the input: one per phase, and one more."""
+    centre = units // 2
+    wanted = range(max(0, centre), min(units, centre + len(field.bounds) + 1))
+    inside = [u for u in wanted if (b := rf.bounds_of(field, u)) is None or (b[0] >= 0 and b[1] < pixels)]
+    return inside[:MOST_UNITS]
+
+
+MOST_UNITS = 9
+
+
+def _gradient_rows(
+    graph: Graph, source: Source, name: str, kept: list[int], tracks: list[Track], device: str
+) -> Iterator[Row]:
+    """Size, jump and start from the support of the gradient at the input, for units in the middle."""
+    net = Net(graph, _stand_in_of).to(device=device, dtype=torch.float64).eval()
+    shapes = [node.output_shape for node in graph.nodes if node.layer is None]
+    pixels = shapes[source.position][source.axis + 1]
+    inputs = [torch.ones((MOST_UNITS, *shape), dtype=torch.float64, device=device) for shape in shapes]
+    inputs[source.position].requires_grad_(True)
+    values = net.start(*inputs)
+    for step in net.steps:
+        out = step.module(*(values[ref.node][ref.port] for ref in step.inputs))
+        values[step.number] = (out,) if isinstance(out, Tensor) else tuple(out)
+    for number in kept:
+        track = tracks[number]
+        assert isinstance(track, Local)
+        node = graph.nodes[number]
+        units = _middle(track.field, node.output_shape[track.axis], pixels)
+        if not units:
+            continue
+        found = _supports(values[number][0], track.axis, units, inputs[source.position], source.axis)
+        yield _field_row(node, name, track.field, units, found)
+
+
+def _supports(out: Tensor, axis: int, units: list[int], x: Tensor, source_axis: int) -> list[tuple[int, int] | None]:
+    """First and last pixel with a gradient, for each unit; the units take one sample of the batch each."""
+    loss = torch.stack([out[sample].select(axis, unit).sum() for sample, unit in enumerate(units)]).sum()
+    if not loss.requires_grad:
+        return [None] * len(units)
+    (gradient,) = torch.autograd.grad(loss, x, retain_graph=True, allow_unused=True)
+    if gradient is None:
+        return [None] * len(units)
+    across = [d for d in range(1, gradient.dim()) if d != source_axis + 2]
+    reached = gradient.abs().sum(dim=across) > 0
+    result: list[tuple[int, int] | None] = []
+    for sample in range(len(units)):
+        found = reached[sample].nonzero().flatten()
+        result.append((int(found[0]), int(found[-1])) if len(found) else None)
+    return result
+
+
+def _field_row(node: Node, name: str, field: rf.Field, units: list[int], found: list[tuple[int, int] | None]) -> Row:
+    claimed = [rf.bounds_of(field, unit) for unit in units]
+    top, bottom = rf.jump(field)
+    jump = str(top) if bottom == 1 else f"{top}/{bottom}"
+    size, start = rf.size(field), rf.bounds_of(field, 0)
+    shown = f"size {size}, jump {jump}, start {start[0] if start else 'none'}"
+    reason = ""
+    for unit, says, sees in zip(units, claimed, found, strict=True):
+        if says != sees:
+            reason = f"unit {unit}: claimed {_range(says)}, measured {_range(sees)}"
+            break
+    if reason:
+        return Row(node.path, f"field, {name}", shown, reason.split("measured ")[1], reason)
+    measured = max((b[1] - b[0] + 1 for b in found if b is not None), default=0)
+    return Row(node.path, f"field, {name}", shown, f"size {measured} at {len(units)} units")
+
+
+def _range(bounds: tuple[int, int] | None) -> str:
+    return "nothing" if bounds is None else f"{bounds[0]} to {bounds[1]}"
+
+
+def _shift_rows(
+    graph: Graph, source: Source, name: str, kept: list[int], tracks: list[Track], device: str
+) -> Iterator[Row]:
+    """Translation equivariance of the real layers: the input moved by the jump moves the map by one unit."""
+    net = Net(graph, module_of).to(device=device, dtype=torch.float64).eval()
+    _randomise(net)
+    generator = torch.Generator().manual_seed(3)
+    shapes = [node.output_shape for node in graph.nodes if node.layer is None]
+    moves: dict[tuple[int, int], list[int]] = {}
+    for number in kept:
+        track = tracks[number]
+        assert isinstance(track, Local)
+        if track.field.shift:
+            moves.setdefault((track.field.shift, len(track.field.bounds)), []).append(number)
+    longest = max((move[0] for move in moves), default=0)
+    wide = [list(shape) for shape in shapes]
+    wide[source.position][source.axis + 1] += longest
+    drawn = [torch.randn((1, *shape), generator=generator, dtype=torch.float64) for shape in wide]
+    still = _run(net, _window(drawn, source, 0, longest, device))
+    for (pixels, units), numbers in moves.items():
+        moved = _run(net, _window(drawn, source, pixels, longest, device), set(numbers))
+        for number in numbers:
+            yield _shift_row(graph, source, name, number, tracks[number], still[number], moved[number], (pixels, units))
+
+
+def _randomise(net: nn.Module) -> None:
+    """Random weights, positive scales and variances: a net whose every unit is alive."""
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for tensor in [*net.parameters(), *net.buffers()]:
+            if tensor.is_floating_point():
+                tensor.copy_(torch.rand(tensor.shape, generator=generator, dtype=torch.float64) + 0.25)
+    for module in net.modules():
+        if (
+            getattr(module, "weight", None) is not None
+            and isinstance(module.weight, Tensor)
+            and module.weight.dim() > 1
+        ):
+            with torch.no_grad():
+                module.weight.mul_(1.3 / prod(module.weight.shape[1:])).sub_(0.1 / prod(module.weight.shape[1:]))
+
+
+def _window(drawn: list[Tensor], source: Source, begin: int, spare: int, device: str) -> list[Tensor]:
+    """The inputs, the source's one cut out of the longer one that was drawn, from ``begin`` on."""
+    cut = []
+    for position, tensor in enumerate(drawn):
+        if position == source.position:
+            size = tensor.shape[source.axis + 2] - spare
+            tensor = tensor.narrow(source.axis + 2, begin, size)
+        cut.append(tensor.to(device))
+    return cut
+
+
+def _run(net: Net, inputs: list[Tensor], wanted: set[int] | None = None) -> dict[int, Tensor]:
+    kept: dict[int, Tensor] = {}
+    with torch.no_grad():
+        values = net.start(*inputs)
+        for step in net.steps:
+            out = step.module(*(values[ref.node][ref.port] for ref in step.inputs))
+            values[step.number] = (out,) if isinstance(out, Tensor) else tuple(out)
+            if wanted is None or step.number in wanted:
+                kept[step.number] = values[step.number][0]
+            for number in step.done:
+                values.pop(number, None)
+    return kept
+
+
+def _shift_row(
+    graph: Graph,
+    source: Source,
+    name: str,
+    number: int,
+    track: Track,
+    still: Tensor,
+    moved: Tensor,
+    move: tuple[int, int],
+) -> Row:
+    """Compares the units whose field lies inside both inputs: moved[i] must be still[i + units]."""
+    assert isinstance(track, Local)
+    node = graph.nodes[number]
+    pixels, units = move
+    size = graph.nodes[source.node].output_shape[source.axis + 1]
+    count = node.output_shape[track.axis]
+    inside = [
+        unit
+        for unit in range(count - units)
+        for here, there in ((rf.bounds_of(track.field, unit), rf.bounds_of(track.field, unit + units)),)
+        if here is not None and there is not None and here[0] >= 0 and there[1] < size
+    ]
+    shown = f"{units} unit{'s' if units > 1 else ''} per {pixels} pixel{'s' if pixels > 1 else ''}"
+    check = f"jump, {name}"
+    if not inside:
+        return Row(node.path, check, shown, "no unit lies inside", note="no unit of the map sees no border")
+    index = torch.tensor(inside, device=still.device)
+    first = moved.index_select(track.axis + 1, index)
+    second = still.index_select(track.axis + 1, index + units)
+    scale = max(float(second.abs().max()), 1e-30)
+    difference = float((first - second).abs().max()) / scale
+    if difference < 1e-9:
+        return Row(node.path, check, shown, f"{len(inside)} units moved so")
+    return Row(
+        node.path,
+        check,
+        shown,
+        f"differs by {difference:.1e}",
+        f"the map does not move {shown} (it differs by {difference:.1e})",
+    )

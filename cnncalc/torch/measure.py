@@ -1,0 +1,175 @@
+"""Shapes, weights and FLOPs of every layer, measured by running it forwards and backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import prod
+
+import torch
+from msgspec.structs import replace
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from cnncalc.analysis.cost import costs
+from cnncalc.analysis.training import backward_macs, needs_gradient
+from cnncalc.analysis.verdict import Row, compare
+from cnncalc.formulas.cost import flops
+from cnncalc.graph import Graph, Node
+from cnncalc.layers.axes import describe
+from cnncalc.layers.conv import Conv, ConvTranspose
+from cnncalc.torch.module import Net, Step, example_inputs
+from cnncalc.torch.registry import build_layer
+
+Wanted = Callable[[str], bool]
+Progress = Callable[[str], None]
+
+CHECKS = ("shape", "params", "buffers", "flops", "backward")
+
+
+def measure_costs(
+    graph: Graph,
+    *,
+    checks: frozenset[str],
+    wanted: Wanted,
+    progress: Progress,
+    batch: int = 1,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Iterator[Row]:
+    """Rows for every layer in ``wanted``: each is run once, and backwards on its own, and then let go.
+
+    Inputs are detached, so that autograd keeps the tensors of one layer at a time; the work of all
+    layers together is that of one forward and one backward pass of the net.
+    """
+    net = Net(graph).to(device=device, dtype=dtype).eval()
+    claims = costs(graph, batch)
+    backward = backward_macs(graph, batch)
+    gradient = needs_gradient(graph)
+    values = net.start(*example_inputs(graph, batch, device=device, dtype=dtype))
+    totals = {"flops": [0, 0], "backward": [0, 0]}
+    for step in net.steps:
+        node = graph.nodes[step.number]
+        progress(node.path)
+        inputs = [values[ref.node][ref.port].detach() for ref in step.inputs]
+        forward, outputs = _forward(step.module, inputs, [gradient[ref.node] for ref in step.inputs])
+        values[step.number] = tuple(out.detach() for out in outputs)
+        back = _backward(step.module, inputs, outputs) if "backward" in checks else 0
+        del outputs
+        notes = {"flops": "", "backward": ""}
+        if isinstance(node.layer, (Conv, ConvTranspose)) and node.layer.groups > 1:
+            forward, back, notes = _as_groups(
+                node, inputs[0], forward, back, checks, [gradient[ref.node] for ref in step.inputs]
+            )
+        claimed = {"flops": _flops(claims[step.number].macs), "backward": _flops(backward[step.number])}
+        measured = {"flops": forward, "backward": back}
+        for check in ("flops", "backward"):
+            totals[check][0] += claimed[check] or 0
+            totals[check][1] += measured[check]
+        if wanted(node.path):
+            yield from _shape_rows(node, values[step.number], batch, checks)
+            yield from _weight_rows(node, step, checks, claims[step.number].params, claims[step.number].buffers)
+            for check in ("flops", "backward"):
+                if check in checks:
+                    yield compare(node.path, check, claimed[check], measured[check], notes[check])
+        for number in step.done:
+            del values[number]
+    yield from _totals(net, graph, checks, totals)
+
+
+def _flops(macs: int | None) -> int | None:
+    return None if macs is None else flops(macs)
+
+
+def _forward(module: nn.Module, inputs: list[Tensor], gradient: list[bool]) -> tuple[int, tuple[Tensor, ...]]:
+    """FLOPs that PyTorch counts, and the outputs, with what a backward pass will need."""
+    for tensor, wants in zip(inputs, gradient, strict=True):
+        tensor.requires_grad_(wants)
+    counter = FlopCounterMode(display=False)
+    with torch.enable_grad(), counter:
+        out = module(*inputs)
+    return counter.get_total_flops(), (out,) if isinstance(out, Tensor) else tuple(out)
+
+
+def _backward(module: nn.Module, inputs: list[Tensor], outputs: tuple[Tensor, ...]) -> int:
+    """FLOPs that PyTorch counts in a backward pass to the inputs that want a gradient and to the weights."""
+    sources = [t for t in {id(t): t for t in inputs}.values() if t.requires_grad] + list(module.parameters())
+    results = [out for out in outputs if out.requires_grad]
+    if not sources or not results:
+        return 0
+    counter = FlopCounterMode(display=False)
+    with counter:
+        torch.autograd.grad(results, sources, [torch.ones_like(out) for out in results], allow_unused=True)
+    return counter.get_total_flops()
+
+
+def _as_groups(
+    node: Node, x: Tensor, forward: int, backward: int, checks: frozenset[str], gradient: list[bool]
+) -> tuple[int, int, dict[str, str]]:
+    """A grouped convolution's FLOPs, counted on one of its groups and multiplied by their number.
+
+    The groups are equal and independent, so that is what the whole takes. Up to torch 2.14
+    ``torch.utils.flop_counter`` ignores groups in the gradient of a grouped convolution's weight;
+    where it answers something else than the sum of the groups, the note says so.
+    """
+    layer = node.layer
+    assert isinstance(layer, (Conv, ConvTranspose))
+    channels = node.input_shapes[0][0] // layer.groups
+    one = build_layer(replace(layer, out=layer.out // layer.groups, groups=1), (channels, *node.input_shapes[0][1:]))
+    one = one.to(device=x.device, dtype=x.dtype)
+    part = x.detach()[:, :channels]
+    of_one, outputs = _forward(one, [part], gradient)
+    back_of_one = _backward(one, [part], outputs) if "backward" in checks else 0
+    true = {"flops": of_one * layer.groups, "backward": back_of_one * layer.groups}
+    answered = {"flops": forward, "backward": backward}
+    notes = {
+        check: ""
+        if true[check] == answered[check]
+        else f"PyTorch's counter answers {answered[check]:,}: it ignores the {layer.groups} groups"
+        for check in true
+    }
+    return true["flops"], true["backward"], notes
+
+
+def _shape_rows(node: Node, outputs: tuple[Tensor, ...], batch: int, checks: frozenset[str]) -> Iterator[Row]:
+    if "shape" in checks:
+        claimed = " and ".join(describe((batch, *shape)) for shape in node.output_shapes)
+        yield compare(node.path, "shape", claimed, " and ".join(describe(tuple(out.shape)) for out in outputs))
+
+
+def _weight_rows(node: Node, step: Step, checks: frozenset[str], params: int, buffers: int) -> Iterator[Row]:
+    """Names and shapes of a layer's tensors, and their counts; shared ones count where they were first used."""
+    assert node.layer is not None
+    declared = node.layer.weights(*node.input_shapes)
+    for check, learnable, tensors, count in (
+        ("params", True, step.module.named_parameters(), params),
+        ("buffers", False, step.module.named_buffers(), buffers),
+    ):
+        if check not in checks:
+            continue
+        claimed = {weight.name: tuple(weight.shape) for weight in declared if weight.learnable is learnable}
+        measured = {name: tuple(tensor.shape) for name, tensor in tensors}
+        total = 0 if node.shared is not None else sum(map(prod, measured.values()))
+        reason = ""
+        if claimed != measured:
+            reason = f"claimed {_tensors(claimed)}, measured {_tensors(measured)}"
+        elif total != count:
+            reason = f"claimed {count}, measured {total}"
+        if claimed or measured or count:
+            note = "shared: counted where first used" if node.shared is not None else ""
+            yield Row(node.path, check, f"{count}: {_tensors(claimed)}", f"{total}: {_tensors(measured)}", reason, note)
+
+
+def _tensors(shapes: dict[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} {describe(shape)}" for name, shape in sorted(shapes.items())) or "none"
+
+
+def _totals(net: Net, graph: Graph, checks: frozenset[str], totals: dict[str, list[int]]) -> Iterator[Row]:
+    claims = costs(graph)
+    if "params" in checks:
+        yield compare("", "params", sum(c.params for c in claims), sum(p.numel() for p in net.parameters()))
+    if "buffers" in checks:
+        yield compare("", "buffers", sum(c.buffers for c in claims), sum(b.numel() for b in net.buffers()))
+    for check in ("flops", "backward"):
+        if check in checks:
+            claimed, measured = totals[check]
+            yield compare("", check, claimed, measured)

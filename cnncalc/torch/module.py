@@ -1,0 +1,113 @@
+"""A whole graph as one PyTorch module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnncalc.errors import CnncalcError
+from cnncalc.graph import Graph, Node, Ref
+from cnncalc.torch.registry import build_layer
+
+LayerBuilder = Callable[[Node], nn.Module]
+
+
+def module_of(node: Node) -> nn.Module:
+    """The module that computes a node."""
+    assert node.layer is not None
+    return build_layer(node.layer, *node.input_shapes)
+
+
+class Step:
+    """One node to run: its module, the tensors it reads, and the nodes that nobody reads after it."""
+
+    __slots__ = ("done", "inputs", "module", "number")
+
+    def __init__(self, number: int, module: nn.Module, inputs: tuple[Ref, ...]) -> None:
+        self.number = number
+        self.module = module
+        self.inputs = inputs
+        self.done: list[int] = []
+
+
+class Net(nn.Module):
+    """Runs a graph's nodes in order; parameters are named by the nodes' paths.
+
+    ``forward`` takes the net's inputs in their order, batch first, and returns the output, or a
+    dict of the outputs by name where there are several. Tensors are let go after their last use.
+    """
+
+    def __init__(self, graph: Graph, build: LayerBuilder = module_of) -> None:
+        super().__init__()
+        self.graph = graph
+        self.steps: list[Step] = []
+        made: dict[int, nn.Module] = {}
+        for number, node in enumerate(graph.nodes):
+            if node.layer is None:
+                continue
+            if node.shared is not None:
+                module = made[node.shared]
+            else:
+                module = build(node)
+                self._register(node.path, module)
+            made[number] = module
+            self.steps.append(Step(number, module, node.inputs))
+        self._set_last_uses()
+
+    def _register(self, path: str, module: nn.Module) -> None:
+        """Puts a module under its path, one container per block."""
+        *blocks, last = path.split(".")
+        parent: nn.Module = self
+        for block in blocks:
+            if block not in parent._modules:
+                parent._modules[block] = nn.Module()
+            child = parent._modules[block]
+            assert child is not None
+            parent = child
+        # not add_module: it refuses names such as "type", which a layer of a spec may well have
+        parent._modules[last] = module
+
+    def _set_last_uses(self) -> None:
+        last: dict[int, Step] = {}
+        for step in self.steps:
+            for ref in step.inputs:
+                last[ref.node] = step
+        kept = {ref.node for _, ref in self.graph.outputs}
+        for number, step in last.items():
+            if number not in kept:
+                step.done.append(number)
+
+    def start(self, *inputs: Tensor) -> dict[int, tuple[Tensor, ...]]:
+        """The first values to run the steps on: the net's inputs by node number.
+
+        Raises:
+            CnncalcError: another number of inputs.
+        """
+        numbers = [number for number, node in enumerate(self.graph.nodes) if node.layer is None]
+        if len(inputs) != len(numbers):
+            names = ", ".join(self.graph.inputs)
+            raise CnncalcError(f"the net takes {len(numbers)} inputs ({names}), got {len(inputs)}")
+        return {number: (tensor,) for number, tensor in zip(numbers, inputs, strict=True)}
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """The output, or all outputs by name."""
+        values = self.start(*inputs)
+        for step in self.steps:
+            out = step.module(*(values[ref.node][ref.port] for ref in step.inputs))
+            values[step.number] = (out,) if isinstance(out, Tensor) else tuple(out)
+            for number in step.done:
+                del values[number]
+        outputs = {name: values[ref.node][ref.port] for name, ref in self.graph.outputs}
+        return outputs if len(outputs) > 1 else next(iter(outputs.values()))
+
+
+def example_inputs(
+    graph: Graph, batch: int = 1, *, device: str = "cpu", dtype: torch.dtype = torch.float32, seed: int = 0
+) -> list[Tensor]:
+    """Random inputs of the graph's shapes."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = graph.inputs.values()
+    return [torch.randn((batch, *shape), generator=generator).to(device=device, dtype=dtype) for shape in shapes]

@@ -1,0 +1,172 @@
+"""Stand-ins that depend on just what their layers depend on, with nothing that cancels or dies.
+
+To see what a unit sees, its gradient must be nonzero at every pixel that it depends on. So weights
+are positive and biases 0; an activation passes its input on; a maximum becomes a sum over its
+window; a normalisation adds the mean that it would subtract; a product of two inputs becomes their
+sum. Windows, strides, paddings and dilations are those of the real layer, and PyTorch applies them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812  (the name that everyone gives it)
+from msgspec.structs import replace
+from torch import Tensor, nn
+
+from cnncalc.layers.activation import AlongAxis, Glu
+from cnncalc.layers.attention import MultiHeadAttention, ScaledDotProductAttention, query_key_value
+from cnncalc.layers.base import Elementwise, Layer, Shape, normal_axis
+from cnncalc.layers.merge import Matmul, Maximum, Minimum, Multiply, Subtract
+from cnncalc.layers.norm import GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm, normalised_axes
+from cnncalc.layers.pool import AdaptiveAvgPool, AdaptiveMaxPool, GlobalAvgPool, GlobalMaxPool, LpPool, MaxPool
+from cnncalc.layers.reduce import Max, Mean, Min
+from cnncalc.layers.shape import Pad
+from cnncalc.torch.conv import pad_argument
+from cnncalc.torch.function import Function
+from cnncalc.torch.pool import overhang
+from cnncalc.torch.registry import build_layer
+
+
+def stand_in(layer: Layer, *shapes: Shape) -> nn.Module:
+    """A module with the layer's dependencies, linear, positive and without bias."""
+    for kind in type(layer).__mro__:
+        if kind in STAND_INS:
+            return STAND_INS[kind](layer, *shapes)
+    if isinstance(layer, Elementwise):
+        return nn.Identity()
+    return positive(build_layer(layer, *shapes))
+
+
+def positive(module: nn.Module) -> nn.Module:
+    """Weights that average what they read, biases 0."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.fill_(1 / max(prod(parameter.shape[1:]), 1) if parameter.dim() > 1 else 0)
+    return module
+
+
+def window_sum(layer: MaxPool | LpPool, shape: Shape) -> nn.Module:
+    """The mean of each channel over the pool's windows."""
+    axes = layer.axes(shape)
+    convolve = (F.conv1d, F.conv2d, F.conv3d)[len(axes) - 1]
+    kernel = tuple(axis.kernel for axis in axes)
+    before = pad_argument(tuple(axis.padding for axis in axes))
+    after = pad_argument(overhang(layer, shape))
+    arguments: dict[str, Any] = {
+        "stride": tuple(axis.stride for axis in axes),
+        "dilation": tuple(axis.dilation for axis in axes),
+        "groups": shape[0],
+    }
+
+    def pool(x: Tensor) -> Tensor:
+        weight = torch.full((shape[0], 1, *kernel), 1 / prod(kernel), dtype=x.dtype, device=x.device)
+        out: Tensor = convolve(F.pad(F.pad(x, before), after), weight, **arguments)
+        return out
+
+    return Function(pool)
+
+
+def with_mean(*axes: int) -> nn.Module:
+    """The input plus its mean over ``axes`` (the batch is not one of them)."""
+    return Function(_add_mean, axes=tuple(axis + 1 for axis in axes))
+
+
+def _add_mean(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    return x + x.mean(dim=axes, keepdim=True)
+
+
+def _normalised(layer: LayerNorm | RmsNorm, shape: Shape) -> nn.Module:
+    return with_mean(*normalised_axes(layer.axes, len(shape)))
+
+
+def _instance_norm(layer: InstanceNorm, shape: Shape) -> nn.Module:
+    return nn.Identity() if layer.track_running_stats else with_mean(*range(1, len(shape)))
+
+
+def _channel_window(layer: LocalResponseNorm, shape: Shape) -> nn.Module:
+    def across(x: Tensor) -> Tensor:
+        padded = F.pad(x.movedim(1, -1), (layer.size // 2, (layer.size - 1) // 2))
+        return x + padded.unfold(-1, layer.size, 1).mean(-1).movedim(-1, 1)
+
+    return Function(across)
+
+
+def _halves(layer: Glu, shape: Shape) -> nn.Module:
+    axis = normal_axis(layer.axis, len(shape)) + 1
+
+    def both(x: Tensor) -> Tensor:
+        first, second = x.chunk(2, dim=axis)
+        return first + second
+
+    return Function(both)
+
+
+def _sum(layer: Layer, *shapes: Shape) -> nn.Module:
+    def total(*inputs: Tensor) -> Tensor:
+        out = inputs[0]
+        for other in inputs[1:]:
+            out = out + other
+        return out
+
+    return Function(total)
+
+
+def _matmul(layer: Matmul, *shapes: Shape) -> nn.Module:
+    return Function(lambda a, b: a.mean(-1, keepdim=True) + b.mean(-2, keepdim=True))
+
+
+def _attention(layer: ScaledDotProductAttention, *shapes: Shape) -> nn.Module:
+    def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        keys = key.mean(-1, keepdim=True) + value
+        if layer.is_causal:
+            seen = keys.cumsum(-2)
+            rows = [min(row, keys.shape[-2] - 1) for row in range(query.shape[-2])]
+            return query.mean(-1, keepdim=True) + seen[..., rows, :]
+        return query.mean(-1, keepdim=True) + keys.mean(-2, keepdim=True)
+
+    return Function(attend)
+
+
+def _multi_head(layer: MultiHeadAttention, *shapes: Shape) -> nn.Module:
+    embed = query_key_value(*shapes)[0][1]
+
+    def attend(query: Tensor, key: Tensor | None = None, value: Tensor | None = None) -> Tensor:
+        key = query if key is None else key
+        value = key if value is None else value
+        whole = key.mean((1, 2), keepdim=True) + value.mean((1, 2), keepdim=True)
+        return (query.mean(-1, keepdim=True) + whole).expand(-1, -1, embed)
+
+    return Function(attend)
+
+
+def _mean(layer: Max | Min, shape: Shape) -> nn.Module:
+    return build_layer(Mean(axes=layer.axes, keepdim=layer.keepdim), shape)
+
+
+STAND_INS: dict[type, Callable[..., nn.Module]] = {
+    MaxPool: window_sum,
+    LpPool: window_sum,
+    AdaptiveMaxPool: lambda layer, shape: build_layer(AdaptiveAvgPool(output_size=layer.output_size), shape),
+    GlobalMaxPool: lambda layer, shape: build_layer(GlobalAvgPool(), shape),
+    LayerNorm: _normalised,
+    RmsNorm: _normalised,
+    GroupNorm: lambda layer, shape: with_mean(*range(len(shape))),
+    InstanceNorm: _instance_norm,
+    LocalResponseNorm: _channel_window,
+    AlongAxis: lambda layer, shape: with_mean(normal_axis(layer.axis, len(shape))),
+    Glu: _halves,
+    Subtract: _sum,
+    Multiply: _sum,
+    Maximum: _sum,
+    Minimum: _sum,
+    Max: _mean,
+    Min: _mean,
+    Matmul: _matmul,
+    ScaledDotProductAttention: _attention,
+    MultiHeadAttention: _multi_head,
+    Pad: lambda layer, shape: build_layer(replace(layer, value=0.0), shape),
+}
