@@ -97,6 +97,13 @@ def test_upsample(shape, data):
     check_layer(layer, shape)
 
 
+@pytest.mark.parametrize("scale", [1.1, 1.19])
+@pytest.mark.parametrize(("mode", "rank"), [("linear", 1), ("bilinear", 2), ("trilinear", 3), ("bicubic", 2)])
+def test_a_factor_that_gives_the_very_size(mode, rank, scale):
+    """Linear interpolation copies then, cubic does not."""
+    check_layer(Upsample(scale_factor=scale, mode=mode), (1, 5, 4, 4)[: rank + 1])
+
+
 @quick
 @given(shapes(), st.integers(1, 10), st.booleans())
 def test_linear_is_any_rank(shape, size, corners):

@@ -76,9 +76,18 @@ def test_pad(shape, mode, data):
         return F.pad(x, flat_pads(padding, rank), mode=mode, value=fields["value"])
 
     if agree(Pad, fields, shape, pytorch=pytorch):
-        check_layer(msgspec.convert(fields, Pad), shape, inside=True)
+        check_layer(msgspec.convert(fields, Pad), shape)
         if mode == "constant":
             check_layer(msgspec.convert(fields, Pad), shape)
+
+
+@pytest.mark.parametrize(("mode", "most"), [("reflect", 3), ("circular", 4)])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_largest_pad(mode, most, rank):
+    for padding in (most, most + 1):
+        fields = {"padding": [[0, padding]] * rank, "mode": mode}
+        out = agree(Pad, fields, (1, *[4] * rank), pytorch=lambda x, p=padding: F.pad(x, [0, p] * rank, mode=mode))
+        assert (out is None) == (padding > most)
 
 
 @quick
