@@ -27,7 +27,7 @@ def analyze(
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Show only the first rows, as 10 (with --sort).")] = None,
 ) -> None:
-    """Shapes, parameters, MACs, FLOPs and receptive fields of a net, layer by layer.
+    """Shapes, parameters, FLOPs and receptive fields, layer by layer.
 
     Example: cnncalc analyze resnet50 --depth 1 --sort flops
     """

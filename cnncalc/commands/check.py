@@ -24,10 +24,14 @@ def check(
     format: options.Format = None,
     output: options.Output = None,
 ) -> None:
-    """Hold a net's totals against the spec's budget and the limits given here; exit status 1 where one is broken.
+    """Hold a net's totals against limits.
 
-    Metrics: params, buffers, macs, flops, elementwise_ops, activations. A limit given here replaces the
-    spec's. Example: cnncalc check resnet50 --max params=26M --max macs=4.2G
+    The limits are the spec's budget and those given here, which replace the spec's for that metric and
+    side. Exit status 1 where one is broken, or cannot be shown to be kept.
+
+    Metrics: params, buffers, macs, flops, elementwise_ops, activations.
+
+    Example: cnncalc check resnet50 --max params=26M --max macs=4.2G
     """
     from cnncalc.commands import _output
     from cnncalc.errors import CnncalcError

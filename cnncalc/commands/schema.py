@@ -11,12 +11,14 @@ def schema(
     of: Annotated[
         Literal["spec", "report", "check", "zoo"],
         typer.Argument(
-            help="What to describe: a spec, or the JSON of analyze (report), check or zoo.", show_default=False
+            metavar="spec|report|check|zoo",
+            help="What to describe: a spec, or the JSON of analyze (report), check or zoo.",
+            show_default=False,
         ),
     ],
     output: options.Output = None,
 ) -> None:
-    """Print the JSON Schema (2020-12) of the spec language or of a JSON report.
+    """Print the JSON Schema of the specs or of a report.
 
     Example: cnncalc schema spec --output spec.schema.json
     """

@@ -11,7 +11,7 @@ app = typer.Typer()
 
 @app.callback(invoke_without_command=True)
 def zoo(context: typer.Context) -> None:
-    """The nets that come with cnncalc: list them, or show how one is written.
+    """List the nets that come with cnncalc, or show one.
 
     Example: cnncalc zoo show resnet50
     """

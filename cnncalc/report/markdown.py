@@ -11,7 +11,8 @@ from cnncalc.report.grid import cells, totals_row
 from cnncalc.report.model import LayerReport, Report
 from cnncalc.text import display_width, visible
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$@])")
+# An underscore inside a word is no markup.
+_SPECIAL = re.compile(r"([\\`*{}\[\]<>#|~&$@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
 
 def render(

@@ -14,6 +14,7 @@ from cnncalc.report.model import LayerReport, Report, SeparablePair
 from cnncalc.text import display_width, shorten, visible, wrap
 
 MOST_SHARES = 10
+LEAST_SHARE = 0.01
 MOST_NOTES = 6
 BAR = 20
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -101,12 +102,21 @@ def _totals(report: Report, width: int | None, colour: bool) -> list[str]:
 
 
 def _shares(report: Report, width: int | None, colour: bool) -> list[str]:
-    """The top-level blocks' shares of FLOPs and parameters, with bars; the smaller blocks together."""
+    """The top-level blocks' shares of FLOPs and parameters, with bars; the smaller blocks together.
+
+    Nothing for a net of very many blocks that are all alike.
+    """
     blocks = [row for row in folded(report.layers, 1) if row.flops or row.params]
     total, params = report.totals.flops, report.totals.params
     if len(blocks) < 2 or not total:
         return []
-    large = sorted(blocks, key=lambda row: -(row.flops or 0))[: MOST_SHARES if len(blocks) > MOST_SHARES + 1 else None]
+
+    def weight(row: LayerReport) -> float:
+        return max((row.flops or 0) / total, (row.params or 0) / (params or 1))
+
+    large = sorted(blocks, key=weight, reverse=True)[: MOST_SHARES if len(blocks) > MOST_SHARES + 1 else None]
+    if weight(large[0]) < LEAST_SHARE:
+        return []
     kept = {id(row) for row in large}
     rows = [(visible(row.path), row.flops or 0, row.params or 0) for row in blocks if id(row) in kept]
     others = [row for row in blocks if id(row) not in kept]
