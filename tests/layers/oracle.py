@@ -54,7 +54,6 @@ def check_layer(
     batch: int = 2,
     flops: int | None = None,
     reads: bool = True,
-    inside: bool = False,
 ) -> nn.Module:
     """Build ``layer``, run it, and assert that all it says of itself is so.
 
@@ -64,8 +63,6 @@ def check_layer(
         batch: samples to run.
         flops: FLOPs per sample, counted in some other way, where PyTorch's counter is wrong or silent.
         reads: whether to measure what the outputs read.
-        inside: compare reads only for units whose window lies within the input (padding that
-            mirrors the input makes the others read elsewhere).
 
     Returns:
         The module.
@@ -90,11 +87,11 @@ def check_layer(
     assert 2 * layer.macs(*shapes) * batch == counted
 
     if reads:
-        check_reads(layer, module, *shapes, inside=inside)
+        check_reads(layer, module, *shapes)
     return module
 
 
-def check_reads(layer: Layer, module: nn.Module, *shapes: Shape, inside: bool = False) -> None:
+def check_reads(layer: Layer, module: nn.Module, *shapes: Shape) -> None:
     """Assert that the outputs depend on just those input units that ``layer.reads`` says.
 
     One plane of the input at a time (all that has index ``p`` along one axis) gets a large, uneven
@@ -121,7 +118,7 @@ def check_reads(layer: Layer, module: nn.Module, *shapes: Shape, inside: bool = 
                 seen.append([torch.stack(port) for port in zip(*changed, strict=True)])
             for port, out in enumerate(base):
                 # A window that along one axis never meets the input reads nothing along the others either.
-                missed = not inside and not all(
+                missed = not all(
                     any(predicted(read, unit, shape[axis]) for unit in range(out.shape[read.axis + 1]))
                     for axis, read in enumerate(said)
                     if read.axis is not None
@@ -131,26 +128,35 @@ def check_reads(layer: Layer, module: nn.Module, *shapes: Shape, inside: bool = 
                     if missed:
                         assert not seen[axis][port].any(), f"nothing should be read: {where}"
                     else:
-                        compare_read(read, seen[axis][port], axis, inside, where)
+                        compare_read(read, seen[axis][port], axis, where)
+
+
+BORDERS = {
+    "reflect": lambda tap, size: -tap if tap < 0 else 2 * (size - 1) - tap,
+    "replicate": lambda tap, size: 0 if tap < 0 else size - 1,
+    "circular": lambda tap, size: tap % size,
+}
+"""The input unit that a padding mode puts at a place beyond the input; with zeros there is none."""
 
 
 def predicted(read: Read, unit: int, size: int) -> set[int]:
-    """The input units, of ``size``, that output ``unit`` should read; the rest of its window is padding."""
+    """The input units, of ``size``, that output ``unit`` should read."""
     assert read.window is not None
     first, last, step = taps_of(read.window, unit)
-    return {tap for tap in range(first, last + 1, step) if 0 <= tap < size}
+    taps = range(first, last + 1, step)
+    within = {tap for tap in taps if 0 <= tap < size}
+    if read.border == "zeros":
+        return within
+    return within | {BORDERS[read.border](tap, size) for tap in taps if not 0 <= tap < size}
 
 
-def compare_read(read: Read, seen: Tensor, axis: int, inside: bool, where: str) -> None:
+def compare_read(read: Read, seen: Tensor, axis: int, where: str) -> None:
     """One claim against the measured dependency: ``seen[p, *output]``, where plane ``p`` was bumped."""
     size = seen.shape[0]
     if read.axis is not None and read.window is not None:
         others = [i for i in range(1, seen.dim()) if i != read.axis + 1]
         matrix = seen.amax(dim=others) if others else seen
         for unit in range(matrix.shape[1]):
-            taps = taps_of(read.window, unit)
-            if inside and not 0 <= taps.first <= taps.last < size:
-                continue
             found = set(matrix[:, unit].nonzero().flatten().tolist())
             assert predicted(read, unit, size) == found, f"unit {unit}, {where}"
     elif read.whole:

@@ -141,7 +141,7 @@ def test_conv(case, batch):
 @given(convs(MODES[1:]))
 def test_conv_whose_padding_repeats_the_input(case):
     layer, shape = case
-    check_layer(layer, shape, inside=True)
+    check_layer(layer, shape)
 
 
 @given(transposed_convs(), st.integers(1, 3))
