@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -148,23 +149,31 @@ def _one_field(tracks: tuple[Track, ...], aligned: bool) -> ReceptiveField | Non
     flag = UNSET if aligned else False
     if all(isinstance(track, Whole) for track in tracks):
         return GLOBAL
-    jumps = [rf.jump(track.field) if isinstance(track, Local) else None for track in tracks]
-    exact = tuple(None if jump is None else str(jump[0]) if jump[1] == 1 else f"{jump[0]}/{jump[1]}" for jump in jumps)
+    axes = [_axis_numbers(track.field if isinstance(track, Local) else None) for track in tracks]
+    jumps = [jump for _, jump, _ in axes]
     return ReceptiveField(
         "local",
         size=tuple(
-            rf.size(t.field) if isinstance(t, Local) else t.size if isinstance(t, Spread) else None for t in tracks
+            [t.size if isinstance(t, Spread) else size for t, (size, _, _) in zip(tracks, axes, strict=True)]
         ),
-        jump=tuple(None if jump is None else jump[0] if jump[1] == 1 else jump[0] / jump[1] for jump in jumps),
-        start=tuple(_start(track) for track in tracks),
-        jump_exact=exact if any(jump is not None and jump[1] != 1 for jump in jumps) else UNSET,
+        jump=tuple([None if jump is None else jump[0] if jump[1] == 1 else jump[0] / jump[1] for jump in jumps]),
+        start=tuple([start for _, _, start in axes]),
+        jump_exact=UNSET if all(jump is None or jump[1] == 1 for jump in jumps) else tuple(map(_exact, jumps)),
         aligned=flag,
     )
 
 
-def _start(track: Track) -> int | None:
-    bounds = rf.bounds_of(track.field, 0) if isinstance(track, Local) else None
-    return None if bounds is None else bounds[0]
+def _exact(jump: tuple[int, int] | None) -> str | None:
+    return None if jump is None else str(jump[0]) if jump[1] == 1 else f"{jump[0]}/{jump[1]}"
+
+
+@lru_cache(maxsize=256)
+def _axis_numbers(field: rf.Field | None) -> tuple[int | None, tuple[int, int] | None, int | None]:
+    """Size, jump and start of a field; the axes of an image mostly share theirs."""
+    if field is None:
+        return None, None, None
+    bounds = rf.bounds_of(field, 0)
+    return rf.size(field), rf.jump(field), None if bounds is None else bounds[0]
 
 
 # -- diagnostics -----------------------------------------------------------------------------------

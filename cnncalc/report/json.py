@@ -7,7 +7,7 @@ import re
 import msgspec
 
 # A line end inside the brackets: never part of a string, where JSON writes it \n.
-_NUMBERS = re.compile(r"\[\n\s*([-+0-9.eEnul,\s]+?)\s*\]")
+_NUMBERS = re.compile(r"\[\n[-+0-9.eEnul,\s]+\]")
 
 
 def render(report: msgspec.Struct, *, indent: int = 2) -> str:
@@ -21,8 +21,22 @@ def render(report: msgspec.Struct, *, indent: int = 2) -> str:
         from json import dumps
 
         text = dumps(msgspec.to_builtins(report, enc_hook=str), indent=indent if indent >= 0 else None)
-    text = _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) if indent > 0 else text
+    if indent > 0:
+        text = _on_one_line(text)
     return text if text.isascii() else re.sub(r"[^\x00-\x7f]+", lambda found: _escape(found[0]), text)
+
+
+def _on_one_line(text: str) -> str:
+    """Each list of numbers on one line; the few different ones of a large net are laid out once."""
+    known: dict[str, str] = {}
+
+    def one_line(found: re.Match[str]) -> str:
+        several = found[0]
+        if several not in known:
+            known[several] = f"[{' '.join(several[1:-1].split())}]"
+        return known[several]
+
+    return _NUMBERS.sub(one_line, text)
 
 
 def _escape(text: str) -> str:

@@ -29,7 +29,6 @@ class Scalar(Struct, gc=False):
     text: str
     line: int
     column: int
-    quoted: bool = False
 
 
 class Sequence(Struct, gc=False):
@@ -139,93 +138,97 @@ def _explain(source: Source, error: yaml.MarkedYAMLError) -> NoReturn:
     raise source.error(f"not valid YAML: {problem}", at, hint=hint) from None
 
 
+class _Open(Struct, gc=False):
+    """A collection that is being read: its nodes so far (of a mapping keys and values in turn)."""
+
+    event: Any
+    items: list[Node]
+    count: int
+    """How many nodes had been read when it was opened."""
+
+
 class _Composer:
     """Turns one document's events into nodes."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.root: Node | None = None
-        self.stack: list[tuple[Sequence | Mapping, str | None, int]] = []
-        """The open collections, each with its anchor and the count of nodes when it was opened."""
-        self.keys: list[Scalar | None] = []
-        """For each open collection the key that waits for its value."""
+        self.stack: list[_Open] = []
         self.anchors: dict[str, tuple[Node, int]] = {}
+        """Every anchored node, and how many nodes it consists of."""
         self.aliased = 0
         self.count = 0
         self.documents = 0
 
     def compose(self) -> Node:
         loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
-        handlers: dict[type, Callable[[Any], None]] = {
-            yaml.ScalarEvent: self.scalar,
-            yaml.SequenceStartEvent: self.open,
-            yaml.MappingStartEvent: self.open,
-            yaml.SequenceEndEvent: self.close,
-            yaml.MappingEndEvent: self.close,
-            yaml.AliasEvent: self.alias,
-            yaml.DocumentStartEvent: self.document,
-        }
-        for event in yaml.parse(self.source.text, Loader=loader):
-            handler = handlers.get(type(event))
-            if handler is not None:
-                handler(event)
-        if self.root is None or (isinstance(self.root, Scalar) and self.root.value is None):
+        next_event: Callable[[], Any] = loader(self.source.text).get_event
+        scalar, end = yaml.ScalarEvent, yaml.StreamEndEvent
+        resolved: dict[str, Plain] = {}
+        root: list[Node] = []
+        append = root.append
+        while True:
+            event = next_event()
+            kind = type(event)
+            if kind is scalar:
+                # Nine of ten events: what becomes of them stands here, without a call.
+                if event.tag is not None and event.tag != "!":
+                    self.refuse_tag(event)
+                self.count += 1
+                mark, value = event.start_mark, event.value
+                text = value
+                if event.implicit[0]:
+                    value = resolved[text] if text in resolved else resolved.setdefault(text, resolve(text))
+                node = Scalar(value, text, mark.line + 1, mark.column + 1)
+                if event.anchor is not None:
+                    self.anchors[event.anchor] = (node, 1)
+                append(node)
+            elif kind is yaml.SequenceStartEvent or kind is yaml.MappingStartEvent:
+                append = self.open(event)
+            elif kind is yaml.SequenceEndEvent or kind is yaml.MappingEndEvent:
+                closed = self.close()
+                append = self.stack[-1].items.append if self.stack else root.append
+                append(closed)
+            elif kind is yaml.AliasEvent:
+                append(self.alias(event))
+            elif kind is yaml.DocumentStartEvent:
+                self.document(event)
+            elif kind is end:
+                break
+        if not root or (isinstance(root[0], Scalar) and root[0].value is None):
             raise self.source.error("the file is empty", None, hint="a spec needs at least 'input:' and 'layers:'")
-        return self.root
+        return root[0]
 
-    def add(self, node: Node) -> None:
-        """Puts a finished node into the innermost open collection."""
-        if not self.stack:
-            self.root = node
-            return
-        parent = self.stack[-1][0]
-        if isinstance(parent, Sequence):
-            parent.items.append(node)
-        elif (key := self.keys[-1]) is not None:
-            parent.entries.append((key, node))
-            self.keys[-1] = None
-        elif isinstance(node, Scalar):
-            self.keys[-1] = node
-        else:
-            raise self.source.error("a key must be a plain name", node)
-
-    def scalar(self, event: Any) -> None:
+    def open(self, event: Any) -> Callable[[Node], None]:
+        """Begins a collection; gives what puts a node into it."""
         if event.tag is not None and event.tag != "!":
             self.refuse_tag(event)
-        self.count += 1
-        mark, text = event.start_mark, event.value
-        value = resolve(text) if event.implicit[0] else text
-        node = Scalar(value, text, mark.line + 1, mark.column + 1, event.style in ("'", '"'))
-        if event.anchor is not None:
-            self.anchors[event.anchor] = (node, 1)
-        self.add(node)
-
-    def open(self, event: Any) -> None:
-        if event.tag is not None and event.tag != "!":
-            self.refuse_tag(event)
-        at = _at(event)
         if len(self.stack) >= MAX_DEPTH:
             hint = "use blocks to give structure a name"
-            raise self.source.error(f"nested deeper than {MAX_DEPTH} levels", at, hint=hint)
-        if self.stack and type(self.stack[-1][0]) is Mapping and self.keys[-1] is None:
-            raise self.source.error("a key must be a plain name", at)
-        kind = Sequence if type(event) is yaml.SequenceStartEvent else Mapping
-        self.stack.append((kind([], *at), event.anchor, self.count))
-        self.keys.append(None)
+            raise self.source.error(f"nested deeper than {MAX_DEPTH} levels", _at(event), hint=hint)
+        items: list[Node] = []
+        self.stack.append(_Open(event, items, self.count))
         self.count += 1
+        return items.append
 
-    def close(self, event: Any) -> None:
-        node, anchor, before = self.stack.pop()
-        self.keys.pop()
-        if type(node) is Mapping and len(node.entries) > 1:
-            self.check_unique(node)
-        if anchor is not None:
-            self.anchors[anchor] = (node, self.count - before)
-        self.add(node)
+    def close(self) -> Node:
+        """Ends the innermost collection and gives it."""
+        ended = self.stack.pop()
+        event, items = ended.event, ended.items
+        mark = event.start_mark
+        node: Node
+        if type(event) is yaml.SequenceStartEvent:
+            node = Sequence(items, mark.line + 1, mark.column + 1)
+        else:
+            keys = items[::2]
+            self.check_keys(keys)
+            node = Mapping(list(zip(keys, items[1::2], strict=True)), mark.line + 1, mark.column + 1)  # type: ignore[arg-type]
+        if event.anchor is not None:
+            self.anchors[event.anchor] = (node, self.count - ended.count)
+        return node
 
-    def alias(self, event: Any) -> None:
+    def alias(self, event: Any) -> Node:
         name, at = event.anchor, _at(event)
-        if any(anchor == name for _, anchor, _ in self.stack):
+        if any(collection.event.anchor == name for collection in self.stack):
             raise self.source.error(f"alias '*{name}' stands inside its own anchor", at)
         if name not in self.anchors:
             hint = f"write '&{name}' in front of the value it repeats"
@@ -236,7 +239,7 @@ class _Composer:
         if self.aliased > MAX_ALIASED_NODES:
             hint = "use blocks and repeat instead of aliases"
             raise self.source.error(f"aliases repeat more than {MAX_ALIASED_NODES:,} values", at, hint=hint)
-        self.add(node)
+        return node
 
     def document(self, event: Any) -> None:
         self.documents += 1
@@ -248,9 +251,12 @@ class _Composer:
         tag = event.tag.replace("tag:yaml.org,2002:", "!!")
         raise self.source.error(f"tags such as '{tag}' have no meaning in a spec", _at(event), hint=hint)
 
-    def check_unique(self, node: Mapping) -> None:
+    def check_keys(self, keys: list[Node]) -> None:
+        """Every key is a scalar, and no two are the same."""
         seen: dict[str, Scalar] = {}
-        for key, _ in node.entries:
+        for key in keys:
+            if type(key) is not Scalar:
+                raise self.source.error("a key must be a plain name", key)
             if key.text in seen:
                 hint = f"it stands already in line {seen[key.text].line}"
                 raise self.source.error(f"duplicate key '{key.text}'", key, hint=hint)
