@@ -1,0 +1,62 @@
+"""Layers of several inputs: concatenation, elementwise arithmetic with broadcasting, matrix products.
+
+Source: the functions of the same names in ``torch``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+
+import numpy as np
+
+from cnncalc.layers.base import normal_axis
+from cnncalc.layers.merge import Add, Concat, Matmul, Maximum, Merge, Minimum, Multiply, Subtract
+from cnncalc.reference.array import Array, sum_to
+from cnncalc.reference.registry import Gradients, Weights, differentiates, evaluates
+
+
+@evaluates(Concat)
+def evaluate_concat(layer: Concat, weights: Weights, *inputs: Array) -> Array:
+    """The inputs one after the other along an axis."""
+    return np.concatenate(inputs, axis=normal_axis(layer.axis, inputs[0].ndim - 1) + 1)
+
+
+def folds(layer_class: type[Merge], function: Callable[[Array, Array], Array]) -> None:
+    """Register a merge of any number of inputs: ``f(f(f(a, b), c), …)``, element by element."""
+
+    @evaluates(layer_class)
+    def evaluate(layer: Merge, weights: Weights, *inputs: Array) -> Array:
+        return reduce(function, inputs)
+
+
+folds(Add, np.add)
+folds(Subtract, np.subtract)
+folds(Multiply, np.multiply)
+folds(Maximum, np.maximum)
+folds(Minimum, np.minimum)
+
+
+def matmul(first: Array, second: Array) -> Array:
+    """``y[…,i,j] = Σ_k a[…,i,k]·b[…,k,j]``: ``(…, n, k)`` and ``(…, k, m)`` to ``(…, n, m)``."""
+    y: Array = np.matmul(first, second)
+    return y
+
+
+def matmul_gradients(gradient: Array, first: Array, second: Array) -> tuple[Array, Array]:
+    """``∂L/∂A = G·Bᵀ`` and ``∂L/∂B = Aᵀ·G``, summed over the axes along which one was broadcast."""
+    over_first = matmul(gradient, np.swapaxes(second, -1, -2))
+    over_second = matmul(np.swapaxes(first, -1, -2), gradient)
+    return sum_to(over_first, first.shape), sum_to(over_second, second.shape)
+
+
+@evaluates(Matmul)
+def evaluate_matmul(layer: Matmul, weights: Weights, first: Array, second: Array) -> Array:
+    """:func:`matmul`."""
+    return matmul(first, second)
+
+
+@differentiates(Matmul)
+def differentiate_matmul(layer: Matmul, weights: Weights, inputs: tuple[Array, Array], gradient: Array) -> Gradients:
+    """:func:`matmul_gradients`."""
+    return matmul_gradients(gradient, *inputs), {}

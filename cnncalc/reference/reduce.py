@@ -1,0 +1,29 @@
+"""Reductions over whole axes. Source: ``torch.mean``, ``sum``, ``amax`` and ``amin``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cnncalc.layers.reduce import Max, Mean, Min, Reduction, Sum
+from cnncalc.layers.shape import normal_axes
+from cnncalc.reference.array import Array
+from cnncalc.reference.registry import Weights, evaluates
+
+
+def reduces_by(layer_class: type[Reduction], function: Callable[..., Any]) -> None:
+    """Register a reduction: ``y = function over i of x[…,i,…]``, the axes gone or kept with size 1."""
+
+    @evaluates(layer_class)
+    def evaluate(layer: Reduction, weights: Weights, x: Array) -> Array:
+        axes = tuple(axis + 1 for axis in normal_axes(layer.axes, x.ndim - 1))
+        y: Array = function(x, axis=axes, keepdims=layer.keepdim)
+        return y
+
+
+reduces_by(Mean, np.mean)
+reduces_by(Sum, np.sum)
+reduces_by(Max, np.max)
+reduces_by(Min, np.min)

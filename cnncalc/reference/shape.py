@@ -1,0 +1,106 @@
+"""Layers that rearrange, cut or extend: each is one NumPy call, and the batch is axis 0.
+
+Source: the functions of the same names in ``torch`` and ``torch.nn``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnncalc.layers.base import normal_axis
+from cnncalc.layers.shape import (
+    Crop,
+    Flatten,
+    Pad,
+    Permute,
+    Reshape,
+    Slice,
+    Split,
+    Squeeze,
+    Transpose,
+    Unflatten,
+    Unsqueeze,
+    normal_axes,
+)
+from cnncalc.reference.array import Array
+from cnncalc.reference.registry import Weights, evaluates
+from cnncalc.reference.windows import pad, unpad
+
+
+@evaluates(Pad)
+def evaluate_pad(layer: Pad, weights: Weights, x: Array) -> Array:
+    """``y[n,c,i] = x[n,c,i − before]``; beyond the input ``value``, its mirror, its border or its other end."""
+    return pad(x, layer.pairs(x.shape[1:]), layer.mode, layer.value)
+
+
+@evaluates(Crop)
+def evaluate_crop(layer: Crop, weights: Weights, x: Array) -> Array:
+    """``y[n,c,i] = x[n,c,i + before]``"""
+    return unpad(x, layer.pairs(x.shape[1:]))
+
+
+@evaluates(Slice)
+def evaluate_slice(layer: Slice, weights: Weights, x: Array) -> Array:
+    """``y[…,i,…] = x[…,start + step·i,…]``"""
+    axis = normal_axis(layer.axis, x.ndim - 1) + 1
+    y: Array = x[(slice(None),) * axis + (slice(layer.start, layer.stop, layer.step),)]
+    return y
+
+
+@evaluates(Split)
+def evaluate_split(layer: Split, weights: Weights, x: Array) -> tuple[Array, ...]:
+    """Parts of given sizes, or ``chunks`` parts of ``⌈size/chunks⌉`` with the last as large as is left."""
+    axis = normal_axis(layer.axis, x.ndim - 1) + 1
+    size = x.shape[axis]
+    if layer.sizes is not None:
+        ends = np.cumsum(layer.sizes)[:-1]
+    else:
+        each = -(-size // (layer.chunks or 1))
+        ends = np.arange(each, size, each)
+    return tuple(np.split(x, ends, axis=axis))
+
+
+@evaluates(Flatten)
+def evaluate_flatten(layer: Flatten, weights: Weights, x: Array) -> Array:
+    """The axes from ``start_axis`` to ``end_axis`` as one."""
+    start = normal_axis(layer.start_axis, x.ndim - 1) + 1
+    end = normal_axis(layer.end_axis, x.ndim - 1) + 1
+    return x.reshape(*x.shape[:start], -1, *x.shape[end + 1 :])
+
+
+@evaluates(Unflatten)
+def evaluate_unflatten(layer: Unflatten, weights: Weights, x: Array) -> Array:
+    """One axis as several."""
+    axis = normal_axis(layer.axis, x.ndim - 1) + 1
+    return x.reshape(*x.shape[:axis], *layer.sizes, *x.shape[axis + 1 :])
+
+
+@evaluates(Reshape)
+def evaluate_reshape(layer: Reshape, weights: Weights, x: Array) -> Array:
+    """The same elements in the same order under other axes."""
+    return x.reshape(x.shape[0], *layer.shape)
+
+
+@evaluates(Permute)
+def evaluate_permute(layer: Permute, weights: Weights, x: Array) -> Array:
+    """``y[n,i_0,i_1,…] = x[n,…]`` where output axis ``k`` is input axis ``axes[k]``"""
+    return x.transpose(0, *(axis + 1 for axis in normal_axes(layer.axes, x.ndim - 1)))
+
+
+@evaluates(Transpose)
+def evaluate_transpose(layer: Transpose, weights: Weights, x: Array) -> Array:
+    """Two axes exchanged."""
+    return np.swapaxes(x, normal_axis(layer.axis0, x.ndim - 1) + 1, normal_axis(layer.axis1, x.ndim - 1) + 1)
+
+
+@evaluates(Squeeze)
+def evaluate_squeeze(layer: Squeeze, weights: Weights, x: Array) -> Array:
+    """Axes of size 1 dropped, the batch never."""
+    chosen = range(x.ndim - 1) if layer.axes is None else normal_axes(layer.axes, x.ndim - 1)
+    return np.squeeze(x, axis=tuple(axis + 1 for axis in chosen if x.shape[axis + 1] == 1))
+
+
+@evaluates(Unsqueeze)
+def evaluate_unsqueeze(layer: Unsqueeze, weights: Weights, x: Array) -> Array:
+    """A new axis of size 1."""
+    return np.expand_dims(x, normal_axis(layer.axis, x.ndim) + 1)
