@@ -7,6 +7,7 @@ arithmetic is in :mod:`cnncalc.formulas.receptive_field`.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import gcd
 from typing import NamedTuple
 
@@ -123,6 +124,8 @@ def _step(number: int, node: Node, reads: tuple[Reads, ...] | None, result: Resu
             for seen, read in zip(before, reads, strict=True)
         ]
     tracks = after[0]
+    if len(after) == 1:
+        return Seen(tracks, before[0].aligned)
     aligned = all(seen.aligned for seen in before)
     for other in after[1:]:
         if other == tracks:
@@ -138,12 +141,16 @@ def _step(number: int, node: Node, reads: tuple[Reads, ...] | None, result: Resu
     return Seen(tracks, aligned)
 
 
+# The axes of an image mostly have the same fields and windows.
+_compose = lru_cache(maxsize=16)(rf.compose)
+
+
 def _through(track: Track, reads: Reads, rank: int) -> Track:
     """A track after a layer that reads its input so, with an output of ``rank`` axes."""
     if isinstance(track, Local):
         read = reads[track.axis]
         if read.window is not None and read.axis is not None:
-            field = rf.compose(track.field, read.window)
+            field = _compose(track.field, read.window)
             if field is None:
                 return LONG
             return FAR if field.shift.bit_length() > MAX_BITS else Local(read.axis, field)

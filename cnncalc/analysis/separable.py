@@ -60,10 +60,9 @@ def _kernel(node: Node) -> tuple[int, ...] | None:
 
 
 def _is_depthwise(node: Node) -> bool:
-    kernel = _kernel(node)
-    if kernel is None or not isinstance(node.layer, Conv):
+    if not isinstance(node.layer, Conv) or not node.layer.groups == node.input_shapes[0][0] > 1:
         return False
-    return node.layer.groups == node.input_shapes[0][0] > 1 and prod(kernel) > 1
+    return prod(_kernel(node) or ()) > 1
 
 
 def _is_pointwise(node: Node) -> bool:

@@ -144,10 +144,11 @@ def _receptive_field(
 
 
 def _one_field(tracks: tuple[Track, ...], aligned: bool) -> ReceptiveField | None:
-    if any(track is None or isinstance(track, Lost) for track in tracks):
+    kinds = set(map(type, tracks))
+    if type(None) in kinds or Lost in kinds:
         return None
     flag = UNSET if aligned else False
-    if all(isinstance(track, Whole) for track in tracks):
+    if kinds == {Whole}:
         return GLOBAL
     axes = [_axis_numbers(track.field if isinstance(track, Local) else None) for track in tracks]
     jumps = [jump for _, jump, _ in axes]
