@@ -353,6 +353,9 @@ def test_a_window_reads_what_the_layer_reads(step):
 @example([transposed_step(3, 4, 1, 2), nearest_step(3), conv_step(3, 2, 1, 1)])
 @example([nearest_step(2), conv_step(2, 2, 0, 1)])  # a period that vanishes
 @example([adaptive_step(7, 3), transposed_step(2, 2, 0, 1), conv_step(3, 1, 1, 2)])
+@example([adaptive_step(5, 3), conv_step(13, 1, 2, 1)])  # a window of several periods of its input
+@example([transposed_step(1, 3, 0, 1), conv_step(17, 2, 0, 2)])
+@example([transposed_step(9, 4, 1, 6)])  # many weights on one unit
 def test_field_of_a_chain(path):
     field = field_of(path)
     for unit in UNITS:
@@ -447,6 +450,9 @@ def test_union_of_branches_of_one_jump(branches):
 def test_a_pattern_too_long_is_given_up():
     long = rf.Window(1, (rf.Taps(0, 0),) * (rf.MAX_PERIOD + 1))
     assert rf.compose(rf.IDENTITY, long) is None
+    assert rf.compose(rf.IDENTITY, rf.transposed_window(3, rf.MAX_PERIOD + 1, 0, 1)) is None
+    assert rf.compose(rf.IDENTITY, rf.adaptive_pool_window(rf.MAX_PERIOD, rf.MAX_PERIOD + 1)) is None
+    assert rf.compose(rf.IDENTITY, rf.transposed_window(3, rf.MAX_PERIOD // 2, 0, 1)) is not None
     # Two branches of jump 1 whose patterns, of 257 and of 256 units, repeat together after 65,792.
     first = rf.Field(257, ((0, 5), *((unit, unit) for unit in range(1, 257))))
     second = rf.Field(256, ((0, 5), *((unit, unit) for unit in range(1, 256))))
