@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping as MappingABC
 from typing import Any, NoReturn
 
@@ -81,7 +82,7 @@ class Builder:
         self.owners: dict[str, int] = {}
         self.current: Tensors = ()
         self.file_args: dict[str, Any] = {}
-        self.scope = Scope("", self.file_args)
+        self.scope = Scope("", {})
         self.rounds = 1
         self.calls = 0
         self.labels: dict[str, Item] = {}
@@ -102,12 +103,12 @@ class Builder:
         if all(node.layer is None for node in self.nodes):
             raise self.source.error("the spec has no layers", self.document.input)
         return Graph(
-            name=variant or self.document.name,
+            name=variant or self.document.name or _stem(self.source.name),
             nodes=tuple(self.nodes),
             outputs=self.outputs(),
             source=self.source.name,
             citation=self.document.citation,
-            args=dict(self.file_args),
+            args={name: _plain(value) for name, value in self.file_args.items()},
             budget=self.budget(),
         )
 
@@ -647,9 +648,10 @@ class Builder:
                 raise self.problem(f"the name '{label}' is taken{where}", at)
             self.places[path] = self.place(at) if at else None
             return path
+        gap = "_" if kind[-1].isdigit() else ""  # relu6_1, not relu61
         while True:
             number = scope.counters[kind] = scope.counters.get(kind, 0) + 1
-            path = f"{scope.prefix}{kind}{number}"
+            path = f"{scope.prefix}{kind}{gap}{number}"
             if path not in self.places:
                 self.places[path] = None
                 return path
@@ -764,6 +766,18 @@ def _may_be_list(node: reader.Node) -> bool:
     if isinstance(node, reader.Scalar):
         return isinstance(node.value, str) and not node.value[:1].isdigit()
     return True
+
+
+def _stem(file: str) -> str:
+    """What a net without a name is called: its file's name without folders and ending."""
+    return os.path.splitext(os.path.basename(file))[0]
+
+
+def _plain(value: Any) -> Any:
+    """An argument's value for readers of the graph: names are plain text."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return str(value) if isinstance(value, Name) else value
 
 
 def _with_first(item: Call, block: Block) -> Call:

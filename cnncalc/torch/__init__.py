@@ -1,6 +1,7 @@
-"""The layers as PyTorch modules; this package alone imports torch.
+"""Nets as PyTorch modules, and what PyTorch measures of them; this package alone imports torch.
 
-One small function per layer class, decorated with :func:`builds`, makes its module.
+:func:`build` makes a module of a whole net. One small function per layer class, decorated with
+:func:`builds`, makes the module of a layer.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from cnncalc.torch import (
     resample,
     shape,
 )
+from cnncalc.torch.module import Net, build
 from cnncalc.torch.registry import BUILDERS, build_layer, builds
 
 __all__ = [
     "BUILDERS",
+    "Net",
     "activation",
     "attention",
+    "build",
     "build_layer",
     "builds",
     "conv",

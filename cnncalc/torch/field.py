@@ -7,22 +7,27 @@ layers' ``reads`` or the recurrence; those make the claims.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 from math import prod
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from cnncalc.analysis.exact_field import Along, Anywhere, Pixels, Sight, exact_fields, indices
-from cnncalc.analysis.receptive_field import Local, Track, receptive_fields
-from cnncalc.analysis.verdict import Row, compare
-from cnncalc.errors import CnncalcError
+from cnncalc.analysis.exact_field import Along, Pixels, Sight, exact_fields
+from cnncalc.analysis.measuring import (
+    Resize,
+    Source,
+    enlarged,
+    flattened,
+    pixel_row,
+    source_name,
+    sources,
+    tracks,
+)
+from cnncalc.analysis.receptive_field import Local, Track
+from cnncalc.analysis.verdict import Row
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Graph, Node
-from cnncalc.layers.axes import axis_name
-from cnncalc.layers.base import Shape
 from cnncalc.torch.module import Net, module_of
 from cnncalc.torch.monotone import stand_in
 
@@ -32,28 +37,6 @@ Progress = Callable[[str], None]
 CHECKS = ("pixels", "field", "jump")
 IMPULSE_ELEMENTS = 1 << 22
 """Elements of one batch of impulses: bounds the memory of the largest feature map."""
-
-
-class Source(NamedTuple):
-    """A spatial axis of one of the net's inputs: the input's node and position, and the axis (from 0)."""
-
-    node: int
-    position: int
-    axis: int
-
-
-def sources(graph: Graph) -> list[Source]:
-    """All spatial axes of all inputs."""
-    inputs = [number for number, node in enumerate(graph.nodes) if node.layer is None]
-    return [
-        Source(number, position, axis)
-        for position, number in enumerate(inputs)
-        for axis in range(len(graph.nodes[number].output_shape) - 1)
-    ]
-
-
-Resize = Callable[[Mapping[str, Shape]], Graph]
-"""The net for inputs of other shapes."""
 
 
 def measure_fields(
@@ -78,97 +61,18 @@ def measure_fields(
     at = resize or graph.rebuilt
     narrow = graph.narrowed()
     for source in sources(graph):
-        name = axis_name(source.axis, len(graph.nodes[source.node].output_shape) - 1)
-        if len(graph.inputs) > 1:
-            name = f"{name} of {graph.nodes[source.node].path}"
+        name = source_name(graph, source)
         if "pixels" in checks:
             progress(f"pixels along {name}")
             yield from _pixel_rows(flattened(narrow, source, at), source, name, wanted, device)
         if checks & {"field", "jump"}:
-            large = _large(narrow, source, at)
+            large = enlarged(narrow, source, at)
             if large is not None:
                 yield from _interior_rows(large, source, name, checks, wanted, progress, device)
-            elif any(isinstance(track, Local) for track in _tracks(narrow, source)):
+            elif any(isinstance(track, Local) for track in tracks(narrow, source)):
                 yield Row(
                     "", f"field, {name}", "", "", note="the net takes no larger input: measured at real size alone"
                 )
-
-
-# -- sizes to measure at ---------------------------------------------------------------------------
-
-
-def _with_axis(graph: Graph, source: Source, size: int, others: int | None, at: Resize) -> Graph | None:
-    """The narrowed net with another size along the axis, and ``others`` along all other spatial axes.
-
-    Where there are several inputs their sizes along the axis grow in proportion. ``None`` if the net
-    cannot take that.
-    """
-    real = graph.nodes[source.node].output_shape[source.axis + 1]
-    inputs: dict[str, Shape] = {}
-    for name, before in graph.inputs.items():
-        shape = list(before)
-        for axis in range(1, len(shape)):
-            if axis == source.axis + 1:
-                shape[axis] = shape[axis] * size // real
-            elif others is not None:
-                shape[axis] = min(others, shape[axis])
-        inputs[name] = tuple(shape)
-    try:
-        return at(inputs).narrowed()
-    except CnncalcError:
-        return None
-
-
-def flattened(graph: Graph, source: Source, at: Resize) -> Graph:
-    """The net with all axes but the one as small as they can be."""
-    shape = graph.nodes[source.node].output_shape
-    size = shape[source.axis + 1]
-    rest = [length for axis, length in enumerate(shape[1:]) if axis != source.axis]
-    if not rest:
-        return graph
-    stride = _stride(_tracks(graph, source))
-    longest = max(rest)
-    sizes = {1 << power for power in range(longest.bit_length())} | set(
-        range(longest % stride or stride, longest, stride)
-    )
-    for others in sorted(sizes):
-        smaller = _with_axis(graph, source, size, others, at)
-        if smaller is not None and not _misses(smaller, source):
-            return smaller
-    return graph
-
-
-def _stride(tracks: Iterable[Track]) -> int:
-    """The largest jump, in whole pixels."""
-    jumps = [rf.jump(track.field) for track in tracks if isinstance(track, Local)]
-    return max([1, *(-(-top // bottom) for top, bottom in jumps)])
-
-
-def _tracks(graph: Graph, source: Source) -> list[Track]:
-    """What is claimed of every node along the source's axis."""
-    claims = receptive_fields(graph)
-    position = next(i for i, a in enumerate(claims.axes) if (a.node, a.axis) == (source.node, source.axis))
-    return [seen.tracks[position] for seen in claims.seen]
-
-
-def _misses(graph: Graph, source: Source) -> bool:
-    """Whether some window, along another axis than the source's, lies in padding alone: it would hide what is read."""
-    for node in graph.nodes:
-        if node.layer is None:
-            continue
-        for shape, reads in zip(node.input_shapes, node.layer.reads(*node.input_shapes), strict=True):
-            for axis, read in enumerate(reads):
-                if axis == source.axis + 1 or read.window is None or read.axis is None:
-                    continue
-                units = node.output_shape[read.axis]
-                if not any(_inside(read.window, unit, shape[axis]) for unit in range(min(units, 64))):
-                    return True
-    return False
-
-
-def _inside(window: rf.Window, unit: int, size: int) -> bool:
-    first, last, step = rf.taps_of(window, unit)
-    return any(0 <= tap < size for tap in range(first, last + 1, step))
 
 
 # -- every unit, at real size ----------------------------------------------------------------------
@@ -184,7 +88,7 @@ def _pixel_rows(graph: Graph, source: Source, name: str, wanted: Wanted, device:
     measured = impulse_response(graph, source, [_axis_of(claim) for claim in claims], device)
     for node, claim, found in zip(graph.nodes, claims, measured, strict=True):
         if node.layer is not None and found is not None and wanted(node.path):
-            yield _pixel_row(node, name, claim, found)
+            yield pixel_row(node.path, name, claim, [_bits(found[:, unit]) for unit in range(found.shape[1])])
 
 
 def _axis_of(sight: Sight) -> int | None:
@@ -230,47 +134,10 @@ def _project(outputs: tuple[Tensor, ...], axis: int | None) -> Tensor:
     return torch.stack(reached).any(dim=0)
 
 
-def _pixel_row(node: Node, name: str, claim: Sight, found: Tensor) -> Row:
-    """Claimed and measured pixel sets; of the units that differ the first is shown."""
-    check = f"pixels, {name}"
-    columns = [_bits(found[:, unit]) for unit in range(found.shape[1])] if isinstance(claim, Along) else []
-    if isinstance(claim, Along):
-        for unit, (says, sees) in enumerate(zip(claim.units, columns, strict=True)):
-            if says != sees:
-                reason = f"unit {unit}: claimed {_show(says)}, measured {_show(sees)}"
-                return Row(node.path, check, _show(says), _show(sees), reason)
-        return Row(node.path, check, f"{len(columns)} units", f"{len(columns)} units")
-    everything = _bits(found.any(dim=1))
-    if isinstance(claim, Anywhere):
-        return compare(node.path, check, _show(claim.pixels), _show(everything))
-    if bool((found != found[:, :1]).any()):
-        return Row(
-            node.path, check, _show(claim), "different pixels for different units", "not every unit sees the same"
-        )
-    return compare(node.path, check, _show(claim), _show(everything))
-
-
 def _bits(column: Tensor) -> Pixels:
     """The set of pixels where a boolean column is true."""
     text = "".join("1" if reached else "0" for reached in reversed(column.tolist()))
     return int(text, 2) if text else 0
-
-
-def _show(pixels: Pixels) -> str:
-    """A set of pixels as ranges: ``0-6``, ``0,2,4``."""
-    found = indices(pixels)
-    if not found:
-        return "nothing"
-    if len(found) == found[-1] - found[0] + 1:
-        return f"{found[0]}-{found[-1]}"
-    steps = {b - a for a, b in pairwise(found)}
-    if len(found) > 8:
-        return (
-            f"{found[0]}-{found[-1]} by {min(steps)}"
-            if len(steps) == 1
-            else f"{len(found)} pixels in {found[0]}-{found[-1]}"
-        )
-    return ",".join(map(str, found))
 
 
 # -- the interior, on a large input ----------------------------------------------------------------
@@ -285,42 +152,22 @@ def _interior_rows(
     progress: Progress,
     device: str,
 ) -> Iterator[Row]:
-    tracks = _tracks(large, source)
+    seen = tracks(large, source)
     kept = [
         number
         for number, node in enumerate(large.nodes)
-        if node.layer is not None and isinstance(tracks[number], Local) and wanted(node.path)
+        if node.layer is not None and isinstance(seen[number], Local) and wanted(node.path)
     ]
     if "field" in checks:
         progress(f"field along {name}")
-        yield from _gradient_rows(large, source, name, kept, tracks, device)
+        yield from _gradient_rows(large, source, name, kept, seen, device)
     if "jump" in checks:
         progress(f"jump along {name}")
-        yield from _shift_rows(large, source, name, kept, tracks, device)
-
-
-def _large(narrow: Graph, source: Source, at: Resize) -> Graph | None:
-    """The net on an input so long that in every feature map some units see no border.
-
-    The real size grown by a whole number of the largest jump, so that nothing else about the sizes
-    changes; where the net does not take that, by a little more.
-    """
-    size = narrow.nodes[source.node].output_shape[source.axis + 1]
-    tracks = _tracks(narrow, source)
-    fields = [track.field for track in tracks if isinstance(track, Local)]
-    if not fields:
-        return None
-    stride = _stride(tracks)
-    grown = size + -(-(2 * max(map(rf.size, fields)) + 6 * stride) // stride) * stride
-    for more in (0, *range(1, stride), stride, 2 * stride):
-        large = _with_axis(narrow, source, grown + more, None, at)
-        if large is not None:
-            return flattened(large, source, at)
-    return None
+        yield from _shift_rows(large, source, name, kept, seen, device)
 
 
 def _middle(field: rf.Field, units: int, pixels: int) -> list[int]:
-    """Units from the centre of a feature map on whose claimed field lies inside the input: one per phase, and one more."""
+    """Units from the centre of a map on whose claimed field lies inside the input: one per phase, and one more."""
     centre = units // 2
     wanted = range(max(0, centre), min(units, centre + len(field.bounds) + 1))
     inside = [u for u in wanted if (b := rf.bounds_of(field, u)) is None or (b[0] >= 0 and b[1] < pixels)]
@@ -331,20 +178,23 @@ MOST_UNITS = 9
 
 
 def _gradient_rows(
-    graph: Graph, source: Source, name: str, kept: list[int], tracks: list[Track], device: str
+    graph: Graph, source: Source, name: str, kept: list[int], seen: list[Track], device: str
 ) -> Iterator[Row]:
     """Size, jump and start from the support of the gradient at the input, for units in the middle."""
     net = Net(graph, _stand_in_of).to(device=device, dtype=torch.float64).eval()
     shapes = [node.output_shape for node in graph.nodes if node.layer is None]
     pixels = shapes[source.position][source.axis + 1]
-    inputs = [torch.ones((MOST_UNITS, *shape), dtype=torch.float64, device=device) for shape in shapes]
+    samples = min(
+        MOST_UNITS, max((len(track.field.bounds) + 1 for track in seen if isinstance(track, Local)), default=1)
+    )
+    inputs = [torch.ones((samples, *shape), dtype=torch.float64, device=device) for shape in shapes]
     inputs[source.position].requires_grad_(True)
     values = net.start(*inputs)
     for step in net.steps:
         out = step.module(*(values[ref.node][ref.port] for ref in step.inputs))
         values[step.number] = (out,) if isinstance(out, Tensor) else tuple(out)
     for number in kept:
-        track = tracks[number]
+        track = seen[number]
         assert isinstance(track, Local)
         node = graph.nodes[number]
         units = _middle(track.field, node.output_shape[track.axis], pixels)
@@ -393,7 +243,7 @@ def _range(bounds: tuple[int, int] | None) -> str:
 
 
 def _shift_rows(
-    graph: Graph, source: Source, name: str, kept: list[int], tracks: list[Track], device: str
+    graph: Graph, source: Source, name: str, kept: list[int], seen: list[Track], device: str
 ) -> Iterator[Row]:
     """Translation equivariance of the real layers: the input moved by the jump moves the map by one unit."""
     net = Net(graph, module_of).to(device=device, dtype=torch.float64).eval()
@@ -402,7 +252,7 @@ def _shift_rows(
     shapes = [node.output_shape for node in graph.nodes if node.layer is None]
     moves: dict[tuple[int, int], list[int]] = {}
     for number in kept:
-        track = tracks[number]
+        track = seen[number]
         assert isinstance(track, Local)
         if track.field.shift:
             moves.setdefault((track.field.shift, len(track.field.bounds)), []).append(number)
@@ -414,7 +264,7 @@ def _shift_rows(
     for (pixels, units), numbers in moves.items():
         moved = _run(net, _window(drawn, source, pixels, longest, device), set(numbers))
         for number in numbers:
-            yield _shift_row(graph, source, name, number, tracks[number], still[number], moved[number], (pixels, units))
+            yield _shift_row(graph, source, name, number, seen[number], still[number], moved[number], (pixels, units))
 
 
 def _randomise(net: nn.Module) -> None:

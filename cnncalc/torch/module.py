@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -102,6 +103,24 @@ class Net(nn.Module):
                 del values[number]
         outputs = {name: values[ref.node][ref.port] for name, ref in self.graph.outputs}
         return outputs if len(outputs) > 1 else next(iter(outputs.values()))
+
+
+def build(source: str | os.PathLike[str] | Graph, **options: Any) -> Net:
+    """A net as a PyTorch module, with PyTorch's own initial weights.
+
+    Args:
+        source: a path, the name of a shipped net, or a graph.
+        **options: for what is no graph yet, as :func:`cnncalc.load` takes them: ``variant``, ``input``
+            and the spec's arguments.
+
+    Raises:
+        CnncalcError: the source is no valid net, or has a layer that PyTorch cannot build.
+    """
+    if not isinstance(source, Graph):
+        from cnncalc.api import load
+
+        source = load(source, **options)
+    return Net(source)
 
 
 def example_inputs(

@@ -40,7 +40,7 @@ def window_fields(axes: tuple[Axis, ...]) -> dict[str, Any]:
     return {"kernel_size": tuple(axis.kernel for axis in axes), "stride": tuple(axis.stride for axis in axes)}
 
 
-def overhang(layer: MaxPool | AvgPool, shape: Shape) -> tuple[Pair, ...]:
+def overhang(layer: MaxPool | AvgPool | LpPool, shape: Shape) -> tuple[Pair, ...]:
     """What to add behind the padded input so that the last window ends just there.
 
     Positive where ``ceil_mode`` lets it stick out, negative where the stride leaves pixels unread.

@@ -1,0 +1,184 @@
+"""At which input sizes to measure what units see: as small as it can be told, or large enough for an interior."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from cnncalc.analysis.exact_field import Along, Anywhere, Pixels, Sight, indices
+from cnncalc.analysis.receptive_field import Local, Track, receptive_fields
+from cnncalc.analysis.verdict import Row, compare
+from cnncalc.errors import CnncalcError
+from cnncalc.formulas import receptive_field as rf
+from cnncalc.graph import Graph
+from cnncalc.layers.axes import axis_name
+from cnncalc.layers.base import Shape
+
+Resize = Callable[[Mapping[str, Shape]], Graph]
+"""The net for inputs of other shapes."""
+
+
+class Source(NamedTuple):
+    """A spatial axis of one of the net's inputs: the input's node and position, and the axis (from 0)."""
+
+    node: int
+    position: int
+    axis: int
+
+
+def sources(graph: Graph) -> list[Source]:
+    """All spatial axes of all inputs."""
+    inputs = [number for number, node in enumerate(graph.nodes) if node.layer is None]
+    return [
+        Source(number, position, axis)
+        for position, number in enumerate(inputs)
+        for axis in range(len(graph.nodes[number].output_shape) - 1)
+    ]
+
+
+def source_name(graph: Graph, source: Source) -> str:
+    """``height``, or ``height of left`` where the net has several inputs."""
+    node = graph.nodes[source.node]
+    name = axis_name(source.axis, len(node.output_shape) - 1)
+    return f"{name} of {node.path}" if len(graph.inputs) > 1 else name
+
+
+def _with_axis(graph: Graph, source: Source, size: int, others: int | None, at: Resize) -> Graph | None:
+    """The narrowed net with another size along the axis, and ``others`` along all other spatial axes.
+
+    Where there are several inputs their sizes along the axis grow in proportion. ``None`` if the net
+    cannot take that.
+    """
+    real = graph.nodes[source.node].output_shape[source.axis + 1]
+    inputs: dict[str, Shape] = {}
+    for name, before in graph.inputs.items():
+        shape = list(before)
+        for axis in range(1, len(shape)):
+            if axis == source.axis + 1:
+                shape[axis] = shape[axis] * size // real
+            elif others is not None:
+                shape[axis] = min(others, shape[axis])
+        inputs[name] = tuple(shape)
+    try:
+        return at(inputs).narrowed()
+    except CnncalcError:
+        return None
+
+
+def flattened(graph: Graph, source: Source, at: Resize) -> Graph:
+    """The net with all axes but the one as small as they can be."""
+    shape = graph.nodes[source.node].output_shape
+    size = shape[source.axis + 1]
+    rest = [length for axis, length in enumerate(shape[1:]) if axis != source.axis]
+    if not rest:
+        return graph
+    stride = _stride(tracks(graph, source))
+    longest = max(rest)
+    sizes = {1 << power for power in range(longest.bit_length())} | set(
+        range(longest % stride or stride, longest, stride)
+    )
+    for others in sorted(sizes):
+        smaller = _with_axis(graph, source, size, others, at)
+        if smaller is not None and not _misses(smaller, source):
+            return smaller
+    return graph
+
+
+def _stride(tracks: Iterable[Track]) -> int:
+    """The largest jump, in whole pixels."""
+    jumps = [rf.jump(track.field) for track in tracks if isinstance(track, Local)]
+    return max([1, *(-(-top // bottom) for top, bottom in jumps)])
+
+
+def tracks(graph: Graph, source: Source) -> list[Track]:
+    """What is claimed of every node along the source's axis."""
+    claims = receptive_fields(graph)
+    position = next(i for i, a in enumerate(claims.axes) if (a.node, a.axis) == (source.node, source.axis))
+    return [seen.tracks[position] for seen in claims.seen]
+
+
+def _misses(graph: Graph, source: Source) -> bool:
+    """Whether some window, along another axis than the source's, lies in padding alone: it would hide what is read."""
+    for node in graph.nodes:
+        if node.layer is None:
+            continue
+        for shape, reads in zip(node.input_shapes, node.layer.reads(*node.input_shapes), strict=True):
+            for axis, read in enumerate(reads):
+                if axis == source.axis + 1 or read.window is None or read.axis is None:
+                    continue
+                units = node.output_shape[read.axis]
+                if not any(_inside(read.window, unit, shape[axis]) for unit in range(min(units, 64))):
+                    return True
+    return False
+
+
+def _inside(window: rf.Window, unit: int, size: int) -> bool:
+    first, last, step = rf.taps_of(window, unit)
+    return any(0 <= tap < size for tap in range(first, last + 1, step))
+
+
+def enlarged(narrow: Graph, source: Source, at: Resize) -> Graph | None:
+    """The net on an input so long that in every feature map some units see no border.
+
+    The real size grown by a whole number of the largest jump, so that nothing else about the sizes
+    changes; where the net does not take that, by a little more.
+    """
+    size = narrow.nodes[source.node].output_shape[source.axis + 1]
+    seen = tracks(narrow, source)
+    fields = [track.field for track in seen if isinstance(track, Local)]
+    if not fields:
+        return None
+    stride = _stride(seen)
+    grown = size + -(-(2 * max(map(rf.size, fields)) + 6 * stride) // stride) * stride
+    for more in (0, *range(1, stride), stride, 2 * stride):
+        large = _with_axis(narrow, source, grown + more, None, at)
+        if large is not None:
+            return flattened(large, source, at)
+    return None
+
+
+# -- pixels ----------------------------------------------------------------------------------------
+
+
+def pixel_row(path: str, name: str, claim: Sight, units: Sequence[Pixels]) -> Row:
+    """Claimed and measured pixel sets along the axis called ``name``; of the units that differ the first is shown.
+
+    ``units``: the pixels that reach each unit, along the axis that the claim is about; where that is no
+    single axis, those of any parts of the tensor that together are all of it.
+    """
+    check = f"pixels, {name}"
+    if isinstance(claim, Along):
+        for unit, (says, sees) in enumerate(zip(claim.units, units, strict=True)):
+            if says != sees:
+                reason = f"unit {unit}: claimed {show_pixels(says)}, measured {show_pixels(sees)}"
+                return Row(path, check, show_pixels(says), show_pixels(sees), reason)
+        count = f"{len(units)} unit{'s' if len(units) > 1 else ''}"
+        return Row(path, check, count, count)
+    everything = 0
+    for pixels in units:
+        everything |= pixels
+    if isinstance(claim, Anywhere):
+        return compare(path, check, show_pixels(claim.pixels), show_pixels(everything))
+    odd = next((pixels for pixels in units if pixels != everything), None)
+    if odd is not None:
+        reason = f"some units see {show_pixels(odd)} alone"
+        return Row(path, check, show_pixels(claim), show_pixels(odd), reason)
+    return compare(path, check, show_pixels(claim), show_pixels(everything))
+
+
+def show_pixels(pixels: Pixels) -> str:
+    """A set of pixels as ranges: ``0-6``, ``0,2,4``."""
+    found = indices(pixels)
+    if not found:
+        return "nothing"
+    if len(found) == found[-1] - found[0] + 1:
+        return f"{found[0]}-{found[-1]}"
+    steps = {b - a for a, b in pairwise(found)}
+    if len(found) > 8:
+        return (
+            f"{found[0]}-{found[-1]} by {min(steps)}"
+            if len(steps) == 1
+            else f"{len(found)} pixels in {found[0]}-{found[-1]}"
+        )
+    return ",".join(map(str, found))

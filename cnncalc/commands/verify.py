@@ -1,0 +1,215 @@
+"""``cnncalc verify``: every number against what PyTorch does."""
+
+# No "from __future__ import annotations": typer would evaluate every annotation from its text.
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from cnncalc.commands import _options as options
+
+if TYPE_CHECKING:
+    from cnncalc.analysis.verdict import Verdict
+    from cnncalc.graph import Graph
+
+
+def verify(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A YAML file, '-' for standard input, or the name of a shipped net; none with --random.",
+            show_default=False,
+        ),
+    ] = None,
+    set: options.Set = None,
+    variant: options.Variant = None,
+    input: options.Input = None,
+    batch: options.Batch = 1,
+    device: Annotated[str, typer.Option(help="Where PyTorch runs: cpu, cuda (or cuda:1), mps.")] = "cpu",
+    dtype: Annotated[
+        Literal["float32", "float64", "float16", "bfloat16"],
+        typer.Option(help="Of the pass that measures shapes and FLOPs; fields and values are measured in float64."),
+    ] = "float32",
+    layers: Annotated[
+        str, typer.Option(metavar="PATTERN", help="Only layers whose path matches, as 'stage4.*'.")
+    ] = "*",
+    checks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,…",
+            help="Only these: shape, params, buffers, flops, backward, pixels, field, jump, values.",
+            show_default=False,
+        ),
+    ] = None,
+    backend: Annotated[
+        Literal["torch", "numpy"],
+        typer.Option(help="numpy: shapes and receptive fields by the equations alone, where PyTorch is absent."),
+    ] = "torch",
+    random: Annotated[
+        int | None,
+        typer.Option(
+            "--random", metavar="N", min=1, help="Verify N random nets instead of a source.", show_default=False
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the random nets.")] = 0,
+    format: options.Format = None,
+    output: options.Output = None,
+) -> None:
+    """Prove every number: build the net in PyTorch, run it, and show claim beside measurement.
+
+    Measured are, for every layer, the output shape, the parameters and buffers, the FLOPs of the
+    forward and the backward pass (torch.utils.flop_counter), the exact pixels that every unit sees,
+    size, jump and start of the receptive field (the support of the gradient), that shifting the input by
+    the jump shifts the map by a unit, and the values against the equations in NumPy. Exit status 1
+    where a claim fails.
+
+    Example: cnncalc verify resnet50 --batch 2 --checks shape,flops,backward
+    """
+    from cnncalc.errors import CnncalcError
+
+    if (source is None) == (random is None):
+        raise CnncalcError("verify: give either a SOURCE or --random N\n  hint: as cnncalc verify resnet18")
+    chosen = None if checks is None else tuple(name.strip() for name in checks.split(",") if name.strip())
+    if random is not None:
+        _random_nets(random, seed, chosen, device=device, format=format, output=output)
+        return
+    assert source is not None
+    graph = options.load(source, set=set, variant=variant, input=input)
+
+    def resize(shapes: Any) -> "Graph":
+        from cnncalc import sources
+
+        return sources.load(source, variant=variant, args=set or [], input=shapes)
+
+    with _Progress() as progress:
+        if backend == "numpy":
+            from cnncalc.reference import verify as numpy_verify
+
+            found = numpy_verify.verify(
+                graph,
+                layers=layers,
+                checks=known_checks(chosen, numpy_verify.CHECKS),
+                resize=None if source == "-" else resize,
+                progress=progress.show,
+            )
+        else:
+            torch_verify = _torch()
+            found = torch_verify.verify(
+                graph,
+                batch=batch,
+                device=device,
+                dtype=dtype,
+                layers=layers,
+                checks=known_checks(chosen, torch_verify.CHECKS),
+                resize=None if source == "-" else resize,
+                progress=progress.show,
+            )
+    _show(graph, found, format, output)
+    if not found.holds:
+        raise typer.Exit(1)
+
+
+def known_checks(chosen: tuple[str, ...] | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The checks asked for; all of them by default.
+
+    Raises:
+        CnncalcError: there is no such check (with the nearest).
+    """
+    from cnncalc.report.columns import unknown_name
+
+    for name in chosen or ():
+        if name not in known:
+            raise unknown_name("check", name, known, known)
+    return chosen or known
+
+
+def _torch() -> Any:
+    """The room that needs PyTorch.
+
+    Raises:
+        CnncalcError: it is not installed.
+    """
+    from importlib import import_module
+
+    from cnncalc.errors import CnncalcError
+
+    try:
+        import_module("torch")
+    except ImportError:
+        raise CnncalcError(
+            "verify: PyTorch is not installed\n"
+            "  hint: pip install 'cnncalc[torch]' brings it; --backend numpy verifies shapes and fields without it"
+        ) from None
+    return import_module("cnncalc.torch.verify")
+
+
+def _show(graph: "Graph", found: "Verdict", format: str | None, output: str | None) -> None:
+    from cnncalc.commands import _output
+    from cnncalc.report import verify as reports
+    from cnncalc.text import visible
+
+    kind = _output.chosen_format(format, output)
+    if kind == "json":
+        from cnncalc.report.json import render
+
+        _output.write(render(reports.report(graph, found)) + "\n", output)
+        return
+    note = "\n".join(visible(line) for line in reports.summary(found))
+    _output.write_grid(reports.columns(found), reports.by_layer(found), format=kind, output=output, note=note)
+
+
+def _random_nets(
+    count: int, seed: int, chosen: tuple[str, ...] | None, *, device: str, format: str | None, output: str | None
+) -> None:
+    """Verify random nets; the smallest spec that shows a mismatch goes to the output, ready to save."""
+    from cnncalc.commands import _output
+
+    torch_verify = _torch()
+    from cnncalc.torch.random_nets import hunt
+
+    with _Progress(count) as progress:
+        result = hunt(
+            count, seed, checks=known_checks(chosen, torch_verify.CHECKS), device=device, progress=progress.show
+        )
+    if _output.chosen_format(format, output) == "json":
+        from cnncalc.report.json import render
+
+        _output.write(render(result) + "\n", output)
+    else:
+        _output.write("\n".join(result.lines()) + "\n", output)
+    if result.failures:
+        raise typer.Exit(1)
+
+
+class _Progress:
+    """What is being measured, on standard error and only on a terminal."""
+
+    def __init__(self, total: int | None = None) -> None:
+        self.total = total
+        self.bar: Any = None
+        self.task: Any = None
+
+    def __enter__(self) -> "_Progress":
+        import sys
+
+        if sys.stderr is not None and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+            columns = [SpinnerColumn(), TimeElapsedColumn(), *([BarColumn()] if self.total else [])]
+            text = TextColumn("{task.description}", markup=False)
+            self.bar = Progress(*columns, text, console=Console(stderr=True), transient=True)
+            self.bar.start()
+            self.task = self.bar.add_task("loading PyTorch", total=self.total)
+        return self
+
+    def show(self, what: str) -> None:
+        """The next thing to be measured."""
+        if self.bar is not None:
+            from cnncalc.text import visible
+
+            self.bar.update(self.task, description=visible(what), advance=1 if self.total else 0)
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()

@@ -1,0 +1,98 @@
+"""Every claim about a graph against what PyTorch does: the parts put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatch
+
+import torch
+
+from cnncalc.analysis.measuring import Resize
+from cnncalc.analysis.verdict import Row, Verdict, verdict
+from cnncalc.errors import CnncalcError
+from cnncalc.graph import Graph
+from cnncalc.torch import field, measure, values
+
+CHECKS = (*measure.CHECKS, *field.CHECKS, *values.CHECKS)
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def verify(
+    graph: Graph,
+    *,
+    batch: int = 1,
+    device: str = "cpu",
+    dtype: str = "float32",
+    layers: str = "*",
+    checks: Iterable[str] = CHECKS,
+    resize: Resize | None = None,
+    progress: field.Progress = lambda what: None,
+) -> Verdict:
+    """Claims beside measurements for every layer whose path matches ``layers`` (a shell pattern).
+
+    Args:
+        graph: the net.
+        batch: samples per batch for shapes and FLOPs.
+        device: where PyTorch runs, as ``cpu``, ``cuda``, ``mps``.
+        dtype: of the pass that measures shapes and FLOPs; fields are always measured in float64.
+        layers: which layers get rows; all are run.
+        checks: which of ``CHECKS`` to make.
+        resize: the net for other input shapes, where the graph alone does not tell.
+        progress: called with what is being measured.
+
+    Raises:
+        CnncalcError: no such device or dtype, a layer that PyTorch cannot build.
+    """
+    wanted_checks = frozenset(checks)
+    where = usable_device(device)
+    if dtype not in DTYPES:
+        raise CnncalcError(f"error: there is no dtype '{dtype}'\n  hint: one of {', '.join(DTYPES)}")
+
+    def wanted(path: str) -> bool:
+        return fnmatch(path, layers)
+
+    if not any(wanted(node.path) for node in graph.nodes if node.layer is not None):
+        raise CnncalcError(f"error: no layer matches '{layers}'\n  hint: 'cnncalc analyze' lists the layers' paths")
+    rows: list[Row] = []
+    if wanted_checks & {*measure.CHECKS}:
+        rows += measure.measure_costs(
+            graph,
+            checks=wanted_checks,
+            wanted=wanted,
+            progress=progress,
+            batch=batch,
+            device=where,
+            dtype=DTYPES[dtype],
+        )
+    # float64 is not to be had on Apple's GPUs; support does not depend on the device
+    precise = "cpu" if where == "mps" else where
+    if wanted_checks & {*field.CHECKS}:
+        rows += field.measure_fields(
+            graph, checks=wanted_checks, wanted=wanted, progress=progress, device=precise, resize=resize
+        )
+    if wanted_checks & {*values.CHECKS}:
+        rows += values.measure_values(graph, wanted=wanted, progress=progress, device=precise)
+    remarks = [f"PyTorch {torch.__version__} on {where}, {dtype}, batch {batch}"]
+    if wanted_checks & {*field.CHECKS, *values.CHECKS}:
+        channels = max(node.output_shape[0] for node in graph.narrowed().nodes)
+        remarks.append(f"what units see and the values: on the net with at most {channels} channels, in float64")
+    return verdict(rows, remarks)
+
+
+def usable_device(name: str) -> str:
+    """The device, if PyTorch can use it here.
+
+    Raises:
+        CnncalcError: it cannot, and why.
+    """
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        hints = {
+            "cuda": "it needs an NVIDIA GPU with its driver, and a PyTorch built for CUDA",
+            "mps": "it needs an Apple GPU and a PyTorch built for macOS",
+        }
+        hint = hints.get(name.partition(":")[0], "use cpu, cuda or mps")
+        raise CnncalcError(f"error: PyTorch cannot use the device '{name}': {reason}\n  hint: {hint}") from None
+    return name
