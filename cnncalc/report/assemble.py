@@ -154,9 +154,7 @@ def _one_field(tracks: tuple[Track, ...], aligned: bool) -> ReceptiveField | Non
     jumps = [jump for _, jump, _ in axes]
     return ReceptiveField(
         "local",
-        size=tuple(
-            [t.size if isinstance(t, Spread) else size for t, (size, _, _) in zip(tracks, axes, strict=True)]
-        ),
+        size=tuple([t.size if isinstance(t, Spread) else size for t, (size, _, _) in zip(tracks, axes, strict=True)]),
         jump=tuple([None if jump is None else jump[0] if jump[1] == 1 else jump[0] / jump[1] for jump in jumps]),
         start=tuple([start for _, _, start in axes]),
         jump_exact=UNSET if all(jump is None or jump[1] == 1 for jump in jumps) else tuple(map(_exact, jumps)),
