@@ -28,10 +28,11 @@ def list_models(
 
     Example: cnncalc zoo list --format csv
     """
+    from cnncalc import sources
     from cnncalc.commands import _output
     from cnncalc.report import zoo as listing
 
-    models = listing.models()
+    models = listing.models((name, sources.load(name)) for name in sources.zoo_names())
     kind = _output.chosen_format(format, output)
     if kind == "json":
         from cnncalc.report.json import render

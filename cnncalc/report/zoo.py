@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
-from cnncalc import __version__, sources
+from cnncalc import __version__
 from cnncalc.analysis.cost import costs
+from cnncalc.graph import Graph
 from cnncalc.report.columns import Column, human, shapes_text
 from cnncalc.report.model import Generator, Shape
 
@@ -29,11 +32,10 @@ class Zoo(Struct, frozen=True):
     models: tuple[ZooModel, ...]
 
 
-def models() -> Zoo:
-    """Every shipped net; ``macs`` is null where a layer's number is unknown."""
+def models(nets: Iterable[tuple[str, Graph]]) -> Zoo:
+    """Nets by name; ``macs`` is null where a layer's number is unknown."""
     found = []
-    for name, (path, variant) in sources.zoo_names().items():
-        graph = sources.load(path, variant=variant)
+    for name, graph in nets:
         layers = costs(graph)
         macs = [layer.macs for layer in layers]
         known = [count for count in macs if count is not None]
@@ -44,10 +46,15 @@ def models() -> Zoo:
                 macs=sum(known) if len(known) == len(macs) else None,
                 inputs=graph.inputs,
                 citation=graph.citation,
-                file=f"specs/{path.replace(chr(92), '/').rpartition('/')[2]}",
+                file=graph.source,
             )
         )
     return Zoo(1, Generator("cnncalc", __version__), tuple(found))
+
+
+def first_source(citation: str) -> str:
+    """The first of several sources: enough for a list."""
+    return citation.partition(";")[0]
 
 
 COLUMNS = (
@@ -56,6 +63,6 @@ COLUMNS = (
     Column("macs", "MACs", lambda model, _: model.macs, show=human, right=True),
     Column("input", "input", lambda model, _: tuple(model.inputs.values()), show=shapes_text),
     Column("file", "file", lambda model, _: model.file, priority=1),
-    Column("citation", "source", lambda model, _: model.citation, elastic=True),
+    Column("citation", "source", lambda model, _: model.citation, show=first_source, elastic=True),
 )
 """The columns of the list."""
