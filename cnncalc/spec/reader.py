@@ -128,11 +128,13 @@ def _explain(source: Source, error: yaml.MarkedYAMLError) -> NoReturn:
     if at is not None:
         lines = source.text.splitlines()
         row = lines[at[0] - 1] if at[0] <= len(lines) else ""
-        if "\t" in row[: at[1]]:
+        if "\t" in row[: len(row) - len(row.lstrip())] or row[at[1] - 1 : at[1]] == "\t":
             at = (at[0], row.index("\t") + 1)
             problem, hint = "a tab cannot indent", "use spaces"
         elif "mapping values" in problem:
             hint = "is a space missing after a ':'? A value that holds ': ' stands in quotes"
+        elif row[at[1] - 1 : at[1]] == "[":
+            hint = "inside braces or brackets an expression that has brackets itself stands in quotes"
         elif "did not find expected" in problem or "could not find expected" in problem:
             hint = "look for a bracket, brace or quote that is not closed, a missing ':' or a wrong indent above"
     raise source.error(f"not valid YAML: {problem}", at, hint=hint) from None
