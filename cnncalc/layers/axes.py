@@ -132,10 +132,11 @@ def check_fits(axes: tuple[Axis, ...]) -> None:
         padded = axis.size + sum(axis.padding)
         if axis.effective_kernel > padded:
             name = axis_name(number, len(axes))
+            most = (padded - 1) // axis.dilation + 1
             dilated = f" ({axis.kernel} dilated by {axis.dilation})" if axis.dilation > 1 else ""
             raise LayerError(
                 f"kernel {axis.effective_kernel}{dilated} is larger than the padded input: "
                 f"{name} {axis.size} + padding {axis.padding[0]} + {axis.padding[1]} = {padded}",
                 field="kernel",
-                hint=f"use a kernel of at most {padded} here, more padding, or a larger input",
+                hint=f"use a kernel of at most {most} here, more padding, or a larger input",
             )

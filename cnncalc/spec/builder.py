@@ -277,9 +277,14 @@ class Builder:
             return Name(path)
         if name in choice_words():
             return Name(name)
-        sizes = IN_NAMES if len(self.current) == 1 else ()
+        rank = len(self.shape(self.current[0])) if len(self.current) == 1 else 0
+        sizes = ["in_channels", "in_size", *SIZE_NAMES.get(rank - 1, ())] if rank else []
         known = [*dict.fromkeys([*self.scope.args, *self.file_args, *sizes])]
-        hint = nearest(name, known) or f"in scope here: {listed(known) or 'nothing'}"
+        hint = (
+            nearest(name, known)
+            or nearest(name, [*REGISTRY, *self.document.blocks], likeness=0.8)
+            or f"in scope here: {listed(known) or 'nothing'}"
+        )
         if name in self.document.args:
             hint = "an argument's value can use the arguments above it"
         raise UnknownNameError(f"there is no variable '{name}' here", 0, hint)
@@ -287,8 +292,8 @@ class Builder:
     def in_size(self, name: str) -> Any:
         """A size of the tensor where the builder stands."""
         if len(self.current) != 1:
-            several = f"{len(self.current)} tensors" if self.current else "no tensor"
-            raise UnknownNameError(f"'{name}' means nothing here: {several} come{'s' * (not self.current)} before", 0)
+            several = f"{len(self.current)} of them" if self.current else "none"
+            raise UnknownNameError(f"'{name}' needs one tensor that comes before; here there is {several}", 0)
         shape = self.shape(self.current[0])
         if name == "in_channels":
             return shape[0]

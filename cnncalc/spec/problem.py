@@ -54,7 +54,9 @@ def excerpt(text: str, line: int, column: int, *, width: int = 100) -> list[str]
     return [f"  {number} | {shown}", f"  {' ' * len(number)} | {' ' * caret}^"]
 
 
-def nearest(name: str, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> str | None:
+def nearest(
+    name: str, known: Iterable[str], aliases: Mapping[str, str] | None = None, *, likeness: float = 0.65
+) -> str | None:
     """``did you mean 'x'?`` for the nearest known name, if one is near; an alias counts for what it means."""
     from difflib import get_close_matches
 
@@ -63,7 +65,7 @@ def nearest(name: str, known: Iterable[str], aliases: Mapping[str, str] | None =
     if len(meanings) > MANY:
         meanings = {word: meaning for word, meaning in meanings.items() if abs(len(word) - len(short)) < 2}
         meanings = dict(islice(meanings.items(), MANY))
-    found = get_close_matches(short, meanings, 1, 0.65) or get_close_matches(short.lower(), meanings, 1, 0.65)
+    found = get_close_matches(short, meanings, 1, likeness) or get_close_matches(short.lower(), meanings, 1, likeness)
     return f"did you mean '{meanings[found[0]]}'?" if found else None
 
 

@@ -11,6 +11,7 @@ from cnncalc.spec import reader
 from cnncalc.spec.document import Body, Call, Choice, Document, Repeat, Residual
 
 MOST_LINES = 14
+MOST_INPUTS = 4
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 
@@ -18,14 +19,17 @@ def sizes(
     nodes: Sequence[Node], refs: Sequence[Ref], *, several: bool, titles: Sequence[str] | None = None
 ) -> list[str]:
     """Lines that show, for each input, the layers that changed its size and what they made of it."""
-    histories = [_history(nodes, ref) for ref in refs]
+    # Of inputs of the same shape one is enough, and a few shapes tell what is wrong.
+    numbers = list({nodes[ref.node].output_shapes[ref.port]: i for i, ref in reversed([*enumerate(refs)])}.values())
+    numbers = sorted(numbers)[:MOST_INPUTS] if len(refs) > 2 else list(range(len(refs)))
+    histories = [_history(nodes, refs[number]) for number in numbers]
     common = 0
     if several and len(histories) > 1:
         shortest = min(map(len, histories))
         while common < shortest and len({history[common] for history in histories}) == 1:
             common += 1
     lines = []
-    for number, history in enumerate(histories):
+    for number, history in zip(numbers, histories, strict=True):
         if titles is not None:
             title = titles[number]
         elif several:
