@@ -152,6 +152,7 @@ def _one_field(tracks: tuple[Track, ...], aligned: bool) -> ReceptiveField | Non
         return GLOBAL
     axes = [_axis_numbers(track.field if isinstance(track, Local) else None) for track in tracks]
     jumps = [jump for _, jump, _ in axes]
+    phases = tuple(len(track.field.bounds) if isinstance(track, Local) else 1 for track in tracks)
     return ReceptiveField(
         "local",
         size=tuple([t.size if isinstance(t, Spread) else size for t, (size, _, _) in zip(tracks, axes, strict=True)]),
@@ -159,6 +160,7 @@ def _one_field(tracks: tuple[Track, ...], aligned: bool) -> ReceptiveField | Non
         start=tuple([start for _, _, start in axes]),
         jump_exact=UNSET if all(jump is None or jump[1] == 1 for jump in jumps) else tuple(map(_exact, jumps)),
         aligned=flag,
+        phases=phases if max(phases) > 1 else UNSET,
     )
 
 

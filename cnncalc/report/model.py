@@ -23,7 +23,9 @@ class ReceptiveField(Struct, frozen=True):
     ``global``: every unit sees everything. A null entry is an axis that is seen as a whole. ``jump``
     and ``start`` are null where the field has a size but its place is no linear function of one
     index (after ``flatten``). ``jump_exact`` is there where some jump is no integer. ``aligned`` is
-    there, and false, where branches of different jumps or centres met on the way.
+    there, and false, where branches of different jumps or centres met on the way. ``phases`` is there
+    after upsampling, per axis: so many units take turns with fields of their own before the pattern
+    repeats; ``start`` is then that of unit 0 and ``size`` the largest.
     """
 
     kind: Literal["local", "global"]
@@ -32,6 +34,7 @@ class ReceptiveField(Struct, frozen=True):
     start: tuple[int | None, ...] | None = None
     jump_exact: tuple[str | None, ...] | UnsetType = UNSET
     aligned: bool | UnsetType = UNSET
+    phases: tuple[int, ...] | UnsetType = UNSET
 
 
 class LayerReport(Struct, frozen=True, gc=False):
