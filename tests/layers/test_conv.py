@@ -202,6 +202,14 @@ def test_conv_transpose_macs_by_enumeration(case):
     assert layer.macs((channels, *sizes)) == prod(products) * channel_pairs(layer, channels)
 
 
+@given(st.one_of(convs(), transposed_convs()))
+def test_the_bias_is_one_addition_per_output_element(case):
+    layer, shape = case
+    module = build_layer(layer, shape)
+    outputs = module(draw(shape, 1).float()).numel()
+    assert layer.elementwise_ops(shape) == (0 if module.bias is None else outputs)
+
+
 @given(convs())
 def test_padding_lies_at_the_right_ends(case):
     """The values: PyTorch's functional on an input padded here, by the definition of each padding."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cnncalc.errors import LayerError
+from cnncalc.layers.base import EVERYTHING
 from cnncalc.layers.pool import (
     AdaptiveAvgPool,
     AdaptiveMaxPool,
@@ -135,33 +136,45 @@ def windows(layer, size, axis, rank):
     return found
 
 
-@pytest.mark.parametrize("layer_class", [MaxPool, AvgPool])
-@given(data=st.data())
-def test_values_by_the_definition(layer_class, data):
-    """Where padding is ``same`` or uneven PyTorch has no such pool; here is what it has to give."""
-    layer, shape = data.draw(pools(layer_class))
-    assume(prod(layer.output_shape(shape)) < 200)
+def check_values(layer, shape):
+    """Every output, from the pixels of its window one by one."""
     rank = len(shape) - 1
-    x = draw(shape, 1) - 1  # of either sign, so that a padding of 0 would win a maximum
+    x = draw(shape, 1)
+    x = -x if isinstance(layer, MaxPool) else x - 1  # all negative, so that a padding of 0 would win a maximum
     out = prepare(build_layer(layer, shape))(x)[0]
     along = [windows(layer, size, axis, rank) for axis, size in enumerate(shape[1:])]
     assert out.shape == (shape[0], *map(len, along))
     for unit in product(*(range(len(w)) for w in along)):
         taps = list(product(*(w[i] for w, i in zip(along, unit, strict=True))))
         inside = [tap for tap in taps if all(isinstance(p, int) for p in tap)]
-        values = (
-            torch.stack([x[0][(slice(None), *tap)] for tap in inside])
-            if inside
-            else torch.full((1, shape[0]), -torch.inf)
-        )
-        if layer_class is MaxPool:
-            expected = values.amax(0)
+        values = [x[0][(slice(None), *tap)] for tap in inside] or [torch.full((shape[0],), -torch.inf)]
+        if isinstance(layer, MaxPool):
+            expected = torch.stack(values).amax(0)
         else:
-            divisor = layer.divisor_override or (
-                sum(None not in tap for tap in taps) if layer.count_include_pad else len(inside)
-            )
-            expected = values.sum(0) / divisor
-        torch.testing.assert_close(out[(slice(None), *unit)], expected.to(out.dtype))
+            in_padded = sum(None not in tap for tap in taps)
+            divisor = layer.divisor_override or (in_padded if layer.count_include_pad else len(inside))
+            expected = sum(values) / divisor
+        assert torch.allclose(out[(slice(None), *unit)], expected.to(out.dtype))
+
+
+@pytest.mark.parametrize("layer_class", [MaxPool, AvgPool])
+@given(data=st.data())
+def test_values_by_the_definition(layer_class, data):
+    """Where padding is ``same`` or uneven PyTorch has no such pool; here is what it has to give."""
+    layer, shape = data.draw(pools(layer_class))
+    assume(prod(layer.output_shape(shape)) < 200)
+    check_values(layer, shape)
+
+
+@pytest.mark.parametrize("ceil_mode", [False, True])
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_values_of_every_small_window_with_uneven_padding(size, ceil_mode):
+    for kernel, stride in product(range(1, 5), range(1, 5)):
+        for pads in product(range(kernel // 2 + 1), repeat=2):
+            fields = {"kernel": kernel, "stride": stride, "padding": (pads,), "ceil_mode": ceil_mode}
+            for layer in (MaxPool(**fields), AvgPool(**fields), AvgPool(**fields, count_include_pad=False)):
+                if not isinstance(ours(type(layer), msgspec.to_builtins(layer), (1, size)), str):
+                    check_values(layer, (1, size))
 
 
 @given(st.data(), shapes())
@@ -181,6 +194,13 @@ def test_adaptive_pool(layer_class, data, shape, batch):
     rank = len(shape) - 1
     size = data.draw(one_or_each(st.one_of(st.integers(1, 7), st.none()), rank))
     check_layer(layer_class(output_size=tuple(size) if isinstance(size, list) else size), shape, batch=batch)
+
+
+@pytest.mark.parametrize("layer", [AdaptiveAvgPool(output_size=(1, 3)), AdaptiveMaxPool(output_size=(1, None))])
+def test_an_adaptive_pool_to_size_one_is_global_along_that_axis(layer):
+    ((_, height, width),) = layer.reads((4, 6, 5))
+    assert height == EVERYTHING
+    assert width.axis == 2
 
 
 @pytest.mark.parametrize("layer", [GlobalAvgPool(), GlobalMaxPool()])
