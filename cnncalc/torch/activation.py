@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from cnncalc.layers import activation
-from cnncalc.layers.base import Layer, Shape, normal_axis
+from cnncalc.layers.base import Layer, Shape
+from cnncalc.torch.dims import dim
 from cnncalc.torch.registry import builds
 
 
@@ -46,7 +47,7 @@ def builds_along_axis(layer_class: type[activation.AlongAxis], module_class: typ
 
     @builds(layer_class)
     def build(layer: activation.AlongAxis, shape: Shape) -> nn.Module:
-        return module_class(dim=normal_axis(layer.axis, len(shape)) + 1)
+        return module_class(dim=dim(layer.axis))
 
 
 builds_along_axis(activation.Softmax, nn.Softmax)

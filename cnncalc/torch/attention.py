@@ -6,7 +6,7 @@ import torch.nn.functional as F  # noqa: N812  (the name that everyone gives it)
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from cnncalc.layers.attention import MultiHeadAttention, ScaledDotProductAttention, query_key_value
+from cnncalc.layers.attention import MultiHeadAttention, ScaledDotProductAttention
 from cnncalc.layers.base import Shape
 from cnncalc.torch.registry import builds
 
@@ -70,5 +70,6 @@ def build_scaled_dot_product_attention(layer: ScaledDotProductAttention, *shapes
 @builds(MultiHeadAttention)
 def build_multi_head_attention(layer: MultiHeadAttention, *shapes: Shape) -> nn.Module:
     """``nn.MultiheadAttention``."""
-    (_, embed), (_, key), (_, value) = query_key_value(*shapes)
+    # the key defaults to the query, the value to the key
+    embed, key, value = shapes[0][-1], shapes[min(1, len(shapes) - 1)][-1], shapes[-1][-1]
     return PlainMultiHeadAttention(embed, layer.num_heads, bias=layer.bias, kdim=key, vdim=value, batch_first=True)

@@ -8,8 +8,9 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
-from cnncalc.layers.base import Shape, normal_axis
+from cnncalc.layers.base import Shape
 from cnncalc.layers.merge import Add, Concat, Matmul, Maximum, Minimum, Multiply, Subtract
+from cnncalc.torch.dims import dim
 from cnncalc.torch.function import Function
 from cnncalc.torch.registry import builds
 
@@ -41,7 +42,7 @@ class Folded(nn.Module):
 @builds(Concat)
 def build_concat(layer: Concat, *shapes: Shape) -> nn.Module:
     """``torch.cat``."""
-    return Joined(normal_axis(layer.axis, len(shapes[0])) + 1)
+    return Joined(dim(layer.axis))
 
 
 @builds(Add)

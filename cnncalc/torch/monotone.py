@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name that everyone gives it)
@@ -18,16 +17,17 @@ from msgspec.structs import replace
 from torch import Tensor, nn
 
 from cnncalc.layers.activation import AlongAxis, Glu
-from cnncalc.layers.attention import MultiHeadAttention, ScaledDotProductAttention, query_key_value
-from cnncalc.layers.base import Elementwise, Layer, Shape, normal_axis
+from cnncalc.layers.attention import MultiHeadAttention, ScaledDotProductAttention
+from cnncalc.layers.base import Elementwise, Layer, Shape
 from cnncalc.layers.merge import Matmul, Maximum, Minimum, Multiply, Subtract
-from cnncalc.layers.norm import GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm, normalised_axes
+from cnncalc.layers.norm import GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
 from cnncalc.layers.pool import AdaptiveAvgPool, AdaptiveMaxPool, GlobalAvgPool, GlobalMaxPool, LpPool, MaxPool
 from cnncalc.layers.reduce import Max, Mean, Min
 from cnncalc.layers.shape import Pad
-from cnncalc.torch.conv import pad_argument
+from cnncalc.torch.dims import dim, dims
 from cnncalc.torch.function import Function
-from cnncalc.torch.pool import overhang
+from cnncalc.torch.norm import given_axes
+from cnncalc.torch.padding import each, ends, flat
 from cnncalc.torch.registry import build_layer
 
 
@@ -50,29 +50,28 @@ def positive(module: nn.Module) -> nn.Module:
 
 
 def window_sum(layer: MaxPool | LpPool, shape: Shape) -> nn.Module:
-    """The mean of each channel over the pool's windows."""
-    axes = layer.axes(shape)
-    convolve = (F.conv1d, F.conv2d, F.conv3d)[len(axes) - 1]
-    kernel = tuple(axis.kernel for axis in axes)
-    before = pad_argument(tuple(axis.padding for axis in axes))
-    after = pad_argument(overhang(layer, shape))
-    arguments: dict[str, Any] = {
-        "stride": tuple(axis.stride for axis in axes),
-        "dilation": tuple(axis.dilation for axis in axes),
-        "groups": shape[0],
-    }
+    """The mean of each channel over the pool's windows, of which there are as many as the pool itself gives."""
+    rank, itself = len(shape) - 1, build_layer(layer, shape)
+    convolve = (F.conv1d, F.conv2d, F.conv3d)[rank - 1]
+    kernel, dilation = each(layer.kernel, rank), each(getattr(layer, "dilation", 1), rank)
+    stride = each(layer.kernel if layer.stride is None else layer.stride, rank)
+    # room for a last window that ``ceil_mode`` lets stick out
+    room = flat(tuple((0, k * d + s) for k, d, s in zip(kernel, dilation, stride, strict=True)))
 
     def pool(x: Tensor) -> Tensor:
+        units = itself(torch.empty((1, *x.shape[1:]), device="meta")).shape[2:]
+        around = flat(ends(getattr(layer, "padding", 0), tuple(x.shape[2:]), kernel, stride, dilation))
         weight = torch.full((shape[0], 1, *kernel), 1 / prod(kernel), dtype=x.dtype, device=x.device)
-        out: Tensor = convolve(F.pad(F.pad(x, before), after), weight, **arguments)
-        return out
+        padded = F.pad(F.pad(x, around), room)
+        out: Tensor = convolve(padded, weight, stride=stride, dilation=dilation, groups=shape[0])
+        return out[(slice(None), slice(None), *map(slice, units))]
 
     return Function(pool)
 
 
 def with_mean(*axes: int) -> nn.Module:
     """The input plus its mean over ``axes`` (the batch is not one of them)."""
-    return Function(_add_mean, axes=tuple(axis + 1 for axis in axes))
+    return Function(_add_mean, axes=dims(axes))
 
 
 def _add_mean(x: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -80,7 +79,7 @@ def _add_mean(x: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 
 def _normalised(layer: LayerNorm | RmsNorm, shape: Shape) -> nn.Module:
-    return with_mean(*normalised_axes(layer.axes, len(shape)))
+    return with_mean(*given_axes(layer.axes, len(shape)))
 
 
 def _instance_norm(layer: InstanceNorm, shape: Shape) -> nn.Module:
@@ -96,7 +95,7 @@ def _channel_window(layer: LocalResponseNorm, shape: Shape) -> nn.Module:
 
 
 def _halves(layer: Glu, shape: Shape) -> nn.Module:
-    axis = normal_axis(layer.axis, len(shape)) + 1
+    axis = dim(layer.axis)
 
     def both(x: Tensor) -> Tensor:
         first, second = x.chunk(2, dim=axis)
@@ -132,7 +131,7 @@ def _attention(layer: ScaledDotProductAttention, *shapes: Shape) -> nn.Module:
 
 
 def _multi_head(layer: MultiHeadAttention, *shapes: Shape) -> nn.Module:
-    embed = query_key_value(*shapes)[0][1]
+    embed = shapes[0][-1]
 
     def attend(query: Tensor, key: Tensor | None = None, value: Tensor | None = None) -> Tensor:
         key = query if key is None else key
@@ -157,7 +156,7 @@ STAND_INS: dict[type, Callable[..., nn.Module]] = {
     GroupNorm: lambda layer, shape: with_mean(*range(len(shape))),
     InstanceNorm: _instance_norm,
     LocalResponseNorm: _channel_window,
-    AlongAxis: lambda layer, shape: with_mean(normal_axis(layer.axis, len(shape))),
+    AlongAxis: lambda layer, shape: with_mean(layer.axis),
     Glu: _halves,
     Subtract: _sum,
     Multiply: _sum,

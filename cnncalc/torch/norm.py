@@ -6,15 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cnncalc.layers.base import Shape
-from cnncalc.layers.norm import (
-    BatchNorm,
-    GroupNorm,
-    InstanceNorm,
-    LayerNorm,
-    LocalResponseNorm,
-    RmsNorm,
-    normalised_axes,
-)
+from cnncalc.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
 from cnncalc.torch.registry import builds
 
 BATCH_NORMS: tuple[type[nn.Module], ...] = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -46,10 +38,17 @@ def build_local_response_norm(layer: LocalResponseNorm, shape: Shape) -> nn.Modu
     return nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k)
 
 
+def given_axes(axes: int | tuple[int, ...] | None, rank: int) -> tuple[int, ...]:
+    """The axes to normalise over, in the tensor's order; all where none are given."""
+    if axes is None:
+        return tuple(range(rank))
+    return tuple(sorted(axis % rank for axis in (axes if isinstance(axes, tuple) else (axes,))))
+
+
 @builds(LayerNorm)
 def build_layer_norm(layer: LayerNorm, shape: Shape) -> nn.Module:
     """``nn.LayerNorm``, with the axes moved to the end and back where they are not the last."""
-    axes = normalised_axes(layer.axes, len(shape))
+    axes = given_axes(layer.axes, len(shape))
     sizes = [shape[axis] for axis in axes]
     return with_axes_last(nn.LayerNorm(sizes, layer.eps, layer.elementwise_affine, layer.bias), axes, len(shape))
 
@@ -57,7 +56,7 @@ def build_layer_norm(layer: LayerNorm, shape: Shape) -> nn.Module:
 @builds(RmsNorm)
 def build_rms_norm(layer: RmsNorm, shape: Shape) -> nn.Module:
     """``nn.RMSNorm``, with the axes moved to the end and back where they are not the last."""
-    axes = normalised_axes(layer.axes, len(shape))
+    axes = given_axes(layer.axes, len(shape))
     sizes = [shape[axis] for axis in axes]
     return with_axes_last(nn.RMSNorm(sizes, layer.eps, layer.elementwise_affine), axes, len(shape))
 

@@ -1,4 +1,4 @@
-"""Pools in PyTorch. Padding that PyTorch's own modules do not take is done by hand."""
+"""Pools in PyTorch, from the fields as written. Padding that PyTorch's own modules do not take is done by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name that everyone gives it)
 from torch import Tensor, nn
 
-from cnncalc.layers.axes import Axis, Pair
 from cnncalc.layers.base import Shape
 from cnncalc.layers.pool import (
     AdaptiveAvgPool,
@@ -20,7 +19,7 @@ from cnncalc.layers.pool import (
     LpPool,
     MaxPool,
 )
-from cnncalc.torch.conv import is_plain, pad_argument
+from cnncalc.torch.padding import Ends, each, ends, flat, symmetric
 from cnncalc.torch.registry import builds
 
 MAX_POOLS: tuple[type[nn.Module], ...] = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
@@ -30,24 +29,30 @@ ADAPTIVE_AVG_POOLS: tuple[type[nn.Module], ...] = (nn.AdaptiveAvgPool1d, nn.Adap
 ADAPTIVE_MAX_POOLS: tuple[type[nn.Module], ...] = (nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
 
 
-def takes_padding(layer: MaxPool | AvgPool, axes: tuple[Axis, ...]) -> bool:
-    """Whether PyTorch's own module can do the padding: the same at both ends, whatever the input's size."""
-    return layer.padding != "same" and is_plain(tuple(axis.padding for axis in axes))
+def window_fields(layer: MaxPool | AvgPool | LpPool) -> dict[str, Any]:
+    """The fields that all sliding pools share, as PyTorch names them."""
+    return {"kernel_size": layer.kernel, "stride": layer.stride, "ceil_mode": layer.ceil_mode}
 
 
-def window_fields(axes: tuple[Axis, ...]) -> dict[str, Any]:
-    """Kernel and stride as PyTorch's pools name them."""
-    return {"kernel_size": tuple(axis.kernel for axis in axes), "stride": tuple(axis.stride for axis in axes)}
+def pads_of(layer: MaxPool | AvgPool, x: Tensor) -> tuple[Ends, ...]:
+    """What to put around ``x``; a stride that is not given is the kernel, as PyTorch's pools have it."""
+    stride = layer.kernel if layer.stride is None else layer.stride
+    return ends(layer.padding, tuple(x.shape[2:]), layer.kernel, stride, getattr(layer, "dilation", 1))
 
 
-def overhang(layer: MaxPool | AvgPool | LpPool, shape: Shape) -> tuple[Pair, ...]:
-    """What to add behind the padded input so that the last window ends just there.
+def without_windows_in_padding(out: Tensor, layer: MaxPool | AvgPool, x: Tensor) -> Tensor:
+    """``ceil_mode`` starts no window behind the input: of a pool of the padded ``x`` those are cut off.
 
-    Positive where ``ceil_mode`` lets it stick out, negative where the stride leaves pixels unread.
+    PyTorch's own pools do so where they pad themselves; a pool of an input that was padded before
+    takes its padding for input.
     """
-    sizes = layer.output_shape(shape)[1:]
-    ends = ((out - 1) * axis.stride + axis.effective_kernel for out, axis in zip(sizes, layer.axes(shape), strict=True))
-    return tuple((0, end - axis.size - sum(axis.padding)) for end, axis in zip(ends, layer.axes(shape), strict=True))
+    rank = x.dim() - 2
+    strides = each(layer.kernel if layer.stride is None else layer.stride, rank)
+    for axis, (before, _) in enumerate(pads_of(layer, x)):
+        starts = range(0, before + x.shape[axis + 2], strides[axis])
+        if len(starts) < out.shape[axis + 2]:
+            out = out.narrow(axis + 2, 0, len(starts))
+    return out
 
 
 class PaddedMaxPool(nn.Module):
@@ -59,13 +64,10 @@ class PaddedMaxPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pad, then pool without padding."""
-        shape = tuple(x.shape[1:])
-        axes = self.layer.axes(shape)
-        x = F.pad(x, pad_argument(tuple(axis.padding for axis in axes)), value=-torch.inf)
-        x = F.pad(x, pad_argument(overhang(self.layer, shape)), value=-torch.inf)
-        pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[len(axes) - 1]
-        out: Tensor = pool(x, **window_fields(axes), dilation=tuple(axis.dilation for axis in axes))
-        return out
+        pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[x.dim() - 3]
+        padded = F.pad(x, flat(pads_of(self.layer, x)), value=-torch.inf)
+        out: Tensor = pool(padded, **window_fields(self.layer), dilation=self.layer.dilation)
+        return without_windows_in_padding(out, self.layer, x)
 
 
 class PaddedAvgPool(nn.Module):
@@ -76,58 +78,47 @@ class PaddedAvgPool(nn.Module):
         self.layer = layer
 
     def forward(self, x: Tensor) -> Tensor:
-        """The mean over full windows, divided by the share of each window that counts."""
-        shape = tuple(x.shape[1:])
-        axes = self.layer.axes(shape)
-        pads, rest = pad_argument(tuple(axis.padding for axis in axes)), pad_argument(overhang(self.layer, shape))
-        pool = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[len(axes) - 1]
-        fields = window_fields(axes)
-        mean: Tensor = pool(F.pad(F.pad(x, pads), rest), **fields)
+        """The mean over each window, divided by the share of it that counts."""
+        pool = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[x.dim() - 3]
+        fields, pads = window_fields(self.layer), flat(pads_of(self.layer, x))
         if self.layer.divisor_override is not None:
-            taps = torch.tensor(fields["kernel_size"]).prod().item()
-            return mean * (taps / self.layer.divisor_override)
-        counts = F.pad(torch.ones_like(x[:1, :1]), pads, value=float(self.layer.count_include_pad))
-        share: Tensor = pool(F.pad(counts, rest), **fields)
-        return mean / share
+            fields["divisor_override"] = self.layer.divisor_override
+        out: Tensor = pool(F.pad(x, pads), **fields)
+        if self.layer.divisor_override is None and not self.layer.count_include_pad:
+            out = out / pool(F.pad(torch.ones_like(x[:1, :1]), pads), **fields)
+        return without_windows_in_padding(out, self.layer, x)
 
 
 @builds(MaxPool)
 def build_max_pool(layer: MaxPool, shape: Shape) -> nn.Module:
     """``nn.MaxPoolNd``, or by hand where the padding is ``same`` or differs between the two ends."""
-    axes = layer.axes(shape)
-    if not takes_padding(layer, axes):
+    rank = len(shape) - 1
+    padding = symmetric(layer.padding, rank)
+    if padding is None:
         return PaddedMaxPool(layer)
-    return MAX_POOLS[len(axes) - 1](
-        **window_fields(axes),
-        padding=tuple(axis.padding[0] for axis in axes),
-        dilation=tuple(axis.dilation for axis in axes),
-        ceil_mode=layer.ceil_mode,
-    )
+    return MAX_POOLS[rank - 1](**window_fields(layer), padding=padding, dilation=layer.dilation)
 
 
 @builds(AvgPool)
 def build_avg_pool(layer: AvgPool, shape: Shape) -> nn.Module:
     """``nn.AvgPoolNd``, or by hand where the padding is ``same`` or differs between the two ends."""
-    axes = layer.axes(shape)
-    if not takes_padding(layer, axes):
+    rank = len(shape) - 1
+    padding = symmetric(layer.padding, rank)
+    if padding is None:
         return PaddedAvgPool(layer)
     divisor = {} if layer.divisor_override is None else {"divisor_override": layer.divisor_override}
-    return AVG_POOLS[len(axes) - 1](
-        **window_fields(axes),
-        padding=tuple(axis.padding[0] for axis in axes),
-        ceil_mode=layer.ceil_mode,
-        count_include_pad=layer.count_include_pad,
-        **divisor,
+    return AVG_POOLS[rank - 1](
+        **window_fields(layer), padding=padding, count_include_pad=layer.count_include_pad, **divisor
     )
 
 
 @builds(LpPool)
 def build_lp_pool(layer: LpPool, shape: Shape) -> nn.Module:
     """``nn.LPPoolNd``"""
-    fields = window_fields(layer.axes(shape))
+    fields = window_fields(layer)
     if len(shape) == 2:  # LPPool1d takes bare numbers alone
-        fields = {name: value[0] for name, value in fields.items()}
-    return LP_POOLS[len(shape) - 2](layer.norm_type, **fields, ceil_mode=layer.ceil_mode)
+        fields = {name: value[0] if isinstance(value, tuple) else value for name, value in fields.items()}
+    return LP_POOLS[len(shape) - 2](layer.norm_type, **fields)
 
 
 def adaptive(layer: AdaptivePool, shape: Shape, pools: tuple[type[nn.Module], ...]) -> nn.Module:

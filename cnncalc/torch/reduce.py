@@ -7,14 +7,14 @@ from torch import nn
 
 from cnncalc.layers.base import Shape
 from cnncalc.layers.reduce import Max, Mean, Min, Reduction, Sum
-from cnncalc.layers.shape import normal_axes
+from cnncalc.torch.dims import dims
 from cnncalc.torch.function import Function
 from cnncalc.torch.registry import builds
 
 
 def arguments(layer: Reduction, shape: Shape) -> dict[str, object]:
     """Which axes, as PyTorch counts them, and whether they stay."""
-    return {"dim": tuple(axis + 1 for axis in normal_axes(layer.axes, len(shape))), "keepdim": layer.keepdim}
+    return {"dim": dims(layer.axes), "keepdim": layer.keepdim}
 
 
 @builds(Mean)

@@ -82,5 +82,4 @@ def build_stochastic_depth(layer: StochasticDepth, shape: Shape) -> nn.Module:
 @builds(LayerScale)
 def build_layer_scale(layer: LayerScale, shape: Shape) -> nn.Module:
     """One factor per channel, starting at ``init_value``."""
-    (weight,) = layer.weights(shape)
-    return LayerScaleModule(weight.shape, layer.init_value)
+    return LayerScaleModule((shape[0], *[1] * (len(shape) - 1)), layer.init_value)

@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import nn
 
-from cnncalc.layers.axes import per_axis
 from cnncalc.layers.base import Shape
 from cnncalc.layers.resample import ChannelShuffle, PixelShuffle, PixelUnshuffle, Upsample
 from cnncalc.torch.registry import builds
@@ -22,8 +21,8 @@ def build_upsample(layer: Upsample, shape: Shape) -> nn.Module:
     if layer.align_corners:
         fields["align_corners"] = True
     if layer.size is None:
-        return nn.Upsample(scale_factor=layer.scales(rank), **fields)
-    return nn.Upsample(size=per_axis(layer.size, rank, "size"), **fields)
+        return nn.Upsample(scale_factor=layer.scale_factor, **fields)
+    return nn.Upsample(size=layer.size, **fields)
 
 
 @builds(PixelShuffle)

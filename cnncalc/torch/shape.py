@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name that everyone gives it)
 from torch import Tensor, nn
 
-from cnncalc.layers.base import Shape, normal_axis
+from cnncalc.layers.base import Shape
 from cnncalc.layers.shape import (
     Crop,
     Flatten,
@@ -19,10 +19,10 @@ from cnncalc.layers.shape import (
     Transpose,
     Unflatten,
     Unsqueeze,
-    normal_axes,
 )
-from cnncalc.torch.conv import pad_argument
+from cnncalc.torch.dims import dim, dims
 from cnncalc.torch.function import Function
+from cnncalc.torch.padding import each, explicit_ends, flat
 from cnncalc.torch.registry import builds
 
 
@@ -30,13 +30,34 @@ from cnncalc.torch.registry import builds
 def build_pad(layer: Pad, shape: Shape) -> nn.Module:
     """``F.pad``."""
     value = layer.value if layer.mode == "constant" else None
-    return Function(F.pad, pad=pad_argument(layer.pairs(shape)), mode=layer.mode, value=value)
+    return Function(F.pad, pad=flat(explicit_ends(layer.padding, len(shape) - 1)), mode=layer.mode, value=value)
+
+
+class CropAxes(nn.Module):
+    """Cuts the spatial axes: to ``size`` from the middle (the odd pixel stays off behind), or by ``cropping``."""
+
+    def __init__(self, layer: Crop) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The part that is kept."""
+        rank = x.dim() - 2
+        sizes = each(self.layer.size, rank)
+        pairs = None if self.layer.cropping is None else explicit_ends(self.layer.cropping, rank)
+        for axis, have in enumerate(x.shape[2:]):
+            if pairs is None:
+                x = x.narrow(axis + 2, (have - sizes[axis]) // 2, sizes[axis])
+            else:
+                before, after = pairs[axis]
+                x = x.narrow(axis + 2, before, have - before - after)
+        return x
 
 
 @builds(Crop)
 def build_crop(layer: Crop, shape: Shape) -> nn.Module:
-    """``F.pad`` with negative pads."""
-    return Function(F.pad, pad=[-end for end in pad_argument(layer.pairs(shape))])
+    """Indexing."""
+    return CropAxes(layer)
 
 
 class SliceAxis(nn.Module):
@@ -44,7 +65,8 @@ class SliceAxis(nn.Module):
 
     def __init__(self, axis: int, start: int, stop: int | None, step: int) -> None:
         super().__init__()
-        self.index = (slice(None),) * axis + (slice(start, stop, step),)
+        cut = slice(start, stop, step)
+        self.index = (slice(None),) * axis + (cut,) if axis >= 0 else (..., cut) + (slice(None),) * (-axis - 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """The slice."""
@@ -54,29 +76,27 @@ class SliceAxis(nn.Module):
 @builds(Slice)
 def build_slice(layer: Slice, shape: Shape) -> nn.Module:
     """Indexing."""
-    return SliceAxis(normal_axis(layer.axis, len(shape)) + 1, layer.start, layer.stop, layer.step)
+    return SliceAxis(dim(layer.axis), layer.start, layer.stop, layer.step)
 
 
 @builds(Split)
 def build_split(layer: Split, shape: Shape) -> nn.Module:
     """``torch.chunk`` or ``torch.split``."""
-    dim = normal_axis(layer.axis, len(shape)) + 1
     if layer.chunks is not None:
-        return Function(torch.chunk, chunks=layer.chunks, dim=dim)
-    return Function(torch.split, split_size_or_sections=layer.sizes, dim=dim)
+        return Function(torch.chunk, chunks=layer.chunks, dim=dim(layer.axis))
+    return Function(torch.split, split_size_or_sections=layer.sizes, dim=dim(layer.axis))
 
 
 @builds(Flatten)
 def build_flatten(layer: Flatten, shape: Shape) -> nn.Module:
     """``nn.Flatten``."""
-    start, end = normal_axes((layer.start_axis,), len(shape)), normal_axes((layer.end_axis,), len(shape))
-    return nn.Flatten(start[0] + 1, end[0] + 1)
+    return nn.Flatten(dim(layer.start_axis), dim(layer.end_axis))
 
 
 @builds(Unflatten)
 def build_unflatten(layer: Unflatten, shape: Shape) -> nn.Module:
     """``nn.Unflatten``."""
-    return nn.Unflatten(normal_axis(layer.axis, len(shape)) + 1, layer.sizes)
+    return nn.Unflatten(dim(layer.axis), layer.sizes)
 
 
 class ReshapeSample(nn.Module):
@@ -100,24 +120,23 @@ def build_reshape(layer: Reshape, shape: Shape) -> nn.Module:
 @builds(Permute)
 def build_permute(layer: Permute, shape: Shape) -> nn.Module:
     """``torch.permute``."""
-    return Function(torch.permute, dims=(0, *(axis + 1 for axis in layer.order(shape))))
+    return Function(torch.permute, dims=(0, *dims(layer.axes)))
 
 
 @builds(Transpose)
 def build_transpose(layer: Transpose, shape: Shape) -> nn.Module:
     """``torch.transpose``."""
-    dims = (normal_axis(axis, len(shape)) + 1 for axis in (layer.axis0, layer.axis1))
-    return Function(torch.transpose, dim0=next(dims), dim1=next(dims))
+    return Function(torch.transpose, dim0=dim(layer.axis0), dim1=dim(layer.axis1))
 
 
 @builds(Squeeze)
 def build_squeeze(layer: Squeeze, shape: Shape) -> nn.Module:
     """``torch.squeeze``, which must never take the batch."""
-    axes = range(len(shape)) if layer.axes is None else normal_axes(layer.axes, len(shape))
-    return Function(torch.squeeze, dim=tuple(axis + 1 for axis in axes))
+    chosen = tuple(range(1, len(shape) + 1)) if layer.axes is None else dims(layer.axes)
+    return Function(torch.squeeze, dim=chosen)
 
 
 @builds(Unsqueeze)
 def build_unsqueeze(layer: Unsqueeze, shape: Shape) -> nn.Module:
     """``torch.unsqueeze``."""
-    return Function(torch.unsqueeze, dim=normal_axis(layer.axis, len(shape) + 1) + 1)
+    return Function(torch.unsqueeze, dim=dim(layer.axis))
