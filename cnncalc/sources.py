@@ -138,6 +138,8 @@ def _decode(name: str, data: bytes) -> str:
         before = data[: error.start].decode("utf-8", "replace")
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         hint = "is this a binary file?" if b"\0" in data[:1024] or error.start < 8 else "save the file as UTF-8"
+        if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            hint = "save the file as UTF-8; it looks like UTF-16"
         raise SpecError(
             f"byte 0x{data[error.start]:02x} is not UTF-8", file=name, line=line, column=column, hint=hint
         ) from None

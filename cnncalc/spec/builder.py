@@ -101,7 +101,7 @@ class Builder:
                 scope = scope.parent
             raise self.problem(TOO_DEEP, scope.call.node if scope and scope.call else None) from None
         if all(node.layer is None for node in self.nodes):
-            raise self.source.error("the spec has no layers", self.document.input)
+            raise self.source.error("the net has no layers", self.document.layers)
         return Graph(
             name=variant or self.document.name or _stem(self.source.name),
             nodes=tuple(self.nodes),
@@ -635,7 +635,11 @@ class Builder:
         if len(chain) > MAX_CALL_DEPTH:
             raise self.problem(f"blocks call each other more than {MAX_CALL_DEPTH} deep", item.node)
         if self.calls > MAX_EMPTY_CALLS + 20 * len(self.nodes):
-            raise self.problem(f"{self.calls:,} calls of blocks for {len(self.nodes):,} layers", item.node)
+            raise self.problem(
+                f"more than {MAX_EMPTY_CALLS:,} calls of blocks make hardly a layer",
+                item.node,
+                hint="where each block calls the next twice, the work doubles from block to block",
+            )
 
     # -- nodes ---------------------------------------------------------------------------------
 

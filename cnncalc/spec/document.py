@@ -104,6 +104,8 @@ class Document(Struct):
     variants: dict[str, dict[str, tuple[Scalar, Node]]]
     blocks: dict[str, Block]
     body: Body
+    layers: Node
+    """Where the body was written."""
     outputs: Node | None
     budget: Mapping | None
     least: dict[str, int] = {}
@@ -213,6 +215,7 @@ class _Parser:
             variants=variants,
             blocks=self.blocks,
             body=self.body(top["layers"][1]),
+            layers=top["layers"][1],
             outputs=top["outputs"][1] if "outputs" in top else None,
             budget=self.expect_mapping(top["budget"][1], "'budget'") if "budget" in top else None,
         )
@@ -241,7 +244,7 @@ class _Parser:
 
     def label(self, node: Node, what: str) -> Scalar:
         if not isinstance(node, Scalar) or not isinstance(node.value, str) or not node.text or "." in node.text:
-            raise self.source.error(f"'{what}' must be a name without dots, got {_form(node)}", node)
+            raise self.source.error(f"'{what}' must be a word without dots, got {_form(node)}", node)
         return node
 
     def arguments(self, node: Node) -> dict[str, Node | None]:
@@ -249,7 +252,7 @@ class _Parser:
         args: dict[str, Node | None] = {}
         for key, value in self.expect_mapping(node, "'args'").entries:
             if not key.text.isidentifier() or key.text in ("true", "false", "null", *META):
-                raise self.source.error(f"'{key.text}' cannot be the name of an argument", key)
+                raise self.source.error(f"'{key.text}' cannot be the name of an argument", key, hint=_NAMES)
             required = isinstance(value, Scalar) and value.value == "required"
             args[key.text] = None if required else value
         return args
@@ -274,7 +277,7 @@ class _Parser:
             if key.text in STRUCTURES or key.text in REGISTRY:
                 raise self.source.error(f"'{key.text}' is a layer's name; a block needs another", key)
             if not key.text.isidentifier():
-                raise self.source.error(f"'{key.text}' cannot be the name of a block", key)
+                raise self.source.error(f"'{key.text}' cannot be the name of a block", key, hint=_NAMES)
             self.blocks[key.text] = Block(key.text, {}, [], key)
         for key, value in entries:
             parts = self.mapping(value, f"block '{key.text}'", ("args", "layers"))
@@ -447,6 +450,7 @@ class _Parser:
                 raise missing_field(self.source, layer, call.node, name)
 
 
+_NAMES = "a name is made of letters, digits and '_', and is no word of the language"
 _REQUIRED_HINT = {
     "input": "write 'input: [3, 224, 224]': channels, then the spatial sizes",
     "layers": "write 'layers:' and below it one layer per line, each after '- '",

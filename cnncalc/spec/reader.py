@@ -106,17 +106,14 @@ def read(source: Source) -> Node:
     except yaml.MarkedYAMLError as error:
         _explain(source, error)
     except yaml.reader.ReaderError as error:
-        before = source.text[: error.position]
+        code = error.character if isinstance(error.character, int) else ord(error.character)
+        # Not its position: libyaml counts bytes.
+        before = source.text.partition(chr(code))[0]
         raise source.error(
-            f"character {_shown(error.character)} is not allowed in YAML",
+            f"character U+{code:04X} is not allowed in YAML",
             (before.count("\n") + 1, len(before) - before.rfind("\n")),
-            hint="is this a binary file?" if error.position < 8 else None,
+            hint="is this a binary file?" if len(before) < 8 else None,
         ) from None
-
-
-def _shown(character: int | str | bytes) -> str:
-    code = character if isinstance(character, int) else ord(character)
-    return f"U+{code:04X}"
 
 
 def _explain(source: Source, error: yaml.MarkedYAMLError) -> NoReturn:
