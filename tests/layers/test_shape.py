@@ -256,6 +256,8 @@ def test_unsqueeze(shape, data):
     [
         (Flatten(), (8, 1, 1), (along(0), EVERYTHING, EVERYTHING)),
         (Flatten(), (1, 1, 5), (EVERYTHING, EVERYTHING, along(0))),
+        (Flatten(), (1, 6, 1), (EVERYTHING, along(0), EVERYTHING)),
+        (Reshape(shape=(6, 5, 14)), (2, 3, 1, 5, 7, 2), (SCATTERED, SCATTERED, EVERYTHING, along(1), *[SCATTERED] * 2)),
         (Flatten(), (2, 3, 5), (SCATTERED,) * 3),
         (Flatten(start_axis=1), (2, 3, 5), (along(0), SCATTERED, SCATTERED)),
         (Unflatten(axis=0, sizes=(2, 3)), (6, 4), (SCATTERED, along(2))),
@@ -311,6 +313,7 @@ def test_negative_pads_are_for_crop(fields):
         (Split(sizes=(1, 2), axis=-1), (5, 4), "sizes add up to 3, not to length 4"),
         (Flatten(start_axis=1, end_axis=0), (5, 4), "start_axis 1 comes after end_axis 0"),
         (Reshape(shape=(3, -1)), (5, 4), "20 elements do not make 3×\\?"),
+        (Reshape(shape=(5, 2)), (5, 4), "20 elements do not make 5×2"),
         (Reshape(shape=(-1, -1)), (5, 4), "more than one -1"),
         (Reshape(shape=(0, -1)), (5, 4), "a size of 0 in shape"),
         (Unflatten(axis=0, sizes=()), (5, 4), "at least one size"),
