@@ -149,6 +149,8 @@ def pixel_row(path: str, name: str, claim: Sight, units: Sequence[Pixels]) -> Ro
     """
     check = f"pixels, {name}"
     if isinstance(claim, Along):
+        if len(claim.units) != len(units):
+            return compare(path, check, f"{len(claim.units)} units", f"{len(units)} units")
         for unit, (says, sees) in enumerate(zip(claim.units, units, strict=True)):
             if says != sees:
                 reason = f"unit {unit}: claimed {show_pixels(says)}, measured {show_pixels(sees)}"

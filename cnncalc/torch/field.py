@@ -28,7 +28,7 @@ from cnncalc.analysis.receptive_field import Local, Track
 from cnncalc.analysis.verdict import Row
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Graph, Node
-from cnncalc.torch.module import Net, module_of
+from cnncalc.torch.module import LayerBuilder, Net, Step, as_claimed, module_of, or_refused, run_module
 from cnncalc.torch.monotone import stand_in
 
 Wanted = Callable[[str], bool]
@@ -87,7 +87,11 @@ def _pixel_rows(graph: Graph, source: Source, name: str, wanted: Wanted, device:
     claims = exact_fields(graph, source.node, source.axis)
     measured = impulse_response(graph, source, [_axis_of(claim) for claim in claims], device)
     for node, claim, found in zip(graph.nodes, claims, measured, strict=True):
-        if node.layer is not None and found is not None and wanted(node.path):
+        if node.layer is None or not wanted(node.path):
+            continue
+        if found is None:
+            yield Row(node.path, f"pixels, {name}", "some", "none", "PyTorch refuses the layer")
+        else:
             yield pixel_row(node.path, name, claim, [_bits(found[:, unit]) for unit in range(found.shape[1])])
 
 
@@ -96,13 +100,14 @@ def _axis_of(sight: Sight) -> int | None:
 
 
 def impulse_response(graph: Graph, source: Source, axes: list[int | None], device: str = "cpu") -> list[Tensor | None]:
-    """For every node a boolean tensor ``[pixels, units]``: whether the impulse at a pixel reaches a unit.
+    """For every node a boolean tensor ``[pixels, units]``: whether the impulse at a pixel reaches a unit; ``None``
+    for the inputs, and where PyTorch refuses the node.
 
     ``axes`` says along which tensor axis of each node the units lie; where it is ``None`` the whole
     tensor is one unit for each of its elements. An impulse fills one plane across the axis. After each
     layer what it reached is set to 1, so that neither depth nor width makes anything vanish.
     """
-    net = Net(graph, _stand_in_of).to(device=device, dtype=torch.float64).eval()
+    net = _in_float64(graph, _stand_in_of, device)
     shapes = [node.output_shape for node in graph.nodes if node.layer is None]
     size = shapes[source.position][source.axis + 1]
     largest = max(prod(node.output_shape) for node in graph.nodes)
@@ -116,21 +121,37 @@ def impulse_response(graph: Graph, source: Source, axes: list[int | None], devic
                 inputs[source.position][row].select(source.axis + 1, begin + row).fill_(1)
             values = net.start(*inputs)
             for now in net.steps:
-                out = now.module(*(values[ref.node][ref.port] for ref in now.inputs))
-                outs = (out,) if isinstance(out, Tensor) else tuple(out)
-                values[now.number] = tuple((o != 0).to(torch.float64) for o in outs)
-                parts[now.number].append(_project(values[now.number], axes[now.number]))
+                outs, made = _run_step(now, graph, values)
+                values[now.number] = tuple((out != 0).to(torch.float64) for out in made)
+                if outs:
+                    parts[now.number].append(_project(outs, axes[now.number]))
                 for number in now.done:
                     values.pop(number, None)
     return [torch.cat(rows) if rows else None for rows in parts]
 
 
+def _in_float64(graph: Graph, build: LayerBuilder, device: str) -> Net:
+    net = Net(graph, or_refused(build)).to(device=device, dtype=torch.float64)
+    return net.eval()
+
+
+Outputs = tuple[Tensor, ...]
+
+
+def _run_step(step: Step, graph: Graph, values: dict[int, Outputs]) -> tuple[Outputs, Outputs]:
+    """What came out of one node (nothing, if PyTorch refuses it), and the same in the claimed shapes."""
+    inputs = [values[ref.node][ref.port] for ref in step.inputs]
+    outputs = run_module(step.module, inputs)
+    made = as_claimed(outputs, graph.nodes[step.number], inputs[0])
+    return () if isinstance(outputs, str) else outputs, made
+
+
 def _project(outputs: tuple[Tensor, ...], axis: int | None) -> Tensor:
     """``[pixels, units]`` from outputs ``[pixels, *shape]``: reached anywhere across the units' axis."""
-    if axis is None:
-        return torch.cat([out.flatten(1) for out in outputs], dim=1) > 0
+    if axis is None or any(axis + 1 >= out.dim() for out in outputs):
+        return torch.cat([out.flatten(1) for out in outputs], dim=1) != 0
     across = [d for d in range(1, outputs[0].dim()) if d != axis + 1]
-    reached = [(out.amax(dim=across) if across else out) > 0 for out in outputs]
+    reached = [(out != 0).any(dim=across) if across else out != 0 for out in outputs]
     return torch.stack(reached).any(dim=0)
 
 
@@ -181,7 +202,7 @@ def _gradient_rows(
     graph: Graph, source: Source, name: str, kept: list[int], seen: list[Track], device: str
 ) -> Iterator[Row]:
     """Size, jump and start from the support of the gradient at the input, for units in the middle."""
-    net = Net(graph, _stand_in_of).to(device=device, dtype=torch.float64).eval()
+    net = _in_float64(graph, _stand_in_of, device)
     shapes = [node.output_shape for node in graph.nodes if node.layer is None]
     pixels = shapes[source.position][source.axis + 1]
     samples = min(
@@ -191,8 +212,7 @@ def _gradient_rows(
     inputs[source.position].requires_grad_(True)
     values = net.start(*inputs)
     for step in net.steps:
-        out = step.module(*(values[ref.node][ref.port] for ref in step.inputs))
-        values[step.number] = (out,) if isinstance(out, Tensor) else tuple(out)
+        _, values[step.number] = _run_step(step, graph, values)
     for number in kept:
         track = seen[number]
         assert isinstance(track, Local)
@@ -246,7 +266,7 @@ def _shift_rows(
     graph: Graph, source: Source, name: str, kept: list[int], seen: list[Track], device: str
 ) -> Iterator[Row]:
     """Translation equivariance of the real layers: the input moved by the jump moves the map by one unit."""
-    net = Net(graph, module_of).to(device=device, dtype=torch.float64).eval()
+    net = _in_float64(graph, module_of, device)
     _randomise(net)
     generator = torch.Generator().manual_seed(3)
     shapes = [node.output_shape for node in graph.nodes if node.layer is None]
@@ -300,8 +320,7 @@ def _run(net: Net, inputs: list[Tensor], wanted: set[int] | None = None) -> dict
     with torch.no_grad():
         values = net.start(*inputs)
         for step in net.steps:
-            out = step.module(*(values[ref.node][ref.port] for ref in step.inputs))
-            values[step.number] = (out,) if isinstance(out, Tensor) else tuple(out)
+            _, values[step.number] = _run_step(step, net.graph, values)
             if wanted is None or step.number in wanted:
                 kept[step.number] = values[step.number][0]
             for number in step.done:

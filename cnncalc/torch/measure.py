@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnncalc.analysis.cost import costs
-from cnncalc.analysis.training import backward_macs, needs_gradient
+from cnncalc.analysis.training import backward_macs
 from cnncalc.analysis.verdict import Row, compare
 from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph, Node
 from cnncalc.layers.axes import describe
 from cnncalc.layers.conv import Conv, ConvTranspose
-from cnncalc.torch.module import Net, Step, example_inputs
+from cnncalc.torch.module import Net, Step, as_claimed, example_inputs, module_of, or_refused, run_module
 from cnncalc.torch.registry import build_layer
 
 Wanted = Callable[[str], bool]
@@ -41,36 +41,50 @@ def measure_costs(
     Inputs are detached, so that autograd keeps the tensors of one layer at a time; the work of all
     layers together is that of one forward and one backward pass of the net.
     """
-    net = Net(graph).to(device=device, dtype=dtype).eval()
+    net = Net(graph, or_refused(module_of)).to(device=device, dtype=dtype).eval()
     claims = costs(graph, batch)
     backward = backward_macs(graph, batch)
-    gradient = needs_gradient(graph)
     values = net.start(*example_inputs(graph, batch, device=device, dtype=dtype))
+    # Whether a tensor depends on a weight is for PyTorch to say: the inputs do not, outputs as autograd finds.
+    differentiable: dict[int, tuple[bool, ...]] = dict.fromkeys(values, (False,))
     totals = {"flops": [0, 0], "backward": [0, 0]}
     for step in net.steps:
         node = graph.nodes[step.number]
         progress(node.path)
-        inputs = [values[ref.node][ref.port].detach() for ref in step.inputs]
-        forward, outputs = _forward(step.module, inputs, [gradient[ref.node] for ref in step.inputs])
-        values[step.number] = tuple(out.detach() for out in outputs)
-        back = _backward(step.module, inputs, outputs) if "backward" in checks else 0
-        del outputs
-        notes = {"flops": "", "backward": ""}
-        if isinstance(node.layer, (Conv, ConvTranspose)) and node.layer.groups > 1:
-            forward, back, notes = _as_groups(
-                node, inputs[0], forward, back, checks, [gradient[ref.node] for ref in step.inputs]
-            )
+        inputs = [
+            values[ref.node][ref.port].detach().requires_grad_(differentiable[ref.node][ref.port])
+            for ref in step.inputs
+        ]
+        forward, outputs = _forward(step.module, inputs)
+        back, notes = 0, {"flops": "", "backward": ""}
+        if isinstance(outputs, str):
+            shape_row = Row(node.path, "shape", _shapes(node, batch), "none", f"PyTorch refuses it: {outputs}")
+            yield from [shape_row] if wanted(node.path) else ()
+        elif "backward" in checks:
+            back = _backward(step.module, inputs, outputs)
+        if isinstance(node.layer, (Conv, ConvTranspose)) and node.layer.groups > 1 and not isinstance(outputs, str):
+            forward, back, notes = _as_groups(node.layer, inputs[0], forward, back, checks)
+        made = as_claimed(outputs, node, inputs[0])
+        if isinstance(outputs, str):
+            depends = any(t.requires_grad for t in [*inputs, *step.module.parameters()])
+            differentiable[step.number] = (depends,) * len(made)
+        else:
+            differentiable[step.number] = tuple(out.requires_grad for out in made)
+        values[step.number] = tuple(out.detach() for out in made)
         claimed = {"flops": _flops(claims[step.number].macs), "backward": _flops(backward[step.number])}
         measured = {"flops": forward, "backward": back}
         for check in ("flops", "backward"):
             totals[check][0] += claimed[check] or 0
             totals[check][1] += measured[check]
         if wanted(node.path):
-            yield from _shape_rows(node, values[step.number], batch, checks)
+            if "shape" in checks and not isinstance(outputs, str):
+                found = " and ".join(describe(tuple(out.shape)) for out in outputs)
+                yield compare(node.path, "shape", _shapes(node, batch), found)
             yield from _weight_rows(node, step, checks, claims[step.number].params, claims[step.number].buffers)
             for check in ("flops", "backward"):
                 if check in checks:
                     yield compare(node.path, check, claimed[check], measured[check], notes[check])
+        del outputs, made
         for number in step.done:
             del values[number]
     yield from _totals(net, graph, checks, totals)
@@ -80,19 +94,17 @@ def _flops(macs: int | None) -> int | None:
     return None if macs is None else flops(macs)
 
 
-def _forward(module: nn.Module, inputs: list[Tensor], gradient: list[bool]) -> tuple[int, tuple[Tensor, ...]]:
-    """FLOPs that PyTorch counts, and the outputs, with what a backward pass will need."""
-    for tensor, wants in zip(inputs, gradient, strict=True):
-        tensor.requires_grad_(wants)
+def _forward(module: nn.Module, inputs: list[Tensor]) -> tuple[int, tuple[Tensor, ...] | str]:
+    """FLOPs that PyTorch counts, and the outputs with what a backward pass will need (or why there are none)."""
     counter = FlopCounterMode(display=False)
     with torch.enable_grad(), counter:
-        out = module(*inputs)
-    return counter.get_total_flops(), (out,) if isinstance(out, Tensor) else tuple(out)
+        outputs = run_module(module, inputs)
+    return counter.get_total_flops(), outputs
 
 
 def _backward(module: nn.Module, inputs: list[Tensor], outputs: tuple[Tensor, ...]) -> int:
     """FLOPs that PyTorch counts in a backward pass to the inputs that want a gradient and to the weights."""
-    sources = [t for t in {id(t): t for t in inputs}.values() if t.requires_grad] + list(module.parameters())
+    sources = [tensor for tensor in inputs if tensor.requires_grad] + list(module.parameters())
     results = [out for out in outputs if out.requires_grad]
     if not sources or not results:
         return 0
@@ -103,21 +115,21 @@ def _backward(module: nn.Module, inputs: list[Tensor], outputs: tuple[Tensor, ..
 
 
 def _as_groups(
-    node: Node, x: Tensor, forward: int, backward: int, checks: frozenset[str], gradient: list[bool]
+    layer: Conv | ConvTranspose, x: Tensor, forward: int, backward: int, checks: frozenset[str]
 ) -> tuple[int, int, dict[str, str]]:
     """A grouped convolution's FLOPs, counted on one of its groups and multiplied by their number.
 
     The groups are equal and independent, so that is what the whole takes. Up to torch 2.14
     ``torch.utils.flop_counter`` ignores groups in the gradient of a grouped convolution's weight;
-    where it answers something else than the sum of the groups, the note says so.
+    where it answers something else than the sum of the groups, the note says so. The counter reads
+    shapes alone, so the group runs on the ``meta`` device, which computes no values.
     """
-    layer = node.layer
-    assert isinstance(layer, (Conv, ConvTranspose))
-    channels = node.input_shapes[0][0] // layer.groups
-    one = build_layer(replace(layer, out=layer.out // layer.groups, groups=1), (channels, *node.input_shapes[0][1:]))
-    one = one.to(device=x.device, dtype=x.dtype)
-    part = x.detach()[:, :channels]
-    of_one, outputs = _forward(one, [part], gradient)
+    channels = x.shape[1] // layer.groups
+    with torch.device("meta"):
+        one = build_layer(replace(layer, out=layer.out // layer.groups, groups=1), (channels, *x.shape[2:]))
+        part = torch.empty((x.shape[0], channels, *x.shape[2:]), requires_grad=x.requires_grad)
+    of_one, outputs = _forward(one, [part])
+    assert not isinstance(outputs, str)
     back_of_one = _backward(one, [part], outputs) if "backward" in checks else 0
     true = {"flops": of_one * layer.groups, "backward": back_of_one * layer.groups}
     answered = {"flops": forward, "backward": backward}
@@ -130,10 +142,9 @@ def _as_groups(
     return true["flops"], true["backward"], notes
 
 
-def _shape_rows(node: Node, outputs: tuple[Tensor, ...], batch: int, checks: frozenset[str]) -> Iterator[Row]:
-    if "shape" in checks:
-        claimed = " and ".join(describe((batch, *shape)) for shape in node.output_shapes)
-        yield compare(node.path, "shape", claimed, " and ".join(describe(tuple(out.shape)) for out in outputs))
+def _shapes(node: Node, batch: int) -> str:
+    """The claimed shapes of a node's outputs, batch first."""
+    return " and ".join(describe((batch, *shape)) for shape in node.output_shapes)
 
 
 def _weight_rows(node: Node, step: Step, checks: frozenset[str], params: int, buffers: int) -> Iterator[Row]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph, Node, Ref
+from cnncalc.layers.base import Shape
 from cnncalc.torch.registry import build_layer
 
 LayerBuilder = Callable[[Node], nn.Module]
@@ -20,6 +21,87 @@ def module_of(node: Node) -> nn.Module:
     """The module that computes a node."""
     assert node.layer is not None
     return build_layer(node.layer, *node.input_shapes)
+
+
+class Refused(nn.Module):
+    """Stands where PyTorch would not make a layer's module; it says so when it is run."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Never a tensor.
+
+        Raises:
+            RuntimeError: always, with the reason.
+        """
+        raise RuntimeError(self.reason)
+
+
+def or_refused(build: LayerBuilder) -> LayerBuilder:
+    """The builder, but that what PyTorch would not make is found when it is run."""
+
+    def attempt(node: Node) -> nn.Module:
+        try:
+            return build(node)
+        except REFUSALS as error:
+            return Refused(first_line(error))
+
+    return attempt
+
+
+REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
+"""What PyTorch raises where it cannot make or run a module."""
+
+
+def first_line(error: BaseException) -> str:
+    """The gist of an error."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def run_module(module: nn.Module, inputs: list[Tensor]) -> tuple[Tensor, ...] | str:
+    """The outputs, or why PyTorch refuses to compute them.
+
+    Raises:
+        CnncalcError: there is no memory for it, or it is not to be had in this dtype on this device.
+    """
+    try:
+        out = module(*inputs)
+    except REFUSALS as error:
+        reason = first_line(error)
+        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in reason:
+            raise CnncalcError(
+                f"error: not enough memory: {reason}\n  hint: a smaller --batch or --input takes less"
+            ) from None
+        if isinstance(error, NotImplementedError) or "not implemented for" in reason:
+            raise CnncalcError(f"error: PyTorch cannot do this here: {reason}\n  hint: try --dtype float32") from None
+        return reason
+    return (out,) if isinstance(out, Tensor) else tuple(out)
+
+
+def shapes_of(outputs: tuple[Tensor, ...]) -> tuple[Shape, ...]:
+    """The outputs' shapes without the batch."""
+    return tuple(tuple(out.shape[1:]) for out in outputs)
+
+
+def as_claimed(outputs: tuple[Tensor, ...] | str, node: Node, like: Tensor) -> tuple[Tensor, ...]:
+    """Outputs of just the claimed shapes, for the layers after this one to work on.
+
+    So a wrong claim about one layer shows in that layer alone. Outputs of other shapes are cut and
+    filled up with zeros at the end; where there are none, or of another number of axes, all is 0.
+    """
+    given = () if isinstance(outputs, str) else outputs
+    if shapes_of(given) == node.output_shapes:
+        return given
+    made = []
+    for port, shape in enumerate(node.output_shapes):
+        full = like.new_zeros((like.shape[0], *shape))
+        if port < len(given) and given[port].dim() == full.dim():
+            both = tuple(slice(0, min(have, want)) for have, want in zip(given[port].shape, full.shape, strict=True))
+            full[both] = given[port][both].to(full.dtype)
+        made.append(full)
+    return tuple(made)
 
 
 class Step:

@@ -11,7 +11,7 @@ from torch import Tensor
 from cnncalc.analysis.verdict import Row
 from cnncalc.graph import Graph
 from cnncalc.reference import evaluate_layer
-from cnncalc.torch.module import Net, example_inputs
+from cnncalc.torch.module import Net, as_claimed, example_inputs, module_of, or_refused, run_module
 
 CHECKS = ("values",)
 TOLERANCE = 1e-9
@@ -25,7 +25,7 @@ def measure_values(
     progress("values")
     narrow = graph.narrowed()
     torch.manual_seed(0)
-    net = Net(narrow).to(device=device, dtype=torch.float64).eval()
+    net = Net(narrow, or_refused(module_of)).to(device=device, dtype=torch.float64).eval()
     tensors = net.start(*example_inputs(narrow, device=device, dtype=torch.float64))
     known: dict[tuple[object, ...], Row] = {}
     with torch.no_grad():
@@ -33,12 +33,13 @@ def measure_values(
             node = narrow.nodes[step.number]
             assert node.layer is not None
             inputs = [tensors[ref.node][ref.port] for ref in step.inputs]
-            out = step.module(*inputs)
-            outputs = (out,) if isinstance(out, Tensor) else tuple(out)
-            tensors[step.number] = outputs
+            outputs = run_module(step.module, inputs)
+            tensors[step.number] = as_claimed(outputs, node, inputs[0])
             key = (node.layer, node.input_shapes)
             # what was compared on this shape already need not be computed again
-            if wanted(node.path) and key not in known:
+            if isinstance(outputs, str):
+                known[key] = Row(node.path, "values", "the equations", "none", f"PyTorch refuses it: {outputs}")
+            if wanted(node.path) and key not in known and not isinstance(outputs, str):
                 weights = {name: t.cpu().numpy() for name, t in step.module.state_dict().items()}
                 theirs = evaluate_layer(node.layer, weights, *(x.cpu().numpy() for x in inputs))
                 both = zip(outputs, theirs if isinstance(theirs, tuple) else (theirs,), strict=True)
