@@ -105,9 +105,10 @@ def read(source: Source) -> Node:
         return _Composer(source).compose()
     except yaml.MarkedYAMLError as error:
         _explain(source, error)
-    except yaml.reader.ReaderError as error:
-        code = error.character if isinstance(error.character, int) else ord(error.character)
-        # Not its position: libyaml counts bytes.
+    except (yaml.reader.ReaderError, UnicodeEncodeError) as error:
+        # Not the reader's position: libyaml counts bytes.
+        character = error.character if isinstance(error, yaml.reader.ReaderError) else error.object[error.start]
+        code = character if isinstance(character, int) else ord(character)
         before = source.text.partition(chr(code))[0]
         raise source.error(
             f"character U+{code:04X} is not allowed in YAML",
