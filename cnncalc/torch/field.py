@@ -8,6 +8,7 @@ layers' ``reads`` or the recurrence; those make the claims.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from math import prod
 
 import torch
@@ -24,7 +25,7 @@ from cnncalc.analysis.measuring import (
     sources,
     tracks,
 )
-from cnncalc.analysis.receptive_field import Local, Track
+from cnncalc.analysis.receptive_field import Local, Spread, Track, Whole
 from cnncalc.analysis.verdict import Row
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Graph, Node
@@ -73,6 +74,12 @@ def measure_fields(
                 yield Row(
                     "", f"field, {name}", "", "", note="the net takes no larger input: measured at real size alone"
                 )
+            if large is None and "field" in checks:
+                small = flattened(narrow, source, at)
+                seen = tracks(small, source)
+                kept = _kept(small, seen, (Whole, Spread), wanted)
+                if kept:
+                    yield from _gradient_rows(small, source, name, kept, seen, device)
 
 
 # -- every unit, at real size ----------------------------------------------------------------------
@@ -174,17 +181,19 @@ def _interior_rows(
     device: str,
 ) -> Iterator[Row]:
     seen = tracks(large, source)
-    kept = [
-        number
-        for number, node in enumerate(large.nodes)
-        if node.layer is not None and isinstance(seen[number], Local) and wanted(node.path)
-    ]
     if "field" in checks:
         progress(f"field along {name}")
+        kept = _kept(large, seen, (Local, Whole, Spread), wanted)
         yield from _gradient_rows(large, source, name, kept, seen, device)
     if "jump" in checks:
         progress(f"jump along {name}")
-        yield from _shift_rows(large, source, name, kept, seen, device)
+        yield from _shift_rows(large, source, name, _kept(large, seen, (Local,), wanted), seen, device)
+
+
+def _kept(graph: Graph, seen: list[Track], kinds: tuple[type, ...], wanted: Wanted) -> list[int]:
+    """The wanted layers with a claim of one of these kinds."""
+    numbers = [number for number, node in enumerate(graph.nodes) if node.layer is not None and wanted(node.path)]
+    return [number for number in numbers if isinstance(seen[number], kinds)]
 
 
 def _middle(field: rf.Field, units: int, pixels: int) -> list[int]:
@@ -201,44 +210,93 @@ MOST_UNITS = 9
 def _gradient_rows(
     graph: Graph, source: Source, name: str, kept: list[int], seen: list[Track], device: str
 ) -> Iterator[Row]:
-    """Size, jump and start from the support of the gradient at the input, for units in the middle."""
+    """Size, jump and start from the support of the gradient at the input, for units in the middle.
+
+    Of a *global* field the first and the last element of the map must have pixels in common, on an input
+    that is large beside every local field. Of a field at a place that no index tells the size is that of
+    the largest among elements all over the map.
+    """
     net = _in_float64(graph, _stand_in_of, device)
     shapes = [node.output_shape for node in graph.nodes if node.layer is None]
     pixels = shapes[source.position][source.axis + 1]
-    samples = min(
-        MOST_UNITS, max((len(track.field.bounds) + 1 for track in seen if isinstance(track, Local)), default=1)
-    )
+    phases = max((len(track.field.bounds) + 1 for track in seen if isinstance(track, Local)), default=2)
+    samples = MOST_UNITS if any(isinstance(seen[number], Spread) for number in kept) else min(MOST_UNITS, phases)
     inputs = [torch.ones((samples, *shape), dtype=torch.float64, device=device) for shape in shapes]
     inputs[source.position].requires_grad_(True)
     values = net.start(*inputs)
     for step in net.steps:
         _, values[step.number] = _run_step(step, graph, values)
     for number in kept:
-        track = seen[number]
-        assert isinstance(track, Local)
-        node = graph.nodes[number]
-        units = _middle(track.field, node.output_shape[track.axis], pixels)
-        if not units:
+        track, node, outputs = seen[number], graph.nodes[number], values[number]
+        support = partial(_supports, x=inputs[source.position], axis=source.axis)
+        if isinstance(track, Local):
+            units = _middle(track.field, node.output_shape[track.axis], pixels)
+            if units:
+                found = support([_unit(outputs, sample, track.axis, unit) for sample, unit in enumerate(units)])
+                yield _field_row(node, name, track.field, units, [_ends(row) for row in found])
             continue
-        found = _supports(values[number][0], track.axis, units, inputs[source.position], source.axis)
-        yield _field_row(node, name, track.field, units, found)
+        elements = torch.cat([out.flatten(1) for out in outputs], dim=1)
+        if isinstance(track, Whole):
+            # one sample each: the gradient at a sample is that of its own element
+            first, last = support([elements[0, 0], elements[1, -1]])
+            yield _global_row(node, name, first, last)
+        elif isinstance(track, Spread):
+            yield _spread_row(node, name, track.size, pixels, elements, support)
 
 
-def _supports(out: Tensor, axis: int, units: list[int], x: Tensor, source_axis: int) -> list[tuple[int, int] | None]:
-    """First and last pixel with a gradient, for each unit; the units take one sample of the batch each."""
-    loss = torch.stack([out[sample].select(axis, unit).sum() for sample, unit in enumerate(units)]).sum()
+def _unit(outputs: Outputs, sample: int, axis: int, unit: int) -> Tensor:
+    """The sum of all that is one unit: everything across its axis, in all outputs."""
+    return torch.stack([out[sample].select(axis, unit).sum() for out in outputs]).sum()
+
+
+Support = Callable[[list[Tensor]], Tensor]
+
+
+def _supports(units: list[Tensor], x: Tensor, axis: int) -> Tensor:
+    """Whether each unit has a gradient at each pixel, ``[units, pixels]``; unit ``i`` is one of sample ``i``."""
+    nothing = torch.zeros((len(units), x.shape[axis + 2]), dtype=torch.bool, device=x.device)
+    loss = torch.stack(units).sum()
     if not loss.requires_grad:
-        return [None] * len(units)
+        return nothing
     (gradient,) = torch.autograd.grad(loss, x, retain_graph=True, allow_unused=True)
     if gradient is None:
-        return [None] * len(units)
-    across = [d for d in range(1, gradient.dim()) if d != source_axis + 2]
-    reached = gradient.abs().sum(dim=across) > 0
-    result: list[tuple[int, int] | None] = []
-    for sample in range(len(units)):
-        found = reached[sample].nonzero().flatten()
-        result.append((int(found[0]), int(found[-1])) if len(found) else None)
-    return result
+        return nothing
+    across = [d for d in range(1, gradient.dim()) if d != axis + 2]
+    return (gradient.abs().sum(dim=across) > 0)[: len(units)]
+
+
+def _ends(reached: Tensor) -> tuple[int, int] | None:
+    """The first and the last pixel of a support."""
+    found = reached.nonzero().flatten()
+    return (int(found[0]), int(found[-1])) if len(found) else None
+
+
+def _global_row(node: Node, name: str, first: Tensor, last: Tensor) -> Row:
+    common = _ends(first & last)
+    if common is not None:
+        return Row(node.path, f"field, {name}", "global", f"all see {_range(common)}")
+    parts = f"{_range(_ends(first))} and {_range(_ends(last))}"
+    reason = f"claimed global, but the first and the last element see {parts}"
+    return Row(node.path, f"field, {name}", "global", parts, reason)
+
+
+SPREAD_ROUNDS = 4
+
+
+def _spread_row(node: Node, name: str, size: int, pixels: int, elements: Tensor, support: Support) -> Row:
+    """The largest field among some elements; one at the border may be cut off, and then proves nothing."""
+    chosen = torch.randperm(elements.shape[1], generator=torch.Generator().manual_seed(4))[
+        : SPREAD_ROUNDS * MOST_UNITS
+    ].tolist()
+    largest, inside = 0, False
+    for begin in range(0, len(chosen), MOST_UNITS):
+        some = [elements[sample, one] for sample, one in enumerate(chosen[begin : begin + MOST_UNITS])]
+        ends = [found for row in support(some) if (found := _ends(row)) is not None]
+        largest = max([largest, *(last - first + 1 for first, last in ends)])
+        inside |= any(first > 0 and last < pixels - 1 for first, last in ends)
+    wrong = largest > size or (largest < size and inside)
+    reason = f"claimed size {size}, measured {largest}" if wrong else ""
+    return Row(node.path, f"field, {name}", f"size {size}", f"size {largest} at {len(chosen)} elements", reason)
 
 
 def _field_row(node: Node, name: str, field: rf.Field, units: list[int], found: list[tuple[int, int] | None]) -> Row:
