@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cnncalc.errors import CnncalcError, LayerError
 from cnncalc.layers.activation import Hardsigmoid, Relu
 from cnncalc.layers.base import REGISTRY, Elementwise, ShortForm
 from cnncalc.layers.conv import Conv
-from cnncalc.layers.pool import LpPool
+from cnncalc.layers.norm import BatchNorm
+from cnncalc.layers.pool import LpPool, MaxPool
 from cnncalc.reference import DIFFERENTIATORS, EVALUATORS, evaluate_layer, layer_gradients
 from tests.reference.compare import assert_same, build, distinct, tensor
 from tests.reference.draws import LAYERS
@@ -31,6 +34,8 @@ def test_every_layer_class_has_an_equation_and_is_drawn():
 @given(data=st.data(), seed=st.integers(0, 1000), batch=st.integers(1, 3))
 def test_layer(layer_class, data, seed, batch):
     layer, shapes = data.draw(LAYERS[layer_class])
+    # PyTorch has no word on the batch's own statistics where that batch is a single value per channel.
+    assume(layer_class is not BatchNorm or layer.track_running_stats or batch * prod(shapes[0][1:]) > 1)
     generator = np.random.default_rng(seed)
     inputs = distinct(generator, *((batch, *shape) for shape in shapes))
     if layer_class is LpPool:
@@ -47,6 +52,11 @@ def test_layer(layer_class, data, seed, batch):
     assert len(ours) == len(theirs)
     for mine, other in zip(ours, theirs, strict=True):
         assert_same(mine, other, where=layer)
+
+    # Of a window that lies in the padding alone PyTorch's backward pass of max pools writes somewhere, or crashes.
+    if not all(np.isfinite(y).all() for y in ours):
+        assert layer_class is MaxPool
+        return
 
     gradients = [generator.normal(size=y.shape) for y in ours]
     loss = sum((y * torch.from_numpy(g)).sum() for y, g in zip(theirs, gradients, strict=True))
