@@ -134,13 +134,16 @@ def _receptive_field(
     graph: Graph, seen: Seen, groups: list[tuple[int, int, int]]
 ) -> tuple[ReceptiveField | None, dict[str, ReceptiveField] | UnsetType]:
     """The field on the first input that the tensor depends on; with several inputs, on each by name."""
+    if len(groups) == 1:
+        ((_, start, end),) = groups
+        return _one_field(seen.tracks[start:end], seen.aligned), UNSET
     found = {
         graph.nodes[node].path: field
         for node, start, end in groups
         if (field := _one_field(seen.tracks[start:end], seen.aligned)) is not None
     }
     first = next(iter(found.values()), None)
-    return first, found if len(groups) > 1 and found else UNSET
+    return first, found or UNSET
 
 
 def _one_field(tracks: tuple[Track, ...], aligned: bool) -> ReceptiveField | None:
@@ -150,31 +153,38 @@ def _one_field(tracks: tuple[Track, ...], aligned: bool) -> ReceptiveField | Non
     flag = UNSET if aligned else False
     if kinds == {Whole}:
         return GLOBAL
-    axes = [_axis_numbers(track.field if isinstance(track, Local) else None) for track in tracks]
-    jumps = [jump for _, jump, _ in axes]
-    phases = tuple(len(track.field.bounds) if isinstance(track, Local) else 1 for track in tracks)
+    size, jump, start, exact, phases = zip(
+        *[
+            _axis_numbers(track.field)
+            if isinstance(track, Local)
+            else (track.size if isinstance(track, Spread) else None, None, None, None, 1)
+            for track in tracks
+        ],
+        strict=True,
+    )
     return ReceptiveField(
         "local",
-        size=tuple([t.size if isinstance(t, Spread) else size for t, (size, _, _) in zip(tracks, axes, strict=True)]),
-        jump=tuple([None if jump is None else jump[0] if jump[1] == 1 else jump[0] / jump[1] for jump in jumps]),
-        start=tuple([start for _, _, start in axes]),
-        jump_exact=UNSET if all(jump is None or jump[1] == 1 for jump in jumps) else tuple(map(_exact, jumps)),
+        size=size,
+        jump=jump,
+        start=start,
+        jump_exact=exact if any(isinstance(one, float) for one in jump) else UNSET,
         aligned=flag,
         phases=phases if max(phases) > 1 else UNSET,
     )
 
 
-def _exact(jump: tuple[int, int] | None) -> str | None:
-    return None if jump is None else str(jump[0]) if jump[1] == 1 else f"{jump[0]}/{jump[1]}"
-
-
 @lru_cache(maxsize=256)
-def _axis_numbers(field: rf.Field | None) -> tuple[int | None, tuple[int, int] | None, int | None]:
-    """Size, jump and start of a field; the axes of an image mostly share theirs."""
-    if field is None:
-        return None, None, None
+def _axis_numbers(field: rf.Field) -> tuple[int, int | float, int | None, str, int]:
+    """Size, jump, start, exact jump and phases of a field; the axes of an image mostly share theirs."""
     bounds = rf.bounds_of(field, 0)
-    return rf.size(field), rf.jump(field), None if bounds is None else bounds[0]
+    above, below = rf.jump(field)
+    return (
+        rf.size(field),
+        above if below == 1 else above / below,
+        None if bounds is None else bounds[0],
+        str(above) if below == 1 else f"{above}/{below}",
+        len(field.bounds),
+    )
 
 
 # -- diagnostics -----------------------------------------------------------------------------------

@@ -191,6 +191,8 @@ class _Parser:
         self.args: frozenset[str] = frozenset()
         self.file_args: frozenset[str] = frozenset()
         self.layers: dict[Layer, Layer] = {}
+        self.ready: dict[tuple[Any, ...], Layer] = {}
+        """Layers by their class and their fields as written."""
 
     def document(self, root: Node) -> Document:
         top = self.mapping(root, "a spec", TOP_KEYS)
@@ -432,6 +434,16 @@ class _Parser:
 
     def check_layer(self, call: Call, layer: type[Layer]) -> None:
         """What can be known about a layer before its expressions are: and, without expressions, all of it."""
+        # A large net writes the same few layers again and again; the type tells 1 from true.
+        known_by: list[Any] = [layer]
+        for name, (_, node) in call.fields.items():
+            if type(node) is not Scalar:
+                break
+            known_by += (name, type(node.value), node.value)
+        else:
+            call.ready = self.ready.get(tuple(known_by))
+            if call.ready is not None:
+                return
         fields: dict[str, tuple[Any, Node]] = {}
         for name, (_, node) in call.fields.items():
             words = choices(layer)[name] if not isinstance(node, Scalar) or isinstance(node.value, str) else frozenset()
@@ -444,6 +456,8 @@ class _Parser:
         else:
             ready = make_layer(self.source, layer, call.node, fields)
             call.ready = self.layers.setdefault(ready, ready)
+            if len(known_by) == 1 + 3 * len(fields):
+                self.ready[tuple(known_by)] = call.ready
             return
         for name in required_fields(layer):
             if name not in call.fields:

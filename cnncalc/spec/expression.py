@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -55,6 +56,10 @@ def evaluate(text: str, lookup: Lookup) -> Value:
     tree = _parse(text)
     try:
         return _walk(tree, lookup)
+    except ExpressionError as error:
+        # Python's tree counts bytes.
+        error.offset = len(text.encode()[: error.offset].decode(errors="ignore"))
+        raise
     except RecursionError:
         raise ExpressionError("the expression is nested too deeply") from None
 
@@ -67,7 +72,9 @@ def _parse(text: str) -> ast.expr:
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"the expression is longer than {MAX_LENGTH} characters")
     try:
-        return ast.parse(text.replace("\n", " "), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "1if x" is no error to Python, but worth a warning
+            return ast.parse(text.replace("\n", " "), mode="eval").body
     except SyntaxError as error:
         reason = (error.msg or "cannot be read").split(". Perhaps")[0]
         raise ExpressionError(f"not an expression: {reason}", max((error.offset or 1) - 1, 0)) from None

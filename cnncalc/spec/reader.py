@@ -138,6 +138,10 @@ def _explain(source: Source, error: yaml.MarkedYAMLError) -> NoReturn:
     raise source.error(f"not valid YAML: {problem}", at, hint=hint) from None
 
 
+_STARTS = frozenset([yaml.SequenceStartEvent, yaml.MappingStartEvent])
+_ENDS = frozenset([yaml.SequenceEndEvent, yaml.MappingEndEvent])
+
+
 class _Open(Struct, gc=False):
     """A collection that is being read: its nodes so far (of a mapping keys and values in turn)."""
 
@@ -162,7 +166,7 @@ class _Composer:
     def compose(self) -> Node:
         loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
         next_event: Callable[[], Any] = loader(self.source.text).get_event
-        scalar, end = yaml.ScalarEvent, yaml.StreamEndEvent
+        scalar, starts, ends = yaml.ScalarEvent, _STARTS, _ENDS
         resolved: dict[str, Plain] = {}
         root: list[Node] = []
         append = root.append
@@ -171,20 +175,23 @@ class _Composer:
             kind = type(event)
             if kind is scalar:
                 # Nine of ten events: what becomes of them stands here, without a call.
-                if event.tag is not None and event.tag != "!":
-                    self.refuse_tag(event)
+                if event.tag is not None:
+                    self.check_tag(event)
                 self.count += 1
                 mark, value = event.start_mark, event.value
                 text = value
                 if event.implicit[0]:
-                    value = resolved[text] if text in resolved else resolved.setdefault(text, resolve(text))
+                    try:
+                        value = resolved[text]
+                    except KeyError:
+                        value = resolved[text] = resolve(text)
                 node = Scalar(value, text, mark.line + 1, mark.column + 1)
                 if event.anchor is not None:
                     self.anchors[event.anchor] = (node, 1)
                 append(node)
-            elif kind is yaml.SequenceStartEvent or kind is yaml.MappingStartEvent:
+            elif kind in starts:
                 append = self.open(event)
-            elif kind is yaml.SequenceEndEvent or kind is yaml.MappingEndEvent:
+            elif kind in ends:
                 closed = self.close()
                 append = self.stack[-1].items.append if self.stack else root.append
                 append(closed)
@@ -192,7 +199,7 @@ class _Composer:
                 append(self.alias(event))
             elif kind is yaml.DocumentStartEvent:
                 self.document(event)
-            elif kind is end:
+            elif kind is yaml.StreamEndEvent:
                 break
         if not root or (isinstance(root[0], Scalar) and root[0].value is None):
             raise self.source.error("the file is empty", None, hint="a spec needs at least 'input:' and 'layers:'")
@@ -200,8 +207,8 @@ class _Composer:
 
     def open(self, event: Any) -> Callable[[Node], None]:
         """Begins a collection; gives what puts a node into it."""
-        if event.tag is not None and event.tag != "!":
-            self.refuse_tag(event)
+        if event.tag is not None:
+            self.check_tag(event)
         if len(self.stack) >= MAX_DEPTH:
             hint = "use blocks to give structure a name"
             raise self.source.error(f"nested deeper than {MAX_DEPTH} levels", _at(event), hint=hint)
@@ -246,13 +253,17 @@ class _Composer:
         if self.documents > 1:
             raise self.source.error("a spec is one YAML document; here a second one begins", _at(event))
 
-    def refuse_tag(self, event: Any) -> NoReturn:
+    def check_tag(self, event: Any) -> None:
+        if event.tag == "!":
+            return
         hint = "write plain values; a spec is data and never runs code"
         tag = event.tag.replace("tag:yaml.org,2002:", "!!")
         raise self.source.error(f"tags such as '{tag}' have no meaning in a spec", _at(event), hint=hint)
 
     def check_keys(self, keys: list[Node]) -> None:
         """Every key is a scalar, and no two are the same."""
+        if len(keys) == 1 and type(keys[0]) is Scalar:
+            return
         seen: dict[str, Scalar] = {}
         for key in keys:
             if type(key) is not Scalar:
