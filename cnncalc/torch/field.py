@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from math import prod
+from math import gcd, prod
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ from cnncalc.analysis.measuring import (
     tracks,
 )
 from cnncalc.analysis.receptive_field import Local, Spread, Track, Whole
-from cnncalc.analysis.verdict import Row
+from cnncalc.analysis.verdict import Row, compare
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Graph, Node
 from cnncalc.torch.module import LayerBuilder, Net, Step, as_claimed, module_of, or_refused, run_module
@@ -249,6 +249,8 @@ def _unit(outputs: Outputs, sample: int, axis: int, unit: int) -> Tensor:
     return torch.stack([out[sample].select(axis, unit).sum() for out in outputs]).sum()
 
 
+Ends = tuple[int, int] | None
+"""The first and the last pixel that a unit sees; ``None`` where it sees none."""
 Support = Callable[[list[Tensor]], Tensor]
 
 
@@ -265,7 +267,7 @@ def _supports(units: list[Tensor], x: Tensor, axis: int) -> Tensor:
     return (gradient.abs().sum(dim=across) > 0)[: len(units)]
 
 
-def _ends(reached: Tensor) -> tuple[int, int] | None:
+def _ends(reached: Tensor) -> Ends:
     """The first and the last pixel of a support."""
     found = reached.nonzero().flatten()
     return (int(found[0]), int(found[-1])) if len(found) else None
@@ -299,24 +301,40 @@ def _spread_row(node: Node, name: str, size: int, pixels: int, elements: Tensor,
     return Row(node.path, f"field, {name}", f"size {size}", f"size {largest} at {len(chosen)} elements", reason)
 
 
-def _field_row(node: Node, name: str, field: rf.Field, units: list[int], found: list[tuple[int, int] | None]) -> Row:
-    claimed = [rf.bounds_of(field, unit) for unit in units]
-    top, bottom = rf.jump(field)
-    jump = str(top) if bottom == 1 else f"{top}/{bottom}"
-    size, start = rf.size(field), rf.bounds_of(field, 0)
-    shown = f"size {size}, jump {jump}, start {start[0] if start else 'none'}"
-    reason = ""
-    for unit, says, sees in zip(units, claimed, found, strict=True):
+def _field_row(node: Node, name: str, field: rf.Field, units: list[int], found: list[Ends]) -> Row:
+    """Unit for unit, and the numbers that are shown of the field, from what the units were measured to see."""
+    start = rf.bounds_of(field, 0)
+    shown = _numbers(rf.size(field), rf.jump(field), None if start is None else start[0])
+    check = f"field, {name}"
+    for unit, sees in zip(units, found, strict=True):
+        says = rf.bounds_of(field, unit)
         if says != sees:
             reason = f"unit {unit}: claimed {_range(says)}, measured {_range(sees)}"
-            break
-    if reason:
-        return Row(node.path, f"field, {name}", shown, reason.split("measured ")[1], reason)
-    measured = max((b[1] - b[0] + 1 for b in found if b is not None), default=0)
-    return Row(node.path, f"field, {name}", shown, f"size {measured} at {len(units)} units")
+            return Row(node.path, check, shown, _range(sees), reason)
+    period = len(field.bounds)
+    largest = max((last - first + 1 for first, last in filter(None, found)), default=0)
+    one = next((k for k, unit in enumerate(units) if unit % period == 0), None)
+    steps = [after[0] - before[0] for before, after in zip(found, found[period:], strict=False) if before and after]
+    if one is None or not steps:  # not all phases lie inside
+        return Row(node.path, check, shown, f"size {largest} at {len(units)} units")
+    first = found[one]
+    common = gcd(steps[0], period)
+    jump = (steps[0] // common, period // common)
+    return compare(
+        node.path,
+        check,
+        shown,
+        _numbers(largest, jump, None if first is None else first[0] - steps[0] * (units[one] // period)),
+    )
 
 
-def _range(bounds: tuple[int, int] | None) -> str:
+def _numbers(size: int, jump: tuple[int, int], start: int | None) -> str:
+    top, bottom = jump
+    step = str(top) if bottom == 1 else f"{top}/{bottom}"
+    return f"size {size}, jump {step}, start {'none' if start is None else start}"
+
+
+def _range(bounds: Ends) -> str:
     return "nothing" if bounds is None else f"{bounds[0]} to {bounds[1]}"
 
 
