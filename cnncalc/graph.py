@@ -110,7 +110,17 @@ class Graph(Struct, frozen=True):
                 return layer.narrowed(by, *shapes)
 
             try:
-                return self.rebuilt(change=narrow)
+                narrowed = self.rebuilt(change=narrow)
             except LayerError:
                 continue
+            if narrowed.shares_fit():
+                return narrowed
         return self
+
+    def shares_fit(self) -> bool:
+        """Whether all nodes that share weights own tensors of the same names and shapes."""
+
+        def weights(node: Node) -> object:
+            return node.layer and node.layer.weights(*node.input_shapes)
+
+        return all(node.shared is None or weights(node) == weights(self.nodes[node.shared]) for node in self.nodes)

@@ -4,52 +4,85 @@ Beside the recurrence (:mod:`cnncalc.analysis.receptive_field`), which ignores b
 for every unit of every feature map the set of input pixels along one axis, as the bits of an
 integer: the set of a unit is the union of the sets of the units that it reads. The cost is one
 union per unit and tap.
+
+Sets are kept along one axis of a tensor. Along its others units may see less than that set (a
+concatenation's inputs see differently; a unit may lie in padding alone): such axes are *uneven*, and
+the set is what the units along them see together. A layer that leaves out some units of an uneven
+axis makes of the set an upper bound.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from cnncalc.formulas.receptive_field import POINT, Window, taps_of
-from cnncalc.graph import Graph, Node
-from cnncalc.layers.base import Reads
+from cnncalc.formulas.receptive_field import POINT, taps_of
+from cnncalc.graph import Graph, Node, Ref
+from cnncalc.layers.base import Read, Reads, Shape
 
 Pixels = int
 """A set of input pixels along one axis: bit ``p`` is set where pixel ``p`` belongs to it."""
 
 
 class Along(NamedTuple):
-    """Unit ``i`` along tensor axis ``axis`` sees the pixels ``units[i]``, whatever its place along the others."""
+    """Unit ``i`` along tensor axis ``axis`` sees the pixels ``units[i]``, at all places along the others together.
+
+    Where it is not ``exact`` it sees those or some of them.
+    """
 
     axis: int
     units: tuple[Pixels, ...]
+    exact: bool = True
 
 
 class Anywhere(NamedTuple):
-    """Which pixels a unit sees is told by no single axis; together the units see ``pixels``."""
+    """Which pixels a unit sees is told by no single axis; together the units see ``pixels``.
+
+    Where that is not ``exact`` they see those or some of them.
+    """
 
     pixels: Pixels
+    exact: bool = True
 
 
 Sight = Along | Anywhere | Pixels
 """A plain set: every unit of the tensor sees just these pixels (none, if it does not depend on the input)."""
 
 
+class _Seen(NamedTuple):
+    """What a tensor's units see: unit ``i`` along ``axis`` sees ``sets[i]``; without an axis all see ``sets[0]``.
+
+    ``uneven``: the axes along which units may see less. Not ``exact``: an upper bound.
+    """
+
+    axis: int | None
+    sets: tuple[Pixels, ...]
+    uneven: frozenset[int] = frozenset()
+    exact: bool = True
+
+
+_NOTHING = _Seen(None, (0,))
+
+
 def exact_fields(graph: Graph, source: int, axis: int) -> list[Sight]:
-    """For every node, what its units see of spatial axis ``axis`` (from 0) of the input node ``source``."""
+    """For every node, what its units see of spatial axis ``axis`` (from 0) of the input node ``source``.
+
+    For a node of several outputs it is what all of them see together.
+    """
     size = graph.nodes[source].output_shape[axis + 1]
+    known: dict[Ref, _Seen] = {}
     result: list[Sight] = []
     for number, node in enumerate(graph.nodes):
         if node.layer is None:
-            result.append(Along(axis + 1, tuple(1 << pixel for pixel in range(size))) if number == source else 0)
-            continue
-        reads = node.layer.reads(*node.input_shapes)
-        sights = [_through(result[ref.node], read, node) for ref, read in zip(node.inputs, reads, strict=True)]
-        united = sights[0]
-        for other in sights[1:]:
-            united = _unite(united, other)
-        result.append(united)
+            seen = _Seen(axis + 1, tuple(1 << pixel for pixel in range(size))) if number == source else _NOTHING
+            known[Ref(number)] = seen
+        else:
+            before = [known[ref] for ref in node.inputs]
+            seen = _after(before, node.layer.reads(*node.input_shapes), node, node.output_shape)
+            for port, shape in enumerate(node.output_shapes):
+                reads = node.layer.port_reads(port, *node.input_shapes)
+                known[Ref(number, port)] = _after(before, reads, node, shape)
+        result.append(_sight(seen))
     return result
 
 
@@ -65,58 +98,123 @@ def indices(pixels: Pixels) -> list[int]:
     return [index for index, bit in enumerate(reversed(bin(pixels)[2:])) if bit == "1"]
 
 
-def _through(sight: Sight, reads: Reads, node: Node) -> Sight:
-    """What a layer's output sees, through one of its inputs."""
-    if isinstance(sight, Anywhere):
-        return sight
-    if not isinstance(sight, Along):
-        return sight
-    read = reads[sight.axis]
-    if read.whole:
-        return _join(sight.units)
-    if read.window is None or read.axis is None:
-        return Anywhere(_join(sight.units))
-    units = node.output_shape[read.axis]
-    if read.window == POINT and units == len(sight.units):
-        return sight if read.axis == sight.axis else Along(read.axis, sight.units)
-    seen = (
-        _join(sight.units[tap] for tap in _taps(read.window, unit, len(sight.units), read.border))
-        for unit in range(units)
-    )
-    return Along(read.axis, tuple(seen))
-
-
-def _taps(window: Window, unit: int, size: int, border: str) -> Iterator[int]:
+def taps_inside(read: Read, unit: int, size: int) -> Iterator[int]:
     """The units, of ``size``, that ``unit`` reads; one in the padding reads what its mode puts there."""
-    first, last, step = taps_of(window, unit)
+    assert read.window is not None
+    first, last, step = taps_of(read.window, unit)
     for tap in range(first, last + 1, step):
         if 0 <= tap < size:
             yield tap
-        elif border == "circular":
+        elif read.border == "circular":
             yield tap % size
-        elif border == "replicate":
+        elif read.border == "replicate":
             yield 0 if tap < 0 else size - 1
-        elif border == "reflect":
+        elif read.border == "reflect":
             yield -tap if tap < 0 else 2 * (size - 1) - tap
 
 
-def _join(sets: Iterator[Pixels] | tuple[Pixels, ...]) -> Pixels:
+def _sight(seen: _Seen) -> Sight:
+    if seen.axis is not None:
+        return Along(seen.axis, seen.sets, seen.exact)
+    (pixels,) = seen.sets
+    return Anywhere(pixels, seen.exact) if seen.uneven or not seen.exact else pixels
+
+
+def _after(before: list[_Seen], reads: tuple[Reads, ...], node: Node, shape: Shape) -> _Seen:
+    """What an output of ``shape`` sees, from what the node's inputs see and how it reads them."""
+    if all(seen == before[0] for seen in before) and _keeps_together(before[0], reads, node.input_shapes):
+        return before[0]
+    after = [_through(*parts, shape) for parts in zip(before, reads, node.input_shapes, strict=True)]
+    united = after[0]
+    for other in after[1:]:
+        united = _unite(united, other)
+    return united
+
+
+def _keeps_together(seen: _Seen, reads: tuple[Reads, ...], shapes: tuple[Shape, ...]) -> bool:
+    """Whether tensors that see the same are joined, along an axis that does not tell what a unit sees."""
+    joined = {axis for of_input in reads for axis, read in enumerate(of_input) if read.border == "joined"}
+    return len(joined) == 1 and seen.axis not in joined and len(set(map(len, shapes))) == 1
+
+
+def _through(seen: _Seen, reads: Reads, shape: Shape, out: Shape) -> _Seen:
+    """What a layer's output sees, through one of its inputs."""
+    if not any(seen.sets):
+        return _NOTHING
+    exact, uneven, blank = seen.exact, set[int](), dict[int, list[bool]]()
+    for number, read in enumerate(reads):
+        if number == seen.axis or read.whole:
+            continue
+        was_uneven = number in seen.uneven
+        if was_uneven:
+            uneven |= _spread(read, reads, len(out))
+        if read.window is None or (read.window == POINT and shape[number] == _size(read, out, shape[number])):
+            continue
+        taps = [set(taps_inside(read, unit, shape[number])) for unit in range(_size(read, out, 1))]
+        if was_uneven and len(set[int]().union(*taps)) < shape[number]:
+            exact = False
+        if read.axis is not None and not all(taps):
+            blank[read.axis] = [bool(some) for some in taps]
+            if not any(taps):
+                return _NOTHING
+    axis, sets = seen.axis, seen.sets
+    if seen.axis is not None:
+        read = reads[seen.axis]
+        uneven |= set(read.across) if read.whole or read.axis is not None else _spread(read, reads, len(out))
+        if read.whole or read.window is None:
+            axis, sets = None, (_join(sets),)
+        elif read.axis is None:
+            axis, sets = None, (_join(sets[tap] for tap in taps_inside(read, 0, shape[seen.axis])),)
+        else:
+            if not (read.window == POINT and out[read.axis] == len(sets)):
+                sets = tuple(
+                    _join(sets[tap] for tap in taps_inside(read, unit, len(sets))) for unit in range(out[read.axis])
+                )
+            axis = read.axis
+    if axis in uneven:
+        exact = False
+    if axis is None and len(blank) == 1 and not uneven and exact:
+        ((partly, sees),) = blank.items()
+        return _Seen(partly, tuple(sets[0] if some else 0 for some in sees))
+    return _tidy(_Seen(axis, sets, frozenset(uneven | set(blank)) - {axis}, exact))
+
+
+def _spread(read: Read, reads: Reads, rank: int) -> set[int]:
+    """The output axes whose indices tell which part of an input axis is read."""
+    if read.axis is not None:
+        return {read.axis, *read.across}
+    mapped = {other.axis for other in reads if other.axis is not None}
+    return set(read.across) or set(range(rank)) - mapped or set(range(rank))
+
+
+def _size(read: Read, out: Shape, otherwise: int) -> int:
+    """The number of output units along the axis of a read."""
+    return otherwise if read.axis is None else out[read.axis]
+
+
+def _tidy(seen: _Seen) -> _Seen:
+    return seen if any(seen.sets) else _NOTHING
+
+
+def _join(sets: Iterable[Pixels]) -> Pixels:
     joined = 0
     for pixels in sets:
         joined |= pixels
     return joined
 
 
-def _unite(mine: Sight, theirs: Sight) -> Sight:
+def _unite(mine: _Seen, theirs: _Seen) -> _Seen:
     """What a unit sees that reads its place in both of two tensors."""
-    if mine == theirs:
+    if mine == theirs or theirs is _NOTHING:
         return mine
-    if isinstance(mine, Along) and isinstance(theirs, Along) and mine.axis == theirs.axis:
-        return Along(mine.axis, tuple(a | b for a, b in zip(mine.units, theirs.units, strict=True)))
-    if isinstance(mine, int) and isinstance(theirs, int):
-        return mine | theirs
-    if isinstance(mine, Along) and isinstance(theirs, int):
-        return Along(mine.axis, tuple(units | theirs for units in mine.units))
-    if isinstance(theirs, Along) and isinstance(mine, int):
-        return _unite(theirs, mine)
-    return Anywhere(pixels_of(mine) | pixels_of(theirs))
+    if mine is _NOTHING:
+        return theirs
+    uneven, exact = mine.uneven | theirs.uneven, mine.exact and theirs.exact
+    if mine.axis is not None and theirs.axis is not None and mine.axis != theirs.axis:
+        return _Seen(None, (_join(mine.sets) | _join(theirs.sets),), uneven | {mine.axis, theirs.axis}, exact)
+    axis = theirs.axis if mine.axis is None else mine.axis
+    if axis in uneven:
+        exact = False
+    count = max(len(mine.sets), len(theirs.sets))
+    first, second = (seen.sets if seen.axis is not None else seen.sets * count for seen in (mine, theirs))
+    return _Seen(axis, tuple(a | b for a, b in zip(first, second, strict=True)), uneven - {axis}, exact)

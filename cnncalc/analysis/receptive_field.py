@@ -12,8 +12,8 @@ from math import gcd
 from typing import NamedTuple
 
 from cnncalc.formulas import receptive_field as rf
-from cnncalc.graph import Graph, Node
-from cnncalc.layers.base import Layer, Read, Reads, Shape, Shapes, pointwise
+from cnncalc.graph import Graph, Node, Ref
+from cnncalc.layers.base import SCATTERED, Layer, Read, Reads, Shape, Shapes, pointwise
 
 
 class Local(NamedTuple):
@@ -79,7 +79,7 @@ class InputAxis(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What the analysis found: per node what its first output sees, and where branches do not align."""
+    """What the analysis found: per node what its outputs see, and where branches do not align."""
 
     axes: tuple[InputAxis, ...]
     seen: list[Seen]
@@ -95,24 +95,38 @@ def receptive_fields(graph: Graph) -> Result:
         for axis in range(len(node.output_shape) - 1)
     )
     result = Result(axes, [], [])
-    known: dict[tuple[Layer, Shapes], tuple[Reads, ...] | None] = {}
+    known: dict[tuple[Layer, Shapes, int | None], tuple[Reads, ...] | None] = {}
+    ports: dict[Ref, Seen] = {}
     for number, node in enumerate(graph.nodes):
         if node.layer is None:
             tracks = tuple(Local(a.axis + 1, rf.IDENTITY) if a.node == number else None for a in axes)
             result.seen.append(Seen(tracks))
             continue
-        key = (node.layer, node.input_shapes)
-        if key not in known:
-            reads = node.layer.reads(*node.input_shapes)
-            same = reads == tuple(map(pointwise, node.input_shapes))
-            known[key] = None if same else reads
-        result.seen.append(_step(number, node, known[key], result))
+        before = [ports.get(ref) or result.seen[ref.node] for ref in node.inputs]
+        several = len(node.output_shapes) > 1
+        for port in (None, *range(len(node.output_shapes))) if several else (None,):
+            key = (node.layer, node.input_shapes, port)
+            if key not in known:
+                shapes = node.input_shapes
+                reads = node.layer.reads(*shapes) if port is None else node.layer.port_reads(port, *shapes)
+                reads = tuple(map(_followed, reads))
+                same = reads == tuple(map(pointwise, node.input_shapes))
+                known[key] = None if same else reads
+            seen = _step(number, node, known[key], before, result)
+            if port is None:
+                result.seen.append(seen)
+            else:
+                ports[Ref(number, port)] = seen
     return result
 
 
-def _step(number: int, node: Node, reads: tuple[Reads, ...] | None, result: Result) -> Seen:
-    """What the output of one node sees; ``reads`` is ``None`` where each unit reads just its own place."""
-    before = [result.seen[ref.node] for ref in node.inputs]
+def _followed(reads: Reads) -> Reads:
+    """Reads as the recurrence, which knows no borders, can follow them: the stretches of a concatenation cannot be."""
+    return tuple([SCATTERED if read.border == "joined" else read for read in reads])
+
+
+def _step(number: int, node: Node, reads: tuple[Reads, ...] | None, before: list[Seen], result: Result) -> Seen:
+    """What one output of a node sees; ``reads`` is ``None`` where each unit reads just its own place."""
     if reads is None:
         after = [seen.tracks for seen in before]
         if len(after) == 1:
@@ -125,7 +139,7 @@ def _step(number: int, node: Node, reads: tuple[Reads, ...] | None, result: Resu
         ]
     tracks = after[0]
     if len(after) == 1:
-        return Seen(tracks, before[0].aligned)
+        return before[0] if tracks == before[0].tracks else Seen(tracks, before[0].aligned)
     aligned = all(seen.aligned for seen in before)
     for other in after[1:]:
         if other == tracks:
@@ -150,26 +164,31 @@ def _through(track: Track, reads: Reads, rank: int) -> Track:
     if isinstance(track, Local):
         read = reads[track.axis]
         if read.window is not None and read.axis is not None:
+            if read.window == rf.POINT and read.axis == track.axis:
+                return track
             field = _compose(track.field, read.window)
             if field is None:
                 return LONG
             return FAR if field.shift.bit_length() > MAX_BITS else Local(read.axis, field)
-        return WHOLE if read.whole else Spread(rf.size(track.field), _unmapped(reads, rank))
+        return WHOLE if read.whole else Spread(rf.size(track.field), _told_by(read, reads, rank))
     if not isinstance(track, Spread):
         return track
     mine = [reads[axis] for axis in track.axes]
     if all(read.whole for read in mine):
         return WHOLE
-    if all(read.window == rf.POINT or read == Read() for read in mine):
-        axes = {read.axis for read in mine if read.axis is not None}
-        return Spread(track.size, frozenset(axes) | (_unmapped(reads, rank) if Read() in mine else frozenset()))
+    if all(read.window == rf.POINT or (read.axis is None and not read.whole) for read in mine):
+        return Spread(track.size, frozenset().union(*(_told_by(read, reads, rank) for read in mine)))
     return Lost("units that lie along no single axis are mixed in part")
 
 
-def _unmapped(reads: Reads, rank: int) -> frozenset[int]:
-    """The output axes that no input axis runs along: those a scattered axis can have gone to."""
-    free = frozenset(range(rank)) - {read.axis for read in reads if read.axis is not None}
-    return free or frozenset(range(rank))
+def _told_by(read: Read, reads: Reads, rank: int) -> frozenset[int]:
+    """The output axes whose indices tell which part of an input axis is read: for one that is scattered,
+    unless it says which, those that no input axis runs along.
+    """
+    if read.axis is not None:
+        return frozenset((read.axis,))
+    free = frozenset(range(rank)) - {other.axis for other in reads if other.axis is not None}
+    return frozenset(read.across) or free or frozenset(range(rank))
 
 
 def _clash(mine: Track, theirs: Track) -> tuple[tuple[str, str], str | None] | None:

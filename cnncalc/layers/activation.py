@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas.receptive_field import Taps, Window
+from cnncalc.layers.axes import channels
 from cnncalc.layers.base import EVERYTHING, Elementwise, Positive, Reads, Shape, Weight, along, normal_axis, pointwise
 
 
@@ -50,7 +51,7 @@ class Prelu(Elementwise, frozen=True):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
-        if self.num_parameters not in (1, shape[0]):
+        if self.num_parameters != 1 and self.num_parameters != channels(shape):
             raise LayerError(
                 f"num_parameters {self.num_parameters} is neither 1 nor the {shape[0]} channels",
                 field="num_parameters",

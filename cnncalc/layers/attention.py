@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas import cost
+from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import describe
-from cnncalc.layers.base import EVERYTHING, SCATTERED, Layer, Positive, Reads, Shape, Weight, along, pointwise
+from cnncalc.layers.base import EVERYTHING, Layer, Positive, Read, Reads, Shape, Weight, along, pointwise
 
 
 def score_ops(rows: int, keys: int) -> int:
@@ -75,7 +76,9 @@ class ScaledDotProductAttention(Layer, frozen=True):
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         leading = pointwise(inputs[0][:-2])
         length = len(leading)
-        keys = SCATTERED if self.is_causal else EVERYTHING  # a causal unit reads a stretch that grows with it
+        # A causal unit reads a stretch that grows with it; the last one what all of them read together.
+        rows = min(inputs[0][-2], inputs[1][-2])
+        keys = Read(window=Window(0, (Taps(0, rows - 1),))) if self.is_causal else EVERYTHING
         return (
             (*leading, along(length), EVERYTHING),
             (*leading, keys, EVERYTHING),

@@ -55,6 +55,17 @@ def spatial(shape: Shape) -> Shape:
     return shape[1:]
 
 
+def channels(shape: Shape) -> int:
+    """The channels of an input that needs some.
+
+    Raises:
+        LayerError: the input is a scalar.
+    """
+    if not shape:
+        raise LayerError("needs an input with channels, got a scalar")
+    return shape[0]
+
+
 def per_axis(value: int | tuple[int, ...], rank: int, field: str) -> tuple[int, ...]:
     """``value`` once for each of ``rank`` spatial axes.
 

@@ -48,14 +48,17 @@ class Read(NamedTuple):
 
     ``axis`` and ``window``: output units along ``axis`` read this input axis through ``window``.
     Without them the outputs read the axis as a whole (``EVERYTHING``), or a part of it that no
-    single output axis tells (``SCATTERED``). ``border`` says what a tap beyond the input reads:
-    nothing (``zeros``), or the unit that the padding mode puts there.
+    single output axis tells (``SCATTERED``); a window alone says what they then read together.
+    ``border`` says what a tap beyond the input reads: nothing (``zeros``), the unit that the padding
+    mode puts there, or another input of the layer (``joined``). ``across`` names further output axes
+    that tell which part is read: the units along them read the window together.
     """
 
     axis: int | None = None
     window: Window | None = None
     whole: bool = False
     border: str = "zeros"
+    across: tuple[int, ...] = ()
 
 
 EVERYTHING = Read(whole=True)
@@ -151,6 +154,10 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         """For each input, what the outputs read of each of its axes."""
         return tuple(pointwise(shape) for shape in inputs)
+
+    def port_reads(self, port: int, *inputs: Shape) -> tuple[Reads, ...]:
+        """For each input, what output number ``port`` reads of each of its axes."""
+        return self.reads(*inputs)
 
 
 class Movement(Layer, frozen=True):

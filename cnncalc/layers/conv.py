@@ -10,14 +10,16 @@ from msgspec.structs import replace
 from cnncalc.errors import LayerError
 from cnncalc.formulas import cost
 from cnncalc.formulas import size as sizes
-from cnncalc.formulas.receptive_field import transposed_window
+from cnncalc.formulas.receptive_field import MAX_PERIOD, Taps, Window, transposed_window
 from cnncalc.layers.axes import Axis, ExplicitPadding, Padding, axis_name, check_fits, per_axis, spatial, window_axes
 from cnncalc.layers.base import (
     EVERYTHING,
+    SCATTERED,
     Layer,
     NonNegative,
     PerAxis,
     Positive,
+    Read,
     Reads,
     Shape,
     ShortForm,
@@ -41,6 +43,14 @@ def check_groups(in_channels: int, out: int, groups: int) -> None:
                 field="groups",
                 hint="a grouped convolution needs in_channels and out that are multiples of groups",
             )
+
+
+def group_read(in_channels: int, out: int, groups: int) -> Read:
+    """How output channels read the input channels: all of them, or those of their own group."""
+    each, outs = in_channels // groups, out // groups
+    if groups == 1:
+        return EVERYTHING
+    return SCATTERED if outs > MAX_PERIOD else along(0, Window(each, (Taps(0, each - 1),) * outs))
 
 
 class Conv(Layer, frozen=True):
@@ -102,7 +112,8 @@ class Conv(Layer, frozen=True):
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])
-        return ((EVERYTHING, *(along(i + 1, axis.window(), self.padding_mode) for i, axis in enumerate(axes))),)
+        channels = group_read(inputs[0][0], self.out, self.groups)
+        return ((channels, *(along(i + 1, axis.window(), self.padding_mode) for i, axis in enumerate(axes))),)
 
     def narrowed(self, divisor: int, *inputs: Shape) -> Conv:
         out = max(1, self.out // divisor)
@@ -169,7 +180,8 @@ class ConvTranspose(Layer, frozen=True):
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])
         windows = (transposed_window(a.kernel, a.stride, a.padding[0], a.dilation) for a in axes)
-        return ((EVERYTHING, *(along(i + 1, window) for i, window in enumerate(windows))),)
+        channels = group_read(inputs[0][0], self.out, self.groups)
+        return ((channels, *(along(i + 1, window) for i, window in enumerate(windows))),)
 
     def narrowed(self, divisor: int, *inputs: Shape) -> ConvTranspose:
         out = max(1, self.out // divisor)

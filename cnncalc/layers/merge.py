@@ -9,7 +9,7 @@ from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas import cost
 from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import describe
-from cnncalc.layers.base import EVERYTHING, SCATTERED, Layer, Movement, Read, Reads, Shape, along, normal_axis
+from cnncalc.layers.base import EVERYTHING, Layer, Movement, Read, Reads, Shape, along, normal_axis
 from cnncalc.layers.shape import place_name
 
 FIRST_ONLY = Window(0, (Taps(0, 0),))
@@ -93,8 +93,12 @@ class Concat(Movement, frozen=True):
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axis = normal_axis(self.axis, len(inputs[0]))
-        # Each input fills another stretch of the joined axis, so no window holds for all its units.
-        return tuple(tuple(SCATTERED if i == axis else along(i) for i in range(len(shape))) for shape in inputs)
+        reads, first = [], 0
+        for shape in inputs:
+            own = along(axis, Window(1, (Taps(-first, -first),)), "joined")
+            reads.append(tuple(own if i == axis else along(i) for i in range(len(shape))))
+            first += shape[axis]
+        return tuple(reads)
 
 
 class Merge(Layer, frozen=True):

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas.receptive_field import sliding_window
-from cnncalc.layers.axes import spatial
+from cnncalc.layers.axes import channels, spatial
 from cnncalc.layers.base import (
     EVERYTHING,
     Elementwise,
@@ -54,9 +54,9 @@ def normalised_axes(axes: int | tuple[int, ...] | None, rank: int) -> tuple[int,
     Raises:
         LayerError: an axis that is not there, or given twice, or no axis.
     """
-    if axes is None:
+    if axes is None and rank:
         return tuple(range(rank))
-    given = axes if isinstance(axes, tuple) else (axes,)
+    given = axes if isinstance(axes, tuple) else () if axes is None else (axes,)
     chosen = tuple(sorted({normal_axis(axis, rank, field="axes") for axis in given}))
     if len(chosen) != len(given) or not chosen:
         raise LayerError(
@@ -88,10 +88,14 @@ class BatchNorm(Elementwise, frozen=True):
     affine: bool = True
     track_running_stats: bool = True
 
+    def output_shape(self, *inputs: Shape) -> Shape:
+        channels(inputs[0])
+        return inputs[0]
+
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
-        channels = inputs[0][0]
-        learned = scale_and_shift((channels,)) if self.affine else ()
-        return (*learned, *running_statistics(channels)) if self.track_running_stats else learned
+        count = inputs[0][0]
+        learned = scale_and_shift((count,)) if self.affine else ()
+        return (*learned, *running_statistics(count)) if self.track_running_stats else learned
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         elements = prod(inputs[0])
@@ -208,7 +212,7 @@ class GroupNorm(Elementwise, frozen=True):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
-        if shape[0] % self.groups:
+        if channels(shape) % self.groups:
             raise LayerError(
                 f"groups {self.groups} does not divide the {shape[0]} channels",
                 field="groups",
@@ -256,9 +260,9 @@ class InstanceNorm(Elementwise, frozen=True):
         return shape
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
-        channels = inputs[0][0]
-        learned = scale_and_shift((channels,)) if self.affine else ()
-        return (*learned, *running_statistics(channels)) if self.track_running_stats else learned
+        count = inputs[0][0]
+        learned = scale_and_shift((count,)) if self.affine else ()
+        return (*learned, *running_statistics(count)) if self.track_running_stats else learned
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         elements = prod(inputs[0])

@@ -193,7 +193,8 @@ class AdaptivePool(Layer, frozen=True):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
-        return (shape[0], *(out for _, out in self.per_axis_sizes(shape)))
+        pairs = self.per_axis_sizes(shape)
+        return (shape[0], *(out for _, out in pairs))
 
     def macs(self, *inputs: Shape) -> int:
         return 0
@@ -247,7 +248,8 @@ class GlobalPool(Layer, frozen=True):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
-        return (shape[0], *(1 for _ in spatial(shape)))
+        rank = len(spatial(shape))
+        return (shape[0], *(1,) * rank)
 
     def macs(self, *inputs: Shape) -> int:
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from cnncalc.layers.axes import channels
 from cnncalc.layers.base import Elementwise, Movement, Probability, Shape, Weight
 
 
@@ -68,6 +69,10 @@ class LayerScale(Elementwise, frozen=True):
     ops_per_element = 1
 
     init_value: float = 1e-6
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        channels(inputs[0])
+        return inputs[0]
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         (shape,) = inputs

@@ -220,7 +220,7 @@ class PixelShuffle(Movement, frozen=True):
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         repeated = cycle(repeat(0, self.upscale_factor), self.upscale_factor)
-        return ((SCATTERED, read_along(1, repeated), read_along(2, repeated)),)
+        return ((Read(across=(0, 1, 2)), read_along(1, repeated), read_along(2, repeated)),)
 
 
 class PixelUnshuffle(Movement, frozen=True):
@@ -249,7 +249,8 @@ class PixelUnshuffle(Movement, frozen=True):
         factor = self.downscale_factor
         patch = Window(factor, (Taps(0, factor - 1),))
         repeated = cycle(repeat(0, factor**2), factor**2)
-        return ((read_along(0, repeated), along(1, patch), along(2, patch)),)
+        # Each output channel reads one pixel of the patch.
+        return ((read_along(0, repeated), Read(1, patch, across=(0,)), Read(2, patch, across=(0,))),)
 
 
 class ChannelShuffle(Movement, frozen=True):

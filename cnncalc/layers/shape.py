@@ -283,6 +283,12 @@ class Split(Movement, frozen=True):
         reads[normal_axis(self.axis, len(reads))] = SCATTERED
         return (tuple(reads),)
 
+    def port_reads(self, port: int, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        axis, first = normal_axis(self.axis, len(shape)), sum(self.parts(shape)[:port])
+        window = Window(1, (Taps(first, first),))
+        return (tuple(along(i, window) if i == axis else along(i) for i in range(len(shape))),)
+
 
 class Flatten(Movement, frozen=True):
     """Merge the axes from ``start_axis`` to ``end_axis`` into one, as ``torch.nn.Flatten``.

@@ -20,7 +20,7 @@ from cnncalc.layers.activation import AlongAxis, Glu
 from cnncalc.layers.attention import MultiHeadAttention, ScaledDotProductAttention
 from cnncalc.layers.base import Elementwise, Layer, Shape
 from cnncalc.layers.merge import Matmul, Maximum, Minimum, Multiply, Subtract
-from cnncalc.layers.norm import GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
+from cnncalc.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
 from cnncalc.layers.pool import AdaptiveAvgPool, AdaptiveMaxPool, GlobalAvgPool, GlobalMaxPool, LpPool, MaxPool
 from cnncalc.layers.reduce import Max, Mean, Min
 from cnncalc.layers.shape import Pad
@@ -82,8 +82,9 @@ def _normalised(layer: LayerNorm | RmsNorm, shape: Shape) -> nn.Module:
     return with_mean(*given_axes(layer.axes, len(shape)))
 
 
-def _instance_norm(layer: InstanceNorm, shape: Shape) -> nn.Module:
-    return nn.Identity() if layer.track_running_stats else with_mean(*range(1, len(shape)))
+def _over_space(layer: BatchNorm | InstanceNorm, shape: Shape) -> nn.Module:
+    over = range(1, len(shape))
+    return nn.Identity() if layer.track_running_stats or not over else with_mean(*over)
 
 
 def _channel_window(layer: LocalResponseNorm, shape: Shape) -> nn.Module:
@@ -154,7 +155,8 @@ STAND_INS: dict[type, Callable[..., nn.Module]] = {
     LayerNorm: _normalised,
     RmsNorm: _normalised,
     GroupNorm: lambda layer, shape: with_mean(*range(len(shape))),
-    InstanceNorm: _instance_norm,
+    BatchNorm: _over_space,
+    InstanceNorm: _over_space,
     LocalResponseNorm: _channel_window,
     AlongAxis: lambda layer, shape: with_mean(layer.axis),
     Glu: _halves,

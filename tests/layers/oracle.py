@@ -103,8 +103,7 @@ def check_reads(layer: Layer, module: nn.Module, *shapes: Shape) -> None:
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         base = tensors(module(*inputs))
-        for which, (shape, said) in enumerate(zip(shapes, layer.reads(*shapes), strict=True)):
-            assert len(said) == len(shape)
+        for which, shape in enumerate(shapes):
             bump = 10 * torch.rand((1, *shape), generator=generator, dtype=torch.float64) + 5
             seen: list[list[Tensor]] = []  # for each axis and output whether [p, *output] changed
             for axis, size in enumerate(shape):
@@ -117,6 +116,8 @@ def check_reads(layer: Layer, module: nn.Module, *shapes: Shape) -> None:
                     changed.append([((new - old).abs() > 1e-9)[0] for new, old in zip(outputs, base, strict=True)])
                 seen.append([torch.stack(port) for port in zip(*changed, strict=True)])
             for port, out in enumerate(base):
+                said = layer.port_reads(port, *shapes)[which]
+                assert len(said) == len(shape)
                 # A window that along one axis never meets the input reads nothing along the others either.
                 missed = not all(
                     any(predicted(read, unit, shape[axis]) for unit in range(out.shape[read.axis + 1]))
@@ -145,7 +146,7 @@ def predicted(read: Read, unit: int, size: int) -> set[int]:
     first, last, step = taps_of(read.window, unit)
     taps = range(first, last + 1, step)
     within = {tap for tap in taps if 0 <= tap < size}
-    if read.border == "zeros":
+    if read.border in ("zeros", "joined"):
         return within
     return within | {BORDERS[read.border](tap, size) for tap in taps if not 0 <= tap < size}
 
@@ -159,6 +160,8 @@ def compare_read(read: Read, seen: Tensor, axis: int, where: str) -> None:
         for unit in range(matrix.shape[1]):
             found = set(matrix[:, unit].nonzero().flatten().tolist())
             assert predicted(read, unit, size) == found, f"unit {unit}, {where}"
+    elif read.window is not None:
+        assert predicted(read, 0, size) == set(seen.flatten(1).any(dim=1).nonzero().flatten().tolist()), where
     elif read.whole:
         flat = seen.flatten(1)
         assert flat.any(dim=1).all(), f"a part that nothing reads: {where}"
