@@ -43,6 +43,7 @@ METRICS = ("params", "buffers", "macs", "flops", "elementwise_ops", "activations
 SIZE_NAMES = {1: ("in_length",), 2: ("in_height", "in_width"), 3: ("in_depth", "in_height", "in_width")}
 IN_NAMES = ("in_channels", "in_size", "in_length", "in_height", "in_width", "in_depth")
 Tensors = tuple[Ref, ...]
+ADD = Add()
 
 
 class Scope:
@@ -78,7 +79,10 @@ class Builder:
         self.nodes: list[Node] = []
         self.tensors: dict[str, Tensors] = {}
         self.places: dict[str, Place | None] = {}
-        self.shapes: dict[tuple[Layer, Shapes], Shapes] = {}
+        self.shapes: dict[tuple[int, Shapes], Shapes] = {}
+        """Output shapes by the layer's identity and its input shapes; the nodes keep the layers alive."""
+        self.layers: dict[Layer, Layer] = {}
+        """One layer of each kind, for the many that are equal."""
         self.owners: dict[str, int] = {}
         self.current: Tensors = ()
         self.file_args: dict[str, Any] = {}
@@ -447,7 +451,7 @@ class Builder:
         else:
             skip = start
         path = self.new_path(item.label.text if item.label else None, Add.kind, item.label or item.node)
-        self.current = self.emit(Add(), (*out, *skip), path, item, None)
+        self.current = self.emit(ADD, (*out, *skip), path, item, None)
         self.bind(path, item.label)
 
     def branch(self, body: Body, start: Tensors, name: str) -> Tensors:
@@ -479,7 +483,8 @@ class Builder:
         self.place_layer(item, ready, refs)
 
     def place_layer(self, item: Call, layer: Layer, refs: Tensors) -> None:
-        self.check_arity(item, layer, refs)
+        if len(refs) != 1 or layer.arity[0] != 1:
+            self.check_arity(item, layer, refs)
         if isinstance(layer, ShortForm):
             self.short_form(item, layer, refs)
             return
@@ -496,7 +501,8 @@ class Builder:
             self.refuse(item, short, refs, error)
         path = self.new_path(item.label.text if item.label else None, short.kind, item.label or item.node)
         share = item.share.text if item.share else None
-        for number, layer in enumerate(layers, 1):
+        for number, made in enumerate(layers, 1):
+            layer = self.layers.setdefault(made, made)
             inner = path if len(layers) == 1 else f"{path}.{layer.kind}{number}"
             self.current = refs = self.emit(layer, refs, inner, item, f"{share}.{number}" if share else None)
         self.bind(path, item.label)
@@ -570,7 +576,8 @@ class Builder:
             if field is None:
                 raise unknown_field(self.source, layer, key)
             fields[field] = (self.value(node, choices(layer)[field]), node)
-        return make_layer(self.source, layer, item.node, fields)
+        made = make_layer(self.source, layer, item.node, fields)
+        return self.layers.setdefault(made, made)
 
     def block(self, item: Call, block: Block) -> None:
         caller = self.scope
@@ -669,7 +676,7 @@ class Builder:
         """Adds one node and gives its outputs."""
         nodes = self.nodes
         shapes = tuple([nodes[ref.node].output_shapes[ref.port] for ref in refs])
-        known = (layer, shapes)
+        known = (id(layer), shapes)
         outputs = self.shapes.get(known)
         if outputs is None:
             try:

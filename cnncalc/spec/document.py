@@ -191,6 +191,8 @@ class _Parser:
         self.args: frozenset[str] = frozenset()
         self.file_args: frozenset[str] = frozenset()
         self.layers: dict[Layer, Layer] = {}
+        self.bare: dict[str, Call] = {}
+        """What layers written as a name alone came to."""
         self.ready: dict[tuple[Any, ...], Layer] = {}
         """Layers by their class and their fields as written."""
 
@@ -305,7 +307,14 @@ class _Parser:
         if isinstance(node, Scalar):
             if not isinstance(node.value, str):
                 raise self.source.error(f"expected a layer, got {node.text or 'nothing'}", node)
-            return self.call(node, None)
+            known = self.bare.get(node.value)
+            if known is not None and node.value not in self.args:
+                place = Place(self.source.name, node.line, node.column)
+                return Call(node.value, node, place, known.fields, known.layer, None, known.ready)
+            call = self.call(node, None)
+            if call.ready is not None:
+                self.bare[node.value] = call
+            return call
         if isinstance(node, Sequence):
             raise self.source.error(
                 "expected a layer, got a list", node, hint="branches belong under concat, add or multiply"
