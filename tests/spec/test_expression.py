@@ -295,3 +295,22 @@ def test_any_text_has_a_value_or_a_message(text):
         return
     assert refused.message
     assert 0 <= refused.offset <= len(text) + 1
+
+
+def test_the_fault_is_counted_in_characters():
+    """Python's syntax tree counts bytes."""
+    assert evaluate("größe + 1", {"größe": 2}.__getitem__) == 3
+    assert refusal("'größe' == nosuch").offset == 11
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("text", ["1if a else 2", "0or a", "a is 1", "1 (2)", "[1, 2] [3, 4]", "'\\d'"])
+def test_pythons_warnings_are_not_ours(text):
+    """On standard error they would stand beside the one message."""
+    try:
+        evaluate(text, lookup)
+    except ExpressionError as error:
+        message = error.message
+    else:
+        return
+    assert message
