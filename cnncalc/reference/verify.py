@@ -54,7 +54,7 @@ def verify(
             name = source_name(graph, source)
             progress(f"pixels along {name}")
             rows += _pixel_rows(flattened(narrow, source, resize or graph.rebuilt), source, name, wanted)
-    channels = max(node.output_shape[0] for node in narrow.nodes)
+    channels = max((*node.output_shape, 1)[0] for node in narrow.nodes)
     return verdict(rows, [f"NumPy {np.__version__}, float64, on the net with at most {channels} channels"])
 
 

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from cnncalc.analysis.exact_field import Along, Pixels, Sight, exact_fields
 from cnncalc.analysis.measuring import (
+    AT_MOST,
     Resize,
     Source,
+    clear_of_borders,
     enlarged,
     flattened,
     pixel_row,
@@ -29,7 +31,16 @@ from cnncalc.analysis.receptive_field import Local, Spread, Track, Whole
 from cnncalc.analysis.verdict import Row, compare
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Graph, Node
-from cnncalc.torch.module import LayerBuilder, Net, Step, as_claimed, module_of, or_refused, run_module
+from cnncalc.torch.module import (
+    LayerBuilder,
+    Net,
+    Step,
+    as_claimed,
+    module_of,
+    or_refused,
+    relative_difference,
+    run_module,
+)
 from cnncalc.torch.monotone import stand_in
 
 Wanted = Callable[[str], bool]
@@ -63,9 +74,12 @@ def measure_fields(
     narrow = graph.narrowed()
     for source in sources(graph):
         name = source_name(graph, source)
+        small = flattened(narrow, source, at) if checks & {"pixels", "field"} else narrow
         if "pixels" in checks:
             progress(f"pixels along {name}")
-            yield from _pixel_rows(flattened(narrow, source, at), source, name, wanted, device)
+            yield from _pixel_rows(small, source, name, wanted, device)
+        if "field" in checks and [node.layer for node in small.nodes] == [node.layer for node in narrow.nodes]:
+            yield from _size_rows(graph, small, source, name, wanted)
         if checks & {"field", "jump"}:
             large = enlarged(narrow, source, at)
             if large is not None:
@@ -75,11 +89,25 @@ def measure_fields(
                     "", f"field, {name}", "", "", note="the net takes no larger input: measured at real size alone"
                 )
             if large is None and "field" in checks:
-                small = flattened(narrow, source, at)
                 seen = tracks(small, source)
                 kept = _kept(small, seen, (Whole, Spread), wanted)
                 if kept:
                     yield from _gradient_rows(small, source, name, kept, seen, device)
+
+
+def _size_rows(graph: Graph, small: Graph, source: Source, name: str, wanted: Wanted) -> Iterator[Row]:
+    """Where the whole net's field has another size than that of the net to be measured.
+
+    Fewer channels and smaller other axes must change nothing along this one.
+    """
+    for node, claim, other in zip(graph.nodes, tracks(graph, source), tracks(small, source), strict=True):
+        sizes = (_size_of(claim), _size_of(other))
+        if None not in sizes and sizes[0] != sizes[1] and wanted(node.path):
+            yield compare(node.path, f"field, {name}", f"size {sizes[0]}", f"size {sizes[1]} with fewer channels")
+
+
+def _size_of(track: Track) -> int | None:
+    return rf.size(track.field) if isinstance(track, Local) else track.size if isinstance(track, Spread) else None
 
 
 # -- every unit, at real size ----------------------------------------------------------------------
@@ -156,10 +184,15 @@ def _run_step(step: Step, graph: Graph, values: dict[int, Outputs]) -> tuple[Out
 def _project(outputs: tuple[Tensor, ...], axis: int | None) -> Tensor:
     """``[pixels, units]`` from outputs ``[pixels, *shape]``: reached anywhere across the units' axis."""
     if axis is None or any(axis + 1 >= out.dim() for out in outputs):
-        return torch.cat([out.flatten(1) for out in outputs], dim=1) != 0
+        return _elements(outputs) != 0
     across = [d for d in range(1, outputs[0].dim()) if d != axis + 1]
     reached = [(out != 0).any(dim=across) if across else out != 0 for out in outputs]
     return torch.stack(reached).any(dim=0)
+
+
+def _elements(outputs: tuple[Tensor, ...]) -> Tensor:
+    """``[batch, elements]``: all elements of all outputs."""
+    return torch.cat([out.reshape(len(out), -1) for out in outputs], dim=1)
 
 
 def _bits(column: Tensor) -> Pixels:
@@ -196,12 +229,16 @@ def _kept(graph: Graph, seen: list[Track], kinds: tuple[type, ...], wanted: Want
     return [number for number in numbers if isinstance(seen[number], kinds)]
 
 
-def _middle(field: rf.Field, units: int, pixels: int) -> list[int]:
-    """Units from the centre of a map on whose claimed field lies inside the input: one per phase, and one more."""
-    centre = units // 2
-    wanted = range(max(0, centre), min(units, centre + len(field.bounds) + 1))
-    inside = [u for u in wanted if (b := rf.bounds_of(field, u)) is None or (b[0] >= 0 and b[1] < pixels)]
-    return inside[:MOST_UNITS]
+def _middle(field: rf.Field, clear: list[bool], pixels: int) -> list[int]:
+    """Units from the centre of a map on whose claimed field meets no border: one per phase, and one more."""
+    units = len(clear)
+    inside = [
+        unit
+        for unit, is_clear in enumerate(clear)
+        if is_clear and ((b := rf.bounds_of(field, unit)) is None or (b[0] >= 0 and b[1] < pixels))
+    ]
+    middle = [unit for unit in inside if units // 2 <= unit <= units // 2 + len(field.bounds)]
+    return (middle or inside)[: min(MOST_UNITS, len(field.bounds) + 1)]
 
 
 MOST_UNITS = 9
@@ -212,15 +249,18 @@ def _gradient_rows(
 ) -> Iterator[Row]:
     """Size, jump and start from the support of the gradient at the input, for units in the middle.
 
-    Of a *global* field the first and the last element of the map must have pixels in common, on an input
-    that is large beside every local field. Of a field at a place that no index tells the size is that of
+    Of a *global* field some element must see all that any sees, or all elements have pixels in common, on
+    an input that is large beside every local field. Of a field at a place that no index tells the size is that of
     the largest among elements all over the map.
     """
     net = _in_float64(graph, _stand_in_of, device)
     shapes = [node.output_shape for node in graph.nodes if node.layer is None]
     pixels = shapes[source.position][source.axis + 1]
     phases = max((len(track.field.bounds) + 1 for track in seen if isinstance(track, Local)), default=2)
-    samples = MOST_UNITS if any(isinstance(seen[number], Spread) for number in kept) else min(MOST_UNITS, phases)
+    everywhere = any(isinstance(seen[number], (Spread, Whole)) for number in kept)
+    samples = MOST_UNITS if everywhere else min(MOST_UNITS, phases)
+    clear = clear_of_borders(graph, source)
+    sights = exact_fields(graph, source.node, source.axis)
     inputs = [torch.ones((samples, *shape), dtype=torch.float64, device=device) for shape in shapes]
     inputs[source.position].requires_grad_(True)
     values = net.start(*inputs)
@@ -230,18 +270,16 @@ def _gradient_rows(
         track, node, outputs = seen[number], graph.nodes[number], values[number]
         support = partial(_supports, x=inputs[source.position], axis=source.axis)
         if isinstance(track, Local):
-            units = _middle(track.field, node.output_shape[track.axis], pixels)
+            units = _middle(track.field, clear[number] or [], pixels)
             if units:
                 found = support([_unit(outputs, sample, track.axis, unit) for sample, unit in enumerate(units)])
-                yield _field_row(node, name, track.field, units, [_ends(row) for row in found])
-            continue
-        elements = torch.cat([out.flatten(1) for out in outputs], dim=1)
-        if isinstance(track, Whole):
-            # one sample each: the gradient at a sample is that of its own element
-            first, last = support([elements[0, 0], elements[1, -1]])
-            yield _global_row(node, name, first, last)
+                yield _field_row(node, name, track.field, units, [_ends(row) for row in found], sights[number])
+            else:
+                yield Row(node.path, f"field, {name}", "local", "", note="no unit of the map sees no border")
+        elif isinstance(track, Whole):
+            yield _global_row(node, name, _sampled(_elements(outputs), support), sights[number])
         elif isinstance(track, Spread):
-            yield _spread_row(node, name, track.size, pixels, elements, support)
+            yield _spread_row(node, name, track.size, pixels, _elements(outputs), support, sights[number])
 
 
 def _unit(outputs: Outputs, sample: int, axis: int, unit: int) -> Tensor:
@@ -273,46 +311,65 @@ def _ends(reached: Tensor) -> Ends:
     return (int(found[0]), int(found[-1])) if len(found) else None
 
 
-def _global_row(node: Node, name: str, first: Tensor, last: Tensor) -> Row:
-    common = _ends(first & last)
+ROUNDS = 4
+
+
+def _sampled(elements: Tensor, support: Support) -> list[Tensor]:
+    """The supports of the first and the last element and of some between; of all where they are few."""
+    count = elements.shape[1]
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(4)).tolist()
+    chosen = list(dict.fromkeys((0, count - 1, *order)))[: ROUNDS * MOST_UNITS]
+    found: list[Tensor] = []
+    for begin in range(0, len(chosen), MOST_UNITS):
+        # one sample each: the gradient at a sample is that of its own element
+        found += support([elements[sample, one] for sample, one in enumerate(chosen[begin : begin + MOST_UNITS])])
+    return found
+
+
+def _may_see_less(sight: Sight) -> bool:
+    """Whether the claims about units, which are of all parts of a map together, are an upper bound for this one."""
+    return not isinstance(sight, int) and not sight.exact
+
+
+def _global_row(node: Node, name: str, supports: list[Tensor], sight: Sight) -> Row:
+    everything = torch.stack(supports).any(dim=0)
+    if any(bool((row == everything).all()) for row in supports):
+        return Row(node.path, f"field, {name}", "global", f"some see all of {_range(_ends(everything))}")
+    common = _ends(torch.stack([row for row in supports if bool(row.any())]).all(dim=0))
     if common is not None:
         return Row(node.path, f"field, {name}", "global", f"all see {_range(common)}")
-    parts = f"{_range(_ends(first))} and {_range(_ends(last))}"
-    reason = f"claimed global, but the first and the last element see {parts}"
+    if _may_see_less(sight):
+        return Row(node.path, f"field, {name}", "global", "parts of it", note=AT_MOST)
+    parts = f"{_range(_ends(supports[0]))} and {_range(_ends(supports[-1]))}"
+    reason = f"claimed global, but elements see parts, as {parts}"
     return Row(node.path, f"field, {name}", "global", parts, reason)
 
 
-SPREAD_ROUNDS = 4
-
-
-def _spread_row(node: Node, name: str, size: int, pixels: int, elements: Tensor, support: Support) -> Row:
+def _spread_row(node: Node, name: str, size: int, pixels: int, elements: Tensor, support: Support, sight: Sight) -> Row:
     """The largest field among some elements; one at the border may be cut off, and then proves nothing."""
-    chosen = torch.randperm(elements.shape[1], generator=torch.Generator().manual_seed(4))[
-        : SPREAD_ROUNDS * MOST_UNITS
-    ].tolist()
-    largest, inside = 0, False
-    for begin in range(0, len(chosen), MOST_UNITS):
-        some = [elements[sample, one] for sample, one in enumerate(chosen[begin : begin + MOST_UNITS])]
-        ends = [found for row in support(some) if (found := _ends(row)) is not None]
-        largest = max([largest, *(last - first + 1 for first, last in ends)])
-        inside |= any(first > 0 and last < pixels - 1 for first, last in ends)
-    wrong = largest > size or (largest < size and inside)
+    supports = _sampled(elements, support)
+    ends = [found for row in supports if (found := _ends(row)) is not None]
+    largest = max([0, *(last - first + 1 for first, last in ends)])
+    inside = any(first > 0 and last < pixels - 1 for first, last in ends)
+    wrong = largest > size or (largest < size and inside and not _may_see_less(sight))
     reason = f"claimed size {size}, measured {largest}" if wrong else ""
-    return Row(node.path, f"field, {name}", f"size {size}", f"size {largest} at {len(chosen)} elements", reason)
+    return Row(node.path, f"field, {name}", f"size {size}", f"size {largest} at {len(supports)} elements", reason)
 
 
-def _field_row(node: Node, name: str, field: rf.Field, units: list[int], found: list[Ends]) -> Row:
+def _field_row(node: Node, name: str, field: rf.Field, units: list[int], found: list[Ends], sight: Sight) -> Row:
     """Unit for unit, and the numbers that are shown of the field, from what the units were measured to see."""
     start = rf.bounds_of(field, 0)
     shown = _numbers(rf.size(field), rf.jump(field), None if start is None else start[0])
     check = f"field, {name}"
     for unit, sees in zip(units, found, strict=True):
         says = rf.bounds_of(field, unit)
-        if says != sees:
+        if says != sees and not (_may_see_less(sight) and _within(sees, says)):
             reason = f"unit {unit}: claimed {_range(says)}, measured {_range(sees)}"
             return Row(node.path, check, shown, _range(sees), reason)
     period = len(field.bounds)
     largest = max((last - first + 1 for first, last in filter(None, found)), default=0)
+    if _may_see_less(sight):
+        return Row(node.path, check, shown, f"size {largest} at {len(units)} units", note=AT_MOST)
     one = next((k for k, unit in enumerate(units) if unit % period == 0), None)
     steps = [after[0] - before[0] for before, after in zip(found, found[period:], strict=False) if before and after]
     if one is None or not steps:  # not all phases lie inside
@@ -328,6 +385,10 @@ def _field_row(node: Node, name: str, field: rf.Field, units: list[int], found: 
     )
 
 
+def _within(inner: Ends, outer: Ends) -> bool:
+    return inner is None or (outer is not None and outer[0] <= inner[0] and inner[1] <= outer[1])
+
+
 def _numbers(size: int, jump: tuple[int, int], start: int | None) -> str:
     top, bottom = jump
     step = str(top) if bottom == 1 else f"{top}/{bottom}"
@@ -341,7 +402,13 @@ def _range(bounds: Ends) -> str:
 def _shift_rows(
     graph: Graph, source: Source, name: str, kept: list[int], seen: list[Track], device: str
 ) -> Iterator[Row]:
-    """Translation equivariance of the real layers: the input moved by the jump moves the map by one unit."""
+    """Translation equivariance of the real layers: the input moved by the jump moves the map by one unit.
+
+    It is no claim where another input, which stays in its place, has a part in the map, or weights that
+    differ from unit to unit.
+    """
+    tied = _tied(graph, source, seen)
+    clear = clear_of_borders(graph, source)
     net = _in_float64(graph, module_of, device)
     _randomise(net)
     generator = torch.Generator().manual_seed(3)
@@ -350,7 +417,7 @@ def _shift_rows(
     for number in kept:
         track = seen[number]
         assert isinstance(track, Local)
-        if track.field.shift:
+        if track.field.shift and number not in tied:
             moves.setdefault((track.field.shift, len(track.field.bounds)), []).append(number)
     longest = max((move[0] for move in moves), default=0)
     wide = [list(shape) for shape in shapes]
@@ -360,7 +427,23 @@ def _shift_rows(
     for (pixels, units), numbers in moves.items():
         moved = _run(net, _window(drawn, source, pixels, longest, device), set(numbers))
         for number in numbers:
-            yield _shift_row(graph, source, name, number, seen[number], still[number], moved[number], (pixels, units))
+            inside = clear[number] or []
+            maps = (still[number], moved[number])
+            yield _shift_row(graph, source, name, number, seen[number], inside, *maps, (pixels, units))
+
+
+def _tied(graph: Graph, source: Source, seen: list[Track]) -> set[int]:
+    """The nodes whose units are no copies of each other along the axis."""
+    tied = {number for number, node in enumerate(graph.nodes) if node.layer is None and number != source.node}
+    for number, node in enumerate(graph.nodes):
+        if node.layer is None:
+            continue
+        before = [seen[ref.node] for ref in node.inputs]
+        along_channels = any(isinstance(track, Local) and track.axis == 0 for track in before)
+        has_weights = bool(node.layer.weights(*node.input_shapes))
+        if any(ref.node in tied for ref in node.inputs) or (along_channels and has_weights):
+            tied.add(number)
+    return tied
 
 
 def _randomise(net: nn.Module) -> None:
@@ -410,6 +493,7 @@ def _shift_row(
     name: str,
     number: int,
     track: Track,
+    clear: list[bool],
     still: Tensor,
     moved: Tensor,
     move: tuple[int, int],
@@ -419,10 +503,11 @@ def _shift_row(
     node = graph.nodes[number]
     pixels, units = move
     size = graph.nodes[source.node].output_shape[source.axis + 1]
-    count = node.output_shape[track.axis]
+    count = len(clear)
     inside = [
         unit
         for unit in range(count - units)
+        if clear[unit] and clear[unit + units]
         for here, there in ((rf.bounds_of(track.field, unit), rf.bounds_of(track.field, unit + units)),)
         if here is not None and there is not None and here[0] >= 0 and there[1] < size
     ]
@@ -433,8 +518,7 @@ def _shift_row(
     index = torch.tensor(inside, device=still.device)
     first = moved.index_select(track.axis + 1, index)
     second = still.index_select(track.axis + 1, index + units)
-    scale = max(float(second.abs().max()), 1e-30)
-    difference = float((first - second).abs().max()) / scale
+    difference = relative_difference(first, second)
     if difference < 1e-9:
         return Row(node.path, check, shown, f"{len(inside)} units moved so")
     return Row(

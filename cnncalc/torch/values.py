@@ -11,7 +11,7 @@ from torch import Tensor
 from cnncalc.analysis.verdict import Row
 from cnncalc.graph import Graph
 from cnncalc.reference import evaluate_layer
-from cnncalc.torch.module import Net, as_claimed, example_inputs, module_of, or_refused, run_module
+from cnncalc.torch.module import Net, as_claimed, example_inputs, module_of, or_refused, relative_difference, run_module
 
 CHECKS = ("values",)
 TOLERANCE = 1e-9
@@ -34,7 +34,8 @@ def measure_values(
             assert node.layer is not None
             inputs = [tensors[ref.node][ref.port] for ref in step.inputs]
             outputs = run_module(step.module, inputs)
-            tensors[step.number] = as_claimed(outputs, node, inputs[0])
+            # each layer by itself: NaNs and infinities of one are none of the next one's
+            tensors[step.number] = tuple(out.nan_to_num() for out in as_claimed(outputs, node, inputs[0]))
             key = (node.layer, node.input_shapes)
             # what was compared on this shape already need not be computed again
             if isinstance(outputs, str):
@@ -57,7 +58,6 @@ def _row(path: str, pairs: list[tuple[Tensor, Tensor]]) -> Row:
         if mine.shape != theirs.shape:
             reason = f"PyTorch gives {tuple(mine.shape)}, NumPy {tuple(theirs.shape)}"
             return Row(path, "values", "the equations", "PyTorch", reason)
-        scale = max(float(mine.abs().max()), 1e-30)
-        worst = max(worst, float((mine - theirs).abs().max()) / scale)
+        worst = max(worst, relative_difference(theirs, mine))
     reason = "" if worst <= TOLERANCE else f"PyTorch and the equations differ by {worst:.1e} of the largest value"
     return Row(path, "values", f"within {TOLERANCE:.0e}", f"{worst:.1e}", reason)

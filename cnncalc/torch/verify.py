@@ -74,7 +74,7 @@ def verify(
         rows += values.measure_values(graph, wanted=wanted, progress=progress, device=precise)
     remarks = [f"PyTorch {torch.__version__} on {where}, {dtype}, batch {batch}"]
     if wanted_checks & {*field.CHECKS, *values.CHECKS}:
-        channels = max(node.output_shape[0] for node in graph.narrowed().nodes)
+        channels = max((*node.output_shape, 1)[0] for node in graph.narrowed().nodes)
         remarks.append(f"what units see and the values: on the net with at most {channels} channels, in float64")
     return verdict(rows, remarks)
 
