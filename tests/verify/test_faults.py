@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-pytest.importorskip("torch")
-
 from cnncalc.analysis.receptive_field import WHOLE, Spread
 from cnncalc.analysis.verdict import Verdict
 from cnncalc.formulas.receptive_field import Field, Taps, Window, taps_of
