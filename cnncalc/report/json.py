@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import msgspec
 
@@ -11,32 +12,41 @@ _NUMBERS = re.compile(r"\[\n[-+0-9.eEnul,\s]+\]")
 
 
 def render(report: msgspec.Struct, *, indent: int = 2) -> str:
-    """``report`` as JSON, lists of numbers on one line; characters that a terminal would obey are escaped.
+    """``report`` as JSON: lists of numbers, and each layer or other row, on a line of their own.
 
-    An argument that is a name of the spec language is written as its text.
+    Characters that a terminal would obey are escaped. An argument that is a name of the spec language
+    is written as its text.
     """
     try:
-        text = msgspec.json.format(msgspec.json.encode(report, enc_hook=str), indent=indent).decode()
+        text = _laid_out(report, indent) if indent > 0 else _format(report, indent)
     except UnicodeEncodeError:  # a lone surrogate, from a file name that is no UTF-8
         from json import dumps
 
         text = dumps(msgspec.to_builtins(report, enc_hook=str), indent=indent if indent >= 0 else None)
-    if indent > 0:
-        text = _on_one_line(text)
     return text if text.isascii() else re.sub(r"[^\x00-\x7f]+", lambda found: _escape(found[0]), text)
 
 
-def _on_one_line(text: str) -> str:
-    """Each list of numbers on one line; the few different ones of a large net are laid out once."""
-    known: dict[str, str] = {}
+def _format(value: Any, indent: int) -> str:
+    return msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=indent).decode()
 
-    def one_line(found: re.Match[str]) -> str:
-        several = found[0]
-        if several not in known:
-            known[several] = f"[{' '.join(several[1:-1].split())}]"
-        return known[several]
 
-    return _NUMBERS.sub(one_line, text)
+def _laid_out(report: msgspec.Struct, indent: int) -> str:
+    """The keys of the report one below the other; of rows there can be 100,000, so they are split, not parsed."""
+    margin = " " * indent
+    parts = []
+    for name in report.__struct_fields__:
+        value = getattr(report, name)
+        if value is msgspec.UNSET:
+            continue
+        if isinstance(value, tuple) and value and isinstance(value[0], msgspec.Struct):
+            between = f'}}, {{"{value[0].__struct_fields__[0]}": '  # inside a string the quote would be escaped
+            rows = _format(value, 0)[1:-1].replace(between, f"}},\n{margin * 2}{between[3:]}")
+            shown = f"[\n{margin * 2}{rows}\n{margin}]"
+        else:
+            shown = _NUMBERS.sub(lambda found: f"[{' '.join(found[0][1:-1].split())}]", _format(value, indent))
+            shown = shown.replace("\n", f"\n{margin}")
+        parts.append(f'{margin}"{name}": {shown}')
+    return "{\n" + ",\n".join(parts) + "\n}"
 
 
 def _escape(text: str) -> str:
