@@ -86,7 +86,7 @@ class Graph(Struct, frozen=True):
         """The same net for inputs of other shapes, each layer changed where ``change(layer, input_shapes)`` says so.
 
         Raises:
-            LayerError: a layer cannot take the shapes that reach it.
+            LayerError: a layer cannot take the shapes that reach it, or its weights no longer fit those it shares.
         """
         nodes: list[Node] = []
         for node in self.nodes:
@@ -97,6 +97,8 @@ class Graph(Struct, frozen=True):
             shapes = tuple([nodes[ref.node].output_shapes[ref.port] for ref in node.inputs])
             layer = change(node.layer, shapes) if change else node.layer
             nodes.append(replace(node, layer=layer, input_shapes=shapes, output_shapes=layer.output_shapes(*shapes)))
+            if node.shared is not None and not _same_weights(nodes[node.shared], nodes[-1]):
+                raise LayerError(f"its weights differ from those of {nodes[node.shared].path}, which it shares")
         return replace(self, nodes=tuple(nodes))
 
     def narrowed(self) -> Graph:
@@ -110,17 +112,14 @@ class Graph(Struct, frozen=True):
                 return layer.narrowed(by, *shapes)
 
             try:
-                narrowed = self.rebuilt(change=narrow)
+                return self.rebuilt(change=narrow)
             except LayerError:
                 continue
-            if narrowed.shares_fit():
-                return narrowed
         return self
 
-    def shares_fit(self) -> bool:
-        """Whether all nodes that share weights own tensors of the same names and shapes."""
 
-        def weights(node: Node) -> object:
-            return node.layer and node.layer.weights(*node.input_shapes)
-
-        return all(node.shared is None or weights(node) == weights(self.nodes[node.shared]) for node in self.nodes)
+def _same_weights(first: Node, second: Node) -> bool:
+    """Whether two nodes own tensors of the same names and shapes."""
+    if first.layer is None or second.layer is None:
+        return False
+    return first.layer.weights(*first.input_shapes) == second.layer.weights(*second.input_shapes)

@@ -9,8 +9,9 @@ division), ``1/√(variance + eps)`` 3, the product with it n.
 from __future__ import annotations
 
 from math import gcd, prod
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from msgspec import Meta
 from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
@@ -27,6 +28,8 @@ from cnncalc.layers.base import (
     normal_axis,
     pointwise,
 )
+
+Epsilon = Annotated[float, Meta(ge=0)]
 
 
 def normalisation_ops(elements: int, sets: int) -> int:
@@ -83,7 +86,7 @@ class BatchNorm(Elementwise, frozen=True):
     aliases = ("bn", "batchnorm", "batch_norm1d", "batch_norm2d", "batch_norm3d")
     ops_per_element = 2
 
-    eps: float = 1e-5
+    eps: Epsilon = 1e-5
     momentum: float | None = 0.1
     affine: bool = True
     track_running_stats: bool = True
@@ -122,7 +125,7 @@ class LayerNorm(Elementwise, frozen=True):
     ops_per_element = 5
 
     axes: int | tuple[int, ...] | None = None
-    eps: float = 1e-5
+    eps: Epsilon = 1e-5
     elementwise_affine: bool = True
     bias: bool = True
 
@@ -158,7 +161,7 @@ class RmsNorm(Elementwise, frozen=True):
     ops_per_element = 3
 
     axes: int | tuple[int, ...] | None = None
-    eps: float | None = None
+    eps: Epsilon | None = None
     elementwise_affine: bool = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -207,7 +210,7 @@ class GroupNorm(Elementwise, frozen=True):
     ops_per_element = 5
 
     groups: Positive
-    eps: float = 1e-5
+    eps: Epsilon = 1e-5
     affine: bool = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -247,7 +250,7 @@ class InstanceNorm(Elementwise, frozen=True):
     aliases = ("instancenorm", "instance_norm1d", "instance_norm2d", "instance_norm3d")
     ops_per_element = 5
 
-    eps: float = 1e-5
+    eps: Epsilon = 1e-5
     momentum: float | None = 0.1
     affine: bool = False
     track_running_stats: bool = False

@@ -14,7 +14,7 @@ from math import gcd, prod
 import torch
 from torch import Tensor, nn
 
-from cnncalc.analysis.exact_field import Along, Pixels, Sight, exact_fields
+from cnncalc.analysis.exact_field import Along, Anywhere, Pixels, Sight, exact_fields
 from cnncalc.analysis.measuring import (
     AT_MOST,
     Resize,
@@ -261,6 +261,8 @@ def _gradient_rows(
     samples = MOST_UNITS if everywhere else min(MOST_UNITS, phases)
     clear = clear_of_borders(graph, source)
     sights = exact_fields(graph, source.node, source.axis)
+    sure = _reaching_full_size(graph, seen, clear)
+    parts = _global_in_part(graph, seen)
     inputs = [torch.ones((samples, *shape), dtype=torch.float64, device=device) for shape in shapes]
     inputs[source.position].requires_grad_(True)
     values = net.start(*inputs)
@@ -277,9 +279,35 @@ def _gradient_rows(
             else:
                 yield Row(node.path, f"field, {name}", "local", "", note="no unit of the map sees no border")
         elif isinstance(track, Whole):
-            yield _global_row(node, name, _sampled(_elements(outputs), support), sights[number])
+            in_part = number in parts or isinstance(sights[number], Anywhere) or _may_see_less(sights[number])
+            yield _global_row(node, name, _sampled(_elements(outputs), support), in_part)
         elif isinstance(track, Spread):
-            yield _spread_row(node, name, track.size, pixels, _elements(outputs), support, sights[number])
+            in_part = number not in sure or _may_see_less(sights[number])
+            yield _spread_row(node, name, track.size, pixels, _sampled(_elements(outputs), support), in_part)
+
+
+def _reaching_full_size(graph: Graph, seen: list[Track], clear: list[list[bool] | None]) -> set[int]:
+    """The nodes where some units of every phase meet no border, or all that they are made of are such nodes."""
+    sure: set[int] = set()
+    for number, node in enumerate(graph.nodes):
+        track = seen[number]
+        if isinstance(track, Local):
+            if sum(clear[number] or ()) > len(track.field.bounds):
+                sure.add(number)
+        elif all(ref.node in sure for ref in node.inputs):
+            sure.add(number)
+    return sure
+
+
+def _global_in_part(graph: Graph, seen: list[Track]) -> set[int]:
+    """The nodes where global fields met others: some of their units may be global, and others not."""
+    parts: set[int] = set()
+    for number, node in enumerate(graph.nodes):
+        before = [seen[ref.node] for ref in node.inputs]
+        met = any(isinstance(track, Whole) for track in before) and not all(isinstance(t, Whole) for t in before)
+        if met or any(ref.node in parts for ref in node.inputs):
+            parts.add(number)
+    return parts
 
 
 def _unit(outputs: Outputs, sample: int, axis: int, unit: int) -> Tensor:
@@ -331,27 +359,26 @@ def _may_see_less(sight: Sight) -> bool:
     return not isinstance(sight, int) and not sight.exact
 
 
-def _global_row(node: Node, name: str, supports: list[Tensor], sight: Sight) -> Row:
+def _global_row(node: Node, name: str, supports: list[Tensor], in_part: bool) -> Row:
     everything = torch.stack(supports).any(dim=0)
     if any(bool((row == everything).all()) for row in supports):
         return Row(node.path, f"field, {name}", "global", f"some see all of {_range(_ends(everything))}")
     common = _ends(torch.stack([row for row in supports if bool(row.any())]).all(dim=0))
     if common is not None:
         return Row(node.path, f"field, {name}", "global", f"all see {_range(common)}")
-    if _may_see_less(sight):
+    if in_part:
         return Row(node.path, f"field, {name}", "global", "parts of it", note=AT_MOST)
     parts = f"{_range(_ends(supports[0]))} and {_range(_ends(supports[-1]))}"
     reason = f"claimed global, but elements see parts, as {parts}"
     return Row(node.path, f"field, {name}", "global", parts, reason)
 
 
-def _spread_row(node: Node, name: str, size: int, pixels: int, elements: Tensor, support: Support, sight: Sight) -> Row:
+def _spread_row(node: Node, name: str, size: int, pixels: int, supports: list[Tensor], in_part: bool) -> Row:
     """The largest field among some elements; one at the border may be cut off, and then proves nothing."""
-    supports = _sampled(elements, support)
     ends = [found for row in supports if (found := _ends(row)) is not None]
     largest = max([0, *(last - first + 1 for first, last in ends)])
     inside = any(first > 0 and last < pixels - 1 for first, last in ends)
-    wrong = largest > size or (largest < size and inside and not _may_see_less(sight))
+    wrong = largest > size or (largest < size and inside and not in_part)
     reason = f"claimed size {size}, measured {largest}" if wrong else ""
     return Row(node.path, f"field, {name}", f"size {size}", f"size {largest} at {len(supports)} elements", reason)
 

@@ -205,15 +205,15 @@ def build(source: str | os.PathLike[str] | Graph, **options: Any) -> Net:
     return Net(source)
 
 
-def relative_difference(first: Tensor, second: Tensor) -> float:
-    """The largest difference of two tensors, relative to the largest finite value of the second.
+def relative_difference(first: Tensor, second: Tensor, least: float = 1e-30) -> float:
+    """The largest difference of two tensors, relative to the largest finite value of the second, or to ``least``.
 
     Equal infinities and two NaNs at the same place do not differ; a NaN or infinity at one side alone is
     an infinite difference.
     """
     same = (first == second) | (first.isnan() & second.isnan())
     finite = second[second.isfinite()].abs()
-    scale = max(float(finite.max()) if finite.numel() else 0.0, 1e-30)
+    scale = max(float(finite.max()) if finite.numel() else 0.0, least, 1e-30)
     difference = torch.where(same, 0.0, (first - second).abs()).nan_to_num(nan=torch.inf, posinf=torch.inf)
     return float(difference.max()) / scale
 
