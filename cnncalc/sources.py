@@ -57,14 +57,14 @@ def load_text(
     text: str, name: str = "<text>", *, variant: str | None = None, args: Settings = (), input: InputShapes = None
 ) -> Graph:
     """The graph of a spec's text; ``name`` is what messages call it. Otherwise as :func:`load`."""
-    from cnncalc.spec.builder import Builder
+    from cnncalc.spec.assembly import Assembly
     from cnncalc.spec.document import parse
     from cnncalc.spec.reader import Source, read
 
     with_source = Source(name, text)
     document = parse(with_source, read(with_source))
     inputs = _inputs(input, document.input)
-    return Builder(document).build(variant, settings(args), inputs)
+    return Assembly(document).build(variant, settings(args), inputs)
 
 
 def settings(args: Settings) -> dict[str, str]:

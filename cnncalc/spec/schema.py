@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from cnncalc.layers import REGISTRY, Layer
-from cnncalc.spec.builder import METRICS
+from cnncalc.spec.assembly import METRICS
 from cnncalc.spec.document import META, STRUCTURES, TOP_KEYS
 from cnncalc.spec.fields import required_fields
 

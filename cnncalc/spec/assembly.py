@@ -1,0 +1,182 @@
+"""A document to a graph: the arguments, the inputs, the layers, then the outputs and the budget."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping as MappingABC
+from typing import Any
+
+from cnncalc.graph import Graph, Node, Ref
+from cnncalc.layers.base import Shape
+from cnncalc.spec import reader
+from cnncalc.spec.builder import TOO_DEEP, Builder
+from cnncalc.spec.expression import ExpressionError, Name, evaluate
+from cnncalc.spec.fields import written
+from cnncalc.spec.problem import listed, nearest
+from cnncalc.spec.state import Scope
+from cnncalc.units import parse as parse_count
+
+METRICS = ("params", "buffers", "macs", "flops", "elementwise_ops", "activations")
+
+
+class Assembly(Builder):
+    """Runs one whole document."""
+
+    def build(self, variant: str | None, settings: MappingABC[str, str], inputs: MappingABC[str, Shape]) -> Graph:
+        """The graph for a variant, argument settings (as text) and input shapes that replace the file's."""
+        self.bind_file_args(variant, settings)
+        self.inputs(inputs)
+        try:
+            self.run(self.document.body)
+        except RecursionError:
+            scope: Scope | None = self.scope
+            while scope is not None and scope.call is None:
+                scope = scope.parent
+            raise self.problem(TOO_DEEP, scope.call.node if scope and scope.call else None) from None
+        if all(node.layer is None for node in self.nodes):
+            raise self.source.error("the net has no layers", self.document.layers)
+        return Graph(
+            name=variant or self.document.name or _stem(self.source.name),
+            nodes=tuple(self.nodes),
+            outputs=self.outputs(),
+            source=self.source.name,
+            citation=self.document.citation,
+            args={name: _plain(value) for name, value in self.file_args.items()},
+            budget=self.budget(),
+        )
+
+    def bind_file_args(self, variant: str | None, settings: MappingABC[str, str]) -> None:
+        chosen = {}
+        if variant is not None:
+            if variant not in self.document.variants:
+                hint = nearest(variant, self.document.variants) or (
+                    f"variants: {listed(self.document.variants)}" if self.document.variants else "it has no variants"
+                )
+                raise self.source.error(f"there is no variant '{variant}'", None, hint=hint)
+            chosen = self.document.variants[variant]
+        for name in settings:
+            if name not in self.document.args:
+                hint = nearest(name, self.document.args) or f"arguments: {listed(self.document.args) or 'none'}"
+                raise self.source.error(f"cannot set '{name}': the spec has no such argument", None, hint=hint)
+        for name, default in self.document.args.items():
+            if name in settings:
+                self.file_args[name] = self.setting(name, settings[name])
+            elif name in chosen:
+                self.file_args[name] = self.value(chosen[name][1])
+            elif default is not None:
+                self.file_args[name] = self.value(default)
+            else:
+                raise self.source.error(
+                    f"the argument '{name}' is required",
+                    self.document.arg_keys[name],
+                    hint=f"give it with --set {name}=VALUE or choose a variant",
+                )
+
+    def setting(self, name: str, text: str) -> Any:
+        """An argument's value from the command line: an expression, as in the file."""
+        resolved = reader.resolve(text.strip())
+        if not isinstance(resolved, str):
+            return resolved
+        try:
+            return evaluate(text, self.lookup)
+        except ExpressionError as error:
+            raise self.source.error(
+                f"cannot set '{name}' to '{text}': {error.message}", None, hint=error.hint
+            ) from None
+
+    def inputs(self, given: MappingABC[str, Shape]) -> None:
+        node = self.document.input
+        named: list[tuple[str, reader.Node]] = (
+            [(key.text, value) for key, value in node.entries]
+            if isinstance(node, reader.Mapping)
+            else [("input", node)]
+        )
+        names = [name for name, _ in named]
+        for name in given:
+            if name not in names:
+                hint = nearest(name, names) or f"inputs: {listed(names)}"
+                raise self.source.error(f"the spec has no input '{name}'", None, hint=hint)
+        if not named:
+            raise self.source.error("the spec has no input", node)
+        for name, value in named:
+            if not name or "." in name:
+                raise self.source.error(f"'{name}' cannot be the name of an input", value)
+            shape = given.get(name) or self.input_shape(value)
+            ref = Ref(len(self.nodes))
+            self.nodes.append(Node(name, None, (), (), (shape,), self.place(value)))
+            self.tensors[name] = (ref,)
+            self.places[name] = self.place(value)
+        self.current = (Ref(0),) if len(named) == 1 else ()
+
+    def input_shape(self, node: reader.Node) -> Shape:
+        shape = self.value(node) if _may_be_list(node) else None
+        if not isinstance(shape, tuple) or not 1 <= len(shape) <= 4:
+            raise self.source.error(
+                "an input is a list of 1 to 4 sizes: channels, then the spatial axes", node, hint="as in [3, 224, 224]"
+            )
+        for position, size in enumerate(shape):
+            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+                at = node.items[position] if isinstance(node, reader.Sequence) else node
+                raise self.source.error(f"an input size must be a whole number of at least 1, got {written(size)}", at)
+        return shape
+
+    def outputs(self) -> tuple[tuple[str, Ref], ...]:
+        node = self.document.outputs
+        if node is None:
+            return tuple((self.tensor_path(ref), ref) for ref in self.current)
+        if isinstance(node, reader.Mapping):
+            entries = [(key.text, value) for key, value in node.entries]
+        elif isinstance(node, reader.Sequence):
+            entries = [(item.text if isinstance(item, reader.Scalar) else "", item) for item in node.items]
+        else:
+            entries = [(node.text, node)]
+        named = []
+        for name, value in entries:
+            refs = self.tensor(value)
+            named += [(name if len(refs) == 1 else f"{name}.{port}", ref) for port, ref in enumerate(refs)]
+        if not named:
+            raise self.source.error("'outputs' names no tensor", node)
+        return tuple(named)
+
+    def budget(self) -> dict[str, dict[str, int]]:
+        """Limits by metric and side; counts may carry units."""
+        limits: dict[str, dict[str, int]] = {}
+        for key, value in self.document.budget.entries if self.document.budget else ():
+            if key.text not in METRICS:
+                hint = nearest(key.text, METRICS) or f"metrics: {listed(METRICS)}"
+                raise self.source.error(f"there is no metric '{key.text}' to limit", key, hint=hint)
+            if not isinstance(value, reader.Mapping):
+                raise self.source.error("a limit is a mapping", value, hint=f"write '{key.text}: {{max: 26M}}'")
+            sides = limits[key.text] = {}
+            for side, bound in value.entries:
+                if side.text not in ("max", "min"):
+                    raise self.source.error(f"a limit has 'max' or 'min', not '{side.text}'", side)
+                sides[side.text] = self.bound(bound)
+        return limits
+
+    def bound(self, node: reader.Node) -> int:
+        if isinstance(node, reader.Scalar) and isinstance(node.value, int) and not isinstance(node.value, bool):
+            return node.value
+        try:
+            return parse_count(node.text if isinstance(node, reader.Scalar) else "?")
+        except ValueError as error:
+            raise self.source.error(str(error), node) from None
+
+
+def _stem(file: str) -> str:
+    """What a net without a name is called: its file's name without folders and ending."""
+    return os.path.splitext(os.path.basename(file))[0]
+
+
+def _plain(value: Any) -> Any:
+    """An argument's value for readers of the graph: names are plain text."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return str(value) if isinstance(value, Name) else value
+
+
+def _may_be_list(node: reader.Node) -> bool:
+    """Whether an input's shape can be a list at all: written as one, or the name of an argument or a call."""
+    if isinstance(node, reader.Scalar):
+        return isinstance(node.value, str) and not node.value[:1].isdigit()
+    return True

@@ -1,0 +1,264 @@
+"""Where a run of a document stands: the scopes, the nodes so far, and what names and expressions mean there."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from cnncalc.graph import Node, Place, Ref
+from cnncalc.layers import REGISTRY, Layer
+from cnncalc.layers.axes import describe
+from cnncalc.layers.base import Shape, Shapes
+from cnncalc.spec import reader, trace
+from cnncalc.spec.document import (
+    Block,
+    Call,
+    Document,
+    Item,
+)
+from cnncalc.spec.expression import ExpressionError, Name, UnknownNameError, check_size, evaluate, whole
+from cnncalc.spec.fields import choice_words, find_layer
+from cnncalc.spec.problem import listed, nearest
+
+MOST_CALLS = 8
+"""Lines that a message spends on the chain of block calls."""
+
+SIZE_NAMES = {1: ("in_length",), 2: ("in_height", "in_width"), 3: ("in_depth", "in_height", "in_width")}
+IN_NAMES = ("in_channels", "in_size", "in_length", "in_height", "in_width", "in_depth")
+Tensors = tuple[Ref, ...]
+
+
+class Scope:
+    """Where names live: the arguments, the counters of automatic names, and the way out."""
+
+    __slots__ = ("args", "block", "call", "counters", "parent", "prefix", "share")
+
+    def __init__(
+        self,
+        prefix: str,
+        args: dict[str, Any],
+        parent: Scope | None = None,
+        *,
+        block: Block | None = None,
+        call: Call | None = None,
+        share: tuple[str, int] | None = None,
+    ) -> None:
+        self.prefix = prefix
+        self.args = args
+        self.parent = parent
+        self.block = block
+        self.call = call
+        self.share = share
+        self.counters: dict[str, int] = {}
+
+
+class State:
+    """The nodes so far, the tensor of the moment and the scope, and what a name or an expression means there."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.source = document.source
+        self.nodes: list[Node] = []
+        self.tensors: dict[str, Tensors] = {}
+        self.places: dict[str, Place | None] = {}
+        self.shapes: dict[tuple[int, Shapes], Shapes] = {}
+        """Output shapes by the layer's identity and its input shapes; the nodes keep the layers alive."""
+        self.layers: dict[Layer, Layer] = {}
+        """One layer of each kind, for the many that are equal."""
+        self.owners: dict[str, int] = {}
+        self.current: Tensors = ()
+        self.file_args: dict[str, Any] = {}
+        self.scope = Scope("", {})
+        self.rounds = 1
+        self.calls = 0
+        self.labels: dict[str, Item] = {}
+
+    # -- values --------------------------------------------------------------------------------
+
+    def value(self, node: reader.Node, words: frozenset[str] = frozenset()) -> Any:
+        """A value: a literal, a fixed choice, or what its expression gives; lists become tuples."""
+        if isinstance(node, reader.Scalar):
+            if not isinstance(node.value, str):
+                return whole(node.value)
+            if node.value in words:
+                return node.value
+            try:
+                result = evaluate(node.value, self.lookup)
+            except ExpressionError as error:
+                if isinstance(error, UnknownNameError) and words:
+                    error.hint = nearest(node.text, words) or f"choices: {listed(sorted(words))}; {error.hint}"
+                self.bad_expression(node, error)
+            return whole(result)
+        if isinstance(node, reader.Sequence):
+            values = tuple([self.value(item, words) for item in node.items])
+            try:
+                check_size(values)
+            except ExpressionError as error:
+                raise self.source.error(error.message, node) from None
+            return values
+        raise self.source.error("expected a value, got a mapping", node)
+
+    def bad_expression(self, node: reader.Scalar, error: ExpressionError) -> NoReturn:
+        if isinstance(error, UnknownNameError) and node.value in ("yes", "no", "on", "off"):
+            error.hint = "YAML 1.2 knows true and false only"
+        lines = self.source.text.splitlines()
+        row = lines[node.line - 1] if node.line <= len(lines) else ""
+        begin = row.find(node.text.strip(), node.column - 1)
+        column = (begin + 1 if begin >= 0 else node.column) + (error.offset if begin >= 0 else 0)
+        raise self.problem(error.message, (node.line, column), hint=error.hint) from None
+
+    def lookup(self, name: str) -> Any:
+        """The value of a name where the builder stands."""
+        for values in (self.scope.args, self.file_args):
+            if name in values:
+                return values[name]
+        if name in IN_NAMES:
+            return self.in_size(name)
+        if name in self.document.blocks or find_layer(name):
+            return Name(name)
+        path = self.find_path(name)
+        if path is not None:
+            return Name(path)
+        if name in choice_words():
+            return Name(name)
+        rank = len(self.shape(self.current[0])) if len(self.current) == 1 else 0
+        sizes = ["in_channels", "in_size", *SIZE_NAMES.get(rank - 1, ())] if rank else []
+        known = [*dict.fromkeys([*self.scope.args, *self.file_args, *sizes])]
+        hint = (
+            nearest(name, known)
+            or nearest(name, [*REGISTRY, *self.document.blocks], likeness=0.8)
+            or f"in scope here: {listed(known) or 'nothing'}"
+        )
+        if name in self.document.args:
+            hint = "an argument's value can use the arguments above it"
+        raise UnknownNameError(f"there is no variable '{name}' here", 0, hint)
+
+    def in_size(self, name: str) -> Any:
+        """A size of the tensor where the builder stands."""
+        if len(self.current) != 1:
+            several = f"{len(self.current)} of them" if self.current else "none"
+            raise UnknownNameError(f"'{name}' needs one tensor that comes before; here there is {several}", 0)
+        shape = self.shape(self.current[0])
+        if name == "in_channels":
+            return shape[0]
+        if name == "in_size":
+            return shape[1:]
+        sizes = SIZE_NAMES.get(len(shape) - 1, ())
+        if name in sizes:
+            return shape[1 + sizes.index(name)]
+        hint = f"known here: {listed(['in_channels', 'in_size', *sizes])}"
+        raise UnknownNameError(f"the tensor {describe(shape)} here has no '{name}'", 0, hint)
+
+    # -- tensors -------------------------------------------------------------------------------
+
+    def shape(self, ref: Ref) -> Shape:
+        return self.nodes[ref.node].output_shapes[ref.port]
+
+    def tensor_path(self, ref: Ref) -> str:
+        node = self.nodes[ref.node]
+        return node.path if len(node.output_shapes) == 1 else f"{node.path}.{ref.port}"
+
+    def find_path(self, name: str) -> str | None:
+        """The full path that a name means, seen from the innermost scope outwards."""
+        scope: Scope | None = self.scope
+        while scope is not None:
+            if scope.prefix + name in self.tensors:
+                return scope.prefix + name
+            scope = scope.parent
+        return None
+
+    def tensor(self, node: reader.Node) -> Tensors:
+        """The tensors that one entry of ``from:`` means."""
+        if isinstance(node, reader.Scalar):
+            if node.value == -1:
+                return self.need_current(node)
+            if isinstance(node.value, str):
+                return self.named_tensor(node)
+        raise self.problem(
+            f"'from' takes a name or -1, got {node.text if isinstance(node, reader.Scalar) else 'a list'}",
+            node,
+            hint="-1 is the tensor before; give others a 'name:'",
+        )
+
+    def named_tensor(self, node: reader.Scalar) -> Tensors:
+        name = node.text
+        for values in (self.scope.args, self.file_args):
+            if isinstance(values.get(name), str):
+                name = values[name]
+                break
+        path = self.find_path(name)
+        if path is not None:
+            return self.tensors[path]
+        whole, _, port = name.rpartition(".")
+        path = self.find_path(whole) if port.isdigit() else None
+        if path is not None:
+            parts = self.tensors[path]
+            if int(port) >= len(parts):
+                raise self.problem(
+                    f"'{whole}' has {len(parts)} outputs, there is no '{name}'", node, hint="they count from 0"
+                )
+            return (parts[int(port)],)
+        raise self.unknown_tensor(name, node)
+
+    def unknown_tensor(self, name: str, node: reader.Scalar) -> Exception:
+        later = trace.find_label(self.document, name)
+        if later is not None and later.line == node.line:
+            return self.problem(f"'{name}' is this layer's own name, which it cannot read from", node)
+        if later is not None and later.line > node.line:
+            return self.problem(
+                f"'{name}' is defined only later, in line {later.line}",
+                node,
+                hint="a layer can read what stands above it",
+            )
+        names = [path for path in self.tensors if path.startswith(self.scope.prefix)]
+        known = [
+            *(path.removeprefix(self.scope.prefix) for path in names),
+            *(n.path for n in self.nodes if n.layer is None),
+        ]
+        hint = (
+            nearest(name, known)
+            or f"known here: {listed(dict.fromkeys(known))}; what stands inside a block or branch has a path, "
+            "as block1.conv2"
+        )
+        return self.problem(f"there is no tensor '{name}' to read from", node, hint=hint)
+
+    def need_current(self, node: reader.Node) -> Tensors:
+        if not self.current:
+            names = [n.path for n in self.nodes if n.layer is None]
+            raise self.problem(
+                "no tensor comes before this",
+                node,
+                hint=f"the net has several inputs; say 'from:' one of {listed(names)}",
+            )
+        return self.current
+
+    def sources(self, node: reader.Node | None, at: reader.Node) -> Tensors:
+        if node is None:
+            return self.need_current(at)
+        if isinstance(node, reader.Sequence):
+            return tuple(ref for item in node.items for ref in self.tensor(item))
+        return self.tensor(node)
+
+    # -- messages ------------------------------------------------------------------------------
+
+    def place(self, node: reader.Node) -> Place:
+        return Place(self.source.name, node.line, node.column)
+
+    def problem(
+        self,
+        message: str,
+        at: reader.Node | tuple[int, int] | None,
+        *,
+        details: list[str] | None = None,
+        hint: str | None = None,
+    ) -> Exception:
+        """An error at a node, with the chain of block calls that led there."""
+        chain = []
+        scope: Scope | None = self.scope
+        while scope is not None:
+            if scope.block is not None and scope.call is not None:
+                place = scope.call.place
+                chain.append(f"  in block '{scope.block.name}', called at {place.file}:{place.line}:{place.column}")
+            scope = scope.parent
+        if len(chain) > MOST_CALLS:
+            chain[MOST_CALLS - 2 : -1] = [f"  … {len(chain) - MOST_CALLS + 1} more calls"]
+        return self.source.error(message, at, details=[*(details or []), *chain], hint=hint)
