@@ -61,9 +61,15 @@ def _with_axis(graph: Graph, source: Source, size: int, others: int | None, at: 
                 shape[axis] = others
         inputs[name] = tuple(shape)
     try:
-        return at(inputs).narrowed()
+        changed = at(inputs).narrowed()
     except CnncalcError:
         return None
+    return changed if _ranks(changed) == _ranks(graph) else None
+
+
+def _ranks(graph: Graph) -> list[list[int]]:
+    """The number of axes of all tensors; ``squeeze``, for one, makes another net of it where a size is 1."""
+    return [[len(shape) for shape in node.output_shapes] for node in graph.nodes]
 
 
 def flattened(graph: Graph, source: Source, at: Resize) -> Graph:

@@ -278,6 +278,8 @@ class Split(Movement, frozen=True):
         return tuple((*shape[:axis], part, *shape[axis + 1 :]) for part in self.parts(shape))
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        if len(self.parts(inputs[0])) == 1:
+            return self.port_reads(0, *inputs)
         reads = list(pointwise(inputs[0]))
         # Each part reads from another offset, and reads are those of the layer as a whole.
         reads[normal_axis(self.axis, len(reads))] = SCATTERED

@@ -246,7 +246,10 @@ class _Draw:
         kind, fields = next(iter(layers[0].items())) if isinstance(layers[0], dict) else (layers[0], {})
         if isinstance(fields, dict) and not {"branches", "layers", "times", "body"} & set(fields):
             source = fields.get("from", -1)
-            fields["from"] = [name if one == -1 else one for one in source] if isinstance(source, list) else name
+            if source == -1:
+                fields["from"] = name
+            elif isinstance(source, list):
+                fields["from"] = [name if one == -1 else one for one in source]
             layers[0] = {kind: fields}
         else:
             layers.insert(0, {Identity.kind: {"from": name}})

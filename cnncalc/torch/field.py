@@ -261,6 +261,7 @@ def _gradient_rows(
     samples = MOST_UNITS if everywhere else min(MOST_UNITS, phases)
     clear = clear_of_borders(graph, source)
     sights = exact_fields(graph, source.node, source.axis)
+    less = _seeing_less(graph, seen, sights)
     sure = _reaching_full_size(graph, seen, clear)
     parts = _global_in_part(graph, seen)
     inputs = [torch.ones((samples, *shape), dtype=torch.float64, device=device) for shape in shapes]
@@ -275,14 +276,14 @@ def _gradient_rows(
             units = _middle(track.field, clear[number] or [], pixels)
             if units:
                 found = support([_unit(outputs, sample, track.axis, unit) for sample, unit in enumerate(units)])
-                yield _field_row(node, name, track.field, units, [_ends(row) for row in found], sights[number])
+                yield _field_row(node, name, track.field, units, [_ends(row) for row in found], number in less)
             else:
                 yield Row(node.path, f"field, {name}", "local", "", note="no unit of the map sees no border")
         elif isinstance(track, Whole):
-            in_part = number in parts or isinstance(sights[number], Anywhere) or _may_see_less(sights[number])
+            in_part = number in parts or isinstance(sights[number], Anywhere) or number in less
             yield _global_row(node, name, _sampled(_elements(outputs), support), in_part)
         elif isinstance(track, Spread):
-            in_part = number not in sure or _may_see_less(sights[number])
+            in_part = number not in sure or number in less
             yield _spread_row(node, name, track.size, pixels, _sampled(_elements(outputs), support), in_part)
 
 
@@ -300,11 +301,11 @@ def _reaching_full_size(graph: Graph, seen: list[Track], clear: list[list[bool] 
 
 
 def _global_in_part(graph: Graph, seen: list[Track]) -> set[int]:
-    """The nodes where global fields met others: some of their units may be global, and others not."""
+    """The nodes of several inputs, and what is made of them: some of their units may be global, and others not."""
     parts: set[int] = set()
     for number, node in enumerate(graph.nodes):
         before = [seen[ref.node] for ref in node.inputs]
-        met = any(isinstance(track, Whole) for track in before) and not all(isinstance(t, Whole) for t in before)
+        met = len(before) > 1 and not all(isinstance(track, Whole) for track in before)
         if met or any(ref.node in parts for ref in node.inputs):
             parts.add(number)
     return parts
@@ -354,9 +355,18 @@ def _sampled(elements: Tensor, support: Support) -> list[Tensor]:
     return found
 
 
-def _may_see_less(sight: Sight) -> bool:
-    """Whether the claims about units, which are of all parts of a map together, are an upper bound for this one."""
-    return not isinstance(sight, int) and not sight.exact
+def _seeing_less(graph: Graph, seen: list[Track], sights: list[Sight]) -> set[int]:
+    """The nodes whose claims are an upper bound: parts of maps whose parts see differently, and what is made of
+    maps that lie all in padding (which the recurrence, ignoring borders, does not know).
+    """
+    less: set[int] = set()
+    hidden: set[int] = set()
+    for number, (node, track, sight) in enumerate(zip(graph.nodes, seen, sights, strict=True)):
+        if (track is not None and sight == 0) or any(ref.node in hidden for ref in node.inputs):
+            hidden.add(number)
+        elif not isinstance(sight, int) and not sight.exact:
+            less.add(number)
+    return less | hidden
 
 
 def _global_row(node: Node, name: str, supports: list[Tensor], in_part: bool) -> Row:
@@ -376,26 +386,26 @@ def _global_row(node: Node, name: str, supports: list[Tensor], in_part: bool) ->
 def _spread_row(node: Node, name: str, size: int, pixels: int, supports: list[Tensor], in_part: bool) -> Row:
     """The largest field among some elements; one at the border may be cut off, and then proves nothing."""
     ends = [found for row in supports if (found := _ends(row)) is not None]
-    largest = max([0, *(last - first + 1 for first, last in ends)])
-    inside = any(first > 0 and last < pixels - 1 for first, last in ends)
-    wrong = largest > size or (largest < size and inside and not in_part)
+    sizes = [last - first + 1 for first, last in ends if first > 0 and last < pixels - 1]
+    largest = max(sizes, default=0)
+    wrong = largest > size or (0 < largest < size and not in_part)
     reason = f"claimed size {size}, measured {largest}" if wrong else ""
     return Row(node.path, f"field, {name}", f"size {size}", f"size {largest} at {len(supports)} elements", reason)
 
 
-def _field_row(node: Node, name: str, field: rf.Field, units: list[int], found: list[Ends], sight: Sight) -> Row:
+def _field_row(node: Node, name: str, field: rf.Field, units: list[int], found: list[Ends], at_most: bool) -> Row:
     """Unit for unit, and the numbers that are shown of the field, from what the units were measured to see."""
     start = rf.bounds_of(field, 0)
     shown = _numbers(rf.size(field), rf.jump(field), None if start is None else start[0])
     check = f"field, {name}"
     for unit, sees in zip(units, found, strict=True):
         says = rf.bounds_of(field, unit)
-        if says != sees and not (_may_see_less(sight) and _within(sees, says)):
+        if says != sees and not (at_most and _within(sees, says)):
             reason = f"unit {unit}: claimed {_range(says)}, measured {_range(sees)}"
             return Row(node.path, check, shown, _range(sees), reason)
     period = len(field.bounds)
     largest = max((last - first + 1 for first, last in filter(None, found)), default=0)
-    if _may_see_less(sight):
+    if at_most:
         return Row(node.path, check, shown, f"size {largest} at {len(units)} units", note=AT_MOST)
     one = next((k for k, unit in enumerate(units) if unit % period == 0), None)
     steps = [after[0] - before[0] for before, after in zip(found, found[period:], strict=False) if before and after]
@@ -466,7 +476,7 @@ def _tied(graph: Graph, source: Source, seen: list[Track]) -> set[int]:
         if node.layer is None:
             continue
         before = [seen[ref.node] for ref in node.inputs]
-        along_channels = any(isinstance(track, Local) and track.axis == 0 for track in before)
+        along_channels = any(isinstance(t, Spread) or (isinstance(t, Local) and t.axis == 0) for t in before)
         has_weights = bool(node.layer.weights(*node.input_shapes))
         if any(ref.node in tied for ref in node.inputs) or (along_channels and has_weights):
             tied.add(number)

@@ -34,8 +34,10 @@ def build_group_norm(layer: GroupNorm, shape: Shape) -> nn.Module:
 
 @builds(LocalResponseNorm)
 def build_local_response_norm(layer: LocalResponseNorm, shape: Shape) -> nn.Module:
-    """``nn.LocalResponseNorm``"""
-    return nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k)
+    """``nn.LocalResponseNorm``, which refuses a tensor whose axes were exchanged unless it is copied into order."""
+    module = nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k)
+    module.register_forward_pre_hook(lambda _, inputs: inputs[0].contiguous())
+    return module
 
 
 def given_axes(axes: int | tuple[int, ...] | None, rank: int) -> tuple[int, ...]:

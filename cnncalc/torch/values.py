@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 
 import torch
 from msgspec.structs import replace
-from torch import Tensor
+from torch import Tensor, nn
 
 from cnncalc.analysis.verdict import Row
-from cnncalc.graph import Graph
+from cnncalc.graph import Graph, Node
 from cnncalc.reference import evaluate_layer
-from cnncalc.torch.module import Net, as_claimed, example_inputs, module_of, or_refused, relative_difference, run_module
+from cnncalc.torch.module import Net, module_of, or_refused, relative_difference, run_module
 
 CHECKS = ("values",)
 BATCH = 2
@@ -25,35 +25,43 @@ TOLERANCE = 1e-9
 def measure_values(
     graph: Graph, *, wanted: Callable[[str], bool], progress: Callable[[str], None], device: str = "cpu"
 ) -> Iterator[Row]:
-    """A row for every layer in ``wanted``: the same input and weights through PyTorch and through NumPy."""
+    """A row for every layer in ``wanted``: the same input and weights through PyTorch and through NumPy.
+
+    Each layer gets inputs of its own, normally distributed: what is left of a net that dies or cancels
+    on the way would prove little.
+    """
     progress("values")
     narrow = graph.narrowed()
     torch.manual_seed(0)
     net = Net(narrow, or_refused(module_of)).to(device=device, dtype=torch.float64).eval()
-    tensors = net.start(*example_inputs(narrow, BATCH, device=device, dtype=torch.float64))
+    generator = torch.Generator().manual_seed(1)
     known: dict[tuple[object, ...], Row] = {}
     with torch.no_grad():
         for step in net.steps:
             node = narrow.nodes[step.number]
             assert node.layer is not None
-            inputs = [tensors[ref.node][ref.port] for ref in step.inputs]
-            outputs = run_module(step.module, inputs)
-            # each layer by itself: NaNs and infinities of one are none of the next one's
-            tensors[step.number] = tuple(out.nan_to_num() for out in as_claimed(outputs, node, inputs[0]))
             key = (node.layer, node.input_shapes)
+            if not wanted(node.path):
+                continue
             # what was compared on this shape already need not be computed again
-            if isinstance(outputs, str):
-                known[key] = Row(node.path, "values", "the equations", "none", f"PyTorch refuses it: {outputs}")
-            if wanted(node.path) and key not in known and not isinstance(outputs, str):
-                weights = {name: t.cpu().numpy() for name, t in step.module.state_dict().items()}
-                theirs = evaluate_layer(node.layer, weights, *(x.cpu().numpy() for x in inputs))
-                both = zip(outputs, theirs if isinstance(theirs, tuple) else (theirs,), strict=True)
-                largest = max(float(x.abs().max()) for x in inputs)
-                known[key] = _row(node.path, [(ours, torch.as_tensor(other)) for ours, other in both], largest)
-            if wanted(node.path):
-                yield replace(known[key], layer=node.path)
-            for number in step.done:
-                del tensors[number]
+            if key not in known:
+                drawn = [torch.randn((BATCH, *shape), generator=generator) for shape in node.input_shapes]
+                inputs = [x.to(device=device, dtype=torch.float64) for x in drawn]
+                known[key] = _compared(node, step.module, inputs)
+            yield replace(known[key], layer=node.path)
+
+
+def _compared(node: Node, module: nn.Module, inputs: list[Tensor]) -> Row:
+    """One layer, on the same inputs and weights."""
+    assert node.layer is not None
+    outputs = run_module(module, inputs)
+    if isinstance(outputs, str):
+        return Row(node.path, "values", "the equations", "none", f"PyTorch refuses it: {outputs}")
+    weights = {name: tensor.cpu().numpy() for name, tensor in module.state_dict().items()}
+    theirs = evaluate_layer(node.layer, weights, *(x.cpu().numpy() for x in inputs))
+    both = zip(outputs, theirs if isinstance(theirs, tuple) else (theirs,), strict=True)
+    largest = max(float(x.abs().max()) for x in inputs)
+    return _row(node.path, [(ours, torch.as_tensor(other)) for ours, other in both], largest)
 
 
 def _row(path: str, pairs: list[tuple[Tensor, Tensor]], largest: float) -> Row:
