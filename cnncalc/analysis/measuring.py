@@ -121,6 +121,10 @@ def _is_exact(graph: Graph, source: Source) -> bool:
     return all(isinstance(sight, int) or sight.exact for sight in exact_fields(graph, source.node, source.axis))
 
 
+UNITS_INSIDE = 12
+"""Units of the deepest map, at least, whose fields are to lie inside the input."""
+
+
 def enlarged(narrow: Graph, source: Source, at: Resize) -> Graph | None:
     """The net on an input so long that in every feature map some units see no border.
 
@@ -133,7 +137,8 @@ def enlarged(narrow: Graph, source: Source, at: Resize) -> Graph | None:
     if not fields:
         return None
     stride = _stride(seen)
-    grown = size + -(-(2 * max(map(rf.size, fields)) + 6 * stride) // stride) * stride
+    more = max(map(rf.size, fields)) + UNITS_INSIDE * stride - size
+    grown = size + -(-max(more, 0) // stride) * stride
     for more in (0, *range(1, stride), stride, 2 * stride):
         large = _with_axis(narrow, source, grown + more, None, at)
         if large is not None:

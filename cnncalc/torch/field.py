@@ -257,8 +257,7 @@ def _gradient_rows(
     shapes = [node.output_shape for node in graph.nodes if node.layer is None]
     pixels = shapes[source.position][source.axis + 1]
     phases = max((len(track.field.bounds) + 1 for track in seen if isinstance(track, Local)), default=2)
-    everywhere = any(isinstance(seen[number], (Spread, Whole)) for number in kept)
-    samples = MOST_UNITS if everywhere else min(MOST_UNITS, phases)
+    samples = min(MOST_UNITS, max(phases, 3))
     clear = clear_of_borders(graph, source)
     sights = exact_fields(graph, source.node, source.axis)
     less = _seeing_less(graph, seen, sights)
@@ -281,7 +280,7 @@ def _gradient_rows(
                 yield Row(node.path, f"field, {name}", "local", "", note="no unit of the map sees no border")
         elif isinstance(track, Whole):
             in_part = number in parts or isinstance(sights[number], Anywhere) or number in less
-            yield _global_row(node, name, _sampled(_elements(outputs), support), in_part)
+            yield _global_row(node, name, _sampled(_elements(outputs), support, _see_alike), in_part)
         elif isinstance(track, Spread):
             in_part = number not in sure or number in less
             yield _spread_row(node, name, track.size, pixels, _sampled(_elements(outputs), support), in_part)
@@ -340,19 +339,29 @@ def _ends(reached: Tensor) -> Ends:
     return (int(found[0]), int(found[-1])) if len(found) else None
 
 
-ROUNDS = 4
+MOST_ELEMENTS = 36
 
 
-def _sampled(elements: Tensor, support: Support) -> list[Tensor]:
-    """The supports of the first and the last element and of some between; of all where they are few."""
+def _sampled(
+    elements: Tensor, support: Support, enough: Callable[[list[Tensor]], bool] = lambda found: False
+) -> list[Tensor]:
+    """The supports of the first and the last element and of some between, until they are ``enough``."""
     count = elements.shape[1]
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(4)).tolist()
-    chosen = list(dict.fromkeys((0, count - 1, *order)))[: ROUNDS * MOST_UNITS]
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(4))[:MOST_ELEMENTS].tolist()
+    chosen = list(dict.fromkeys((0, count - 1, *order)))[:MOST_ELEMENTS]
     found: list[Tensor] = []
-    for begin in range(0, len(chosen), MOST_UNITS):
+    for begin in range(0, len(chosen), len(elements)):
         # one sample each: the gradient at a sample is that of its own element
-        found += support([elements[sample, one] for sample, one in enumerate(chosen[begin : begin + MOST_UNITS])])
+        some = chosen[begin : begin + len(elements)]
+        found += support([elements[sample, one] for sample, one in enumerate(some)])
+        if enough(found):
+            break
     return found
+
+
+def _see_alike(supports: list[Tensor]) -> bool:
+    """Whether each of several elements sees the same pixels."""
+    return len(supports) > 1 and bool(supports[0].any()) and all(torch.equal(supports[0], one) for one in supports[1:])
 
 
 def _seeing_less(graph: Graph, seen: list[Track], sights: list[Sight]) -> set[int]:
