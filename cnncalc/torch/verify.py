@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatch
 
 import torch
@@ -66,17 +67,29 @@ def verify(
         )
     # float64 is not to be had on Apple's GPUs; support does not depend on the device
     precise = "cpu" if where == "mps" else where
-    if wanted_checks & {*field.CHECKS}:
-        rows += field.measure_fields(
-            graph, checks=wanted_checks, wanted=wanted, progress=progress, device=precise, resize=resize
-        )
-    if wanted_checks & {*values.CHECKS}:
-        rows += values.measure_values(graph, wanted=wanted, progress=progress, device=precise)
+    with single_thread():
+        if wanted_checks & {*field.CHECKS}:
+            rows += field.measure_fields(
+                graph, checks=wanted_checks, wanted=wanted, progress=progress, device=precise, resize=resize
+            )
+        if wanted_checks & {*values.CHECKS}:
+            rows += values.measure_values(graph, wanted=wanted, progress=progress, device=precise)
     remarks = [f"PyTorch {torch.__version__} on {where}, {dtype}, batch {batch}"]
     if wanted_checks & {*field.CHECKS, *values.CHECKS}:
         channels = max((*node.output_shape, 1)[0] for node in graph.narrowed().nodes)
         remarks.append(f"what units see and the values: on the net with at most {channels} channels, in float64")
     return verdict(rows, remarks)
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """For narrow nets: their layers are too small to share out, and threads that wait for each other cost most."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def usable_device(name: str) -> str:
