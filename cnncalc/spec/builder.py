@@ -310,6 +310,10 @@ class Builder:
     def shape(self, ref: Ref) -> Shape:
         return self.nodes[ref.node].output_shapes[ref.port]
 
+    def differ(self, one: Ref, other: Ref) -> bool:
+        """Whether two tensors have different shapes."""
+        return self.shape(one) != self.shape(other)
+
     def tensor_path(self, ref: Ref) -> str:
         node = self.nodes[ref.node]
         return node.path if len(node.output_shapes) == 1 else f"{node.path}.{ref.port}"
@@ -442,7 +446,7 @@ class Builder:
         out = self.current
         if len(out) != 1:
             raise self.problem("the body of a residual must end in one tensor", item.node)
-        if item.shortcut is not None and self.shape(out[0]) != self.shape(start[0]):
+        if item.shortcut is not None and self.differ(out[0], start[0]):
             skip = self.branch(item.shortcut, start, "shortcut")
         else:
             skip = start
