@@ -25,7 +25,7 @@ QUESTIONS: tuple[Question, ...] = ("works", "lossless", "exact", "weights")
 """Whether a size works at all; whether besides no window's floor loses a pixel of a map; whether it
 leaves out nothing, not even padding; whether every weight keeps the shape that it has at the spec's size.
 """
-MendKind = Literal["output_padding", "pad", "crop"]
+MendKind = Literal["output_padding", "pads", "crops"]
 SAMPLES = 48
 MOST_CHANGES = 12
 MOST_TRANSPOSED = 4
@@ -244,8 +244,8 @@ def diagnose(net: Resizable, inputs: Inputs) -> Diagnosis:
         return Diagnosis(attempt, (), tuple(net.left_out(attempt.nodes)))
     mends = (
         _mend(net, inputs, attempt, "output_padding", _output_paddings),
-        _mend(net, inputs, attempt, "pad", _pads),
-        _mend(net, inputs, attempt, "crop", _crops),
+        _mend(net, inputs, attempt, "pads", _pads),
+        _mend(net, inputs, attempt, "crops", _crops),
     )
     return Diagnosis(attempt, tuple(mend for mend in mends if mend is not None), ())
 
@@ -293,16 +293,16 @@ def _colliding(attempt: Attempt) -> list[Shape]:
 
 def _pads(attempt: Attempt) -> Iterable[Option]:
     """The smaller inputs padded to the largest size along each axis."""
-    return _fitted(attempt, max, lambda ends: Pad(padding=ends), "padding")
+    return _fitted(attempt, max, lambda ends: Pad(padding=ends))
 
 
 def _crops(attempt: Attempt) -> Iterable[Option]:
     """The larger inputs cropped to the smallest size along each axis."""
-    return _fitted(attempt, min, lambda ends: Crop(cropping=ends), "cropping")
+    return _fitted(attempt, min, lambda ends: Crop(cropping=ends))
 
 
 def _fitted(
-    attempt: Attempt, choose: Callable[[Iterable[int]], int], make: Callable[[tuple[Pair, ...]], Layer], field: str
+    attempt: Attempt, choose: Callable[[Iterable[int]], int], make: Callable[[tuple[Pair, ...]], Layer]
 ) -> Iterable[Option]:
     shapes = _colliding(attempt)
     if not shapes:
@@ -313,7 +313,9 @@ def _fitted(
     for number, shape in enumerate(shapes):
         ends = tuple(_ends(abs(want - have)) for want, have in zip(target, shape[1:], strict=True))
         if any(map(any, ends)):
-            extra.append((number, make(ends)))
+            layer = make(ends)
+            field = next(name for name in layer.__struct_fields__ if getattr(layer, name) == ends)
+            extra.append((number, layer))
             steps.append(Step(attempt.failure.path, field, ends, number))
     yield attempt.failure.path, Change(before=tuple(extra)), tuple(steps)
 

@@ -99,7 +99,10 @@ def _periodic_text(rule: Rule, first: int) -> str:
         return f"multiples of {period}" + ("" if first == period else f" from {first}")
     if len(rule.residues) == 1:
         return f"{period}·k + {rule.residues[0]} (k ≥ {first // period})"
-    others = ", ".join(_run_text(run) for run in runs(rule.residues))
+    # Neighbours modulo the period in one run: {29…32} rather than {0, 29…31}.
+    gap = next(residue for residue in range(period) if residue not in rule.residues)
+    around = runs([residue if residue > gap else residue + period for residue in rule.residues])
+    others = ", ".join(_run_text(run) for run in sorted((a % period, a % period + b - a) for a, b in around))
     return f"{period}·k + {{{others}}}" + (f" from {first}" if first >= period else "")
 
 

@@ -20,6 +20,17 @@ MOST_STRIDE = 16
 MOST_DILATION = 4
 
 
+class Settings(NamedTuple):
+    """A window's fields along one axis, with the same padding at both ends."""
+
+    kernel: int
+    stride: int
+    padding: int = 0
+    dilation: int = 1
+    output_padding: int = 0
+    ceil_mode: bool = False
+
+
 class Wanted(NamedTuple):
     """What is asked for: sizes along one axis, in and out, and the fields that are fixed."""
 
@@ -38,11 +49,11 @@ class Solution(NamedTuple):
     ``pixels`` and ``padding_left`` lie behind the last window; ``skipped`` pixels lie between one window and
     the next, where a stride is larger than the kernel. ``centred``: unit ``i`` stands over pixel ``i·S``
     (``2·P = K_eff − 1``) or over the middle of the patch of ``S`` pixels that is its own (``2·P = K_eff − S``);
-    a single unit stands over the middle of everything.
-    A transposed convolution is ``even`` where each output pixel gets as many taps (``K`` is a multiple of ``S``).
+    a single unit stands over the middle of everything. A transposed convolution is ``even`` where each
+    output pixel gets as many taps (``K`` is a multiple of ``S``).
     """
 
-    fields: dict[str, int | bool]
+    settings: Settings
     layer: Layer
     pixels: int
     padding_left: int
@@ -50,10 +61,20 @@ class Solution(NamedTuple):
     centred: bool
     even: bool
 
+    @property
+    def fields(self) -> dict[str, int]:
+        """The settings that the layer has, by name."""
+        return {name: value for name, value in self.settings._asdict().items() if name in self.layer.__struct_fields__}
+
 
 def solvable(layer: type[Layer]) -> bool:
     """Whether a layer has a window with a kernel and a stride."""
     return hasattr(layer, "axes") and {"kernel", "stride"} <= set(layer.__struct_fields__)
+
+
+def takes(layer: type[Layer]) -> Settings:
+    """Which of the settings a layer has: true for each of its fields."""
+    return Settings(*(name in layer.__struct_fields__ for name in Settings._fields))
 
 
 def solve(layer: type[Layer], wanted: Wanted) -> list[Solution]:
@@ -64,9 +85,9 @@ def solve(layer: type[Layer], wanted: Wanted) -> list[Solution]:
 def _found(layer: type[Layer], wanted: Wanted) -> Iterator[Solution]:
     names = set(layer.__struct_fields__)
     # Channels, an exponent: they must be there, and no size depends on them.
-    fixed: dict[str, Any] = dict.fromkeys({*required_fields(layer)} - {*Wanted._fields}, 1)
-    for fields in _candidates(names, wanted):
-        made = layer(**fixed, **fields)
+    fixed: dict[str, Any] = dict.fromkeys({*required_fields(layer)} - {*Settings._fields}, 1)
+    for settings in _candidates(takes(layer), wanted):
+        made = layer(**fixed, **{name: value for name, value in settings._asdict().items() if name in names})
         left: list[Left] = []
         try:
             for size, out in wanted.pairs:
@@ -77,34 +98,29 @@ def _found(layer: type[Layer], wanted: Wanted) -> Iterator[Solution]:
         except LayerError:
             continue
         if len(left) == len(wanted.pairs):
-            yield _solution(fields, made, left, all(out == 1 for _, out in wanted.pairs))
+            yield _solution(settings, made, left, all(out == 1 for _, out in wanted.pairs))
 
 
-def _candidates(names: set[str], wanted: Wanted) -> Iterator[dict[str, int | bool]]:
-    """Fields within the bounds; those that the first pair's formula excludes are left out at once.
+def _candidates(has: Settings, wanted: Wanted) -> Iterator[Settings]:
+    """Settings within the bounds; those that the first pair's formula excludes are left out at once.
 
     Where there is a single window, only the smallest stride of each: no other makes a difference.
     """
     size, out = wanted.pairs[0]
-    dilated = "dilation" in names
-    transposed = "output_padding" in names
     output_size = sizes.ceil_pool_output_size if wanted.ceil_mode else sizes.conv_output_size
     single = all(out == 1 for _, out in wanted.pairs)
     for kernel in _choices(wanted.kernel, 1, MOST_KERNEL):
-        for dilation in _choices(wanted.dilation, 1, MOST_DILATION if dilated and kernel > 1 else 1):
+        for dilation in _choices(wanted.dilation, 1, MOST_DILATION if has.dilation and kernel > 1 else 1):
             extent = sizes.effective_kernel(kernel, dilation)
-            for padding in _choices(wanted.padding, 0, extent - 1) if "padding" in names else (0,):
+            for padding in _choices(wanted.padding, 0, extent - 1 if has.padding else 0):
                 for stride in _choices(wanted.stride, 1, MOST_STRIDE):
-                    fields: dict[str, int | bool] = {"kernel": kernel, "stride": stride}
-                    fields |= {"padding": padding} if "padding" in names else {}
-                    fields |= {"dilation": dilation} if dilated else {}
-                    if transposed:
-                        ends = (padding, padding)
-                        more = out - sizes.conv_transpose_output_size(size, kernel, stride, ends, dilation, 0)
+                    geometry = (size, kernel, stride, (padding, padding), dilation)
+                    if has.output_padding:
+                        more = out - sizes.conv_transpose_output_size(*geometry, 0)
                         if 0 <= more < max(stride, dilation) and wanted.output_padding in (None, more):
-                            yield fields | {"output_padding": more}
-                    elif output_size(size, kernel, stride, (padding, padding), dilation) == out:
-                        yield fields | ({"ceil_mode": True} if wanted.ceil_mode else {})
+                            yield Settings(kernel, stride, padding, dilation, more)
+                    elif output_size(*geometry) == out:
+                        yield Settings(kernel, stride, padding, dilation, 0, wanted.ceil_mode)
                         if single:
                             break
 
@@ -113,17 +129,17 @@ def _choices(fixed: int | None, first: int, last: int) -> Sequence[int]:
     return range(first, last + 1) if fixed is None else (fixed,)
 
 
-def _solution(fields: dict[str, int | bool], layer: Layer, left: Sequence[Left], single: bool) -> Solution:
-    kernel, stride = fields["kernel"], fields["stride"]
-    extent = sizes.effective_kernel(kernel, fields.get("dilation", 1))
-    transposed = "output_padding" in fields
+def _solution(settings: Settings, layer: Layer, left: Sequence[Left], single: bool) -> Solution:
+    kernel, stride = settings.kernel, settings.stride
+    extent = sizes.effective_kernel(kernel, settings.dilation)
+    transposed = takes(type(layer)).output_padding
     pixels, padding = max(one.pixels for one in left), max(one.padding for one in left)
     if single and not transposed:
         centred = not pixels and not padding
     else:
-        centred = 2 * fields.get("padding", 0) in (extent - 1, extent - stride)
+        centred = 2 * settings.padding in (extent - 1, extent - stride)
     return Solution(
-        fields,
+        settings,
         layer,
         pixels,
         padding,
@@ -137,20 +153,29 @@ def _rank(one: Solution) -> tuple[Any, ...]:
     """Natural solutions first: no pixel lost or skipped, even, undilated, centred, odd kernels (or whole patches),
     and of those the small ones.
     """
-    fields = one.fields
-    kernel, stride = fields["kernel"], fields["stride"]
+    kernel, stride, padding, dilation, output_padding, _ = one.settings
     return (
         one.pixels,
         one.skipped,
         not one.even,
-        fields.get("dilation", 1),
+        dilation,
         not one.centred,
-        fields.get("output_padding", 0),
+        output_padding,
         kernel % 2 == 0 and kernel != stride,
         kernel,
         stride,
-        fields.get("padding", 0),
+        padding,
     )
 
 
-__all__ = ["MOST_DILATION", "MOST_KERNEL", "MOST_STRIDE", "Solution", "Wanted", "solvable", "solve"]
+__all__ = [
+    "MOST_DILATION",
+    "MOST_KERNEL",
+    "MOST_STRIDE",
+    "Settings",
+    "Solution",
+    "Wanted",
+    "solvable",
+    "solve",
+    "takes",
+]

@@ -57,10 +57,6 @@ def solve(
         raise unknown_name("layer", layer, [*known, *aliases()], known)
     if not analysis.solvable(cls):
         raise CnncalcError(f"solve: {cls.kind} has no sliding window\n  hint: layers that have: {', '.join(known)}")
-    given = {"padding": padding, "dilation": dilation, "output_padding": output_padding, "ceil_mode": ceil_mode or None}
-    for field, value in given.items():
-        if value is not None and field not in cls.__struct_fields__:
-            raise CnncalcError(f"solve: {cls.kind} has no {field}\n  hint: leave --{field.replace('_', '-')} out")
     before, after = options_sizes("--in", into), options_sizes("--out", out)
     if len(before) != len(after):
         raise CnncalcError(
@@ -69,6 +65,9 @@ def solve(
     wanted = analysis.Wanted(
         tuple(zip(before, after, strict=True)), kernel, stride, padding, dilation, output_padding, ceil_mode
     )
+    for field, value, there in zip(analysis.Settings._fields, wanted[1:], analysis.takes(cls), strict=True):
+        if value not in (None, False) and not there:
+            raise CnncalcError(f"solve: {cls.kind} has no {field}\n  hint: leave --{field.replace('_', '-')} out")
     report = reports.report(cls.kind, wanted, analysis.solve(cls, wanted), limit)
     kind = _output.chosen_format(format, output)
     if kind == "json":

@@ -13,6 +13,7 @@ from cnncalc.analysis.input_sizes import (
     Diagnosis,
     Fit,
     Mend,
+    MendKind,
     Near,
     Question,
     Step,
@@ -34,8 +35,8 @@ TITLES: dict[Question, str] = {
 }
 MEND_TITLES = {
     "output_padding": "fields of transposed convolutions",
-    "pad": "pads where branches meet",
-    "crop": "crops where branches meet",
+    "pads": "pads where branches meet",
+    "crops": "crops where branches meet",
 }
 Change = tuple[tuple[int, int], ...]
 
@@ -109,7 +110,7 @@ class StepReport(Struct, frozen=True):
 class MendReport(Struct, frozen=True):
     """Changes after which the net was built without fault at this size."""
 
-    kind: Literal["output_padding", "pad", "crop"]
+    kind: MendKind
     steps: tuple[StepReport, ...]
 
 
@@ -342,7 +343,8 @@ def change_text(change: Change, names: Sequence[str]) -> str:
     parts = []
     for name, (before, after) in zip(names, change, strict=True):
         if before or after:
-            parts.append(f"{'crop' if before + after < 0 else 'pad'} {name} {abs(before)} + {abs(after)}")
+            ends = f"{name} {abs(before)} + {abs(after)}"
+            parts.append(f"crop {ends}" if before + after < 0 else f"pad {ends}")
     return ", ".join(parts) or "as it is"
 
 

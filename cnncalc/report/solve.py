@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec import UNSET, Struct, UnsetType
 
-from cnncalc.analysis.solve import MOST_DILATION, MOST_KERNEL, MOST_STRIDE, Solution, Wanted
+from cnncalc.analysis.solve import MOST_DILATION, MOST_KERNEL, MOST_STRIDE, Settings, Solution, Wanted, takes
 from cnncalc.report.columns import Column
 from cnncalc.report.model import Generator
 
@@ -54,30 +54,27 @@ def report(kind: str, wanted: Wanted, found: Sequence[Solution], limit: int) -> 
 
 
 def _solution(one: Solution) -> SolutionReport:
-    fields = one.fields
-    transposed = "output_padding" in fields
+    has = takes(type(one.layer))
+    settings = one.settings
     return SolutionReport(
         settings_text(one),
-        fields["kernel"],
-        fields["stride"],
+        settings.kernel,
+        settings.stride,
         one.pixels,
         one.padding_left,
         one.skipped,
         one.centred,
-        fields.get("padding", UNSET),
-        fields.get("dilation", UNSET),
-        fields.get("output_padding", UNSET),
-        one.even if transposed else UNSET,
+        settings.padding if has.padding else UNSET,
+        settings.dilation if has.dilation else UNSET,
+        settings.output_padding if has.output_padding else UNSET,
+        one.even if has.output_padding else UNSET,
     )
 
 
 def settings_text(one: Solution) -> str:
     """The layer's window in the spec language, without the fields that are as by default."""
-    kept = [
-        f"{name}: {str(value).lower()}"
-        for name, value in one.fields.items()
-        if name in ("kernel", "stride") or value != (name == "dilation")
-    ]
+    defaults = Settings._field_defaults
+    kept = [f"{name}: {str(value).lower()}" for name, value in one.fields.items() if value != defaults.get(name)]
     return f"{one.layer.kind}: {{{', '.join(kept)}}}"
 
 
@@ -101,27 +98,24 @@ def _given(value: int | UnsetType) -> str:
     return "" if value is UNSET else str(value)
 
 
+def _field(name: str) -> Column:
+    return Column(
+        name, name.replace("_", " "), lambda one, _: getattr(one, name), show=_given, exact=_given, right=True
+    )
+
+
 COLUMNS = (
-    Column("kernel", "kernel", lambda one, _: one.kernel, right=True),
-    Column("stride", "stride", lambda one, _: one.stride, right=True),
-    Column("padding", "padding", lambda one, _: one.padding, show=_given, exact=_given, right=True),
-    Column("dilation", "dilation", lambda one, _: one.dilation, show=_given, exact=_given, right=True),
-    Column(
-        "output_padding", "output padding", lambda one, _: one.output_padding, show=_given, exact=_given, right=True
-    ),
+    *map(_field, Settings._fields[:5]),
     Column("lost", "lost", lambda one, _: one.lost, right=True),
     Column("note", "note", _notes),
 )
 """The columns of the table of solutions."""
 
 
-def columns(solutions: Iterable[SolutionReport]) -> list[Column]:
+def columns(solutions: Sequence[SolutionReport]) -> list[Column]:
     """The columns, without those of fields that the layer does not have."""
-    first = next(iter(solutions), None)
-    absent = {
-        name for name in ("padding", "dilation", "output_padding") if first is None or getattr(first, name) is UNSET
-    }
-    return [column for column in COLUMNS if column.name not in absent]
+    first = solutions[0] if solutions else None
+    return [column for column in COLUMNS if first is None or getattr(first, column.name, None) is not UNSET]
 
 
 def summary(report: SolveReport) -> str:

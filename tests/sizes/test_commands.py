@@ -104,11 +104,11 @@ def test_the_json_of_a_size_that_fails(run: Run, spec: Path) -> None:
             "steps": [{"layer": "up4.conv_transpose1", "field": "output_padding", "value": [1, 0]}],
         },
         {
-            "kind": "pad",
+            "kind": "pads",
             "steps": [{"layer": "up4.concat1", "field": "padding", "value": [[0, 1], [0, 0]], "input": 1}],
         },
         {
-            "kind": "crop",
+            "kind": "crops",
             "steps": [{"layer": "up4.concat1", "field": "cropping", "value": [[0, 1], [0, 0]], "input": 0}],
         },
     ]

@@ -283,7 +283,7 @@ def test_pads_and_crops_mend_a_unet_as_text(padded: Resizable, kind: str, size: 
     start = PADDED_UNET.index("  up:")
     layers = PADDED_UNET.index("layers:\n  - double: {name: down1")
     block, text = PADDED_UNET[start:layers], PADDED_UNET
-    steps = {(step.path, step.input): step for step in mends(padded, size)[kind].steps}
+    steps = {(step.path, step.input): step for step in mends(padded, size)[f"{kind}s"].steps}
     blocks = ""
     for number, skip in enumerate(("down4", "down3", "down2", "down1"), 1):
         branches = []

@@ -32,6 +32,8 @@ def words(chosen: set[int], most: int = MOST) -> str:
         ([5, *range(21, 1025)], "5, and every size from 21"),
         ([s for s in range(1, 1025) if s % 4], "4·k + {1…3}"),
         ([s for s in range(30, 1025) if s % 8 in (1, 2, 5)], "8·k + {1…2, 5} from 33"),
+        ([s for s in range(29, 1025) if s % 32 in (29, 30, 31, 0)], "32·k + {29…32}"),
+        ([s for s in range(1, 1025) if s % 5 in (0, 1, 3)], "5·k + {0…1, 3}"),
         ([1, 2, 3, *range(10, 1025, 7)], "1…2, and 7·k + 3 (k ≥ 0)"),
         (range(32, 36), "32…35"),
         ([7, 100, 700], "7, 100, 700"),
