@@ -13,7 +13,7 @@ from cnncalc.errors import LayerError
 from cnncalc.formulas import size as sizes
 from cnncalc.layers.base import Layer
 from cnncalc.spec.fields import required_fields
-from cnncalc.spec.resize import Left, left_out
+from cnncalc.spec.resize import Left, has_window, left_out
 
 MOST_KERNEL = 11
 MOST_STRIDE = 16
@@ -69,7 +69,7 @@ class Solution(NamedTuple):
 
 def solvable(layer: type[Layer]) -> bool:
     """Whether a layer has a window with a kernel and a stride."""
-    return hasattr(layer, "axes") and {"kernel", "stride"} <= set(layer.__struct_fields__)
+    return has_window(layer) and {"kernel", "stride"} <= set(layer.__struct_fields__)
 
 
 def takes(layer: type[Layer]) -> Settings:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from cnncalc.errors import CnncalcError, LayerError
 from cnncalc.graph import Graph, Node, Ref
+from cnncalc.layers.axes import Axis
 from cnncalc.layers.base import Layer, Shape, Shapes, ShortForm, Weight
 from cnncalc.spec.builder import SIZE_NAMES, Builder, Tensors
 from cnncalc.spec.document import Call, Document, Residual
@@ -95,15 +96,21 @@ class Step(NamedTuple):
     weights: int
 
 
+def has_window(layer: Layer | type[Layer]) -> bool:
+    """Whether a layer moves a window over the spatial axes: its class then tells the window's geometry."""
+    kind = layer if isinstance(layer, type) else type(layer)
+    return callable(getattr(kind, "axes", None))  # other layers have a field of that name
+
+
 def left_out(layer: Layer, shapes: Shapes, outputs: Shapes) -> tuple[Left, ...]:
     """What a layer with sliding windows leaves out at the end of each spatial axis; empty for other layers.
 
     With ``out`` windows ``H + P_b + P_a − (out − 1)·S − K_eff`` cells are left. Of these ``S − K_eff``
     would lie between windows anyway, and the last ``P_a`` are padding.
     """
-    geometry = getattr(layer, "axes", None)
-    if geometry is None:
+    if not has_window(layer):
         return ()
+    geometry: Callable[[Shape], tuple[Axis, ...]] = layer.axes  # type: ignore[attr-defined]
     (shape,) = shapes
     found = []
     for number, (axis, read) in enumerate(zip(geometry(shape), layer.reads(shape)[0][1:], strict=True), 1):

@@ -101,6 +101,18 @@ def test_replays_of_the_zoo(name: str) -> None:
     compare(net, [{key: (channels, draw.randint(1, 400), draw.randint(1, 400))} for _ in range(12)])
 
 
+def test_every_net_of_the_zoo_works_at_its_own_size_and_at_one_more() -> None:
+    for name in sources.zoo_names():
+        net = sources.resizable(name)
+        ((key, shape),) = net.inputs().items()
+        for size in (shape[1], shape[1] + 1):
+            inputs = {key: (shape[0], size, shape[2])}
+            assert net.at(inputs).works, name
+            nodes = net.attempt(inputs).nodes
+            loses = any(one.pixels for _, axes in net.left_out(nodes) for one in axes)
+            assert loses == bool(net.at(inputs).loses), name
+
+
 def test_a_net_that_reads_no_size_is_run_once() -> None:
     net = sources.resizable("resnet50")
     for size in range(100, 164):
