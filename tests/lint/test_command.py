@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from pathlib import Path
 from time import process_time
@@ -14,7 +15,8 @@ import msgspec
 import pytest
 
 from cnncalc.analysis.lint import RULES, lint, silenced
-from cnncalc.report.lint import LintReport
+from cnncalc.api import load
+from cnncalc.report.lint import LintReport, render, report
 from cnncalc.sources import load_text
 from cnncalc.spec.schema import tidy
 from tests.commands.conftest import Run
@@ -226,6 +228,17 @@ def test_the_options_of_a_source(run: Run) -> None:
     assert "nothing found" in run("lint", "resnet50", "--input", "3x225x225", "--select", "CNN104").out
     assert "8 notes" in run("lint", "resnet", "--variant", "resnet18", "--select", "zero-gamma").out
     assert "nothing found" in run("lint", "lenet5", "--set", "classes=16", "--ignore", "CNN305").out
+
+
+@pytest.mark.parametrize("width", [50, 80, 120])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    graph = load("resnet50")
+    result = report(graph, lint(graph), RULES.values())
+    plain = render(result, width=width).splitlines()
+    assert all(len(row) <= width for row in plain if ".yaml:" not in row)
+    coloured = render(result, width=width, colour=True)
+    assert re.sub(r"\x1b\[\d*m", "", coloured).splitlines() == plain
+    assert coloured != "\n".join(plain)
 
 
 def test_a_hostile_name_is_harmless(run: Run, write) -> None:

@@ -406,6 +406,13 @@ def test_a_skip_fills_no_gap_but_its_own():
     assert (axis["seen"], axis["span"]) == (int((counts != 0).sum()), span(counts))
 
 
+@pytest.mark.parametrize("after", ["unsqueeze: {axis: 0}", "unflatten: {axis: 0, sizes: [1, -1]}"])
+def test_gaps_go_by_the_axis_of_the_layer_that_makes_them(after):
+    """A move of axes after it changes neither the gaps nor their name."""
+    (axis,) = only(spec([1, 41], *dilated(2, 4), after), "CNN201").numbers["axes"]
+    assert (axis["axis"], axis["seen"], axis["span"], axis["largest_gap"]) == ("length", 7, 13, 1)
+
+
 def test_gaps_do_not_matter_to_a_mean_over_the_map():
     assert found(spec([1, 81], *dilated(2, 2), "global_avg_pool"), "CNN201") == []
 

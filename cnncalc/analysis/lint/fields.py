@@ -23,13 +23,14 @@ class Stack(NamedTuple):
     """Layers of stride 1 one after the other: which units of the tensor where they begin a unit sees, as bits.
 
     ``low`` is the place of the lowest bit; ``base`` the node of that tensor; ``dilated`` the last node with
-    a dilation, and -1 where there is none yet.
+    a dilation, and -1 where there is none yet; ``axis`` the axis of that one's output.
     """
 
     base: int
     low: int
     taps: int
-    dilated: int
+    dilated: int = -1
+    axis: int = 0
 
 
 @rule(
@@ -60,8 +61,8 @@ def gridding(design: Design) -> Iterator[Found]:
             here[axis] = _together(number, stacks)
         states.append(here)
     for number in design.results:
-        for axis, stack in states[number].items():
-            _judge(stack, axis, holes)
+        for stack in states[number].values():
+            _judge(stack, holes)
     for number, by_axis in sorted(holes.items()):
         parts, numbers = [], []
         rank = len(design.graph.nodes[number].output_shape) - 1
@@ -104,7 +105,7 @@ def _after(
         return stack
     if not slide.sliding:
         if len(slide.window.taps) > 1:  # upsampling: the stack ends before it
-            _judge(stack, source, holes)
+            _judge(stack, holes)
         return None
     first, last, step = slide.window.taps[0]
     if stack.taps.bit_length() + last - first > MOST_BITS:
@@ -112,10 +113,11 @@ def _after(
     taps = 0
     for tap in range(0, last - first + 1, step):
         taps |= stack.taps << tap
-    after = Stack(stack.base, stack.low + first, taps, number if step > 1 and last > first else stack.dilated)
+    last_dilated = (number, axis) if step > 1 and last > first else (stack.dilated, stack.axis)
+    after = Stack(stack.base, stack.low + first, taps, *last_dilated)
     if slide.window.stride == 1:
         return after
-    _judge(after, source, holes)
+    _judge(after, holes)
     return None
 
 
@@ -123,19 +125,19 @@ def _together(number: int, stacks: list[Stack | None]) -> Stack:
     """What a unit sees through all inputs; a new stack begins here where they do not have the same beginning."""
     first = stacks[0] if stacks else None
     if first is None or any(stack is None or stack.base != first.base for stack in stacks):
-        return Stack(number, 0, 1, -1)
+        return Stack(number, 0, 1)
     known = [stack for stack in stacks if stack is not None]
     low = min(stack.low for stack in known)
     taps = 0
     for stack in known:
         taps |= stack.taps << (stack.low - low)
-    return Stack(first.base, low, taps, max(stack.dilated for stack in known))
+    return Stack(first.base, low, taps, *max((stack.dilated, stack.axis) for stack in known))
 
 
-def _judge(stack: Stack, axis: int, holes: dict[int, dict[int, Stack]]) -> None:
+def _judge(stack: Stack, holes: dict[int, dict[int, Stack]]) -> None:
     """Notes a stack that ends with gaps, with its last dilated layer."""
     if stack.dilated >= 0 and stack.taps.bit_count() < stack.taps.bit_length():
-        holes.setdefault(stack.dilated, {})[axis] = stack
+        holes.setdefault(stack.dilated, {})[stack.axis] = stack
 
 
 def _largest_gap(taps: int) -> int:

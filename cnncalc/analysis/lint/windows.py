@@ -65,7 +65,7 @@ def in_gaps(design: Design, node: Node, slide: Slide) -> int:
     why="The output size is rounded down, so the windows stop short of the border: what lies there never reaches "
     "the output and gets no gradient, and the features sit off centre.",
     mend="feed one of the sizes named, pad after the last row or column, or use ceil_mode on a pool",
-    source="Dumoulin & Visin 2016, A guide to convolution arithmetic, arXiv:1603.07285, §2.4 and §4.6",
+    source="Dumoulin & Visin 2016, A guide to convolution arithmetic, arXiv:1603.07285, §2.3 and §2.4",
 )
 def pixels_lost(design: Design) -> Iterator[Found]:
     """A stride that leaves pixels over at a border, which no window reads."""
@@ -233,7 +233,7 @@ def kernel_below_stride(design: Design) -> Iterator[Found]:
     "layers the shifts add up; skip connections and boxes then meet what is not theirs. (Information alone where the "
     "map as a whole stays centred.)",
     mend="use an odd kernel with padding dilation·(kernel − 1)/2 on both sides",
-    source="Wu et al. 2019, Convolution with even-sized kernels and symmetric padding, arXiv:1903.08385, §3; "
+    source="Wu et al. 2019, Convolution with even-sized kernels and symmetric padding, arXiv:1903.08385; "
     "Araujo, Norris & Sim 2019, Distill, doi:10.23915/distill.00021",
 )
 def half_pixel_shift(design: Design) -> Iterator[Found]:
@@ -261,7 +261,7 @@ def half_pixel_shift(design: Design) -> Iterator[Found]:
                 {
                     "axis": slide.name,
                     "span": slide.last - slide.first + 1,
-                    "padding": list(pads),
+                    "pads": list(pads),
                     "shift": slide.drift / 2,
                     **_in_input(design, node, slide),
                 }
@@ -287,7 +287,7 @@ def _in_input(design: Design, node: Node, slide: Slide) -> dict[str, Any]:
     "much again in every stage, and the two borders learn differently.",
     mend="where that matters, feed sizes for which the stride divides size + padding − kernel (225 instead of 224 for "
     "a residual net), or pad both sides explicitly",
-    source="Alsallakh et al. 2021, Mind the pad: CNNs can develop blind spots, arXiv:2010.02178, §4",
+    source="Alsallakh et al. 2021, Mind the pad: CNNs can develop blind spots, arXiv:2010.02178",
 )
 def one_sided_padding(design: Design) -> Iterator[Found]:
     """A layer with a stride that reads padding at one border more than at the other."""
