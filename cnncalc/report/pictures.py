@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
 from cnncalc.report.columns import shape_text
-from cnncalc.report.rf import FieldReport, MapField, Unit, UnitReport, unit_report
+from cnncalc.report.rf import FieldReport, MapField, Unit, UnitReport, unit_report, which_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -166,10 +166,9 @@ def _heat(figure: Figure, axes: Axes, unit: Unit, picture: Any) -> None:
         axes.imshow([[(1.0, 1.0, 1.0)]], extent=extent)
     else:
         axes.imshow(picture, extent=extent, aspect="equal")
-    shown = _masked(drawn)
     norm = PowerNorm(0.5, vmin=0, vmax=1)
     alpha = 1.0 if picture is None else 0.15 + 0.6 * drawn.shares**0.5
-    axes.imshow(shown, extent=extent, cmap=MAP, norm=norm, alpha=alpha)
+    axes.imshow(_masked(drawn), extent=extent, cmap=MAP, norm=norm, alpha=alpha)
     _outline(axes, drawn)
     from matplotlib.cm import ScalarMappable
 
@@ -180,7 +179,10 @@ def _heat(figure: Figure, axes: Axes, unit: Unit, picture: Any) -> None:
     axes.set_xlabel("x [pixels]")
     axes.set_ylabel("y [pixels]")
     axes.set_title(title(report), loc="left")
-    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=3, borderaxespad=0, handlelength=1.6)
+    from matplotlib.patches import Patch
+
+    shown = [*axes.get_legend_handles_labels()[0], Patch(color=PADDING, label="beyond the input")]
+    figure.legend(handles=shown, loc="outside lower center", ncols=4, handlelength=1.4, columnspacing=1.2)
 
 
 def _masked(drawn: Plane) -> Any:
@@ -260,9 +262,7 @@ def _line(axes: Axes, unit: Unit, *, labels: bool) -> None:
 
 def title(report: UnitReport) -> str:
     """Which unit of which map sees what."""
-    net = report.model.name or report.model.source
-    index = ", ".join(map(str, report.unit))
-    return f"{net}: unit ({index}) of {report.path} ({shape_text(report.output_shape)})"
+    return f"{report.model.name or report.model.source}: {which_unit(report)}"
 
 
 # -- a whole net -----------------------------------------------------------------------------------
@@ -298,6 +298,8 @@ def net_picture(graph: Graph, report: FieldReport, kind: str, on: str | None = N
 
 def _growth(axes: Axes, report: FieldReport, maps: Sequence[MapField], chosen: Sequence[MapField]) -> None:
     """Size against layer, one line for each axis that differs, with the input's size."""
+    from matplotlib.ticker import MaxNLocator
+
     from cnncalc.layers.axes import axis_name
 
     sizes = report.covers[0].shape[1:]
@@ -317,13 +319,18 @@ def _growth(axes: Axes, report: FieldReport, maps: Sequence[MapField], chosen: S
         most = list(accumulate(y, max))
         axes.step(x, most, where="post", color=colours[k], linestyle=styles[k], linewidth=1, label=label)
     unit = "samples" if rank == 1 else "pixels"
+    axes_place = axes.get_yaxis_transform()
     most_of_all = max((size for line in series for _, size in line), default=1)
     for size in dict.fromkeys(sizes):
         names = "input" if len(set(sizes)) == 1 else f"input, {axis_name(sizes.index(size), rank)}"
-        beyond = size > BEYOND * most_of_all
-        place = (axes.plot([], []) if beyond else [axes.axhline(size)])[0]
-        place.set(color="black", linestyle="-.", linewidth=0.9)
-        place.set_label(f"{names}: {size} {unit}" + (" (far above)" if beyond else ""))
+        text = f"{names}: {size} {unit}"
+        if size > BEYOND * most_of_all:
+            axes.plot([], [], color="black", linestyle="-.", linewidth=0.9, label=f"{text} (far above)")
+            continue
+        axes.axhline(size, color="black", linestyle="-.", linewidth=0.9)
+        axes.annotate(
+            text, (0.005, size), xycoords=axes_place, xytext=(0, 2), textcoords="offset points", va="bottom", size=8
+        )
     everywhere = [n for n, one in enumerate(maps, 1) if one.kind == "global"]
     if everywhere:
         axes.axvspan(everywhere[0] - 0.5, len(maps) + 0.5, color="#bbbbbb", alpha=0.35, linewidth=0)
@@ -338,6 +345,7 @@ def _growth(axes: Axes, report: FieldReport, maps: Sequence[MapField], chosen: S
             )
     axes.plot([], [], "o", color=BOX, markersize=4, label="centre unit shown below")
     axes.set_xlim(0.5, len(maps) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_ylim(bottom=0)
     axes.set_xlabel("layer, in order of computation")
     axes.set_ylabel(f"receptive field [{unit}]")

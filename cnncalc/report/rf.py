@@ -16,7 +16,7 @@ from cnncalc.errors import CnncalcError
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Graph, Ref
 from cnncalc.layers.axes import axis_name
-from cnncalc.report.columns import Column, plain, shape_text, unknown_name
+from cnncalc.report.columns import Column, exact, plain, shape_text, unknown_name
 from cnncalc.report.model import Generator, Model, Shape
 
 if TYPE_CHECKING:
@@ -150,8 +150,12 @@ def find(graph: Graph, path: str, option: str) -> int:
     numbers = numbers or [n for n, node in enumerate(graph.nodes) if node.path.startswith(f"{wanted}.")]
     if numbers:
         return numbers[-1]
-    paths = [node.path for node in graph.nodes]
-    error = unknown_name("layer", wanted, paths, [*paths[:3], "…"])
+    known: dict[str, None] = {}
+    for node in graph.nodes:
+        parts = node.path.split(".")
+        known.update((".".join(parts[:count]), None) for count in range(1, len(parts) + 1))
+    top = [path for path in known if "." not in path]
+    error = unknown_name("layer", wanted, known, [*top[:8], *(["…"] if len(top) > 8 else [])])
     raise CnncalcError(f"{option}: {error}")
 
 
@@ -263,11 +267,11 @@ def _misaligned(graph: Graph, found: list[Misalignment]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(graph.nodes[one.node].path for one in found))
 
 
-def _per_axis(values: tuple[Any, ...] | None, whole: str = "all") -> str:
+def _per_axis(values: tuple[Any, ...] | None, none: str = "–") -> str:
     """One value where all axes agree, else ``7×5``."""
     if values is None:
         return "–"
-    shown = [whole if value is None else _short(value) for value in values]
+    shown = [none if value is None else _short(value) for value in values]
     return shown[0] if len(set(shown)) == 1 else "×".join(shown)
 
 
@@ -276,7 +280,7 @@ def _short(value: Any) -> str:
 
 
 def _whole_or_unknown(value: MapField) -> str:
-    return "all" if value.kind == "global" else "?" if value.kind == "unknown" else _per_axis(value.size)
+    return "all" if value.kind == "global" else "?" if value.kind == "unknown" else _per_axis(value.size, "all")
 
 
 def _exact_jump(one: MapField) -> Any:
@@ -331,7 +335,7 @@ def notes(report: FieldReport) -> str:
     for cover in report.covers:
         what = f"the whole {shape_text(cover.shape[1:])} of '{cover.on}'"
         if cover.first is not None:
-            size = "global" if cover.first_size is None else f"size {_per_axis(cover.first_size)}"
+            size = "global" if cover.first_size is None else f"size {_per_axis(cover.first_size, 'all')}"
             lines.append(f"the field first covers {what} at {cover.first} ({size})")
         elif cover.largest is not None:
             lines.append(f"no field covers {what}; the largest is {_per_axis(cover.largest_size)}, at {cover.largest}")
@@ -355,14 +359,16 @@ class UnitAxis(Struct, frozen=True):
     ``clipped``: the part of it inside the input (null: none is). ``reached``: the pixels that reach the
     unit, as intervals, whatever their place along the other axes. ``mass``: for each pixel of the axis
     the share of all paths that start there. ``width``: the smallest interval around the box's centre
-    that holds 95% of them.
+    that holds 95% of them; of a unit at the border it goes on beyond the input. ``kind``: ``global``
+    where every unit sees the whole axis, ``unknown`` where no index tells which pixels a unit sees.
     """
 
     name: str
     pixels: int
+    kind: Literal["local", "global", "unknown"]
     box: tuple[int, int] | None
     clipped: tuple[int, int] | None
-    reached: tuple[tuple[int, int], ...]
+    reached: tuple[tuple[int, int], ...] | None
     width: int | None
     mass: tuple[float, ...] | None
 
@@ -370,6 +376,7 @@ class UnitAxis(Struct, frozen=True):
 class UnitReport(Struct, frozen=True):
     """The whole answer to ``rf --layer``.
 
+    ``unit``: its index along each axis; null where every unit of the map sees the same.
     ``reached``: the number of pixels that reach the unit; ``covered``: their share of the clipped box
     (less than 1 where dilated windows leave holes). ``product``: whether that set is all combinations of
     the axes' sets. ``paths``: the number of paths from the input to the unit, an exact integer where
@@ -382,7 +389,7 @@ class UnitReport(Struct, frozen=True):
     path: str
     type: str
     output_shape: Shape
-    unit: tuple[int, ...]
+    unit: tuple[int, ...] | None
     on: str
     on_shape: Shape
     axes: tuple[UnitAxis, ...]
@@ -420,24 +427,30 @@ def unit_report(graph: Graph, layer: str, unit: str | None = None, on: str | Non
         if Ref(number) in known and seen != number:
             break
     else:
-        name = f"'{graph.nodes[candidates[0]].path}'" if on is not None else "an input with spatial axes"
-        raise CnncalcError(f"{graph.nodes[number].path} does not depend on {name}")
+        path, name = graph.nodes[number].path, graph.nodes[candidates[0]].path
+        if number in candidates:
+            raise CnncalcError(f"--layer {path}: it is what is seen\n  hint: take a layer that comes after it")
+        raise CnncalcError(f"{path} does not depend on {'an input with spatial axes' if on is None else repr(name)}")
     node, source = graph.nodes[number], graph.nodes[seen]
     index = unit_index(unit, graph, number, known[Ref(number)])
-    boxes = _boxes(graph, seen, number, index)
     field, reason = None, None
     try:
         field = unit_field.unit_field(graph, seen, Ref(number), index)
     except unit_field.Untold as why:
         reason = str(why)
     sizes = source.output_shape[1:]
-    axes = tuple(
-        _unit_axis(axis_name(k, len(sizes)), size, boxes[k], k, field, graph, seen, number, index)
-        for k, size in enumerate(sizes)
-    )
+    axes = []
+    for k, (size, track) in enumerate(zip(sizes, _tracks(graph, seen, number), strict=True)):
+        if field is None:
+            reached, mass = _reached_along(exact_fields(graph, seen, k)[number], index[k]), None
+        else:
+            others = tuple(axis for axis in range(field.counts.ndim) if axis != k)
+            sees: list[bool] = field.reached.any(axis=others, keepdims=True).ravel().tolist()
+            reached, mass = [pixel for pixel, is_seen in enumerate(sees) if is_seen], field.counts.sum(axis=others)
+        axes.append(_unit_axis(axis_name(k, len(sizes)), size, track, index[k], reached, mass))
     count = None if field is None else int(field.reached.sum())
     area = prod(0 if axis.clipped is None else axis.clipped[1] - axis.clipped[0] + 1 for axis in axes)
-    spans = prod(sum(last - first + 1 for first, last in axis.reached) for axis in axes)
+    spans = prod(_reached(axis) or 0 for axis in axes)
     report = UnitReport(
         schema_version=1,
         generator=Generator("cnncalc", __version__),
@@ -445,10 +458,10 @@ def unit_report(graph: Graph, layer: str, unit: str | None = None, on: str | Non
         path=node.path,
         type=node.kind,
         output_shape=node.output_shape,
-        unit=index,
+        unit=index if any(isinstance(place, int) for place in known[Ref(number)]) else None,
         on=source.path,
         on_shape=source.output_shape,
-        axes=axes,
+        axes=tuple(axes),
         reached=count,
         covered=None if count is None or not area else count / area,
         product=None if count is None else count == spans,
@@ -482,7 +495,7 @@ def unit_index(text: str | None, graph: Graph, number: int, frame: unit_field.Fr
         )
     if len(parts) != len(sizes):
         raise CnncalcError(
-            f"--unit {text}: {len(parts)} indices for {len(sizes)} spatial {'axis' if len(sizes) == 1 else 'axes'}\n"
+            f"--unit {text}: {len(parts)} given for {len(sizes)} spatial {'axis' if len(sizes) == 1 else 'axes'}\n"
             f"  hint: {node.path} has {shape_text(sizes)} units; write {','.join('0' for _ in sizes)} for the first"
         )
     index = []
@@ -497,51 +510,39 @@ def unit_index(text: str | None, graph: Graph, number: int, frame: unit_field.Fr
     return tuple(index)
 
 
-def _boxes(graph: Graph, seen: int, number: int, index: tuple[int, ...]) -> list[tuple[int, int] | None]:
-    """The box of a unit by the recurrence, along each axis; ``None`` where it says no place."""
+def _tracks(graph: Graph, seen: int, number: int) -> list[Track]:
+    """What the recurrence says of a map, along each axis of what it sees."""
     found = receptive_fields(graph)
-    tracks = [track for axis, track in zip(found.axes, found.seen[number].tracks, strict=True) if axis.node == seen]
-    return [
-        rf.bounds_of(track.field, unit) if isinstance(track, Local) else None
-        for track, unit in zip(tracks, index, strict=True)
-    ]
+    pairs = zip(found.axes, found.seen[number].tracks, strict=True)
+    return [track for axis, track in pairs if axis.node == seen]
 
 
-def _unit_axis(
-    name: str,
-    size: int,
-    box: tuple[int, int] | None,
-    k: int,
-    field: UnitField | None,
-    graph: Graph,
-    seen: int,
-    number: int,
-    index: tuple[int, ...],
-) -> UnitAxis:
-    if field is None:
-        sight = exact_fields(graph, seen, k)[number]
-        pixels = exact_field.pixels_of(sight)
-        if isinstance(sight, exact_field.Along):
-            pixels = sight.units[min(index[k], len(sight.units) - 1)]
-        reached = indices(pixels)
-        mass = None
-    else:
-        others = tuple(axis for axis in range(field.counts.ndim) if axis != k)
-        along: list[bool] = field.reached.any(axis=others, keepdims=True).ravel().tolist()
-        reached = [pixel for pixel, sees in enumerate(along) if sees]
-        mass = field.counts.sum(axis=others)
+def _unit_axis(name: str, size: int, track: Track, unit: int, reached: list[int] | None, mass: Any) -> UnitAxis:
+    """One axis of a report; ``mass`` is the number of paths from each of its pixels, where that is known."""
+    box = rf.bounds_of(track.field, unit) if isinstance(track, Local) else None
+    kind: Literal["local", "global", "unknown"] = "local" if isinstance(track, Local) else "unknown"
+    if isinstance(track, Whole):
+        kind = "global"
     around = box or (0, size - 1)
     inside = (max(around[0], 0), min(around[1], size - 1))
     total = 0.0 if mass is None else float(mass.sum())
     return UnitAxis(
         name=name,
         pixels=size,
+        kind=kind,
         box=box,
-        clipped=inside if inside[0] <= inside[1] else None,
-        reached=_intervals(reached),
+        clipped=inside if inside[0] <= inside[1] and (box or kind == "global" or mass is not None) else None,
+        reached=None if reached is None else _intervals(reached),
         width=None if mass is None else unit_field.centred_width(mass, (around[0] + around[1]) / 2, WIDTH_SHARE),
         mass=None if mass is None else tuple(float(one) / total if total else 0.0 for one in mass),
     )
+
+
+def _reached_along(sight: exact_field.Sight, unit: int) -> list[int] | None:
+    """The pixels along one axis that a unit sees, where the index along one axis tells them."""
+    if isinstance(sight, exact_field.Along):
+        return indices(sight.units[min(unit, len(sight.units) - 1)])
+    return None if isinstance(sight, exact_field.Anywhere) else indices(sight)
 
 
 def _intervals(pixels: list[int]) -> tuple[tuple[int, int], ...]:
@@ -559,20 +560,24 @@ def _interval(value: tuple[int, int] | None, otherwise: str) -> str:
     return otherwise if value is None else f"{value[0]} … {value[1]}"
 
 
+def _box_text(axis: UnitAxis) -> str:
+    return _interval(axis.box, "all" if axis.kind == "global" else "?" if axis.kind == "unknown" else "none")
+
+
 def _length(value: tuple[int, int] | None) -> int | None:
     return None if value is None else value[1] - value[0] + 1
 
 
-def _reached(axis: UnitAxis) -> int:
-    return sum(last - first + 1 for first, last in axis.reached)
+def _reached(axis: UnitAxis) -> int | None:
+    return None if axis.reached is None else sum(last - first + 1 for first, last in axis.reached)
 
 
 UNIT_COLUMNS = (
     Column("axis", "axis", lambda axis, _: axis.name),
-    Column("box", "box", lambda axis, _: axis.box, show=lambda box: _interval(box, "all"), right=True),
-    Column("size", "size", lambda axis, _: _length(axis.box) or axis.pixels, right=True),
+    Column("box", "box", lambda axis, _: axis, show=_box_text, right=True, exact=lambda axis: exact(axis.box)),
+    Column("size", "size", lambda axis, _: axis.pixels if axis.kind == "global" else _length(axis.box), right=True),
     Column("clipped", "inside the input", lambda axis, _: axis.clipped, show=lambda b: _interval(b, "–"), right=True),
-    Column("clipped_size", "size", lambda axis, _: _length(axis.clipped) or 0, right=True),
+    Column("clipped_size", "size", lambda axis, _: _length(axis.clipped) or (0 if axis.box else None), right=True),
     Column("reached", "reached", lambda axis, _: _reached(axis), right=True),
     Column("width", "95% width", lambda axis, _: axis.width, show=lambda w: "–" if w is None else plain(w), right=True),
 )
@@ -582,17 +587,22 @@ UNIT_COLUMNS = (
 def unit_heading(report: UnitReport) -> str:
     """Which unit of which map sees what."""
     net = report.model.name or report.model.source
-    index = ", ".join(map(str, report.unit))
-    return (
-        f"{net}: unit ({index}) of {report.path} ({shape_text(report.output_shape)}) "
-        f"on {report.on} ({shape_text(report.on_shape)})"
-    )
+    return f"{net}: {which_unit(report)} on {report.on} ({shape_text(report.on_shape)})"
+
+
+def which_unit(report: UnitReport) -> str:
+    """``unit (7, 7) of stage3 (1024×14×14)``."""
+    none = "every unit" if report.reason is UNSET else "a unit"
+    which = none if report.unit is None else f"unit ({', '.join(map(str, report.unit))})"
+    return f"{which} of {report.path} ({shape_text(report.output_shape)})"
 
 
 def unit_notes(report: UnitReport) -> str:
     """What stands below the table of a unit."""
     if report.reason is not UNSET:
-        return f"path counts cannot be given: {report.reason}\nthe pixels reached are given for each axis alone"
+        alone = all(axis.reached is not None for axis in report.axes)
+        more = "\nthe pixels reached are those along each axis alone" if alone else ""
+        return f"path counts cannot be given: {report.reason}{more}"
     assert report.reached is not None
     share = "" if report.covered is None else f", {_percent(report.covered)} of the box inside the input"
     lines = [f"{report.reached:,} pixels reach the unit{share}"]
