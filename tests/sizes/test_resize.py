@@ -36,9 +36,16 @@ layers:
   - split: {chunks: 4, axis: 1}
   - concat: {axis: 1}
   - flatten
-  - linear: {out: in_channels // 2}
   - linear: 3
 """
+SHORTCUT = """
+input: [4, 20, 20]
+layers:
+  - residual:                      # a shortcut only where the body changes the shape: not at size 1
+      body: [{conv: {out: 4, kernel: 3, stride: 2, padding: 1}}]
+      shortcut: [{conv: {out: 4, kernel: 1, stride: 2}}]
+"""
+CHANNELS = "input: [2, 6, 6]\nlayers: [flatten, {linear: {out: in_channels // 2}}, {linear: 3}]\n"
 SHARES = """
 input: {left: [1, 12, 12], right: [1, 12, 12]}
 layers:
@@ -49,7 +56,15 @@ layers:
   - concat: {from: [one, other]}
 """
 SQUEEZES = "input: [3, 8, 8]\nlayers: [{max_pool: 4}, {squeeze: {}}, {if: 'in_channels == 3', then: [relu]}]\n"
-TEXTS = {"reads": READS_SIZES, "splits": SPLITS, "shares": SHARES, "squeezes": SQUEEZES, "unet": PADDED_UNET}
+TEXTS = {
+    "reads": READS_SIZES,
+    "shortcut": SHORTCUT,
+    "channels": CHANNELS,
+    "splits": SPLITS,
+    "shares": SHARES,
+    "squeezes": SQUEEZES,
+    "unet": PADDED_UNET,
+}
 
 
 def state(net: Resizable, inputs: dict[str, tuple[int, ...]]) -> object:
@@ -90,6 +105,8 @@ def test_replays_of_nets_that_depend_on_their_sizes(name: str) -> None:
         for _ in range(60)
     ]
     trials += [dict.fromkeys(trial, next(iter(trial.values()))) for trial in trials[:20]]
+    trials += [{key: (shape[0], size, size) for key, shape in net.inputs().items()} for size in (1, 2, 8)]
+    draw.shuffle(trials)
     compare(net, trials)
 
 
@@ -146,7 +163,7 @@ def test_what_a_convolution_leaves_out_gets_no_gradient(window: tuple[int, ...])
         assert pixels == max(0, unread - max(0, stride - extent))
 
 
-@pytest.mark.parametrize(("size", "kernel", "padding"), [(3, 3, 2), (4, 2, 1), (2, 5, 2)])
+@pytest.mark.parametrize(("size", "kernel", "padding"), [(3, 3, 2), (3, 3, 3), (4, 2, 1), (2, 5, 2)])
 def test_a_transposed_convolution_leaves_nothing_out(size: int, kernel: int, padding: int) -> None:
     layer = REGISTRY["conv_transpose"](out=1, kernel=kernel, stride=2, padding=padding)
     assert left_out(layer, ((1, size),), layer.output_shapes((1, size))) == ((0, 0),)
