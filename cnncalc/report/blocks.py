@@ -16,6 +16,14 @@ OUTSIDE = (28, 28, 28)
 """Outside the box."""
 HOLE = (98, 98, 98)
 """Inside the box, but no path leads from there."""
+NEAREST = dict(
+    zip(
+        (*VIRIDIS, OUTSIDE, HOLE),
+        (53, 54, 54, 55, 25, 25, 31, 31, 30, 36, 36, 71, 77, 113, 149, 220, 234, 241),
+        strict=True,
+    )
+)
+"""The same colours on a terminal of 256: no grey among them, and none darker than the one before."""
 RAMP = ":-=+*%#@"
 WIDEST, HIGHEST = 72, 64
 """Most cells of a picture: a cell is one column wide and, in colour, half a line high."""
@@ -110,12 +118,7 @@ def _half_blocks(upper: list[Rgb], lower: list[Rgb]) -> str:
 
 
 def _code(rgb: Rgb, layer: int) -> str:
-    """The ANSI code of a colour; the nearest of 256 where the terminal does not say that it knows more."""
+    """The ANSI code of a colour; one of 256 where the terminal does not say that it knows more."""
     if os.environ.get("COLORTERM") in ("truecolor", "24bit"):
         return f"\x1b[{layer};2;{rgb[0]};{rgb[1]};{rgb[2]}m"
-    if max(rgb) - min(rgb) < 8:
-        number = 232 + min(23, max(0, round((rgb[0] - 8) / 10)))
-    else:
-        r, g, b = (0 if level < 48 else 1 if level < 115 else (level - 35) // 40 for level in rgb)
-        number = 16 + 36 * r + 6 * g + b
-    return f"\x1b[{layer};5;{number}m"
+    return f"\x1b[{layer};5;{NEAREST[rgb]}m"

@@ -191,3 +191,27 @@ def test_the_width_of_a_stack_of_threes_is_that_of_the_binomial():
     graph = graph_of([1, 301], {"repeat": {"times": n, "layers": [{"conv": {"out": 1, "kernel": 3, "padding": 1}}]}})
     mass = unit_field(graph, 0, last(graph), (150,)).counts
     assert centred_width(mass, 150) == pytest.approx(2 * 1.96 * (2 * n / 3) ** 0.5, abs=2)
+
+
+JOINED = {"concat": {"axis": 2, "branches": [[{"conv": {"out": 1, "kernel": [1, 3], "padding": [0, 1]}}], []]}}
+
+
+@pytest.mark.parametrize(
+    ("width", "layers", "unit", "pixels"),
+    [
+        # left half from a convolution, right half the input itself
+        (5, [JOINED], (2, 1), {(2, 0), (2, 1), (2, 2)}),
+        (5, [JOINED], (2, 8), {(2, 3)}),
+        # a window over the seam reads the last pixel of one and the first of the other
+        (5, [JOINED, {"conv": {"out": 1, "kernel": [1, 2]}}], (0, 4), {(0, 3), (0, 4), (0, 0)}),
+        # the two halves of the width, each through its own branch
+        (6, [{"split": {"chunks": 2, "axis": 2}}, {"concat": [[], []]}], (1, 0), {(1, 0), (1, 3)}),
+    ],
+)
+def test_joins_and_splits_along_space_are_exact_or_refused(width, layers, unit, pixels):
+    graph = graph_of([1, 4, width], *layers)
+    try:
+        found = unit_field(graph, 0, last(graph), unit).reached
+    except Untold:
+        return
+    assert {tuple(map(int, place)) for place in np.argwhere(found)} == pixels
