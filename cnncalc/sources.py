@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
 from cnncalc.layers.base import Shape
 from cnncalc.spec.problem import SpecError, nearest
+
+if TYPE_CHECKING:
+    from cnncalc.spec.resize import Resizable
 
 Settings = Mapping[str, Any] | Iterable[str]
 """Arguments by name, or ``KEY=VALUE`` texts."""
@@ -32,13 +35,21 @@ def load(
     Raises:
         CnncalcError: the source cannot be read or is no valid net; ``str()`` says what, where and why.
     """
+    text, shown, chosen = text_of(source, variant)
+    return load_text(text, shown, variant=chosen, args=args, input=input)
+
+
+def text_of(source: str | os.PathLike[str], variant: str | None = None) -> tuple[str, str, str | None]:
+    """The text of a source, what messages call it, and the variant that is meant.
+
+    Raises:
+        CnncalcError: there is no such source, or it cannot be read.
+    """
     name = os.fspath(source)
     if name == "-":
-        return load_text(
-            _decode("<stdin>", sys.stdin.buffer.read()), "<stdin>", variant=variant, args=args, input=input
-        )
+        return _decode("<stdin>", sys.stdin.buffer.read()), "<stdin>", variant
     if os.path.isfile(name):
-        return load_text(_read(name), name, variant=variant, args=args, input=input)
+        return _read(name), name, variant
     if os.path.isdir(name):
         raise CnncalcError(f"{name}: error: is a folder, not a spec")
     shipped = find_shipped(name) if os.path.basename(name) == name and not name.endswith((".yaml", ".yml")) else None
@@ -49,8 +60,23 @@ def load(
         raise CnncalcError(
             f"{name}: error: '{name}' is a variant itself\n  hint: give '{_stem(path)}' with --variant {variant}"
         )
-    shown = f"specs/{os.path.basename(path)}"
-    return load_text(_read(path), shown, variant=variant or own_variant, args=args, input=input)
+    return _read(path), f"specs/{os.path.basename(path)}", variant or own_variant
+
+
+def resizable(source: str | os.PathLike[str], *, variant: str | None = None, args: Settings = ()) -> Resizable:
+    """The net of a source, to be built at many input sizes. Otherwise as :func:`load`."""
+    text, shown, chosen = text_of(source, variant)
+    return resizable_text(text, shown, variant=chosen, args=args)
+
+
+def resizable_text(text: str, name: str = "<text>", *, variant: str | None = None, args: Settings = ()) -> Resizable:
+    """The net of a spec's text, to be built at many input sizes. Otherwise as :func:`load_text`."""
+    from cnncalc.spec.document import parse
+    from cnncalc.spec.reader import Source, read
+    from cnncalc.spec.resize import Resizable
+
+    with_source = Source(name, text)
+    return Resizable(parse(with_source, read(with_source)), variant, settings(args))
 
 
 def load_text(

@@ -83,7 +83,7 @@ class Builder(State):
         out = self.current
         if len(out) != 1:
             raise self.problem("the body of a residual must end in one tensor", item.node)
-        if item.shortcut is not None and self.shape(out[0]) != self.shape(start[0]):
+        if item.shortcut is not None and self.differ(out[0], start[0]):
             skip = self.branch(item.shortcut, start, "shortcut")
         else:
             skip = start

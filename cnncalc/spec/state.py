@@ -153,6 +153,10 @@ class State:
     def shape(self, ref: Ref) -> Shape:
         return self.nodes[ref.node].output_shapes[ref.port]
 
+    def differ(self, one: Ref, other: Ref) -> bool:
+        """Whether two tensors have different shapes."""
+        return self.shape(one) != self.shape(other)
+
     def tensor_path(self, ref: Ref) -> str:
         node = self.nodes[ref.node]
         return node.path if len(node.output_shapes) == 1 else f"{node.path}.{ref.port}"

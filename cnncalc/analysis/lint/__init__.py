@@ -1,0 +1,98 @@
+"""Design faults in a net: rules, each a function in one of the modules here, and what they find.
+
+``windows`` looks at what layers read (CNN1..), ``fields`` at what units see (CNN2..), ``weights`` at
+weights and channels (CNN3..). All of it is computed from shapes; nothing is run or trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from msgspec import Struct
+
+from cnncalc.analysis.lint import fields, weights, windows
+from cnncalc.analysis.lint.comments import Silenced, covers, silenced
+from cnncalc.analysis.lint.design import Design
+from cnncalc.analysis.lint.rule import RULES, Found, Rule, Severity, rule
+from cnncalc.graph import Graph, Place
+
+
+class Finding(Struct, frozen=True):
+    """One fault in one layer: the rule, how grave it is, where it stands and its exact numbers."""
+
+    rule: str
+    name: str
+    severity: Severity
+    layer: str
+    place: Place | None
+    message: str
+    numbers: dict[str, Any]
+
+
+class Findings(Struct, frozen=True):
+    """All findings in the order of the layers, and how many more a comment in the spec silenced."""
+
+    findings: tuple[Finding, ...]
+    silenced: int = 0
+
+
+def lint(graph: Graph, *, wanted: Callable[[Rule], bool] = lambda _: True, silent: Silenced | None = None) -> Findings:
+    """The design faults of a graph.
+
+    Args:
+        graph: the net.
+        wanted: which rules to apply.
+        silent: the lines of the spec that silence rules, as :func:`silenced` reads them from its text.
+    """
+    design = Design(graph)
+    found: list[tuple[int, str, Finding]] = []
+    hidden = 0
+    for one in sorted(RULES.values()):
+        if not wanted(one):
+            continue
+        for fault in one.find(design):
+            node = graph.nodes[fault.node]
+            line = node.place.line if node.place else 0
+            if any(covers(choice, one.number, one.name) for choice in (silent or {}).get(line, ())):
+                hidden += 1
+                continue
+            severity = fault.severity or one.severity
+            finding = Finding(one.number, one.name, severity, node.path, node.place, fault.message, fault.numbers)
+            found.append((fault.node, one.number, finding))
+    found.sort(key=lambda entry: entry[:2])
+    return Findings(tuple(finding for _, _, finding in found), hidden)
+
+
+def lookup(choices: Iterable[str]) -> set[str]:
+    """The numbers of the rules that ``choices`` (numbers, beginnings of numbers, names) mean.
+
+    Raises:
+        KeyError: a choice means no rule; the argument is that choice.
+    """
+    numbers: set[str] = set()
+    for choice in choices:
+        meant = {one.number for one in RULES.values() if choice.strip() and covers(choice, one.number, one.name)}
+        if not meant:
+            raise KeyError(choice)
+        numbers |= meant
+    return numbers
+
+
+__all__ = [
+    "RULES",
+    "Design",
+    "Finding",
+    "Findings",
+    "Found",
+    "Rule",
+    "Severity",
+    "covers",
+    "fields",
+    "lint",
+    "lookup",
+    "rule",
+    "silenced",
+    "weights",
+    "windows",
+]

@@ -1,0 +1,239 @@
+"""A net as the rules see it: what each layer reads along spatial axes, who reads each tensor, what units see.
+
+Everything is computed when the first rule asks for it, once, in one pass over the layers.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple
+
+from cnncalc.analysis.receptive_field import Local, Lost, Result, Track, Whole, _through, receptive_fields
+from cnncalc.formulas import receptive_field as rf
+from cnncalc.formulas.receptive_field import POINT, Window, taps_of
+from cnncalc.graph import Graph, Node, Ref
+from cnncalc.layers.axes import axis_name
+from cnncalc.layers.base import Layer, Movement, Reads, Shapes
+
+BORDERS = {"height": ("top", "bottom"), "width": ("left", "right"), "depth": ("front", "back")}
+
+
+class Slide(NamedTuple):
+    """How a layer reads one spatial axis (from 1) of its input number ``position``, through a window.
+
+    The axis has ``size`` units; ``units`` output units lie along ``out_axis``.
+    """
+
+    position: int
+    axis: int
+    name: str
+    size: int
+    out_axis: int
+    units: int
+    window: Window
+    border: str
+
+    @property
+    def sliding(self) -> bool:
+        """Whether all units read alike, as those of a convolution or pool do."""
+        return len(self.window.taps) == 1 and self.window.stride > 0
+
+    @property
+    def first(self) -> int:
+        """The first unit that output unit 0 reads (negative: in the padding)."""
+        return self.window.taps[0].first
+
+    @property
+    def last(self) -> int:
+        """The last unit that output unit 0 reads."""
+        return self.window.taps[0].last
+
+    @property
+    def end(self) -> int:
+        """The last unit that the last output unit reads."""
+        return self.last + self.window.stride * (self.units - 1)
+
+    @property
+    def drift(self) -> int:
+        """Twice the distance between the middle of the output units and that of the input, in input units."""
+        return self.first + self.end - (self.size - 1)
+
+
+def sides(name: str) -> tuple[str, str]:
+    """What the two borders of an axis are called."""
+    return BORDERS.get(name, ("start", "end"))
+
+
+class Design:
+    """A graph with what several rules want to know about it."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._reads: dict[tuple[Layer, Shapes], tuple[Reads, ...]] = {}
+        self._slides: dict[tuple[Layer, Shapes], tuple[Slide, ...]] = {}
+        self._read: dict[tuple[Layer, Shapes, int, int], int] = {}
+
+    def layers(self) -> list[tuple[int, Node, Layer]]:
+        """All nodes but the inputs, with their numbers."""
+        return [(number, node, node.layer) for number, node in enumerate(self.graph.nodes) if node.layer is not None]
+
+    def reads(self, node: Node) -> tuple[Reads, ...]:
+        """What the layer of a node reads of its inputs."""
+        assert node.layer is not None
+        key = (node.layer, node.input_shapes)
+        if key not in self._reads:
+            self._reads[key] = node.layer.reads(*node.input_shapes)
+        return self._reads[key]
+
+    def slides(self, node: Node) -> tuple[Slide, ...]:
+        """Every spatial axis that the layer of a node reads through a window, but not unit by unit."""
+        assert node.layer is not None
+        key = (node.layer, node.input_shapes)
+        if key not in self._slides:
+            self._slides[key] = tuple(
+                Slide(
+                    position,
+                    axis,
+                    axis_name(axis - 1, len(shape) - 1),
+                    shape[axis],
+                    read.axis,
+                    node.output_shape[read.axis],
+                    read.window,
+                    read.border,
+                )
+                for position, (shape, reads) in enumerate(zip(node.input_shapes, self.reads(node), strict=True))
+                for axis, read in enumerate(reads)
+                if axis > 0 and read.axis is not None and read.window is not None and read.window.taps
+                if read.window != POINT or node.output_shape[read.axis] != shape[axis]
+            )
+        return self._slides[key]
+
+    @cached_property
+    def readers(self) -> list[list[tuple[int, int]]]:
+        """For every node the nodes that read it, each with the position among that one's inputs."""
+        readers: list[list[tuple[int, int]]] = [[] for _ in self.graph.nodes]
+        for number, node in enumerate(self.graph.nodes):
+            for position, ref in enumerate(node.inputs):
+                readers[ref.node].append((number, position))
+        return readers
+
+    @cached_property
+    def results(self) -> frozenset[int]:
+        """The nodes whose tensors are the net's outputs."""
+        return frozenset(ref.node for _, ref in self.graph.outputs)
+
+    def only_reader(self, number: int) -> int | None:
+        """The one node that reads a node's tensor, where there is just one and the tensor is no result."""
+        readers = self.readers[number]
+        return readers[0][0] if len(readers) == 1 and number not in self.results else None
+
+    # -- what is read --------------------------------------------------------------------------------
+
+    def pixels_read(self, node: Node, slide: Slide, units: int | None = None) -> int:
+        """The units of an input axis that some output unit reads, as the bits of an integer.
+
+        ``units``: as if there were so many output units.
+        """
+        window, size = slide.window, slide.size
+        units = slide.units if units is None else units
+        everything = (1 << size) - 1
+        if slide.border != "zeros" and slide.first < 0:
+            read = 0
+            for unit in range(units):
+                first, last, step = taps_of(window, unit)
+                for tap in range(first, last + 1, step):
+                    if unit >= slide.units and not 0 <= tap < size:
+                        continue  # a unit that is not there has no padding either
+                    read |= 1 << mirrored(tap, size, slide.border)
+            return read & everything
+        first, last, step = window.taps[0]
+        if step == 1 and last - first + 1 >= window.stride:
+            low, high = max(first, 0), last + window.stride * (units - 1)
+            return everything & ((1 << (high + 1)) - 1) & ~((1 << low) - 1)
+        comb = ((1 << (window.stride * units)) - 1) // ((1 << window.stride) - 1)
+        read = 0
+        for tap in range(first, last + 1, step):
+            read |= comb << tap if tap >= 0 else comb >> -tap
+        return read & everything
+
+    def read_by_all(self, ref: Ref, axis: int) -> int:
+        """The units of a tensor's axis that some layer reads, as bits; a net's output is read whole."""
+        size = self.graph.shape(ref)[axis]
+        everything = (1 << size) - 1
+        if any(result == ref for _, result in self.graph.outputs):
+            return everything
+        read = 0
+        for number, position in self.readers[ref.node]:
+            node = self.graph.nodes[number]
+            if node.inputs[position] != ref:
+                continue
+            found = [s for s in self.slides(node) if s.position == position and s.axis == axis]
+            if not found or not found[0].sliding or isinstance(node.layer, Movement):
+                return everything
+            read |= self.pixels_read(node, found[0])
+        return read
+
+    # -- what units see ------------------------------------------------------------------------------
+
+    @cached_property
+    def fields(self) -> Result:
+        """The receptive field of every node."""
+        return receptive_fields(self.graph)
+
+    @cached_property
+    def smallest(self) -> list[tuple[Track, ...]]:
+        """As ``fields``, but where branches meet the one with the smallest field counts: what a unit sees along
+        the shortest way.
+        """
+        result: list[tuple[Track, ...]] = []
+        for number, node in enumerate(self.graph.nodes):
+            if node.layer is None:
+                tracks = (Local(a.axis + 1, rf.IDENTITY) if a.node == number else None for a in self.fields.axes)
+                result.append(tuple(tracks))
+                continue
+            rank = len(node.output_shape)
+            after = [
+                tuple(None if track is None else _through(track, reads, rank) for track in result[ref.node])
+                for ref, reads in zip(node.inputs, self.reads(node), strict=True)
+            ]
+            result.append(after[0] if len(after) == 1 else tuple(map(_smaller, *after)))
+        return result
+
+    def input_size(self, index: int) -> int:
+        """The size of the net's input along one of the axes of ``fields``."""
+        axis = self.fields.axes[index]
+        return self.graph.nodes[axis.node].output_shape[axis.axis + 1]
+
+    def input_axis(self, index: int) -> str:
+        """The name of that axis, with the input's where there are several."""
+        axis = self.fields.axes[index]
+        name = axis_name(axis.axis, axis.rank)
+        return name if len(self.graph.inputs) == 1 else f"{name} of {self.graph.nodes[axis.node].path}"
+
+
+def mirrored(tap: int, size: int, border: str) -> int:
+    """The unit that stands where ``tap`` is, by the padding mode."""
+    if 0 <= tap < size:
+        return tap
+    if border == "circular":
+        return tap % size
+    if border == "replicate":
+        return 0 if tap < 0 else size - 1
+    return -tap if tap < 0 else 2 * (size - 1) - tap
+
+
+def _smaller(*tracks: Track) -> Track:
+    """The track with the smallest field; one that is not known, or not there, only if there is no other."""
+
+    def weight(track: Track) -> tuple[int, int]:
+        if isinstance(track, Local):
+            return (0, rf.size(track.field))
+        return (
+            (4, 0)
+            if track is None
+            else (3, 0)
+            if isinstance(track, Lost)
+            else (2 if isinstance(track, Whole) else 1, 0)
+        )
+
+    return min(tracks, key=weight)

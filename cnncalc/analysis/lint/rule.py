@@ -1,0 +1,51 @@
+"""What a rule is, and how it comes into the register: one decorated function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple
+
+from cnncalc.analysis.lint.design import Design
+
+Severity = Literal["error", "warning", "info"]
+Find = Callable[[Design], Iterator["Found"]]
+
+
+class Found(NamedTuple):
+    """One fault: the number of its node, a message, its exact numbers, and a severity where it is not the rule's."""
+
+    node: int
+    message: str
+    numbers: dict[str, Any]
+    severity: Severity | None = None
+
+
+class Rule(NamedTuple):
+    """One rule: what it looks for, why that matters, what would mend it and who says so.
+
+    ``severity`` is what most of its findings have.
+    """
+
+    number: str
+    name: str
+    severity: Severity
+    summary: str
+    why: str
+    mend: str
+    source: str
+    find: Find
+
+
+RULES: dict[str, Rule] = {}
+"""All rules by number; filled as their modules are imported."""
+
+
+def rule(number: str, name: str, severity: Severity, *, why: str, mend: str, source: str) -> Callable[[Find], Find]:
+    """Registers a function as a rule; its docstring is the summary."""
+
+    def register(find: Find) -> Find:
+        summary = " ".join((find.__doc__ or "").split())
+        RULES[number] = Rule(number, name, severity, summary, why, mend, source, find)
+        return find
+
+    return register

@@ -1,0 +1,300 @@
+"""How often each input pixel reaches one unit: the number of paths, by an adjoint pass through the graph.
+
+A *path* leads from an input pixel through one tap of every layer on its way to the unit. The number
+of paths is the gradient of the unit with respect to the pixel in the net whose weights are all 1,
+whose tensors have one channel, and whose layers add up what they read: an activation passes its
+input on, a pooling window, an interpolation or a normalisation counts each position that it reads
+once, and inputs that meet (added, joined or multiplied) are summed. Divided by their sum, path
+counts are the theoretical effective receptive field for uniform weights (Luo et al. 2016,
+"Understanding the Effective Receptive Field in Deep Convolutional Neural Networks", §2).
+
+The pass carries an array over the input's spatial axes, each at the size that it has in the tensor
+at hand. A layer is applied axis by axis, so a chain costs what a product of axes costs, and branches,
+whose sum is no product of axes, are exact too.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cnncalc.formulas.receptive_field import POINT, Window
+from cnncalc.graph import Graph, Node, Ref
+from cnncalc.layers.base import Movement, Read, Reads
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Counts = NDArray[np.float64]
+    Reached = NDArray[np.bool_]
+
+Place = int | None | frozenset[int]
+"""Where an axis of the input has gone in a tensor: it runs along one tensor axis; ``None``, all units see
+the same of it; or a set, no single axis tells but the indices along those together do.
+"""
+Frame = tuple[Place, ...]
+"""The place of each spatial axis of the input."""
+
+SCALE = 2.0**-512
+"""Counts beyond its inverse are scaled down, all alike: a power of two, so nothing is rounded."""
+
+
+class Untold(Exception):  # noqa: N818  (a reason, not an error)
+    """Path counts cannot be given, and why."""
+
+
+class UnitField(NamedTuple):
+    """What one unit sees of the input, over all spatial axes together.
+
+    ``counts``: the number of paths from each pixel (times a power of two, where ``scaled``);
+    ``reached``: the exact set of pixels that reach the unit.
+    """
+
+    counts: Counts
+    reached: Reached
+    scaled: bool
+
+
+def on_map(graph: Graph, number: int) -> Graph:
+    """The net with node ``number`` as an input: what depends on it sees its units as pixels."""
+    from msgspec.structs import replace
+
+    node = graph.nodes[number]
+    source = Node(node.path, None, (), (), node.output_shapes[:1], node.place)
+    return replace(graph, nodes=(*graph.nodes[:number], source, *graph.nodes[number + 1 :]))
+
+
+def frames(graph: Graph, source: int) -> dict[Ref, Frame]:
+    """For every tensor that depends on the input node ``source``, where the input's spatial axes run in it."""
+    rank = len(graph.nodes[source].output_shape) - 1
+    known: dict[Ref, Frame] = {Ref(source): tuple(range(1, rank + 1))}
+    for number, node in enumerate(graph.nodes):
+        if node.layer is None or not any(ref in known for ref in node.inputs):
+            continue
+        for port in range(len(node.output_shapes)):
+            reads = _reads(node, port)
+            after = [
+                _frame_after(known[ref], read, node, port)
+                for ref, read in zip(node.inputs, reads, strict=True)
+                if ref in known
+            ]
+            joined = after[0]
+            for other in after[1:]:
+                joined = tuple(map(_meet, joined, other))
+            known[Ref(number, port)] = joined
+    return known
+
+
+def unit_field(graph: Graph, source: int, ref: Ref, unit: tuple[int, ...]) -> UnitField:
+    """What the unit at ``unit`` (an index for each spatial axis of the input) of tensor ``ref`` sees of ``source``.
+
+    Along an axis of which all units see the same, the index is 0.
+
+    Raises:
+        Untold: some layer on the way does not say which position reads which.
+    """
+    import numpy as np
+
+    known = frames(graph, source)
+    counts, scaled = _adjoint(graph, source, ref, unit, known, np.float64)
+    # What scaling rounds to nothing is a path still.
+    reached = _adjoint(graph, source, ref, unit, known, np.bool_)[0] if scaled else counts > 0
+    return UnitField(counts, reached, scaled)
+
+
+def centred_width(mass: Counts, centre: float, share: float = 0.95) -> int | None:
+    """Pixels of the smallest interval around ``centre`` (a whole or half pixel) that holds ``share`` of ``mass``."""
+    total = float(mass.sum())
+    if total == 0:
+        return None
+    # A width is odd around a pixel and even around the border of two.
+    width = 2 if round(2 * centre) % 2 else 1
+    while True:
+        first = round(centre - (width - 1) / 2)
+        inside = float(mass[max(0, first) : max(0, first + width)].sum())
+        if inside >= share * total * (1 - 1e-12):
+            return width
+        width += 2
+
+
+# -- where the axes run ----------------------------------------------------------------------------
+
+
+def _reads(node: Node, port: int) -> tuple[Reads, ...]:
+    assert node.layer is not None
+    by_port = getattr(node.layer, "port_reads", None)  # layers of several outputs may say more of each
+    reads: tuple[Reads, ...] = by_port(port, *node.input_shapes) if by_port else node.layer.reads(*node.input_shapes)
+    return reads
+
+
+def _frame_after(frame: Frame, reads: Reads, node: Node, port: int) -> Frame:
+    return tuple(_place_after(place, reads, node, port) for place in frame)
+
+
+def _place_after(place: Place, reads: Reads, node: Node, port: int) -> Place:
+    """The place of an input axis after a layer, as far as the layer reads one of its inputs."""
+    if place is None:
+        return None
+    every = frozenset(range(len(node.output_shapes[port])))
+    if isinstance(place, int):
+        read = reads[place]
+        if read.whole:
+            return None
+        if read.axis is not None and read.window is not None and read.window.taps:
+            return read.axis
+        return every
+    mine = [reads[axis] for axis in place]
+    if all(read.whole for read in mine):
+        return None
+    if _point_by_point(place, reads):
+        return frozenset(read.axis for read in mine if read.axis is not None)
+    return every
+
+
+def _point_by_point(place: frozenset[int], reads: Reads) -> bool:
+    return all(reads[axis].window == POINT and reads[axis].axis is not None for axis in place)
+
+
+def _meet(mine: Place, theirs: Place) -> Place:
+    """The place of an axis in a tensor to which two inputs lead."""
+    if mine == theirs or theirs is None:
+        return mine
+    if mine is None:
+        return theirs
+    return _axes(mine) | _axes(theirs)
+
+
+def _axes(place: int | frozenset[int]) -> frozenset[int]:
+    return frozenset({place}) if isinstance(place, int) else place
+
+
+# -- backwards -------------------------------------------------------------------------------------
+
+
+def _adjoint(
+    graph: Graph, source: int, ref: Ref, unit: tuple[int, ...], known: dict[Ref, Frame], kind: Any
+) -> tuple[Any, bool]:
+    """The counts at the source (of ``kind`` bool: whether there is a path), and whether they are scaled."""
+    import numpy as np
+
+    sizes = graph.nodes[source].output_shape[1:]
+    if ref not in known:
+        return np.zeros(sizes, kind), False
+    if any(isinstance(place, frozenset) for place in known[ref]):
+        raise Untold(f"which pixels reach a unit of {graph.path(ref)} is told by no single axis")
+    seed = np.zeros(_sizes(graph, ref, known[ref]), kind)
+    seed[unit] = 1
+    pending: dict[Ref, Any] = {ref: seed}
+    scaled = False
+    for number in range(ref.node, source, -1):
+        node = graph.nodes[number]
+        for port in range(len(node.output_shapes)):
+            here = pending.pop(Ref(number, port), None)
+            if here is None or node.layer is None:
+                continue
+            frame = known[Ref(number, port)]
+            for before, reads in zip(node.inputs, _reads(node, port), strict=True):
+                if before not in known:
+                    continue
+                there = _through(graph, here, frame, before, known[before], reads, node, port)
+                pending[before] = pending[before] + there if before in pending else there
+        if kind != np.bool_ and any(float(array.max(initial=0)) > 1 / SCALE for array in pending.values()):
+            scaled = True
+            pending = {key: array * SCALE for key, array in pending.items()}
+    found = pending.get(Ref(source))
+    return (np.zeros(sizes, kind) if found is None else found), scaled
+
+
+def _sizes(graph: Graph, ref: Ref, frame: Frame) -> tuple[int, ...]:
+    """The shape of the count array of a tensor: 1 along the axes that nothing or no single axis tells."""
+    shape = graph.shape(ref)
+    return tuple(shape[place] if isinstance(place, int) else 1 for place in frame)
+
+
+def _through(
+    graph: Graph, counts: Any, frame: Frame, before: Ref, frame_before: Frame, reads: Reads, node: Node, port: int
+) -> Any:
+    """Counts at an input of a node, from those at its output: along each axis, what reads a position adds up.
+
+    Along an axis that no single tensor axis tells the counts are one number for all positions.
+    """
+    import numpy as np
+
+    shape = graph.shape(before)
+    for k, (after, place) in enumerate(zip(frame, frame_before, strict=True)):
+        reached = _place_after(place, reads, node, port)
+        if reached is None and isinstance(after, int):
+            counts = counts.sum(axis=k, keepdims=True, dtype=counts.dtype)
+        elif reached != after:
+            raise Untold(f"{node.path} mixes positions that lie along no single axis")
+        if isinstance(place, int):
+            read = reads[place]
+            if reached is None:
+                counts = np.repeat(counts, shape[place], axis=k)
+            elif isinstance(reached, frozenset):
+                _check_all_read_once(node)
+                counts = np.repeat(counts, shape[place], axis=k)
+            elif not (read.window == POINT and counts.shape[k] == shape[place]):
+                counts = _spread_back(counts, k, read, shape[place])
+        elif isinstance(place, frozenset) and isinstance(reached, frozenset) and not _point_by_point(place, reads):
+            _check_all_read_once(node)
+    return counts
+
+
+def _check_all_read_once(node: Node) -> None:
+    """A layer that only moves its elements hands one number for all positions on unchanged.
+
+    Raises:
+        Untold: the layer does more than that.
+    """
+    once = isinstance(node.layer, Movement) and len(node.input_shapes) == len(node.output_shapes) == 1
+    if not once or prod(node.input_shapes[0]) != prod(node.output_shape):
+        raise Untold(f"{node.path} does not say which position reads which")
+
+
+def _spread_back(counts: Any, k: int, read: Read, size: int) -> Any:
+    """Counts at ``size`` positions along axis ``k``, from those of the units that read them through a window."""
+    import numpy as np
+
+    window = read.window
+    assert window is not None
+    units = np.moveaxis(counts, k, 0)
+    result = np.zeros((size, *units.shape[1:]), counts.dtype)
+    period = len(window.taps)
+    for phase, (first, last, step) in enumerate(window.taps):
+        part = units[phase::period]
+        if len(part) and part.any():
+            for tap in range(first, last + 1, step):
+                _add_tap(result, part, tap, window, read.border)
+    return np.moveaxis(result, 0, k)
+
+
+def _add_tap(result: Any, part: Any, tap: int, window: Window, border: str) -> None:
+    """Add the units ``part``, of which number ``q`` reads position ``tap + stride·q``."""
+    size, count, stride = len(result), len(part), window.stride
+    if stride == 0:
+        index = _inside(tap, size, border)
+        if index is not None:
+            result[index] += part.sum(axis=0, dtype=part.dtype)
+        return
+    begin = min(count, max(0, -(tap // stride)))
+    end = max(begin, min(count, (size - 1 - tap) // stride + 1))
+    if begin < end:
+        result[tap + stride * begin : tap + stride * (end - 1) + 1 : stride] += part[begin:end]
+    if border in ("reflect", "replicate", "circular"):
+        for q in (*range(begin), *range(end, count)):
+            result[_inside(tap + stride * q, size, border)] += part[q]
+
+
+def _inside(tap: int, size: int, border: str) -> int | None:
+    """The position that a tap reads; one in the padding reads what the padding mode puts there, if anything."""
+    if 0 <= tap < size:
+        return tap
+    if border == "circular":
+        return tap % size
+    if border == "replicate":
+        return 0 if tap < 0 else size - 1
+    if border == "reflect":
+        return -tap if tap < 0 else 2 * (size - 1) - tap
+    return None

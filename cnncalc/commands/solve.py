@@ -1,0 +1,102 @@
+"""``cnncalc solve``: which settings of one layer make a size of another."""
+
+from typing import Annotated
+
+import typer
+
+from cnncalc.commands import _options as options
+
+Fixed = Annotated[int | None, typer.Option(min=1, help="Only this value.", show_default=False)]
+FixedFromZero = Annotated[int | None, typer.Option(min=0, help="Only this value.", show_default=False)]
+
+
+def solve(
+    layer: Annotated[
+        str,
+        typer.Argument(
+            metavar="LAYER",
+            help="A layer with a window: conv, conv_transpose, max_pool, avg_pool or lp_pool.",
+            show_default=False,
+        ),
+    ],
+    into: Annotated[
+        str, typer.Option("--in", metavar="SIZE", help="Size before, as 224; 224x160 for two axes.", show_default=False)
+    ],
+    out: Annotated[
+        str, typer.Option("--out", metavar="SIZE", help="Size after, as 56; 56x40 for two axes.", show_default=False)
+    ],
+    kernel: Fixed = None,
+    stride: Fixed = None,
+    padding: FixedFromZero = None,
+    dilation: Fixed = None,
+    output_padding: FixedFromZero = None,
+    ceil_mode: Annotated[bool, typer.Option("--ceil-mode", help="A pool that rounds its output size up.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most so many.")] = 20,
+    format: options.Format = None,
+    output: options.Output = None,
+) -> None:
+    """List the kernels, strides, paddings and dilations that make one size of another.
+
+    The natural ones come first: those that lose and skip no pixel, whose units stand over a pixel
+    or a patch of their own, with odd kernels. Padding is the same at both ends. For sizes of several axes
+    (224x160) a solution does for all of them. Exit status 1 where there is none.
+
+    Example: cnncalc solve conv --in 224 --out 56 --kernel 7
+    """
+    from cnncalc.analysis import solve as analysis
+    from cnncalc.commands import _output
+    from cnncalc.errors import CnncalcError
+    from cnncalc.layers import REGISTRY
+    from cnncalc.report import solve as reports
+    from cnncalc.report.columns import unknown_name
+    from cnncalc.spec.fields import aliases, find_layer
+
+    cls = find_layer(layer)
+    known = [kind for kind, one in REGISTRY.items() if analysis.solvable(one)]
+    if cls is None:
+        raise unknown_name("layer", layer, [*known, *aliases()], known)
+    if not analysis.solvable(cls):
+        raise CnncalcError(f"solve: {cls.kind} has no sliding window\n  hint: layers that have: {', '.join(known)}")
+    before, after = options_sizes("--in", into), options_sizes("--out", out)
+    if len(before) != len(after):
+        raise CnncalcError(
+            f"solve: {len(before)} sizes before and {len(after)} after\n  hint: as --in 224x160 --out 56x40"
+        )
+    wanted = analysis.Wanted(
+        tuple(zip(before, after, strict=True)), kernel, stride, padding, dilation, output_padding, ceil_mode
+    )
+    for field, value, there in zip(analysis.Settings._fields, wanted[1:], analysis.takes(cls), strict=True):
+        if value not in (None, False) and not there:
+            raise CnncalcError(f"solve: {cls.kind} has no {field}\n  hint: leave --{field.replace('_', '-')} out")
+    report = reports.report(cls.kind, wanted, analysis.solve(cls, wanted), limit)
+    kind = _output.chosen_format(format, output)
+    if kind == "json":
+        from cnncalc.report.json import render
+
+        _output.write(render(report) + "\n", output)
+    elif kind == "table" and not report.count:
+        _output.write(reports.summary(report) + "\n", output)
+    else:
+        _output.write_grid(
+            reports.columns(report.solutions),
+            report.solutions,
+            format=kind,
+            output=output,
+            note=reports.summary(report),
+        )
+    if not report.count:
+        raise typer.Exit(1)
+
+
+def options_sizes(option: str, text: str) -> tuple[int, ...]:
+    """The sizes of ``--in`` or ``--out``.
+
+    Raises:
+        CnncalcError: they are no sizes.
+    """
+    from cnncalc.errors import CnncalcError
+
+    try:
+        return options.parse_shape(text)
+    except CnncalcError:
+        raise CnncalcError(f"{option}: '{text}' is no size\n  hint: as 224, or 224x160 for two axes") from None
