@@ -133,7 +133,7 @@ class _Fields:
         fields = {}
         for number, (name, hint) in enumerate(_field_types(layer).items()):
             default = None if number < _required(layer) else layer.__struct_defaults__[number - _required(layer)]
-            if number < _required(layer) or default is msgspec.NODEFAULT or self.rng.random() < 0.4:
+            if number < _required(layer) or default is msgspec.NODEFAULT or self.rng.random() < 0.45:
                 fields[name] = self.value(hint)
         return fields
 
@@ -146,7 +146,7 @@ class _Fields:
             hint, limits = parts[0], next((part for part in parts[1:] if isinstance(part, Meta)), limits)
             origin, parts = typing.get_origin(hint), typing.get_args(hint)
         if origin in (typing.Union, types.UnionType):
-            weights = [0.4 if part is type(None) else 1 for part in parts]
+            weights = [0.4 if part is type(None) else 2 if typing.get_origin(part) is tuple else 1 for part in parts]
             return self.value(rng.choices(parts, weights)[0])
         if origin is typing.Literal:
             return rng.choice(parts)
@@ -166,7 +166,7 @@ class _Fields:
         if limits.min_length is not None:
             length = limits.min_length
         else:
-            length = rng.choices([max(self.axes - 1, 0), self.axes, 1, 2], [5, 3, 1, 2])[0]
+            length = rng.choices([max(self.axes - 1, 0), self.axes, 1, 2], [7, 2, 1, 1])[0]
         if hint is int and rng.random() < 0.7:  # axes, each once
             return rng.sample(range(self.axes), min(length, self.axes))
         return [self.value(hint) for _ in range(length)]

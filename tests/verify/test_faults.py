@@ -431,6 +431,12 @@ def jump_does_not_grow(real, field, window):
     return Field(field.shift, real(field, window).bounds)
 
 
+@fault(f"{ANALYSIS}.receptive_field:_compose", CONV, "conv2", "jump, height")
+def jump_is_one_too_large(real, field, window):
+    after = real(field, window)
+    return Field(after.shift + (window.stride > 1), after.bounds)
+
+
 @fault(f"{ANALYSIS}.receptive_field:_compose", CONV, "conv1", "field, height")
 def field_grows_by_the_kernel(real, field, window):
     (low, high), jump = real(field, window).bounds[0], field.shift
@@ -745,5 +751,5 @@ def test_the_faults_are_many_and_distinct() -> None:
     assert len(FAULTS) >= 30
     assert len({one.name for one in FAULTS}) == len(FAULTS)
     assert {one.check.partition(",")[0] for one in FAULTS} == {
-        "shape", "params", "buffers", "flops", "backward", "pixels", "field",
+        "shape", "params", "buffers", "flops", "backward", "pixels", "field", "jump",
     }  # fmt: skip
