@@ -134,7 +134,7 @@ def _step(number: int, node: Node, reads: tuple[Reads, ...] | None, before: list
     else:
         rank = len(node.output_shape)
         after = [
-            tuple([None if t is None else _through(t, read, rank) for t in seen.tracks])
+            tuple([None if t is None else through(t, read, rank) for t in seen.tracks])
             for seen, read in zip(before, reads, strict=True)
         ]
     tracks = after[0]
@@ -159,7 +159,7 @@ def _step(number: int, node: Node, reads: tuple[Reads, ...] | None, before: list
 _compose = lru_cache(maxsize=16)(rf.compose)
 
 
-def _through(track: Track, reads: Reads, rank: int) -> Track:
+def through(track: Track, reads: Reads, rank: int) -> Track:
     """A track after a layer that reads its input so, with an output of ``rank`` axes."""
     if isinstance(track, Local):
         read = reads[track.axis]

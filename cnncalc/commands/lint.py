@@ -107,19 +107,8 @@ def chosen(select: list[str], ignore: list[str]) -> frozenset[str]:
 
 def load(source: str, *, set: Choices, variant: str | None, input: Choices) -> tuple["Graph", str]:
     """The graph of a source, and the text that it was read from."""
-    import os
-    import sys
-
     from cnncalc import sources
 
-    if source == "-":
-        # Standard input can be read once only.
-        text = sources._decode("<stdin>", sys.stdin.buffer.read())
-        shapes = options.input_shapes(input or [])
-        return sources.load_text(text, "<stdin>", variant=variant, args=set or [], input=shapes), text
-    graph = options.load(source, set=set, variant=variant, input=input)
-    path: str | None = source
-    if not os.path.isfile(source):
-        shipped = sources.find_shipped(source)
-        path = shipped[0] if shipped else None
-    return graph, sources._read(path) if path else ""
+    text, shown, chosen = sources.text_of(source, variant)
+    shapes = options.input_shapes(input or [])
+    return sources.load_text(text, shown, variant=chosen, args=set or [], input=shapes), text

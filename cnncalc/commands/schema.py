@@ -9,10 +9,11 @@ from cnncalc.commands import _options as options
 
 def schema(
     of: Annotated[
-        Literal["spec", "report", "check", "zoo"],
+        Literal["spec", "report", "check", "lint", "rf", "rf-unit", "sizes", "solve", "verify", "zoo"],
         typer.Argument(
-            metavar="spec|report|check|zoo",
-            help="What to describe: a spec, or the JSON of analyze (report), check or zoo.",
+            metavar="WHAT",
+            help="spec, or whose JSON to describe: report (analyze), check, lint, rf, rf-unit (rf --layer), sizes, "
+            "solve, verify or zoo.",
             show_default=False,
         ),
     ],

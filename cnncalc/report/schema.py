@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from importlib import import_module
+from typing import Any
 
 import msgspec
 
-from cnncalc.report.check import CheckReport
-from cnncalc.report.model import Report
-from cnncalc.report.zoo import Zoo
 from cnncalc.spec.schema import DIALECT, tidy
 
-REPORTS: dict[str, type[msgspec.Struct]] = {"report": Report, "check": CheckReport, "zoo": Zoo}
+REPORTS = {
+    "report": ("model", "Report"),
+    "check": ("check", "CheckReport"),
+    "lint": ("lint", "LintReport"),
+    "rf": ("rf", "FieldReport"),
+    "rf-unit": ("rf", "UnitReport"),
+    "sizes": ("sizes", "SizesReport"),
+    "solve": ("solve", "SolveReport"),
+    "verify": ("verify", "VerifyReport"),
+    "zoo": ("zoo", "Zoo"),
+}
+"""What each command's JSON is: the module in this package, and the structure in it."""
 
 
-def report_schema(of: Literal["report", "check", "zoo"]) -> dict[str, Any]:
+def report_schema(of: str) -> dict[str, Any]:
     """The JSON Schema (2020-12) of one kind of report. Keys may be added within a version of the schema."""
-    described: dict[str, Any] = tidy(msgspec.json.schema(REPORTS[of]))
+    module, name = REPORTS[of]
+    described: dict[str, Any] = tidy(msgspec.json.schema(getattr(import_module(f"cnncalc.report.{module}"), name)))
     return {"$schema": DIALECT, "title": f"cnncalc {of}, schema version 1", **described}

@@ -12,7 +12,7 @@ import yaml
 
 from cnncalc import sources
 from cnncalc.layers import REGISTRY, Layer
-from cnncalc.report.schema import report_schema
+from cnncalc.report.schema import REPORTS, report_schema
 from cnncalc.spec.schema import layer_schema, spec_schema
 
 VALIDATOR = jsonschema.Draft202012Validator
@@ -34,7 +34,7 @@ def test_the_committed_schema_is_current() -> None:
     assert json.loads(written) == SCHEMA, "run: cnncalc schema spec --output specs/spec.schema.json"
 
 
-@pytest.mark.parametrize("schema", [SCHEMA, *map(report_schema, ("report", "check", "zoo"))])
+@pytest.mark.parametrize("schema", [SCHEMA, *map(report_schema, REPORTS)])
 def test_schemas_are_json_schemas(schema: dict[str, Any]) -> None:
     VALIDATOR.check_schema(schema)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import NamedTuple
 
-from cnncalc.analysis.receptive_field import Local, Lost, Result, Track, Whole, _through, receptive_fields
+from cnncalc.analysis.receptive_field import Local, Lost, Result, Track, Whole, receptive_fields, through
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.formulas.receptive_field import POINT, Window, taps_of
 from cnncalc.graph import Graph, Node, Ref
@@ -193,7 +193,7 @@ class Design:
                 continue
             rank = len(node.output_shape)
             after = [
-                tuple(None if track is None else _through(track, reads, rank) for track in result[ref.node])
+                tuple(None if track is None else through(track, reads, rank) for track in result[ref.node])
                 for ref, reads in zip(node.inputs, self.reads(node), strict=True)
             ]
             result.append(after[0] if len(after) == 1 else tuple(map(_smaller, *after)))
