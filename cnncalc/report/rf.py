@@ -216,14 +216,9 @@ def _map_field(
 @lru_cache(maxsize=256)
 def _axis_numbers(field: rf.Field, units: int, size: int) -> _AxisNumbers:
     """The numbers of a field of ``units`` units on an axis of ``size`` pixels."""
-    clipped = beyond = 0
-    covers = False
-    for unit in range(units):
-        bounds = rf.bounds_of(field, unit)
-        if bounds is None:
-            continue
-        first, last = bounds
-        beyond += first < 0 or last >= size
+    beyond, telling = _beyond(field, units, size)
+    clipped, covers = 0, False
+    for first, last in telling:
         covers |= first <= 0 and last >= size - 1
         clipped = max(clipped, min(last, size - 1) - max(first, 0) + 1)
     start = rf.bounds_of(field, 0)
@@ -236,6 +231,22 @@ def _axis_numbers(field: rf.Field, units: int, size: int) -> _AxisNumbers:
         border=beyond / units,
         covers=covers,
     )
+
+
+def _beyond(field: rf.Field, units: int, size: int) -> tuple[int, list[tuple[int, int]]]:
+    """How many units' fields go on beyond the input, and the fields among which the fullest one is.
+
+    Where fields just move on by the jump, that is one of those next to where they enter and leave the input.
+    """
+    if len(field.bounds) > 1 or field.bounds[0] is None or field.shift < 1:
+        every = [bounds for unit in range(units) if (bounds := rf.bounds_of(field, unit)) is not None]
+        return sum(first < 0 or last >= size for first, last in every), every
+    first, last = field.bounds[0]
+    before = min(units, max(0, -(first // field.shift)))
+    through = min(units, max(0, (size - 1 - last) // field.shift + 1))
+    telling = {0, units - 1, before - 1, before, through - 1, through}
+    moved = [(first + field.shift * unit, last + field.shift * unit) for unit in telling if 0 <= unit < units]
+    return units - max(0, through - before), moved
 
 
 def _number(value: tuple[int, int]) -> Number:
