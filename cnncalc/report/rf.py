@@ -585,12 +585,28 @@ def _reached(axis: UnitAxis) -> int | None:
 
 UNIT_COLUMNS = (
     Column("axis", "axis", lambda axis, _: axis.name),
-    Column("box", "box", lambda axis, _: axis, show=_box_text, right=True, exact=lambda axis: exact(axis.box)),
-    Column("size", "size", lambda axis, _: axis.pixels if axis.kind == "global" else _length(axis.box), right=True),
-    Column("clipped", "inside the input", lambda axis, _: axis.clipped, show=lambda b: _interval(b, "–"), right=True),
-    Column("clipped_size", "size", lambda axis, _: _length(axis.clipped) or (0 if axis.box else None), right=True),
-    Column("reached", "reached", lambda axis, _: _reached(axis), right=True),
-    Column("width", "95% width", lambda axis, _: axis.width, show=lambda w: "–" if w is None else plain(w), right=True),
+    Column(
+        "box",
+        "box",
+        lambda axis, _: axis,
+        show=_box_text,
+        right=True,
+        exact=lambda axis: exact(axis.box),
+        priority=1,
+    ),
+    Column(
+        "size", "size", lambda axis, _: axis.pixels if axis.kind == "global" else _length(axis.box), "", plain, True, 2
+    ),
+    Column("clipped", "in the input", lambda axis, _: axis.clipped, "", lambda b: _interval(b, "–"), True, 5),
+    Column(
+        "clipped_size",
+        "size there",
+        lambda axis, _: _length(axis.clipped) or (0 if axis.box else None),
+        right=True,
+        priority=6,
+    ),
+    Column("reached", "reached", lambda axis, _: _reached(axis), right=True, priority=3),
+    Column("width", "95% width", lambda axis, _: axis.width, "", lambda w: "–" if w is None else plain(w), True, 4),
 )
 """The columns of the table of one unit's axes."""
 
