@@ -122,7 +122,7 @@ def _write_unit(found: "Unit", kind: str, output: str | None, picture: bool) -> 
 
         width, colour = _output.terminal(output)
         heading = [style(line, "bold", colour) for line in wrap(visible(fields.unit_heading(found.report)), width)]
-        table = grid(fields.UNIT_COLUMNS, found.report.axes, width=width, colour=colour, drop=False)
+        table = grid(fields.UNIT_COLUMNS, found.report.axes, width=width, colour=colour)
         notes = [line for note in fields.unit_notes(found.report).split("\n") for line in wrap(visible(note), width)]
         drawing = _picture(found, output) if picture else []
         parts = [heading, table, notes, drawing]

@@ -46,7 +46,7 @@ def draw(
     width: int | None = None,
     colour: bool = False,
 ) -> list[str]:
-    """The lines of a picture of ``values`` (rows of pixels; 0 where no path leads) and a line that explains it.
+    """The lines of a picture of ``values`` (rows of pixels; 0 where no path leads) and what explains it.
 
     Args:
         values: paths from each pixel, in any unit; the brightness is the square root of a spot's share.
@@ -69,13 +69,19 @@ def draw(
     if not colour:
         edge = "+" + "-" * across + "+"
         lines = [edge, *("|" + "".join(_letter(cell, most) for cell in line) + "|" for line in cells), edge]
-        return [*lines, f"{RAMP} few to many paths; . in the box, but not reached"]
+        return [*lines, *_legend(f"{RAMP} few to many paths", ". in the box, but not reached", width)]
     paint = [[_rgb(cell, most) for cell in line] for line in cells]
     if len(paint) % 2:
         paint.append([])
     lines = [_half_blocks(upper, lower) for upper, lower in zip(paint[::2], paint[1::2], strict=True)]
     bar = "".join(_code(rgb, 38) + "█" for rgb in VIRIDIS) + "\x1b[0m"
-    return [*lines, f"few {bar} many paths   {_code(HOLE, 38)}█\x1b[0m in the box, but not reached"]
+    hole = f"{_code(HOLE, 38)}█\x1b[0m in the box, but not reached"
+    return [*lines, *_legend(f"few {bar} many paths", hole, width)]
+
+
+def _legend(paths: str, hole: str, width: int | None) -> list[str]:
+    """What the signs mean, on one line or on two."""
+    return [f"{paths}   {hole}"] if width is None or width >= WIDEST else [paths, hole]
 
 
 def _part(number: int, of: int, size: int) -> range:

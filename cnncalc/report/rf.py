@@ -216,14 +216,9 @@ def _map_field(
 @lru_cache(maxsize=256)
 def _axis_numbers(field: rf.Field, units: int, size: int) -> _AxisNumbers:
     """The numbers of a field of ``units`` units on an axis of ``size`` pixels."""
-    clipped = beyond = 0
-    covers = False
-    for unit in range(units):
-        bounds = rf.bounds_of(field, unit)
-        if bounds is None:
-            continue
-        first, last = bounds
-        beyond += first < 0 or last >= size
+    beyond, telling = _beyond(field, units, size)
+    clipped, covers = 0, False
+    for first, last in telling:
         covers |= first <= 0 and last >= size - 1
         clipped = max(clipped, min(last, size - 1) - max(first, 0) + 1)
     start = rf.bounds_of(field, 0)
@@ -236,6 +231,22 @@ def _axis_numbers(field: rf.Field, units: int, size: int) -> _AxisNumbers:
         border=beyond / units,
         covers=covers,
     )
+
+
+def _beyond(field: rf.Field, units: int, size: int) -> tuple[int, list[tuple[int, int]]]:
+    """How many units' fields go on beyond the input, and the fields among which the fullest one is.
+
+    Where fields just move on by the jump, that is one of those next to where they enter and leave the input.
+    """
+    if len(field.bounds) > 1 or field.bounds[0] is None or field.shift < 1:
+        every = [bounds for unit in range(units) if (bounds := rf.bounds_of(field, unit)) is not None]
+        return sum(first < 0 or last >= size for first, last in every), every
+    first, last = field.bounds[0]
+    before = min(units, max(0, -(first // field.shift)))
+    through = min(units, max(0, (size - 1 - last) // field.shift + 1))
+    telling = {0, units - 1, before - 1, before, through - 1, through}
+    moved = [(first + field.shift * unit, last + field.shift * unit) for unit in telling if 0 <= unit < units]
+    return units - max(0, through - before), moved
 
 
 def _number(value: tuple[int, int]) -> Number:
@@ -574,12 +585,28 @@ def _reached(axis: UnitAxis) -> int | None:
 
 UNIT_COLUMNS = (
     Column("axis", "axis", lambda axis, _: axis.name),
-    Column("box", "box", lambda axis, _: axis, show=_box_text, right=True, exact=lambda axis: exact(axis.box)),
-    Column("size", "size", lambda axis, _: axis.pixels if axis.kind == "global" else _length(axis.box), right=True),
-    Column("clipped", "inside the input", lambda axis, _: axis.clipped, show=lambda b: _interval(b, "–"), right=True),
-    Column("clipped_size", "size", lambda axis, _: _length(axis.clipped) or (0 if axis.box else None), right=True),
-    Column("reached", "reached", lambda axis, _: _reached(axis), right=True),
-    Column("width", "95% width", lambda axis, _: axis.width, show=lambda w: "–" if w is None else plain(w), right=True),
+    Column(
+        "box",
+        "box",
+        lambda axis, _: axis,
+        show=_box_text,
+        right=True,
+        exact=lambda axis: exact(axis.box),
+        priority=1,
+    ),
+    Column(
+        "size", "size", lambda axis, _: axis.pixels if axis.kind == "global" else _length(axis.box), "", plain, True, 2
+    ),
+    Column("clipped", "in the input", lambda axis, _: axis.clipped, "", lambda b: _interval(b, "–"), True, 5),
+    Column(
+        "clipped_size",
+        "size there",
+        lambda axis, _: _length(axis.clipped) or (0 if axis.box else None),
+        right=True,
+        priority=6,
+    ),
+    Column("reached", "reached", lambda axis, _: _reached(axis), right=True, priority=3),
+    Column("width", "95% width", lambda axis, _: axis.width, "", lambda w: "–" if w is None else plain(w), True, 4),
 )
 """The columns of the table of one unit's axes."""
 

@@ -12,8 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from cnncalc.formulas.receptive_field import Field
 from cnncalc.report.blocks import HOLE, RAMP, VIRIDIS, draw
+from cnncalc.report.rf import _axis_numbers
 from tests.commands.conftest import Run
 
 SPEC = """name: holes
@@ -73,6 +77,23 @@ def test_the_other_formats_have_a_row_for_each_map(run: Run, spec: Path, format:
 def test_csv_is_exact(run: Run, spec: Path):
     rows = list(csv.DictReader(io.StringIO(run("rf", spec, "--format", "csv").out)))
     assert [row["size"] for row in rows] == ["5x5", "5x5", "7x7", ""]
+
+
+@given(
+    st.integers(1, 5), st.integers(-20, 20), st.integers(1, 30), st.integers(1, 25), st.integers(1, 40), st.booleans()
+)
+def test_the_numbers_of_an_axis_are_those_of_its_units_one_by_one(jump, start, size, units, pixels, twice):
+    """Against counting; ``twice`` writes the same field with a period of two."""
+    bounds = (start, start + size - 1)
+    field = Field(jump, (bounds,))
+    if twice:
+        field = Field(2 * jump, (bounds, (bounds[0] + jump, bounds[1] + jump)))
+    found = _axis_numbers(field, units, pixels)
+    sets = [range(start + jump * unit, start + jump * unit + size) for unit in range(units)]
+    inside = [[pixel for pixel in one if 0 <= pixel < pixels] for one in sets]
+    assert found.border * units == pytest.approx(sum(len(i) < len(s) for i, s in zip(inside, sets, strict=True)))
+    assert found.clipped == max(map(len, inside))
+    assert found.covers == any(len(one) == pixels for one in inside)
 
 
 # -- one unit --------------------------------------------------------------------------------------
@@ -180,7 +201,7 @@ def test_a_picture_fits_the_terminal(size: tuple[int, int], colour: bool):
     values = [[1.0] * size[1] for _ in range(size[0])]
     lines = draw(values, None, width=40, colour=colour)
     plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
-    assert all(len(line) <= 40 for line in plain[:-1])
+    assert all(len(line) <= 40 for line in plain)
     assert len(lines) <= 40
 
 
