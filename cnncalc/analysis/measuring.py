@@ -44,6 +44,20 @@ def source_name(graph: Graph, source: Source) -> str:
     return f"{name} of {node.path}" if len(graph.inputs) > 1 else name
 
 
+def narrowed(graph: Graph) -> Graph:
+    """The net with as few channels as it can do with; as it is where that changes what units see.
+
+    It does where a spatial axis has become the channels, and groups or shuffles work along it.
+    """
+    small = graph.narrowed()
+    pairs = zip(receptive_fields(graph).seen, receptive_fields(small).seen, strict=True)
+    for mine, theirs in pairs:
+        for one, other in zip(mine.tracks, theirs.tracks, strict=True):
+            if isinstance(one, Local) and isinstance(other, Local) and one != other:
+                return graph
+    return small
+
+
 def _with_axis(graph: Graph, source: Source, size: int, others: int | None, at: Resize) -> Graph | None:
     """The narrowed net with another size along the axis, and ``others`` along all other spatial axes.
 
@@ -61,7 +75,7 @@ def _with_axis(graph: Graph, source: Source, size: int, others: int | None, at: 
                 shape[axis] = others
         inputs[name] = tuple(shape)
     try:
-        changed = at(inputs).narrowed()
+        changed = narrowed(at(inputs))
     except CnncalcError:
         return None
     return changed if _ranks(changed) == _ranks(graph) else None

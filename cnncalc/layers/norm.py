@@ -93,6 +93,8 @@ class BatchNorm(Elementwise, frozen=True):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         channels(inputs[0])
+        if not self.track_running_stats and self.eps == 0:
+            raise LayerError("eps must be above 0 without running statistics", field="eps")
         return inputs[0]
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:

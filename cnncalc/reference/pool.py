@@ -156,8 +156,9 @@ def lp_pool(x: Array, kernel: Sizes, norm_type: float, *, stride: int | Sizes, c
     As in PyTorch the sum is the mean times the full kernel's size, so that one over a window which
     ``ceil_mode`` lets stick out is scaled up. ``(N, C, *spatial)`` to ``(N, C, *out)``.
     """
-    mean = avg_pool(x**norm_type, kernel, stride=stride, ceil_mode=ceil_mode)
-    y: Array = (mean * prod(kernel)) ** (1 / norm_type)
+    with np.errstate(invalid="ignore"):  # an uneven power of a negative number is NaN, as in PyTorch
+        mean = avg_pool(x**norm_type, kernel, stride=stride, ceil_mode=ceil_mode)
+        y: Array = (mean * prod(kernel)) ** (1 / norm_type)
     return y
 
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 import numpy as np
 
 from cnncalc.analysis.exact_field import Along, Pixels, Sight, exact_fields
-from cnncalc.analysis.measuring import Resize, Source, flattened, pixel_row, source_name, sources
+from cnncalc.analysis.measuring import Resize, Source, flattened, narrowed, pixel_row, source_name, sources
 from cnncalc.analysis.verdict import Row, Verdict, compare, verdict
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
@@ -44,7 +44,7 @@ def verify(
     wanted = frozenset(n for n, node in enumerate(graph.nodes) if node.layer is not None and fnmatch(node.path, layers))
     if not wanted:
         raise CnncalcError(f"error: no layer matches '{layers}'\n  hint: 'cnncalc analyze' lists the layers' paths")
-    narrow = graph.narrowed()
+    narrow = narrowed(graph)
     rows: list[Row] = []
     if "shape" in chosen:
         progress("shapes")

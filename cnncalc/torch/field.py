@@ -22,6 +22,7 @@ from cnncalc.analysis.measuring import (
     clear_of_borders,
     enlarged,
     flattened,
+    narrowed,
     pixel_row,
     source_name,
     sources,
@@ -31,6 +32,7 @@ from cnncalc.analysis.receptive_field import Local, Spread, Track, Whole
 from cnncalc.analysis.verdict import Row, compare
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Graph, Node
+from cnncalc.layers.base import EVERYTHING
 from cnncalc.torch.module import (
     LayerBuilder,
     Net,
@@ -71,7 +73,7 @@ def measure_fields(
     compute with its input's size).
     """
     at = resize or graph.rebuilt
-    narrow = graph.narrowed()
+    narrow = narrowed(graph)
     for source in sources(graph):
         name = source_name(graph, source)
         small = flattened(narrow, source, at) if checks & {"pixels", "field"} else narrow
@@ -242,6 +244,9 @@ def _middle(field: rf.Field, clear: list[bool], pixels: int) -> list[int]:
 
 
 MOST_UNITS = 9
+MOST_SAMPLES = 64
+GRADIENT_ELEMENTS = 1 << 24
+"""Elements of all feature maps of the samples together: bounds the memory of what is kept for gradients."""
 
 
 def _gradient_rows(
@@ -257,7 +262,8 @@ def _gradient_rows(
     shapes = [node.output_shape for node in graph.nodes if node.layer is None]
     pixels = shapes[source.position][source.axis + 1]
     phases = max((len(track.field.bounds) + 1 for track in seen if isinstance(track, Local)), default=2)
-    samples = min(MOST_UNITS, max(phases, 3))
+    few = min(MOST_UNITS, max(phases, 3))
+    samples = max(few, min(MOST_SAMPLES, GRADIENT_ELEMENTS // sum(prod(node.output_shape) for node in graph.nodes)))
     clear = clear_of_borders(graph, source)
     sights = exact_fields(graph, source.node, source.axis)
     less = _seeing_less(graph, seen, sights)
@@ -268,29 +274,64 @@ def _gradient_rows(
     values = net.start(*inputs)
     for step in net.steps:
         _, values[step.number] = _run_step(step, graph, values)
+    support = partial(_supports, x=inputs[source.position], axis=source.axis)
+    units = {
+        number: _middle(track.field, clear[number] or [], pixels)
+        for number in kept
+        if isinstance(track := seen[number], Local)
+    }
+    found = _supports_of_units(units, seen, values, samples, support)
     for number in kept:
-        track, node, outputs = seen[number], graph.nodes[number], values[number]
-        support = partial(_supports, x=inputs[source.position], axis=source.axis)
+        track, node = seen[number], graph.nodes[number]
+        sampled = partial(_sampled, support=support, at_once=few)
         if isinstance(track, Local):
-            units = _middle(track.field, clear[number] or [], pixels)
-            if units:
-                found = support([_unit(outputs, sample, track.axis, unit) for sample, unit in enumerate(units)])
-                yield _field_row(node, name, track.field, units, [_ends(row) for row in found], number in less)
+            if units[number]:
+                yield _field_row(node, name, track.field, units[number], found[number], number in less)
             else:
                 yield Row(node.path, f"field, {name}", "local", "", note="no unit of the map sees no border")
         elif isinstance(track, Whole):
             in_part = number in parts or isinstance(sights[number], Anywhere) or number in less
-            yield _global_row(node, name, _sampled(_elements(outputs), support, _see_alike), in_part)
+            yield _global_row(node, name, sampled(_elements(values[number]), enough=_see_alike), in_part)
         elif isinstance(track, Spread):
             in_part = number not in sure or number in less
-            yield _spread_row(node, name, track.size, pixels, _sampled(_elements(outputs), support), in_part)
+            yield _spread_row(node, name, track.size, pixels, sampled(_elements(values[number])), in_part)
+
+
+def _supports_of_units(
+    units: dict[int, list[int]], seen: list[Track], values: dict[int, Outputs], samples: int, support: Support
+) -> dict[int, list[Ends]]:
+    """What units of many nodes see, as many at once as there are samples: every unit has one of its own."""
+    found: dict[int, list[Ends]] = {number: [] for number in units}
+    todo = [(number, unit) for number, some in units.items() for unit in some]
+    for begin in range(0, len(todo), samples):
+        part = todo[begin : begin + samples]
+        sums = []
+        for sample, (number, unit) in enumerate(part):
+            track = seen[number]
+            assert isinstance(track, Local)
+            sums.append(_unit(values[number], sample, track.axis, unit))
+        for (number, _), row in zip(part, support(sums), strict=True):
+            found[number].append(_ends(row))
+    return found
 
 
 def _reaching_full_size(graph: Graph, seen: list[Track], clear: list[list[bool] | None]) -> set[int]:
-    """The nodes where some units of every phase meet no border, or all that they are made of are such nodes."""
+    """The nodes where some elements see all that is claimed of a unit: some units of every phase meet no border,
+    and no unit's field is that of several elements together (as where branches are joined).
+    """
     sure: set[int] = set()
+    together: set[int] = set()
     for number, node in enumerate(graph.nodes):
         track = seen[number]
+        if node.layer is not None:
+            reads = node.layer.reads(*node.input_shapes)
+            across = any(read.across for of_input in reads for read in of_input)
+            mixes = all(of_input[:1] == (EVERYTHING,) for of_input in reads)
+            differ = len({seen[ref.node] for ref in node.inputs}) > 1
+            if differ or across or (_any_in(node, together) and not mixes):
+                together.add(number)
+        if number in together:
+            continue
         if isinstance(track, Local):
             if sum(clear[number] or ()) > len(track.field.bounds):
                 sure.add(number)
@@ -308,6 +349,10 @@ def _global_in_part(graph: Graph, seen: list[Track]) -> set[int]:
         if met or any(ref.node in parts for ref in node.inputs):
             parts.add(number)
     return parts
+
+
+def _any_in(node: Node, numbers: set[int]) -> bool:
+    return any(ref.node in numbers for ref in node.inputs)
 
 
 def _unit(outputs: Outputs, sample: int, axis: int, unit: int) -> Tensor:
@@ -343,16 +388,16 @@ MOST_ELEMENTS = 36
 
 
 def _sampled(
-    elements: Tensor, support: Support, enough: Callable[[list[Tensor]], bool] = lambda found: False
+    elements: Tensor, support: Support, at_once: int, enough: Callable[[list[Tensor]], bool] = lambda found: False
 ) -> list[Tensor]:
     """The supports of the first and the last element and of some between, until they are ``enough``."""
     count = elements.shape[1]
     order = torch.randperm(count, generator=torch.Generator().manual_seed(4))[:MOST_ELEMENTS].tolist()
     chosen = list(dict.fromkeys((0, count - 1, *order)))[:MOST_ELEMENTS]
     found: list[Tensor] = []
-    for begin in range(0, len(chosen), len(elements)):
+    for begin in range(0, len(chosen), at_once):
         # one sample each: the gradient at a sample is that of its own element
-        some = chosen[begin : begin + len(elements)]
+        some = chosen[begin : begin + at_once]
         found += support([elements[sample, one] for sample, one in enumerate(some)])
         if enough(found):
             break
