@@ -58,5 +58,6 @@ def test_these_tests_can_fail(package):
 
 
 @pytest.mark.torch
+@pytest.mark.torch
 def test_these_tests_can_fail_for_torch():
     assert "torch" in heavy_after("import cnncalc.torch")

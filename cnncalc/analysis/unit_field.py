@@ -123,9 +123,7 @@ def centred_width(mass: Counts, centre: float, share: float = 0.95) -> int | Non
 
 def _reads(node: Node, port: int) -> tuple[Reads, ...]:
     assert node.layer is not None
-    by_port = getattr(node.layer, "port_reads", None)  # layers of several outputs may say more of each
-    reads: tuple[Reads, ...] = by_port(port, *node.input_shapes) if by_port else node.layer.reads(*node.input_shapes)
-    return reads
+    return node.layer.port_reads(port, *node.input_shapes)
 
 
 def _frame_after(frame: Frame, reads: Reads, node: Node, port: int) -> Frame:

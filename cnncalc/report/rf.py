@@ -552,7 +552,7 @@ def _unit_axis(name: str, size: int, track: Track, unit: int, reached: list[int]
 def _reached_along(sight: exact_field.Sight, unit: int) -> list[int] | None:
     """The pixels along one axis that a unit sees, where the index along one axis tells them."""
     if isinstance(sight, exact_field.Along):
-        return indices(sight.units[min(unit, len(sight.units) - 1)])
+        return indices(sight.units[min(unit, len(sight.units) - 1)]) if sight.exact else None
     return None if isinstance(sight, exact_field.Anywhere) else indices(sight)
 
 
