@@ -244,6 +244,8 @@ def _middle(field: rf.Field, clear: list[bool], pixels: int) -> list[int]:
 
 
 MOST_UNITS = 9
+CANCELLED = 1e-5
+"""Of a map so small, where the net's input is about 1, only the rounding of terms that cancel may be left."""
 MOST_SAMPLES = 64
 GRADIENT_ELEMENTS = 1 << 24
 """Elements of all feature maps of the samples together: bounds the memory of what is kept for gradients."""
@@ -609,7 +611,7 @@ def _shift_row(
     index = torch.tensor(inside, device=still.device)
     first = moved.index_select(track.axis + 1, index)
     second = still.index_select(track.axis + 1, index + units)
-    difference = relative_difference(first, second)
+    difference = relative_difference(first, second, CANCELLED)
     if difference < 1e-9:
         return Row(node.path, check, shown, f"{len(inside)} units moved so")
     return Row(
