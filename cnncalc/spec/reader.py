@@ -126,6 +126,8 @@ def _explain(source: Source, error: yaml.MarkedYAMLError) -> NoReturn:
     if at is not None:
         lines = source.text.splitlines()
         row = lines[at[0] - 1] if at[0] <= len(lines) else ""
+        if "nesting depth" in problem:  # libyaml 0.2.6 has a limit of its own, and reads ahead to it
+            raise _too_deep(source, (at[0], _deep_column(row, at[1]))) from None
         if "\t" in row[: len(row) - len(row.lstrip())] or row[at[1] - 1 : at[1]] == "\t":
             at = (at[0], row.index("\t") + 1)
             problem, hint = "a tab cannot indent", "use spaces"
@@ -149,6 +151,21 @@ class _Open(Struct, gc=False):
     items: list[Node]
     count: int
     """How many nodes had been read when it was opened."""
+
+
+def _too_deep(source: Source, at: tuple[int, int]) -> SpecError:
+    hint = "use blocks to give structure a name"
+    return source.error(f"nested deeper than {MAX_DEPTH} levels", at, hint=hint)
+
+
+def _deep_column(row: str, column: int) -> int:
+    """Where a row opens one bracket more than may be open; ``column`` where it does not."""
+    depth = 0
+    for number, character in enumerate(row[:column], 1):
+        depth += (character in "[{") - (character in "]}")
+        if depth == MAX_DEPTH:
+            return number
+    return column
 
 
 class _Composer:

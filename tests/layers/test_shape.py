@@ -274,8 +274,11 @@ def test_which_axes_last(layer, shape, reads):
 @given(any_shapes(), st.data())
 def test_split_reads_scatter_only_the_split_axis(shape, data):
     axis = data.draw(st.integers(0, len(shape) - 1))
-    (reads,) = Split(chunks=1, axis=axis).reads(shape)
+    wide = (*shape[:axis], shape[axis] + 1, *shape[axis + 1 :])
+    (reads,) = Split(sizes=(shape[axis], 1), axis=axis).reads(wide)
     assert [number for number, read in enumerate(reads) if read == SCATTERED] == [axis]
+    (whole,) = Split(chunks=1, axis=axis).reads(shape)
+    assert SCATTERED not in whole
 
 
 @pytest.mark.parametrize(

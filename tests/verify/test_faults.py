@@ -470,12 +470,12 @@ def jump_is_the_shift_of_a_period(field):
     return field.shift, 1
 
 
-@fault(f"{ANALYSIS}.receptive_field:_through", GLOBAL, "conv1", "field, height")
+@fault(f"{ANALYSIS}.receptive_field:through", GLOBAL, "conv1", "field, height")
 def every_field_is_global(track, reads, rank):
     return WHOLE
 
 
-@fault(f"{ANALYSIS}.receptive_field:_through", RESHAPED, "flatten1", "field, height")
+@fault(f"{ANALYSIS}.receptive_field:through", RESHAPED, "flatten1", "field, height")
 def a_scattered_field_is_too_large(real, track, *how):
     after = real(track, *how)
     return after._replace(size=after.size + 2) if isinstance(after, Spread) else after
