@@ -227,8 +227,7 @@ class _Composer:
         if event.tag is not None:
             self.check_tag(event)
         if len(self.stack) >= MAX_DEPTH:
-            hint = "use blocks to give structure a name"
-            raise self.source.error(f"nested deeper than {MAX_DEPTH} levels", _at(event), hint=hint)
+            raise _too_deep(self.source, _at(event))
         items: list[Node] = []
         self.stack.append(_Open(event, items, self.count))
         self.count += 1
