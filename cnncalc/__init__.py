@@ -31,10 +31,12 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Imports a public name when it is first used, so that ``import cnncalc`` is instant."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'cnncalc' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "torch":
+        return import_module("cnncalc.torch")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cnncalc' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_HOMES[name]), name)
     return value
 

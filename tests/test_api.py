@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import io
 import json
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -55,6 +57,12 @@ def test_errors(call, message: str) -> None:
 def test_unknown_attribute() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'analyse'"):
         _ = cnncalc.analyse
+
+
+@pytest.mark.torch
+def test_the_module_is_an_attribute_away() -> None:
+    code = "import cnncalc; print(sum(p.numel() for p in cnncalc.torch.build('lenet5').parameters()))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "61706\n"
 
 
 def test_the_collector_is_left_as_it_was() -> None:
