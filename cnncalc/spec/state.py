@@ -13,7 +13,6 @@ from cnncalc.spec.document import (
     Block,
     Call,
     Document,
-    Item,
 )
 from cnncalc.spec.expression import ExpressionError, Name, UnknownNameError, check_size, evaluate, whole
 from cnncalc.spec.fields import choice_words, find_layer
@@ -70,7 +69,6 @@ class State:
         self.scope = Scope("", {})
         self.rounds = 1
         self.calls = 0
-        self.labels: dict[str, Item] = {}
 
     # -- values --------------------------------------------------------------------------------
 
