@@ -298,6 +298,8 @@ class Flatten(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    torch_name = "Flatten"
+
     start_axis: int = 0
     end_axis: int = -1
 
@@ -319,6 +321,7 @@ class Unflatten(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    torch_name = "Unflatten"
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis", "unflattened_size": "sizes"}
 
     axis: int

@@ -1,0 +1,71 @@
+"""fvcore 0.1.5.post20221221: ``FlopCountAnalysis`` and ``ActivationCountAnalysis``, which read a trace.
+
+What has no handler is left out, with a warning: attention, pools but one, activations, sums. Its
+"flops" are multiply-accumulates for products, and operations for the rest.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from cnncalc.analysis.conventions.convention import CannotCount, Convention, Rule, Seen, each_rank
+
+VERSION = "0.1.5.post20221221"
+MOST_AXES = 5
+
+
+def norm(seen: Seen) -> int:
+    """5 per input element, 4 without a learned scale"""
+    if not 2 <= len(seen.inputs[0]) <= MOST_AXES:
+        raise CannotCount(f"AssertionError: {list(seen.inputs[0])}")
+    return (4 + (seen.weight is not None)) * seen.input_elements
+
+
+def batch_norm(seen: Seen) -> int:
+    """2 per input element, 1 without a learned scale; by the batch's own statistics 5 and 4"""
+    return norm(seen) if seen.training else (1 + (seen.weight is not None)) * seen.input_elements
+
+
+def matmul(seen: Seen) -> int:
+    """the elements of the first factor × the columns of the second, broadcast or not"""
+    first, second = seen.inputs
+    return prod(first) * second[-1]
+
+
+PRODUCT = Rule(macs=1)
+NORM = Rule(quirk=norm)
+
+FVCORE = Convention(
+    name="fvcore",
+    tool="fvcore FlopCountAnalysis",
+    version=VERSION,
+    unit="MACs",
+    counts="multiply-accumulates, 2 per batch-norm element, 5 per element of other norms, 1 per input element of "
+    "adaptive 2-D average pools, 1 or 4 per output element of 2-D upsampling",
+    reads="functions in a trace",
+    functions={
+        **each_rank("convNd", PRODUCT),
+        **each_rank("conv_transposeNd", PRODUCT),
+        "linear": PRODUCT,
+        "matmul": Rule(quirk=matmul),
+        "batch_norm": Rule(quirk=batch_norm),
+        "layer_norm": NORM,
+        "group_norm": NORM,
+        "instance_norm": NORM,
+        "adaptive_avg_pool2d": Rule(inputs=1),
+        "upsample_nearest2d": Rule(outputs=1),
+        "upsample_bilinear2d": Rule(outputs=4),
+    },
+)
+
+OUTPUT = Rule(outputs=1)
+
+FVCORE_ACTIVATIONS = Convention(
+    name="fvcore-activations",
+    tool="fvcore ActivationCountAnalysis",
+    version=VERSION,
+    unit="activations",
+    counts="output elements of convolutions, linear layers and matrix products",
+    reads="functions in a trace",
+    functions={**each_rank("convNd", OUTPUT), **each_rank("conv_transposeNd", OUTPUT), "linear": OUTPUT, "matmul": OUTPUT},
+)

@@ -1,0 +1,54 @@
+"""torchprofile 0.1.0: ``profile_macs``, which reads a trace; other operators are passed over, with a warning.
+
+It takes a norm with a learned scale, a pool and every ``mul`` for one multiply-accumulate per output element.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from cnncalc.analysis.conventions.convention import Convention, Rule, Seen, each_rank
+
+
+def transposed(seen: Seen) -> int:
+    """kernel × channels for each OUTPUT element; the channels are the outputs' of a group, or all inputs'"""
+    weight = seen.weight or (0, 0)
+    channels = weight[1] if seen.outputs[0][1] == weight[0] else weight[0]
+    return seen.output_elements * channels * prod(weight[2:])
+
+
+def norm(seen: Seen) -> int:
+    """1 per output element, nothing without a learned scale"""
+    return 0 if seen.weight is None else seen.output_elements
+
+
+PRODUCT = Rule(macs=1)
+OUTPUT = Rule(outputs=1)
+NORM = Rule(quirk=norm)
+
+TORCHPROFILE = Convention(
+    name="torchprofile",
+    tool="torchprofile",
+    version="0.1.0",
+    unit="MACs",
+    counts="multiply-accumulates, 1 per element of norms with a learned scale, 1 per output element of average "
+    "pools, means, products and leaky relu, 4 of bilinear upsampling",
+    reads="functions in a trace",
+    functions={
+        **each_rank("convNd", PRODUCT),
+        **each_rank("conv_transposeNd", Rule(quirk=transposed)),
+        "linear": PRODUCT,
+        "matmul": PRODUCT,
+        "scaled_dot_product_attention": PRODUCT,
+        "mul": OUTPUT,
+        "batch_norm": NORM,
+        "instance_norm": NORM,
+        "layer_norm": NORM,
+        "group_norm": NORM,
+        **each_rank("avg_poolNd", OUTPUT),
+        **each_rank("adaptive_avg_poolNd", OUTPUT),
+        "mean": OUTPUT,
+        "leaky_relu": OUTPUT,
+        "upsample_bilinear2d": Rule(outputs=4),
+    },
+)
