@@ -43,7 +43,7 @@ class ChannelDropout(PassThrough, frozen=True):
     p: Probability = 0.5
 
     def torch_module(self, *inputs: Shape) -> str:
-        return f"Dropout{len(inputs[0]) - 1}d" if len(inputs[0]) > 1 else "Dropout"
+        return "Dropout" if len(inputs[0]) == 1 else f"Dropout{len(inputs[0]) - 1}d"
 
 
 class AlphaDropout(PassThrough, frozen=True):

@@ -46,6 +46,11 @@ class Seen(NamedTuple):
     learned: tuple[Weight, ...] = ()
 
     @property
+    def in_order(self) -> bool:
+        """Whether the first input lies in order in memory."""
+        return not self.exchanged or 1 in self.inputs[0][:2]
+
+    @property
     def input_elements(self) -> int:
         """Elements of the first input."""
         return prod(self.inputs[0])
@@ -59,8 +64,11 @@ class Seen(NamedTuple):
 class Rule(Struct, frozen=True):
     """How much a tool counts for one module or function: a weight for each kind of operation.
 
-    ``scaled`` weighs input elements once more where the module has a learned scale. What cannot be
-    said so is a ``quirk``, a function that has a first docstring line to be shown.
+    ``macs`` weighs multiply-accumulates, ``bias`` the output elements where there is a learned summand,
+    ``inputs`` and ``outputs`` the elements of the first input and output, and ``scaled`` the input elements once more
+    where there is a learned scale. What cannot be said so is a ``quirk``, a function whose docstring says it.
+    ``own_statistics`` is the rule for a norm by the batch's own statistics, where that is another. ``fused`` says that
+    a bias counts only where the input lies in order in memory. ``fails`` gives the error where the tool has one.
     """
 
     macs: int = 0
@@ -69,6 +77,13 @@ class Rule(Struct, frozen=True):
     scaled: int = 0
     outputs: int = 0
     quirk: Callable[[Seen], Number] | None = None
+    own_statistics: Rule | None = None
+    fused: bool = False
+    fails: Callable[[Seen], str] | None = None
+
+    def for_(self, seen: Seen) -> Rule:
+        """The rule that holds for this module or function."""
+        return self.own_statistics if self.own_statistics is not None and seen.training else self
 
     def count(self, seen: Seen) -> Number:
         """The tool's number.
@@ -76,28 +91,36 @@ class Rule(Struct, frozen=True):
         Raises:
             CannotCount: the tool fails.
         """
-        per_input = self.inputs + self.scaled * (seen.weight is not None)
+        error = "" if self.fails is None else self.fails(seen)
+        if error:
+            raise CannotCount(error)
         return (
             self.macs * seen.macs
-            + (self.bias + self.outputs if seen.bias else self.outputs) * seen.output_elements
-            + per_input * seen.input_elements
+            + (self.outputs + self._bias(seen)) * seen.output_elements
+            + self._per_input(seen) * seen.input_elements
             + (self.quirk(seen) if self.quirk is not None else 0)
         )
+
+    def _per_input(self, seen: Seen) -> int:
+        return self.inputs + self.scaled * (seen.weight is not None)
+
+    def _bias(self, seen: Seen) -> int:
+        return self.bias * (seen.bias and (seen.in_order or not self.fused))
 
     def says(self, seen: Seen) -> str:
         """The same in words, for this module or function."""
         parts = []
         if self.macs:
             parts.append("each multiply-accumulate" + (f" as {self.macs}" if self.macs > 1 else ""))
-        per_input = self.inputs + self.scaled * (seen.weight is not None)
-        if per_input:
-            parts.append(f"{per_input} per input element")
-        if self.outputs:
-            parts.append(f"{self.outputs} per output element")
-        if self.bias and seen.bias:
-            parts.append(f"{self.bias} per output element for the bias")
+        for weight, what in (
+            (self._per_input(seen), "input element"),
+            (self.outputs, "output element"),
+            (self._bias(seen), "output element for the bias"),
+        ):
+            if weight:
+                parts.append(f"{weight} per {what}")
         if self.quirk is not None:
-            parts.append((self.quirk.__doc__ or "").strip().partition("\n")[0].rstrip("."))
+            parts.append(" ".join((self.quirk.__doc__ or "").split()))
         return " and ".join(parts) or "nothing"
 
 
@@ -112,7 +135,8 @@ class Convention(Struct, frozen=True):
     ``modules`` are looked up by class, ``functions`` by their name in a trace, or, where ``patches`` is
     true, by the Python name that the tool replaces. ``other`` is the rule for modules that ``modules`` does not
     hold. With ``confesses`` such a module makes the tool's total partial; the others pass over it in silence.
-    ``per_sample`` tools divide what they count for modules by the batch.
+    ``per_sample`` tools divide what they count for modules by the batch. A ``traces`` tool never sees
+    what no output of the net depends on: PyTorch takes that out of its traces.
     """
 
     name: str
@@ -126,6 +150,7 @@ class Convention(Struct, frozen=True):
     other: Rule | None = None
     confesses: bool = False
     per_sample: bool = False
+    traces: bool = False
     reads: str = ""
 
     @property
@@ -162,9 +187,9 @@ def answer(graph: Graph, convention: Convention, batch: int = 1) -> Answer:
     nodes, unknown, problem = [], [], ""
     of_modules: Number = 0
     of_functions: Number = 0
-    confessed, known = False, False
-    for node in graph.nodes:
-        if node.layer is None:
+    confessed = False
+    for node, needed in zip(graph.nodes, _needed(graph), strict=True):
+        if node.layer is None or (convention.traces and not needed):
             nodes.append(NodeCount(0))
             continue
         try:
@@ -177,7 +202,6 @@ def answer(graph: Graph, convention: Convention, batch: int = 1) -> Answer:
         of_modules += here
         of_functions += there
         confessed |= unsure
-        known |= not unsure or lacks
         if lacks:
             unknown.append(node.kind)
         share: Number = here
@@ -195,6 +219,18 @@ def answer(graph: Graph, convention: Convention, batch: int = 1) -> Answer:
     )
 
 
+def _needed(graph: Graph) -> list[bool]:
+    """Whether an output of the net depends on each node."""
+    needed = [False] * len(graph.nodes)
+    for _, ref in graph.outputs:
+        needed[ref.node] = True
+    for number in range(len(graph.nodes) - 1, -1, -1):
+        if needed[number]:
+            for ref in graph.nodes[number].inputs:
+                needed[ref.node] = True
+    return needed
+
+
 class Unavailable(CannotCount):
     """The tool fails for one module, says so, and goes on."""
 
@@ -209,6 +245,7 @@ def _of_module(convention: Convention, node: Node, batch: int) -> tuple[Number, 
     if rule is None:
         return 0, (), True, convention.confesses
     seen = _module(name, layer, node, batch)
+    rule = rule.for_(seen)
     try:
         return rule.count(seen), (rule.says(seen),), False, False
     except Unavailable as error:
@@ -247,13 +284,17 @@ def _of_functions(convention: Convention, node: Node, batch: int) -> tuple[Numbe
     for call in calls:
         rule = convention.functions.get(call.patched if convention.patches else call.name)
         if rule is not None:
-            seen = _function(call, layer, batch if call.batched else None, batch)
+            seen = _function(call, layer, batch)
+            rule = rule.for_(seen)
             total += rule.count(seen)
             says.append(f"{rule.says(seen)} of {call.patched if convention.patches else call.name}")
+    if len(says) == 1 and not convention.patches:
+        says = [said.rpartition(" of ")[0] for said in says]
     return total, tuple(says)
 
 
-def _function(call: Call, layer: Layer, own: int | None, batch: int) -> Seen:
+def _function(call: Call, layer: Layer, batch: int) -> Seen:
+    own = batch if call.batched else None
     return Seen(
         call.name,
         layer,

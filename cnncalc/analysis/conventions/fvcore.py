@@ -8,22 +8,16 @@ from __future__ import annotations
 
 from math import prod
 
-from cnncalc.analysis.conventions.convention import CannotCount, Convention, Rule, Seen, each_rank
+from cnncalc.analysis.conventions.convention import Convention, Rule, Seen, each_rank
 
 VERSION = "0.1.5.post20221221"
 MOST_AXES = 5
 
 
-def norm(seen: Seen) -> int:
-    """5 per input element, 4 without a learned scale"""
-    if not 2 <= len(seen.inputs[0]) <= MOST_AXES:
-        raise CannotCount(f"AssertionError: {list(seen.inputs[0])}")
-    return (4 + (seen.weight is not None)) * seen.input_elements
-
-
-def batch_norm(seen: Seen) -> int:
-    """2 per input element, 1 without a learned scale; by the batch's own statistics 5 and 4"""
-    return norm(seen) if seen.training else (1 + (seen.weight is not None)) * seen.input_elements
+def too_many_axes(seen: Seen) -> str:
+    """The error of an assertion on the number of axes."""
+    axes = list(seen.inputs[0])
+    return "" if 2 <= len(axes) <= MOST_AXES else f"AssertionError: {axes}"
 
 
 def matmul(seen: Seen) -> int:
@@ -33,7 +27,7 @@ def matmul(seen: Seen) -> int:
 
 
 PRODUCT = Rule(macs=1)
-NORM = Rule(quirk=norm)
+NORM = Rule(inputs=4, scaled=1, fails=too_many_axes)
 
 FVCORE = Convention(
     name="fvcore",
@@ -43,12 +37,13 @@ FVCORE = Convention(
     counts="multiply-accumulates, 2 per batch-norm element, 5 per element of other norms, 1 per input element of "
     "adaptive 2-D average pools, 1 or 4 per output element of 2-D upsampling",
     reads="functions in a trace",
+    traces=True,
     functions={
         **each_rank("convNd", PRODUCT),
         **each_rank("conv_transposeNd", PRODUCT),
         "linear": PRODUCT,
         "matmul": Rule(quirk=matmul),
-        "batch_norm": Rule(quirk=batch_norm),
+        "batch_norm": Rule(inputs=1, scaled=1, own_statistics=NORM),
         "layer_norm": NORM,
         "group_norm": NORM,
         "instance_norm": NORM,
@@ -67,5 +62,6 @@ FVCORE_ACTIVATIONS = Convention(
     unit="activations",
     counts="output elements of convolutions, linear layers and matrix products",
     reads="functions in a trace",
+    traces=True,
     functions={**each_rank("convNd", OUTPUT), **each_rank("conv_transposeNd", OUTPUT), "linear": OUTPUT, "matmul": OUTPUT},
 )

@@ -87,12 +87,8 @@ PTFLOPS = Convention(
 )
 
 
-def linear(seen: Seen) -> int:
-    """each multiply-accumulate and 1 per output element for the bias, where PyTorch adds it in the product"""
-    # an input that does not lie in order takes another way: the product, then a sum that is not counted
-    in_order = not seen.exchanged or 1 in seen.inputs[0][:2]
-    return seen.macs + (seen.output_elements if seen.bias and in_order else 0)
-
+FUSED = Rule(macs=1, bias=1, fused=True)
+"""PyTorch adds the bias in the product (``addmm``) where the input lies in order; else it is a sum of its own."""
 
 PTFLOPS_ATEN = Convention(
     name="ptflops-aten",
@@ -104,7 +100,7 @@ PTFLOPS_ATEN = Convention(
     functions={
         **each_rank("convNd", PRODUCT),
         **each_rank("conv_transposeNd", PRODUCT),
-        "linear": Rule(quirk=linear),
+        "linear": FUSED,
         "matmul": PRODUCT,
         "scaled_dot_product_attention": PRODUCT,
     },

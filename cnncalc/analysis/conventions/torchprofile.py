@@ -17,14 +17,9 @@ def transposed(seen: Seen) -> int:
     return seen.output_elements * channels * prod(weight[2:])
 
 
-def norm(seen: Seen) -> int:
-    """1 per output element, nothing without a learned scale"""
-    return 0 if seen.weight is None else seen.output_elements
-
-
 PRODUCT = Rule(macs=1)
 OUTPUT = Rule(outputs=1)
-NORM = Rule(quirk=norm)
+NORM = Rule(scaled=1)
 
 TORCHPROFILE = Convention(
     name="torchprofile",
@@ -34,6 +29,7 @@ TORCHPROFILE = Convention(
     counts="multiply-accumulates, 1 per element of norms with a learned scale, 1 per output element of average "
     "pools, means, products and leaky relu, 4 of bilinear upsampling",
     reads="functions in a trace",
+    traces=True,
     functions={
         **each_rank("convNd", PRODUCT),
         **each_rank("conv_transposeNd", Rule(quirk=transposed)),
