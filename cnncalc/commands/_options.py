@@ -48,6 +48,10 @@ Show = Annotated[
         help="Further analyses, as initialisation (commas between), or all; their columns and options bring them.",
     ),
 ]
+Convention = Annotated[
+    str | None,
+    typer.Option(metavar="TOOL", help="Add what another tool counts, as thop; see 'cnncalc conventions'."),
+]
 LabelSmoothing = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="For the least loss that it leaves (initialisation), as 0.1.", show_default=False),

@@ -12,8 +12,8 @@ def schema(
         Literal["spec", "report", "check", "conventions", "lint", "rf", "rf-unit", "sizes", "solve", "verify", "zoo"],
         typer.Argument(
             metavar="WHAT",
-            help="spec, or whose JSON to describe: report (analyze), check, conventions, lint, rf, rf-unit (rf --layer), sizes, "
-            "solve, verify or zoo.",
+            help="spec, or whose JSON to describe: report (analyze), check, conventions, lint, rf, "
+            "rf-unit (rf --layer), sizes, solve, verify or zoo.",
             show_default=False,
         ),
     ],

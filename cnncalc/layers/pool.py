@@ -13,7 +13,6 @@ from cnncalc.formulas.receptive_field import adaptive_pool_window
 from cnncalc.layers.axes import Axis, Padding, axis_name, check_fits, per_axis, spatial, window_axes
 from cnncalc.layers.base import EVERYTHING, Call, Layer, PerAxis, Positive, Reads, Shape, along
 
-
 IDENTITY = "Identity"
 """The module of ``torch.nn`` that hands its input on."""
 
@@ -104,7 +103,10 @@ class SlidingPool(Layer, frozen=True):
         name, padded = f"{kind}{len(shape) - 1}d", self.padded(shape)
         out = self.output_shape(shape)
         if padded is not None:
-            axes = [axis._replace(size=size, padding=(0, 0)) for axis, size in zip(self.axes(shape), padded[1:], strict=True)]
+            axes = [
+                axis._replace(size=size, padding=(0, 0))
+                for axis, size in zip(self.axes(shape), padded[1:], strict=True)
+            ]
             output_size = sizes.ceil_pool_output_size if self.ceil_mode else sizes.conv_output_size
             out = (shape[0], *(output_size(*axis) for axis in axes))
         return (Call(name, (padded or shape,), out, patched=f"F.{name}"),)

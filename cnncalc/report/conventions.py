@@ -247,7 +247,9 @@ COLUMNS = (
     Column("answer", "answer", lambda tool, _: tool.answer, "what it answers", _digits, right=True, priority=1),
     Column("unit", "unit", lambda tool, _: tool.unit, "in what unit", priority=3),
     Column("macs", "as MACs", lambda tool, _: tool.macs, "the same in MACs", _digits, right=True, priority=5),
-    Column("difference", "− ours", lambda tool, _: tool.difference, "beyond ours, in its unit", signed, True, priority=2),
+    Column(
+        "difference", "− ours", lambda tool, _: tool.difference, "beyond ours, in its unit", signed, True, priority=2
+    ),
     Column("difference%", "%", _off, "beyond ours, of ours", _text, True, priority=4, exact=_text),
     Column("why", "why", _why, "the types of layers that differ", priority=6, elastic=True),
 )
@@ -291,12 +293,15 @@ def _account(tool: ToolReport, result: ConventionsReport, width: int | None, col
     if not tool.types:
         lines += _indented("no difference to ours", width)
     if tool.missed:
-        lost = f"it misses {show(tool.missed)} of {show(result.macs)} multiply-accumulates ({share(tool.missed, result.macs)}%)"
+        part = f"{show(tool.missed)} of {show(result.macs)}"
+        lost = f"it misses {part} multiply-accumulates ({share(tool.missed, result.macs)}%)"
         lines += [style(line, "yellow", colour) for line in _indented(f"miscount: {lost}", width)]
     if result.batch > 1 and CONVENTIONS[tool.name].per_sample:
         lines += _indented("it divides what it counts for modules by the batch, and nothing else", width)
     if tool.status == "partial":
-        lines += _indented(f"partial, as it says itself: it does not know the modules of {', '.join(tool.unknown)}", width)
+        lines += _indented(
+            f"partial, as it says itself: it does not know the modules of {', '.join(tool.unknown)}", width
+        )
     elif tool.unknown and CONVENTIONS[tool.name].other is None:
         lines += _indented(f"modules that it passes over in silence: {', '.join(tool.unknown)}", width)
     return lines
@@ -320,4 +325,3 @@ def _of_layer(value: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 def _indented(text: str, width: int | None, hang: int = 4) -> list[str]:
     first, *rest = wrap(text, None if width is None else max(width - hang, 20)) or [""]
     return ["  " + first, *(" " * hang + line for line in rest)]
-

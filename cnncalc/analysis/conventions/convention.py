@@ -236,7 +236,7 @@ class Unavailable(CannotCount):
 
 
 def _of_module(convention: Convention, node: Node, batch: int) -> tuple[Number, tuple[str, ...], bool, bool]:
-    """The count for the node's module, in words; whether the tool does not know it; whether it makes its total partial."""
+    """The count for the node's module, and in words; whether the tool lacks it; whether its total is then partial."""
     layer = node.layer
     if convention.modules is None or layer is None:
         return 0, (), False, False
@@ -282,12 +282,13 @@ def _of_functions(convention: Convention, node: Node, batch: int) -> tuple[Numbe
     total: Number = 0
     says = []
     for call in calls:
-        rule = convention.functions.get(call.patched if convention.patches else call.name)
+        name = call.patched if convention.patches else f"aten::{call.name}"
+        rule = convention.functions.get(name)
         if rule is not None:
             seen = _function(call, layer, batch)
             rule = rule.for_(seen)
             total += rule.count(seen)
-            says.append(f"{rule.says(seen)} of {call.patched if convention.patches else call.name}")
+            says.append(f"{rule.says(seen)} of {name}")
     if len(says) == 1 and not convention.patches:
         says = [said.rpartition(" of ")[0] for said in says]
     return total, tuple(says)

@@ -18,10 +18,10 @@ FLOP_COUNTER = Convention(
     counts="two FLOPs for each multiply-accumulate of convolutions and matrix products, nothing else",
     reads="operators as they run (a dispatch mode)",
     functions={
-        **each_rank("convNd", PRODUCT),
-        **each_rank("conv_transposeNd", PRODUCT),
-        "linear": PRODUCT,
-        "matmul": PRODUCT,
-        "scaled_dot_product_attention": PRODUCT,
+        **each_rank("aten::convNd", PRODUCT),
+        **each_rank("aten::conv_transposeNd", PRODUCT),
+        "aten::linear": PRODUCT,
+        "aten::matmul": PRODUCT,
+        "aten::scaled_dot_product_attention": PRODUCT,
     },
 )

@@ -98,10 +98,10 @@ PTFLOPS_ATEN = Convention(
     counts="multiply-accumulates of convolutions and matrix products, and 1 per element that a bias is added to",
     reads="operators as they run (a dispatch mode)",
     functions={
-        **each_rank("convNd", PRODUCT),
-        **each_rank("conv_transposeNd", PRODUCT),
-        "linear": FUSED,
-        "matmul": PRODUCT,
-        "scaled_dot_product_attention": PRODUCT,
+        **each_rank("aten::convNd", PRODUCT),
+        **each_rank("aten::conv_transposeNd", PRODUCT),
+        "aten::linear": FUSED,
+        "aten::matmul": PRODUCT,
+        "aten::scaled_dot_product_attention": PRODUCT,
     },
 )

@@ -31,10 +31,13 @@ def adaptive(seen: Seen) -> int:
     return int((ratio + 1) * seen.output_elements)
 
 
+UPSAMPLING = {"nearest1d": 1, "nearest2d": 1, "nearest3d": 1, "linear1d": 5, "bilinear2d": 11, "bicubic2d": 259}
+
+
 def upsample(seen: Seen) -> int:
     """per output element 1 (nearest), 5 (linear), 11 (bilinear) or 259 (bicubic); nothing for other modes"""
-    mode = getattr(seen.layer, "torch_mode", lambda rank: "")(len(seen.inputs[0]) - 2)
-    return {"nearest": 1, "linear": 5, "bilinear": 11, "bicubic": 259}.get(mode, 0) * seen.output_elements
+    rank = len(seen.inputs[0]) - 2
+    return UPSAMPLING.get(f"{seen.layer.torch_mode(rank)}{rank}d", 0) * seen.output_elements  # type: ignore[attr-defined]
 
 
 PRODUCT = Rule(macs=1)

@@ -16,8 +16,6 @@ VERSION = "0.2.0"
 def kernel_size(seen: Seen) -> int:
     """Elements of a pool's window, as torchscan has it: one number alone is not squared."""
     kernel: int | tuple[int, ...] = getattr(seen.layer, "kernel", 1)
-    if seen.name.startswith("AvgPool1d"):  # this module makes a tuple of it
-        return prod(kernel) if isinstance(kernel, tuple) else kernel
     return prod(kernel) if isinstance(kernel, tuple) else kernel
 
 
@@ -81,12 +79,9 @@ def batch_norm_flops(seen: Seen) -> int:
 
 def layer_norm_flops(seen: Seen) -> int:
     """6 per element, 1 for each of scale and shift, and 2 per set that is normalised"""
-    sizes = next((tensor.shape for tensor in seen.learned if tensor.name == "weight"), None)
-    over = getattr(seen.layer, "axes", None)
-    if sizes is None:
-        axes = range(1, len(seen.inputs[0])) if over is None else over if isinstance(over, tuple) else (over,)
-        rank = len(seen.inputs[0]) - 1
-        sizes = tuple(seen.inputs[0][1:][axis % rank] for axis in axes) if over is not None else seen.inputs[0][1:]
+    shape, axes = seen.inputs[0][1:], getattr(seen.layer, "axes", None)
+    over = range(len(shape)) if axes is None else axes if isinstance(axes, tuple) else (axes,)
+    sizes = [shape[axis] for axis in over]
     elements = seen.input_elements
     return 6 * elements + 2 * (elements // prod(sizes)) + len(seen.learned) * elements
 
@@ -105,8 +100,12 @@ def attention_flops(seen: Seen) -> int:
     return projections + scores + rows * head * (2 * source - 1) + batch * target * embed * (2 * embed - 1 + bias)
 
 
-MAX_POOLS = {**each_rank("MaxPoolNd", Rule(quirk=max_pool)), **each_rank("AdaptiveMaxPoolNd", Rule(quirk=adaptive_max_pool))}
-AVG_POOLS = {**each_rank("AvgPoolNd", Rule(quirk=avg_pool)), **each_rank("AdaptiveAvgPoolNd", Rule(quirk=adaptive_avg_pool))}
+POOLS = {
+    **each_rank("MaxPoolNd", Rule(quirk=max_pool)),
+    **each_rank("AvgPoolNd", Rule(quirk=avg_pool)),
+    **each_rank("AdaptiveMaxPoolNd", Rule(quirk=adaptive_max_pool)),
+    **each_rank("AdaptiveAvgPoolNd", Rule(quirk=adaptive_avg_pool)),
+}
 
 TORCHSCAN = Convention(
     name="torchscan",
@@ -122,8 +121,7 @@ TORCHSCAN = Convention(
         **each_rank("ConvNd", Rule(macs=1)),
         **each_rank("ConvTransposeNd", Rule(quirk=conv_transpose)),
         **each_rank("BatchNormNd", Rule(inputs=1, scaled=1)),
-        **MAX_POOLS,
-        **AVG_POOLS,
+        **POOLS,
         "ReLU": NOTHING,
         "ELU": NOTHING,
         "LeakyReLU": NOTHING,
@@ -152,8 +150,7 @@ TORCHSCAN_FLOPS = Convention(
         **each_rank("BatchNormNd", Rule(quirk=batch_norm_flops)),
         "LayerNorm": Rule(quirk=layer_norm_flops),
         "MultiheadAttention": Rule(quirk=attention_flops),
-        **MAX_POOLS,
-        **AVG_POOLS,
+        **POOLS,
         "ReLU": Rule(inputs=1),
         "ReLU6": Rule(inputs=2),
         "LeakyReLU": Rule(inputs=4),

@@ -36,9 +36,10 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "not_decayed",
         "zero_init",
     ),
+    "convention": ("counted",),
 }
 """The sections in the order in which they are shown, each with the names of its columns."""
-SETTINGS: dict[str, tuple[str, ...]] = {"initialisation": ("label_smoothing",)}
+SETTINGS: dict[str, tuple[str, ...]] = {"initialisation": ("label_smoothing",), "convention": ("convention",)}
 """The settings that each section reads."""
 ALIASES = {"init": "initialisation", "initialization": "initialisation"}
 
@@ -47,6 +48,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What the sections can be told; each reads what is its own."""
 
     label_smoothing: float = 0.1
+    convention: str = "flop_counter"
 
 
 def named(text: str) -> list[str]:
