@@ -93,6 +93,25 @@ class ConventionsReport(Struct, frozen=True):
     flops: int
     activations: int
     tools: tuple[ToolReport, ...]
+    functional: tuple[str, ...] = ()
+
+
+def types(names: Iterable[str]) -> tuple[str, ...]:
+    """The types of layers that these names, or aliases, stand for.
+
+    Raises:
+        CnncalcError: there is no such layer; the message has the nearest.
+    """
+    from cnncalc.layers import REGISTRY
+    from cnncalc.spec.fields import aliases, find_layer
+
+    found = []
+    for name in names:
+        layer = find_layer(name.strip())
+        if layer is None:
+            raise unknown_name("layer", name.strip(), [*REGISTRY, *aliases()], REGISTRY)
+        found.append(layer.kind)
+    return tuple(dict.fromkeys(found))
 
 
 def find(name: str) -> Convention:
@@ -109,13 +128,19 @@ def find(name: str) -> Convention:
     return CONVENTIONS[found]
 
 
-def report(graph: Graph, batch: int = 1, tools: Iterable[str] | None = None) -> ConventionsReport:
-    """The answers of the tools of these names (with their layers), by default of all (without)."""
+def report(
+    graph: Graph, batch: int = 1, tools: Iterable[str] | None = None, functional: Sequence[str] = ()
+) -> ConventionsReport:
+    """The answers of the tools of these names (with their layers), by default of all (without).
+
+    Layers of the types ``functional`` are no modules, but calls of functions.
+    """
     from cnncalc import __version__
 
     ours = costs(graph, batch)
     chosen = list(CONVENTIONS.values()) if tools is None else [find(name) for name in tools]
     macs = sum(cost.macs or 0 for cost in ours)
+    answers = [answer(graph, convention, batch, frozenset(functional)) for convention in chosen]
     return ConventionsReport(
         SCHEMA_VERSION,
         Generator("cnncalc", __version__),
@@ -126,7 +151,8 @@ def report(graph: Graph, batch: int = 1, tools: Iterable[str] | None = None) -> 
         macs,
         flops(macs),
         sum(cost.activations or 0 for cost in ours),
-        tuple(_tool(graph, answer(graph, convention, batch), ours, batch, tools is not None) for convention in chosen),
+        tuple(_tool(graph, given, ours, batch, tools is not None) for given in answers),
+        tuple(functional),
     )
 
 
@@ -272,6 +298,8 @@ def render(result: ConventionsReport, *, width: int | None = None, colour: bool 
     shapes = ", ".join("×".join(map(str, shape)) for shape in result.inputs.values())
     head = wrap(f"{title}   {shapes}   batch {result.batch}", width)
     own = f"ours: {result.macs:,} MACs = {result.flops:,} FLOPs, {result.activations:,} activations"
+    if result.functional:
+        own += f"; no modules but functions: {', '.join(result.functional)}"
     lines = [*head, *wrap(own, width), "", *grid(COLUMNS, result.tools, width=width, colour=colour)]
     for tool in result.tools:
         lines += ["", *_account(tool, result, width, colour)]
@@ -289,22 +317,28 @@ def _account(tool: ToolReport, result: ConventionsReport, width: int | None, col
     widest = max((len(signed(one.difference)) for one in tool.types), default=0)
     for one in tool.types:
         of = f"{one.type}" + (f" × {one.layers}" if one.layers > 1 else "")
-        lines += _indented(f"{signed(one.difference):>{widest}}  {of}: {one.because}", width, 4 + widest)
+        lines += _indented(f"{of}: {one.because}", width, f"  {signed(one.difference):>{widest}}  ")
     if not tool.types:
         lines += _indented("no difference to ours", width)
     if tool.missed:
         part = f"{show(tool.missed)} of {show(result.macs)}"
-        lost = f"it misses {part} multiply-accumulates ({share(tool.missed, result.macs)}%)"
-        lines += [style(line, "yellow", colour) for line in _indented(f"miscount: {lost}", width)]
-    if result.batch > 1 and CONVENTIONS[tool.name].per_sample:
+        lost = f"miscount: it misses {part} multiply-accumulates ({share(tool.missed, result.macs)}%)"
+        lines += [style(line, "yellow", colour) for line in _indented(lost, width)]
+    convention, unknown = CONVENTIONS[tool.name], ", ".join(tool.unknown)
+    if result.batch > 1 and convention.per_sample:
         lines += _indented("it divides what it counts for modules by the batch, and nothing else", width)
     if tool.status == "partial":
-        lines += _indented(
-            f"partial, as it says itself: it does not know the modules of {', '.join(tool.unknown)}", width
-        )
-    elif tool.unknown and CONVENTIONS[tool.name].other is None:
-        lines += _indented(f"modules that it passes over in silence: {', '.join(tool.unknown)}", width)
+        said = f"it does not know the modules of {unknown}" if unknown else "it fails at a module"
+        lines += _indented(f"partial, as it says itself: {said}", width)
+    elif tool.unknown and convention.other is None:
+        lines += _indented(f"modules that it passes over in silence: {unknown}", width)
     return lines
+
+
+def _indented(text: str, width: int | None, start: str = "  ") -> list[str]:
+    """``text`` behind ``start``, and its further lines under its first."""
+    first, *rest = wrap(text, None if width is None else max(width - len(start), 20))
+    return [start + first, *(" " * len(start) + line for line in rest)]
 
 
 def layer_rows(result: ConventionsReport) -> list[tuple[str, LayerCount]]:
@@ -320,8 +354,3 @@ def layer_columns(result: ConventionsReport) -> list[Column]:
 
 def _of_layer(value: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda row, whole: value(row[1], whole)
-
-
-def _indented(text: str, width: int | None, hang: int = 4) -> list[str]:
-    first, *rest = wrap(text, None if width is None else max(width - hang, 20)) or [""]
-    return ["  " + first, *(" " * hang + line for line in rest)]

@@ -182,8 +182,12 @@ class Answer(Struct, frozen=True):
     problem: str = ""
 
 
-def answer(graph: Graph, convention: Convention, batch: int = 1) -> Answer:
-    """What the tool answers for the PyTorch module of this net, in evaluation mode."""
+def answer(graph: Graph, convention: Convention, batch: int = 1, functional: frozenset[str] = frozenset()) -> Answer:
+    """What the tool answers for the PyTorch module of this net, in evaluation mode.
+
+    Layers of the types ``functional`` are taken for calls of functions in the net's own code, as many nets have
+    their activations and all have their sums; no tool sees a module there.
+    """
     nodes, unknown, problem = [], [], ""
     of_modules: Number = 0
     of_functions: Number = 0
@@ -193,7 +197,8 @@ def answer(graph: Graph, convention: Convention, batch: int = 1) -> Answer:
             nodes.append(NodeCount(0))
             continue
         try:
-            here, said, lacks, unsure = _of_module(convention, node, batch)
+            module = (0, (), False, False) if node.kind in functional else _of_module(convention, node, batch)
+            here, said, lacks, unsure = module
             there, says = _of_functions(convention, node, batch)
         except CannotCount as error:
             problem = problem or f"{node.path}: {error}"
