@@ -1,0 +1,137 @@
+"""What we say that other tools answer, against those tools: the real libraries on the module that cnncalc builds."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+
+import cnncalc
+from cnncalc.analysis.conventions import CONVENTIONS, answer
+from cnncalc.layers import REGISTRY
+from cnncalc.layers.base import ShortForm
+from cnncalc.sources import load_text, zoo_names
+from cnncalc.spec.random import random_net, render
+from cnncalc.torch.module import Net, example_inputs
+from tests.conventions.tools import TOOLS, ask, built, can_take
+
+pytestmark = pytest.mark.torch
+
+COUNTERS = json.loads((Path(__file__).parent.parent / "data/counters.json").read_text(encoding="utf-8"))["models"]
+MORE = (
+    "convnext_tiny",
+    "densenet121",
+    "efficientnet_b0",
+    "lenet5",
+    "mnasnet1_0",
+    "mobilenet_v1",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+    "resnext50_32x4d",
+    "shufflenet_v2_x0_5",
+    "squeezenet1_1",
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def wrong(graph, batch=1, net=None):
+    """The tools whose answer is not what we say: with their answer and ours."""
+    net = net or built(graph)
+    inputs = example_inputs(graph, batch)
+    found = {}
+    for tool in TOOLS:
+        if not can_take(tool, inputs):
+            continue
+        theirs, ours = ask(tool, net, inputs), answer(graph, CONVENTIONS[tool], batch)
+        if (theirs.count, theirs.partial) != (ours.count, ours.partial):
+            found[tool] = (theirs, ours.count, ours.partial, ours.problem)
+    return found
+
+
+def test_every_convention_has_its_tool():
+    assert set(TOOLS) == set(CONVENTIONS)
+
+
+def test_the_versions_are_those_that_are_reproduced():
+    for convention in CONVENTIONS.values():
+        package = convention.tool.split()[0].split(".")[0]
+        if package != "torch":
+            assert version(package).replace("-", ".post") == convention.version
+
+
+@pytest.mark.parametrize("name", [*COUNTERS, *MORE])
+def test_the_answers_for_the_zoo(name):
+    assert wrong(cnncalc.load(name)) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(zoo_names()) - set(COUNTERS) - set(MORE)))
+def test_the_answers_for_the_rest_of_the_zoo(name):
+    assert wrong(cnncalc.load(name)) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "batch", "args"),
+    [
+        ("lenet5", (1, 32, 32), 3, {}),
+        ("resnet18", (3, 97, 130), 2, {}),
+        ("mobilenet_v3_small", (3, 65, 33), 5, {}),
+        ("shufflenet_v2_x0_5", (3, 224, 224), 2, {}),
+        ("unet", (1, 188, 204), 2, {"width": 8}),
+    ],
+)
+def test_other_batches_and_sizes(name, shape, batch, args):
+    assert wrong(cnncalc.load(name, input=shape, **args), batch) == {}
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_linear_layers_over_positions(batch):
+    """ConvNeXt with linear layers, where torchinfo misses nearly all."""
+    graph = cnncalc.load("convnext_tiny", linear=True, depths=[1, 1, 2, 1], input=(3, 96, 64))
+    assert wrong(graph, batch) == {}
+    assert answer(graph, CONVENTIONS["torchinfo"]).count < answer(graph, CONVENTIONS["fvcore"]).count // 3
+
+
+# Every kind of layer, in random nets.
+
+
+def checked(seeds):
+    """The random nets of these seeds: what is wrong, and the kinds of layers that were compared."""
+    found, kinds = {}, set()
+    for seed in seeds:
+        graph = load_text(render(random_net(Random(seed))), f"seed {seed}")
+        batch = 1 + seed % 3
+        net = Net(graph).eval()  # with real weights: PyTorch may refuse the net
+        try:
+            with torch.no_grad():
+                net(*example_inputs(graph, batch))
+        except (RuntimeError, ValueError):  # PyTorch refuses a few where a norm has but one value
+            continue
+        if faults := wrong(graph, batch, net):
+            found[seed] = faults
+        kinds |= {node.kind for node in graph.nodes}
+    return found, kinds
+
+
+def test_random_nets():
+    found, _ = checked(range(60))
+    assert found == {}
+
+
+@pytest.mark.slow
+def test_many_random_nets():
+    found, kinds = checked(range(1000, 2000))
+    assert found == {}
+    # short forms are in no graph
+    assert kinds - {"input"} == {kind for kind, layer in REGISTRY.items() if not issubclass(layer, ShortForm)}
