@@ -26,6 +26,14 @@ class CannotCount(Exception):  # noqa: N818  (it is no error of ours)
     """The tool itself fails here; the message is its error."""
 
 
+class Untold(CannotCount):
+    """It is us who cannot tell: a layer does not say what it is."""
+
+
+class Unavailable(CannotCount):
+    """The tool fails for one module, says so, and goes on."""
+
+
 class Seen(NamedTuple):
     """One module or function as a tool meets it; shapes have the batch in front.
 
@@ -170,8 +178,8 @@ class NodeCount(Struct, frozen=True):
 class Answer(Struct, frozen=True):
     """A tool's answer for a net: the total, and the part of each node.
 
-    ``count`` is ``None`` where the tool fails, or where a layer does not say what it is in PyTorch; ``problem`` then
-    says why. ``partial`` is what the tool itself says of its number.
+    ``count`` is ``None`` where the tool fails, or (``untold``) where a layer does not say what it is in PyTorch;
+    ``problem`` then says why. ``partial`` is what the tool itself says of its number.
     """
 
     convention: Convention
@@ -180,6 +188,7 @@ class Answer(Struct, frozen=True):
     partial: bool = False
     unknown: tuple[str, ...] = ()
     problem: str = ""
+    untold: bool = False
 
 
 def answer(graph: Graph, convention: Convention, batch: int = 1, functional: frozenset[str] = frozenset()) -> Answer:
@@ -191,7 +200,7 @@ def answer(graph: Graph, convention: Convention, batch: int = 1, functional: fro
     nodes, unknown, problem = [], [], ""
     of_modules: Number = 0
     of_functions: Number = 0
-    confessed = False
+    confessed, untold = False, False
     for node, needed in zip(graph.nodes, _needed(graph), strict=True):
         if node.layer is None or (convention.traces and not needed):
             nodes.append(NodeCount(0))
@@ -202,6 +211,7 @@ def answer(graph: Graph, convention: Convention, batch: int = 1, functional: fro
             there, says = _of_functions(convention, node, batch)
         except CannotCount as error:
             problem = problem or f"{node.path}: {error}"
+            untold |= isinstance(error, Untold)
             nodes.append(NodeCount(None, problem=str(error)))
             continue
         of_modules += here
@@ -221,6 +231,7 @@ def answer(graph: Graph, convention: Convention, batch: int = 1, functional: fro
         partial=confessed,
         unknown=tuple(dict.fromkeys(unknown)),
         problem=problem,
+        untold=untold,
     )
 
 
@@ -234,10 +245,6 @@ def _needed(graph: Graph) -> list[bool]:
             for ref in graph.nodes[number].inputs:
                 needed[ref.node] = True
     return needed
-
-
-class Unavailable(CannotCount):
-    """The tool fails for one module, says so, and goes on."""
 
 
 def _of_module(convention: Convention, node: Node, batch: int) -> tuple[Number, tuple[str, ...], bool, bool]:
@@ -260,7 +267,7 @@ def _of_module(convention: Convention, node: Node, batch: int) -> tuple[Number, 
 def _module(name: str, layer: Layer, node: Node, batch: int) -> Seen:
     macs = layer.macs(*node.input_shapes)
     if isinstance(macs, Unknown):
-        raise CannotCount(macs.reason)
+        raise Untold(macs.reason)
     learned = tuple(weight for weight in layer.weights(*node.input_shapes) if weight.learnable)
     named = {weight.name: weight.shape for weight in learned}
     return Seen(
@@ -283,7 +290,7 @@ def _of_functions(convention: Convention, node: Node, batch: int) -> tuple[Numbe
         return 0, ()
     calls = layer.torch_calls(*node.input_shapes)
     if isinstance(calls, Unknown):
-        raise CannotCount(calls.reason)
+        raise Untold(calls.reason)
     total: Number = 0
     says = []
     for call in calls:
