@@ -264,6 +264,12 @@ def _why(tool: ToolReport, _: object) -> str:
     return ", ".join(parts) or "what we count"
 
 
+def _most(why: str) -> str:
+    """The first of several reasons; all of them stand below the table."""
+    first, *others = why.split(", ")
+    return f"{first}, {len(others)} more" if others and ":" not in first else why
+
+
 def _cannot(tool: ToolReport) -> str:
     return "we cannot tell" if tool.status == "unknown" else "it fails"
 
@@ -288,7 +294,7 @@ COLUMNS = (
         "difference", "− ours", lambda tool, _: tool.difference, "beyond ours, in its unit", signed, True, priority=2
     ),
     Column("difference%", "%", _off, "beyond ours, of ours", _text, True, priority=4, exact=_text),
-    Column("why", "why", _why, "the types of layers that differ", priority=6, elastic=True),
+    Column("why", "why", _why, "the types of layers that differ", _most, priority=6),
 )
 """The columns of the table of tools."""
 
