@@ -17,6 +17,7 @@ from cnncalc.errors import LayerError
 from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import channels
 from cnncalc.layers.base import EVERYTHING, Elementwise, Positive, Reads, Shape, Weight, along, normal_axis, pointwise
+from cnncalc.layers.strides import Strides, like_operands
 
 RECTIFIER_GAIN = sqrt(2)
 """He et al. 2015, eq. 10: half of a symmetric distribution's second moment is left."""
@@ -304,6 +305,7 @@ class LogSigmoid(Elementwise, frozen=True):
     """
 
     torch_name = "LogSigmoid"
+    torch_layout = "in_order"
     aliases = ("logsigmoid",)
     ops_per_element = 5
 
@@ -335,6 +337,7 @@ class AlongAxis(Elementwise, frozen=True):
     """Base of the activations that bind the elements along one axis together."""
 
     abstract = True
+    torch_layout = "in_order"
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
 
     axis: int = 0
@@ -419,6 +422,10 @@ class Glu(AlongAxis, frozen=True):
                 hint="glu multiplies one half of the axis by the sigmoid of the other",
             )
         return (*shape[:axis], shape[axis] // 2, *shape[axis + 1 :])
+
+    def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
+        half = (batch, *self.output_shape(*inputs))
+        return (like_operands([(half, strides[0])], half),)
 
     def ops_per_line(self, size: int) -> int:
         return 5 * (size // 2)

@@ -10,6 +10,7 @@ from cnncalc.formulas import cost
 from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import describe
 from cnncalc.layers.base import EVERYTHING, Call, Layer, Positive, Read, Reads, Shape, Weight, along, pointwise
+from cnncalc.layers.strides import Strides
 
 
 def score_ops(rows: int, keys: int) -> int:
@@ -173,6 +174,11 @@ class MultiHeadAttention(Layer, frozen=True):
         (length, embed), (source, _), _ = query_key_value(*inputs)
         return score_ops(self.num_heads * length, source) + (2 * (length + source) * embed if self.bias else 0)
 
+    def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
+        # the length stands before the batch inside, and in what it hands on
+        (_, embed), _, _ = query_key_value(*inputs)
+        return ((embed, batch * embed, 1),)
+
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         shapes = query_key_value(*inputs)
         length, embed = inputs[0]
@@ -180,9 +186,10 @@ class MultiHeadAttention(Layer, frozen=True):
         per_head = [(heads, rows, embed // heads) for rows in (length, source, source)]
         # F.multi_head_attention_forward multiplies sizes with each other, four times
         sizes = (Call("mul", ((), ()), (), batched=False),) * 4
+        which = (0, min(1, len(inputs) - 1), len(inputs) - 1)
         projections = [
-            Call("linear", (shape,), (shape[0], embed), macs, bias=self.bias, exchanged=True)
-            for shape, macs in zip(shapes, self.input_projections(*inputs), strict=True)
+            Call("linear", (shape,), (shape[0], embed), macs, bias=self.bias, reads=number, exchanged=True)
+            for shape, macs, number in zip(shapes, self.input_projections(*inputs), which, strict=True)
         ]
         attention = Call(ScaledDotProductAttention.kind, tuple(per_head), per_head[0], self.products(*inputs))
         last = Call("linear", inputs[:1], inputs[0], cost.matmul_macs(length, embed, embed), bias=self.bias)

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas.receptive_field import POINT, Window
+from cnncalc.layers.strides import Strides, in_order, like_image, like_operands
 
 Shape = tuple[int, ...]
 Shapes = tuple[Shape, ...]
@@ -79,8 +80,8 @@ class Call(NamedTuple):
     ``patched`` the Python name it is called by, where a program that replaces that name gets the call
     (``F.relu``, ``Tensor.mul``). Shapes are without the batch; where ``batched`` is false the tensors have none.
     ``weight`` is the shape of the learned factor, and ``bias`` says whether there is a learned summand.
-    ``training`` is a norm by the batch's own statistics; ``exchanged`` says that batch and first axis of
-    the input changed places, so that it lies in order in memory only where one of them is 1.
+    ``training`` is a norm by the batch's own statistics. ``reads`` is the number of the layer's input that it
+    works on, where how that lies in memory matters; ``exchanged`` says that its batch and first axis changed places.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Call(NamedTuple):
     weight: Shape | None = None
     bias: bool = False
     training: bool = False
+    reads: int | None = None
     exchanged: bool = False
     batched: bool = True
 
@@ -126,6 +128,10 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """True for a base class that is no layer itself."""
     torch_name: ClassVar[str] = ""
     """The class of ``torch.nn`` that computes it, with ``Nd`` for the rank; none for what torch.nn has no class for."""
+    torch_layout: ClassVar[str] = "in_order"
+    """How PyTorch lays its outputs out in memory: ``in_order``, ``like_image``, ``like_operands`` (see
+    :mod:`cnncalc.layers.strides`), or the ``same`` as its input.
+    """
     is_product: ClassVar[bool] = False
     """Whether the layer is a convolution, linear or matrix product, whose outputs count as activations."""
 
@@ -201,6 +207,17 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The calls of PyTorch functions that its module makes, but for those that move data alone."""
         return Unknown(f"{self.kind} does not say which PyTorch functions it calls")
 
+    def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
+        """How its outputs lie in memory where its inputs have these strides: theirs, the batch's first."""
+        outs = [(batch, *shape) for shape in self.output_shapes(*inputs)]
+        given = list(zip([(batch, *shape) for shape in inputs], strides, strict=True))
+        if self.torch_layout == "same":
+            return strides
+        if self.torch_layout == "in_order":
+            return tuple(map(in_order, outs))
+        rule = like_operands if self.torch_layout == "like_operands" else like_image
+        return tuple(rule(given, out) for out in outs)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         """For each input, what the outputs read of each of its axes."""
         return tuple(pointwise(shape) for shape in inputs)
@@ -214,6 +231,7 @@ class Movement(Layer, frozen=True):
     """Base of layers that move or drop data and compute nothing: no MACs, no elementwise operations."""
 
     abstract = True
+    torch_layout = "like_image"
 
     def macs(self, *inputs: Shape) -> int:
         return 0
@@ -232,6 +250,7 @@ class Elementwise(Layer, frozen=True):
     """
 
     abstract = True
+    torch_layout = "like_operands"
     ops_per_element: ClassVar[int]
 
     def output_shape(self, *inputs: Shape) -> Shape:

@@ -65,6 +65,7 @@ class Conv(Layer, frozen=True):
     aliases = ("conv1d", "conv2d", "conv3d", "convolution")
     field_aliases = LONG_NAMES
     is_product = True
+    torch_layout = "like_image"
 
     out: Positive
     kernel: PerAxis
@@ -136,6 +137,7 @@ class ConvTranspose(Layer, frozen=True):
     aliases = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "deconv", "deconvolution")
     field_aliases = LONG_NAMES
     is_product = True
+    torch_layout = "like_image"
 
     out: Positive
     kernel: PerAxis

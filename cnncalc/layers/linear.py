@@ -42,8 +42,8 @@ class Linear(Layer, frozen=True):
         return prod(self.output_shape(*inputs)) if self.bias else 0
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
-        weight = self.weights(*inputs)[0].shape
-        return (Call("linear", inputs, self.output_shape(*inputs), self.macs(*inputs), weight=weight, bias=self.bias),)
+        out, weight = self.output_shape(*inputs), self.weights(*inputs)[0].shape
+        return (Call("linear", inputs, out, self.macs(*inputs), weight=weight, bias=self.bias, reads=0),)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return ((*pointwise(inputs[0][:-1]), EVERYTHING),)

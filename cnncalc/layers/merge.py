@@ -11,6 +11,7 @@ from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import describe
 from cnncalc.layers.base import EVERYTHING, Call, Layer, Movement, Read, Reads, Shape, along, normal_axis
 from cnncalc.layers.shape import place_name
+from cnncalc.layers.strides import Strides, like_operands
 
 FIRST_ONLY = Window(0, (Taps(0, 0),))
 """Every unit reads the one unit of a broadcast axis."""
@@ -121,6 +122,14 @@ class Merge(Layer, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return (len(inputs) - 1) * prod(self.output_shape(*inputs))
+
+    def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
+        shape, laid = inputs[0], strides[0]
+        for other, stride in zip(inputs[1:], strides[1:], strict=True):
+            out = broadcast(self.verb, (shape, other))
+            laid = like_operands([((batch, *shape), laid), ((batch, *other), stride)], (batch, *out))
+            shape = out
+        return (laid,)
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         out, calls = inputs[0], []

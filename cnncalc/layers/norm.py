@@ -29,6 +29,7 @@ from cnncalc.layers.base import (
     normal_axis,
     pointwise,
 )
+from cnncalc.layers.strides import Strides, in_order, like_image
 
 Epsilon = Annotated[float, Meta(ge=0)]
 
@@ -77,6 +78,16 @@ def norm_call(layer: Elementwise, shape: Shape, *, training: bool = False) -> tu
     return (Call(layer.kind, (shape,), shape, weight=factor, training=training),)
 
 
+def normalised_last(axes: tuple[int, ...], batch: int, strides: Strides, shape: Shape, layout: str) -> Strides:
+    """Strides of the output of a norm over ``axes``: they are moved to the end for it and back."""
+    own = [axis + 1 for axis in axes]
+    order = [*(axis for axis in range(len(shape) + 1) if axis not in own), *own]
+    full = (batch, *shape)
+    moved = tuple(full[axis] for axis in order)
+    out = in_order(moved) if layout == "in_order" else like_image([(moved, tuple(strides[i] for i in order))], moved)
+    return tuple(out[order.index(axis)] for axis in range(len(full)))
+
+
 def reads_whole(shape: Shape, whole: tuple[int, ...]) -> tuple[Reads, ...]:
     """Pointwise but for the axes ``whole``, which every output reads from end to end."""
     return (tuple(EVERYTHING if axis in whole else along(axis) for axis in range(len(shape))),)
@@ -91,6 +102,7 @@ class BatchNorm(Elementwise, frozen=True):
     3 per channel, if the batch is one sample.
     """
 
+    torch_layout = "like_image"
     torch_name = "BatchNormNd"
     aliases = ("bn", "batchnorm", "batch_norm1d", "batch_norm2d", "batch_norm3d")
     ops_per_element = 2
@@ -159,6 +171,11 @@ class LayerNorm(Elementwise, frozen=True):
         sets = prod(size for axis, size in enumerate(shape) if axis not in over)
         return normalisation_ops(prod(shape), sets) + len(self.weights(shape)) * prod(shape)
 
+    def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
+        (shape,) = inputs
+        axes = normalised_axes(self.axes, len(shape))
+        return (normalised_last(axes, batch, strides[0], shape, "in_order"),)
+
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return norm_call(self, *inputs)
 
@@ -198,6 +215,11 @@ class RmsNorm(Elementwise, frozen=True):
         sets = prod(size for axis, size in enumerate(shape) if axis not in over)
         return (self.ops_per_element + self.elementwise_affine) * prod(shape) + 3 * sets
 
+    def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
+        (shape,) = inputs
+        axes = normalised_axes(self.axes, len(shape))
+        return (normalised_last(axes, batch, strides[0], shape, "like_image"),)
+
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return norm_call(self, *inputs)
 
@@ -227,6 +249,7 @@ class GroupNorm(Elementwise, frozen=True):
     and 3 per group.
     """
 
+    torch_layout = "like_image"
     torch_name = "GroupNorm"
     aliases = ("gn", "groupnorm")
     field_aliases: ClassVar[dict[str, str]] = {"num_groups": "groups"}
@@ -273,6 +296,7 @@ class InstanceNorm(Elementwise, frozen=True):
     With ``track_running_stats`` it is, in evaluation, a batch norm: 2 per element.
     """
 
+    torch_layout = "in_order"
     torch_name = "InstanceNormNd"
     aliases = ("instancenorm", "instance_norm1d", "instance_norm2d", "instance_norm3d")
     ops_per_element = 5
@@ -316,6 +340,7 @@ class LocalResponseNorm(Elementwise, frozen=True):
     addition, a power and a division; every neighbourhood taken as full.
     """
 
+    torch_layout = "in_order"
     torch_name = "LocalResponseNorm"
     aliases = ("lrn",)
     ops_per_element = 4

@@ -53,6 +53,7 @@ class SlidingPool(Layer, frozen=True):
     """Base of the pools whose window slides over every spatial axis, each channel by itself."""
 
     abstract = True
+    torch_layout = "like_image"
     field_aliases: ClassVar[dict[str, str]] = {"kernel_size": "kernel"}
 
     kernel: PerAxis
@@ -226,6 +227,7 @@ class AdaptivePool(Layer, frozen=True):
     """Base of the pools that are given their output size: unit ``i`` of ``O`` reads ``[⌊i·H/O⌋, ⌈(i+1)·H/O⌉)``."""
 
     abstract = True
+    torch_layout = "like_image"
     field_aliases: ClassVar[dict[str, str]] = {"size": "output_size"}
 
     output_size: Positive | tuple[Positive | None, ...] | None
@@ -311,6 +313,7 @@ class GlobalPool(Layer, frozen=True):
     """Base of the pools over all spatial axes, which are kept with size 1."""
 
     abstract = True
+    torch_layout = "like_image"
     adaptive: ClassVar[type[AdaptivePool]]
     """The pool to a given size that does the same for a size of 1."""
 

@@ -77,6 +77,7 @@ class Upsample(Layer, frozen=True):
     are not counted.
     """
 
+    torch_layout = "like_image"
     torch_name = "Upsample"
     aliases = ("upsampling", "interpolate", "resize")
     field_aliases: ClassVar[dict[str, str]] = {"scale": "scale_factor"}

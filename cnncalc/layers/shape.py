@@ -27,6 +27,7 @@ from cnncalc.layers.base import (
     normal_axis,
     pointwise,
 )
+from cnncalc.layers.strides import Strides, reshaped
 
 SizeOrRest = Annotated[int, Meta(ge=-1)]
 """A size, or -1 for what is left."""
@@ -194,6 +195,9 @@ class Crop(Movement, frozen=True):
                 raise LayerError(f"cropping {before} + {after} leaves nothing of {place}", field="cropping")
         return (shape[0], *(size - before - after for size, (before, after) in zip(shape[1:], pairs, strict=True)))
 
+    def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
+        return strides
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (offset_reads(tuple(before for before, _ in self.pairs(inputs[0]))),)
 
@@ -221,6 +225,10 @@ class Slice(Movement, frozen=True):
             ends = f"{self.start} to {'the end' if self.stop is None else self.stop}"
             raise LayerError(f"nothing of {place_name(axis, len(shape))} {shape[axis]} lies from {ends}", field="start")
         return (*shape[:axis], kept, *shape[axis + 1 :])
+
+    def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
+        axis = normal_axis(self.axis, len(inputs[0])) + 1
+        return (tuple(stride * self.step if i == axis else stride for i, stride in enumerate(strides[0])),)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
@@ -277,6 +285,9 @@ class Split(Movement, frozen=True):
         axis = normal_axis(self.axis, len(shape))
         return tuple((*shape[:axis], part, *shape[axis + 1 :]) for part in self.parts(shape))
 
+    def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
+        return strides * len(self.parts(inputs[0]))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         if len(self.parts(inputs[0])) == 1:
             return self.port_reads(0, *inputs)
@@ -311,6 +322,9 @@ class Flatten(Movement, frozen=True):
             raise LayerError(f"start_axis {self.start_axis} comes after end_axis {self.end_axis}", field="start_axis")
         return (*shape[:start], prod(shape[start : end + 1]), *shape[end + 1 :])
 
+    def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
+        return (reshaped((batch, *inputs[0]), strides[0], (batch, *self.output_shape(*inputs))),)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (regrouped_reads(inputs[0], self.output_shape(*inputs)),)
 
@@ -334,6 +348,9 @@ class Unflatten(Movement, frozen=True):
             raise LayerError("needs at least one size", field="sizes")
         return (*shape[:axis], *with_rest(self.sizes, shape[axis], "sizes"), *shape[axis + 1 :])
 
+    def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
+        return (reshaped((batch, *inputs[0]), strides[0], (batch, *self.output_shape(*inputs))),)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (regrouped_reads(inputs[0], self.output_shape(*inputs)),)
 
@@ -350,6 +367,9 @@ class Reshape(Movement, frozen=True):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return with_rest(self.shape, prod(inputs[0]), "shape")
+
+    def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
+        return (reshaped((batch, *inputs[0]), strides[0], (batch, *self.output_shape(*inputs))),)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (regrouped_reads(inputs[0], self.output_shape(*inputs)),)
@@ -379,6 +399,9 @@ class Permute(Movement, frozen=True):
         (shape,) = inputs
         return tuple(shape[axis] for axis in self.order(shape))
 
+    def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
+        return ((strides[0][0], *(strides[0][axis + 1] for axis in self.order(inputs[0]))),)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         order = self.order(inputs[0])
         return (tuple(along(order.index(axis)) for axis in range(len(order))),)
@@ -407,6 +430,9 @@ class Transpose(Movement, frozen=True):
         (shape,) = inputs
         return tuple(shape[axis] for axis in self.order(shape))
 
+    def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
+        return ((strides[0][0], *(strides[0][axis + 1] for axis in self.order(inputs[0]))),)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (tuple(map(along, self.order(inputs[0]))),)
 
@@ -430,6 +456,9 @@ class Squeeze(Movement, frozen=True):
         (shape,) = inputs
         return tuple(shape[axis] for axis in self.kept(shape))
 
+    def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
+        return ((strides[0][0], *(strides[0][axis + 1] for axis in self.kept(inputs[0]))),)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         kept = self.kept(shape)
@@ -450,6 +479,12 @@ class Unsqueeze(Movement, frozen=True):
         (shape,) = inputs
         axis = normal_axis(self.axis, len(shape) + 1)
         return (*shape[:axis], 1, *shape[axis:])
+
+    def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
+        (shape,), (laid,) = inputs, strides
+        axis = normal_axis(self.axis, len(shape) + 1)
+        new = laid[axis + 1] * shape[axis] if axis < len(shape) else 1
+        return ((*laid[: axis + 1], new, *laid[axis + 1 :]),)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs

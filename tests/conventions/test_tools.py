@@ -125,7 +125,7 @@ def checked(seeds):
 
 
 def test_random_nets():
-    found, _ = checked(range(60))
+    found, _ = checked(range(80))
     assert found == {}
 
 

@@ -14,8 +14,9 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from cnncalc.graph import Graph, Node
+from cnncalc.graph import Graph, Node, Ref
 from cnncalc.layers.base import Call, Layer, Shape, Shapes, Unknown, Weight
+from cnncalc.layers.strides import Strides, in_order, is_in_order
 
 Number = int | float
 """Tools that divide have floats; what they count is whole below 2**53."""
@@ -50,13 +51,8 @@ class Seen(NamedTuple):
     weight: Shape | None
     bias: bool
     training: bool = False
-    exchanged: bool = False
+    in_order: bool = True
     learned: tuple[Weight, ...] = ()
-
-    @property
-    def in_order(self) -> bool:
-        """Whether the first input lies in order in memory."""
-        return not self.exchanged or 1 in self.inputs[0][:2]
 
     @property
     def input_elements(self) -> int:
@@ -201,6 +197,8 @@ def answer(graph: Graph, convention: Convention, batch: int = 1, functional: fro
     of_modules: Number = 0
     of_functions: Number = 0
     confessed, untold = False, False
+    rules = (convention.functions or {}).values()
+    laid = _laid_out(graph, batch) if any(rule.fused for rule in rules) else []
     for node, needed in zip(graph.nodes, _needed(graph), strict=True):
         if node.layer is None or (convention.traces and not needed):
             nodes.append(NodeCount(0))
@@ -208,7 +206,7 @@ def answer(graph: Graph, convention: Convention, batch: int = 1, functional: fro
         try:
             module = (0, (), False, False) if node.kind in functional else _of_module(convention, node, batch)
             here, said, lacks, unsure = module
-            there, says = _of_functions(convention, node, batch)
+            there, says = _of_functions(convention, node, batch, laid)
         except CannotCount as error:
             problem = problem or f"{node.path}: {error}"
             untold |= isinstance(error, Untold)
@@ -283,8 +281,13 @@ def _module(name: str, layer: Layer, node: Node, batch: int) -> Seen:
     )
 
 
-def _of_functions(convention: Convention, node: Node, batch: int) -> tuple[Number, tuple[str, ...]]:
-    """The count for the functions that the node's module calls, and the same in words."""
+def _of_functions(
+    convention: Convention, node: Node, batch: int, laid: list[tuple[Strides, ...]]
+) -> tuple[Number, tuple[str, ...]]:
+    """The count for the functions that the node's module calls, and the same in words.
+
+    ``laid`` has the strides of all tensors by node, where the tool's rules ask for them.
+    """
     layer = node.layer
     if convention.functions is None or layer is None:
         return 0, ()
@@ -298,6 +301,8 @@ def _of_functions(convention: Convention, node: Node, batch: int) -> tuple[Numbe
         rule = convention.functions.get(name)
         if rule is not None:
             seen = _function(call, layer, batch)
+            if laid and call.reads is not None:
+                seen = seen._replace(in_order=_reads_in_order(call, batch, laid, node.inputs[call.reads]))
             rule = rule.for_(seen)
             total += rule.count(seen)
             says.append(f"{rule.says(seen)} of {name}")
@@ -318,8 +323,28 @@ def _function(call: Call, layer: Layer, batch: int) -> Seen:
         call.weight,
         call.bias,
         call.training,
-        call.exchanged,
     )
+
+
+def _reads_in_order(call: Call, batch: int, laid: list[tuple[Strides, ...]], ref: Ref) -> bool:
+    """Whether a call's input lies in order in memory; one of two axes may lie as it will."""
+    sizes, strides = (batch, *call.inputs[0]), laid[ref.node][ref.port]
+    if call.exchanged:
+        sizes = (sizes[1], sizes[0], *sizes[2:])
+        strides = (strides[1], strides[0], *strides[2:])
+    return len(sizes) == 2 or is_in_order(sizes, strides)
+
+
+def _laid_out(graph: Graph, batch: int) -> list[tuple[Strides, ...]]:
+    """The strides of all outputs of all nodes."""
+    laid: list[tuple[Strides, ...]] = []
+    for node in graph.nodes:
+        if node.layer is None:
+            laid.append(tuple(in_order((batch, *shape)) for shape in node.output_shapes))
+        else:
+            given = tuple(laid[ref.node][ref.port] for ref in node.inputs)
+            laid.append(node.layer.torch_strides(batch, given, *node.input_shapes))
+    return laid
 
 
 def _batched(shapes: Shapes, batch: int | None) -> Shapes:
