@@ -305,8 +305,8 @@ def _same_paths(old: Sequence[Token], new: Sequence[Token]) -> Positions:
     chain: list[int] = []
     for number, (_, j) in enumerate(found):
         at = bisect_left(ends, j)
-        ends[at:] = [j]
-        last[at:] = [number]
+        ends[at : at + 1] = [j]
+        last[at : at + 1] = [number]
         chain.append(last[at - 1] if at else -1)
     pairs: Positions = []
     number = last[-1] if last else -1

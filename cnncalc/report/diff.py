@@ -114,6 +114,10 @@ class DiffReport(Struct, frozen=True):
 
         return render_json(self, indent=indent)
 
+    def to_markdown(self) -> str:
+        """The report for a pull request."""
+        return markdown(self)
+
     def __str__(self) -> str:
         return render(self)
 
@@ -402,13 +406,12 @@ def signed(value: int | None) -> str:
 
 
 def percentage(value: float | None) -> str:
-    """A difference in per cent, with a sign and one decimal; what is not nothing never reads 0."""
+    """A difference in per cent, with a sign and one decimal, or three where it is small; only nothing reads 0."""
     if value is None:
         return "–"
-    if not value:
-        return "0"
-    sign = "+" if value > 0 else "-"
-    return f"{sign}<0.1" if abs(value) < 0.05 else f"{sign}{abs(value):,.1f}"
+    if abs(value) < 0.05:
+        return f"{value:+.3f}" if abs(value) >= 0.0005 else "0" if not value else f"{value:+.0e}"
+    return f"{value:+,.1f}"
 
 
 def _shown(value: int | None) -> str:

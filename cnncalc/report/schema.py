@@ -12,6 +12,7 @@ from cnncalc.spec.schema import DIALECT, tidy
 REPORTS = {
     "report": ("model", "Report"),
     "check": ("check", "CheckReport"),
+    "diff": ("diff", "DiffReport"),
     "lint": ("lint", "LintReport"),
     "rf": ("rf", "FieldReport"),
     "rf-unit": ("rf", "UnitReport"),
