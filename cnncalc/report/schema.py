@@ -13,6 +13,7 @@ REPORTS = {
     "report": ("model", "Report"),
     "check": ("check", "CheckReport"),
     "conventions": ("conventions", "ConventionsReport"),
+    "diff": ("diff", "DiffReport"),
     "lint": ("lint", "LintReport"),
     "rf": ("rf", "FieldReport"),
     "rf-unit": ("rf", "UnitReport"),
