@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
-from cnncalc.formulas import cost
+from cnncalc.formulas import cost, traffic
 from cnncalc.formulas import size as sizes
 from cnncalc.formulas.receptive_field import MAX_PERIOD, Taps, Window, transposed_window
 from cnncalc.layers.axes import Axis, ExplicitPadding, Padding, axis_name, check_fits, per_axis, spatial, window_axes
@@ -43,6 +43,11 @@ def check_groups(in_channels: int, out: int, groups: int) -> None:
                 field="groups",
                 hint="a grouped convolution needs in_channels and out that are multiples of groups",
             )
+
+
+def _inside(axis: Axis, size: int, positions: int) -> tuple[int, int, int, int, int, int]:
+    """What ``pairs_inside`` asks about an axis of ``size`` that ``positions`` windows read."""
+    return size, positions, axis.kernel, axis.stride, axis.padding[0], axis.dilation
 
 
 def group_read(in_channels: int, out: int, groups: int) -> Read:
@@ -110,6 +115,28 @@ class Conv(Layer, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(self.output_shape(*inputs)) if self.bias else 0
 
+    def direct_macs(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        if self.padding_mode != "zeros":
+            return self.macs(shape)
+        axes = zip(self.axes(shape), self.output_shape(shape)[1:], strict=True)
+        pairs = prod(traffic.pairs_inside(*_inside(axis, axis.size, out)) for axis, out in axes)
+        return cost.conv_macs(pairs, 1, shape[0], self.out, self.groups)
+
+    def bilinear_macs(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        outputs = prod(self.output_shape(shape)[1:])
+        positions = max(outputs, self.elements_read(shape)[0] // shape[0])
+        return min(self.direct_macs(shape), cost.conv_macs(positions, 1, shape[0], self.out, self.groups))
+
+    def weights_read(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        if self.padding_mode != "zeros":
+            return super().weights_read(shape)
+        axes = zip(self.axes(shape), self.output_shape(shape)[1:], strict=True)
+        taps = prod(traffic.taps_inside(*_inside(axis, axis.size, out)) for axis, out in axes)
+        return cost.conv_weight_count(taps, shape[0], self.out, self.groups) + self.out * self.bias
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])
         channels = group_read(inputs[0][0], self.out, self.groups)
@@ -176,6 +203,24 @@ class ConvTranspose(Layer, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(self.output_shape(*inputs)) if self.bias else 0
+
+    def direct_macs(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        axes = zip(self.axes(shape), self.output_shape(shape)[1:], strict=True)
+        # An input position scatters to the outputs that an output of a convolution the other way round gathers from.
+        pairs = prod(traffic.pairs_inside(*_inside(axis, out, axis.size)) for axis, out in axes)
+        return cost.conv_macs(pairs, 1, shape[0], self.out, self.groups)
+
+    def bilinear_macs(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        positions = self.elements_read(shape)[0] // shape[0]
+        return min(self.direct_macs(shape), cost.conv_macs(positions, 1, shape[0], self.out, self.groups))
+
+    def weights_read(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        axes = zip(self.axes(shape), self.output_shape(shape)[1:], strict=True)
+        taps = prod(traffic.taps_inside(*_inside(axis, out, axis.size)) for axis, out in axes)
+        return cost.conv_weight_count(taps, shape[0], self.out, self.groups) + self.out * self.bias
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])

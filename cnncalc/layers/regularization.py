@@ -12,6 +12,7 @@ class PassThrough(Movement, frozen=True):
     """Base of layers that hand their input on."""
 
     abstract = True
+    is_view = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return inputs[0]

@@ -175,6 +175,13 @@ class Upsample(Layer, frozen=True):
         grids = {"nearest": resample.floor_grid, "nearest-exact": resample.centre_grid}
         return resample.sampled_window(grids.get(self.mode, resample.half_pixel_grid)(top, bottom), reach)
 
+    def elements_read(self, *inputs: Shape) -> tuple[int, ...]:
+        (shape,) = inputs
+        if any(read.window is None and not read.whole for read in self.reads(shape)[0]):
+            # The pattern is too long to be told; an output reads one position of an axis at least.
+            return (shape[0] * prod(map(min, shape[1:], self.output_shape(shape)[1:])),)
+        return super().elements_read(shape)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         out = self.output_shape(shape)
