@@ -177,6 +177,10 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return macs
         return macs * any(weight.learnable for weight in self.weights(*inputs))
 
+    def drop_probability(self) -> tuple[int, int] | None:
+        """How often, in training, the whole output is dropped, as a fraction; ``None`` for a layer that never does that."""
+        return None
+
     def direct_macs(self, *inputs: Shape) -> int | Unknown:
         """Of :meth:`macs`, those that a direct algorithm cannot leave out: a product with padding's zeros can be."""
         return self.macs(*inputs)

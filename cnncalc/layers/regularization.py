@@ -6,6 +6,7 @@ from typing import Literal
 
 from cnncalc.layers.axes import channels
 from cnncalc.layers.base import Elementwise, Movement, Probability, Shape, Weight
+from cnncalc.layers.resample import simplest_ratio
 
 
 class PassThrough(Movement, frozen=True):
@@ -57,6 +58,9 @@ class StochasticDepth(PassThrough, frozen=True):
 
     p: Probability
     mode: Literal["batch", "row"] = "row"
+
+    def drop_probability(self) -> tuple[int, int]:
+        return simplest_ratio(self.p)
 
 
 class LayerScale(Elementwise, frozen=True):
