@@ -56,7 +56,7 @@ def parse_bytes(text: str) -> int:
     number, unit, binary = match.groups()
     if not binary:
         return parse(number + unit)
-    scaled = parse(f"{number}E") * 1024 ** (1 + PREFIXES.index("k" if unit == "K" else unit))
+    scaled: int = parse(f"{number}E") * 1024 ** (1 + PREFIXES.index("k" if unit == "K" else unit))
     value, rest = divmod(scaled, 10**18)
     if rest:
         raise CnncalcError(f"'{text}' is no whole number of bytes")
@@ -114,11 +114,9 @@ def significant(value: int, unit: str = "") -> str:
     """Three significant digits with a prefix, rounded half up: ``3.16 EFLOPs`` of 3,160,000,000,000,000,000."""
     if value < 1000:
         return f"{value:,} {unit}".rstrip()
-    for power, prefix in enumerate(_LARGE, 1):
-        scale: int = 1000**power
-        if value * 2 + scale < 2000 * scale:
-            break
-    return f"{_three(value, scale)} {prefix}{unit}"
+    scales = {prefix: 1000**power for power, prefix in enumerate(_LARGE, 1)}
+    prefix = next((one for one, scale in scales.items() if value * 2 + scale < 2000 * scale), _LARGE[-1])
+    return f"{_three(value, scales[prefix])} {prefix}{unit}"
 
 
 def show_bytes(value: int) -> str:

@@ -4,7 +4,7 @@ As Huang et al. 2016 (arXiv:1603.09382, §4) save it: what nothing but dropped t
 differentiated. So a layer runs where some path from it to an output passes no tensor that is dropped in that step, and
 takes part in the gradients of what still depends on a weight. Each drop is drawn on its own; whether
 one draw is for the whole batch or for each sample makes no difference to the mean, since the cost is proportional
-to the samples. PyTorch's and torchvision's modules save nothing of this: they compute the tensor and multiply it with 0.
+to the samples. PyTorch's and torchvision's modules save nothing of this: they compute the tensor and zero it.
 
 The probabilities are exact. Whether a layer runs is a Boolean function of the draws, kept as a reduced ordered
 decision diagram (Bryant 1986, "Graph-based algorithms for Boolean function manipulation").
@@ -36,7 +36,7 @@ class ExpectedMacs(Struct, frozen=True):
     weight_gradient: Fraction | None
 
 
-class TooManyDraws(Exception):
+class TooManyDrawsError(Exception):
     """The draws depend on each other in more ways than can be told apart."""
 
 
@@ -65,7 +65,7 @@ class _Diagrams:
         vertex = (draw, dropped, kept)
         if vertex not in self.numbers:
             if len(self.vertices) >= MAX_DIAGRAM:
-                raise TooManyDraws
+                raise TooManyDrawsError
             self.numbers[vertex] = len(self.vertices)
             self.vertices.append(vertex)
         return self.numbers[vertex]
@@ -117,7 +117,7 @@ def drops(graph: Graph) -> dict[int, Fraction]:
 
 
 def expected_macs(graph: Graph, batch: int = 1) -> list[ExpectedMacs] | None:
-    """The mean cost of every node in one training step; ``None`` where the draws depend on each other in too many ways."""
+    """The mean cost of every node in one training step; ``None`` where the draws hang together in too many ways."""
     dropping = drops(graph)
     diagrams = _Diagrams([1 - chance for chance in dropping.values()])
     draws = {number: draw for draw, number in enumerate(dropping)}
@@ -128,7 +128,7 @@ def expected_macs(graph: Graph, batch: int = 1) -> list[ExpectedMacs] | None:
             _expected(node, diagrams, runs[number], [learns[ref.node] for ref in node.inputs], batch)
             for number, node in enumerate(graph.nodes)
         ]
-    except (TooManyDraws, RecursionError):
+    except (TooManyDrawsError, RecursionError):
         return None
 
 

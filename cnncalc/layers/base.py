@@ -105,7 +105,7 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     is_product: ClassVar[bool] = False
     """Whether the layer is a convolution, linear or matrix product, whose outputs count as activations."""
     is_view: ClassVar[bool] = False
-    """Whether the outputs can be the input itself, with another shape or other strides, so that nothing need be moved."""
+    """Whether the outputs can be the input itself, with another shape or strides, so that nothing need be moved."""
 
     def __init_subclass__(cls, **config: Any) -> None:
         super().__init_subclass__(**config)
@@ -178,7 +178,7 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return macs * any(weight.learnable for weight in self.weights(*inputs))
 
     def drop_probability(self) -> tuple[int, int] | None:
-        """How often, in training, the whole output is dropped, as a fraction; ``None`` for a layer that never does that."""
+        """How often, in training, the whole output is dropped, as a fraction; ``None`` where it never is."""
         return None
 
     def direct_macs(self, *inputs: Shape) -> int | Unknown:
