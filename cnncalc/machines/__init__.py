@@ -134,3 +134,35 @@ def _amount(source: Source, node: Node, parser: Callable[[str], T]) -> T:
     if isinstance(value, int) and value < 1:
         raise source.error(f"must be above 0, got {node.text}", node)
     return value
+
+
+def written(machine: Machine) -> str:
+    """The YAML text of a machine."""
+    from json import dumps
+
+    peak = ", ".join(f"{dtype}: {_short(rate)}" for dtype, rate in machine.peak.items())
+    lines = [
+        f"name: {dumps(machine.name, ensure_ascii=False)}",
+        f"source: {dumps(machine.source, ensure_ascii=False)}",
+        f"peak: {{{peak}}}",
+        f"memory: {{bandwidth: {_short(machine.bandwidth)}B/s}}",
+    ]
+    if machine.caches:
+        caches = [
+            f"{{size: {cache.size}B" + (f", bandwidth: {_short(cache.bandwidth)}B/s}}" if cache.bandwidth else "}")
+            for cache in machine.caches
+        ]
+        lines.append(f"caches: [{', '.join(caches)}]")
+    if machine.threads:
+        lines.append(f"threads: {machine.threads}")
+    return "\n".join(lines) + "\n"
+
+
+def _short(value: int) -> str:
+    """A whole number with the largest prefix that keeps it exact with decimals: ``244.3G``."""
+    for power, prefix in reversed([*enumerate(units.PREFIXES, 1)]):
+        scale = 1000**power
+        if value >= scale:
+            fraction = f"{value % scale:0{3 * power}d}".rstrip("0")
+            return f"{value // scale}{'.' if fraction else ''}{fraction}{prefix}"
+    return str(value)
