@@ -23,6 +23,7 @@ COMMANDS = (
     "check",
     "diff",
     "verify",
+    "bench",
     "convert",
     "zoo",
     "schema",

@@ -11,6 +11,7 @@ from cnncalc.spec.schema import DIALECT, tidy
 
 REPORTS = {
     "report": ("model", "Report"),
+    "bench": ("bench", "BenchReport"),
     "check": ("check", "CheckReport"),
     "conventions": ("conventions", "ConventionsReport"),
     "diff": ("diff", "DiffReport"),
