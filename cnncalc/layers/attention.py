@@ -60,7 +60,16 @@ class ScaledDotProductAttention(Layer, frozen=True):
         scores = cost.matmul_macs(length, features, key[-2])
         return prod(query[:-2]) * (scores + cost.matmul_macs(length, key[-2], value[-1]))
 
-    def gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int:
+    def direct_macs(self, *inputs: Shape) -> int:
+        """Without the scores that a causal mask takes away."""
+        query, key, value = inputs
+        length, keys = query[-2], key[-2]
+        # Row i sees min(i + 1, keys) keys.
+        seen = keys * length - keys * (keys - 1) // 2 if length >= keys else length * (length + 1) // 2
+        pairs = seen if self.is_causal else length * keys
+        return prod(query[:-2]) * pairs * (query[-1] + value[-1])
+
+    def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int:
         query, key, value = inputs
         rows = prod(query[:-1])
         scores, context = cost.matmul_macs(rows, query[-1], key[-2]), cost.matmul_macs(rows, key[-2], value[-1])
@@ -157,13 +166,16 @@ class MultiHeadAttention(Layer, frozen=True):
         output_projection = cost.matmul_macs(length, embed, embed)
         return sum(self.input_projections(*inputs)) + self.products(*inputs) + output_projection
 
-    def gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int:
+    def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int:
         length, embed = inputs[0]
-        projections = self.input_projections(*inputs)
         of_inputs = (wanted[0], wanted[min(1, len(wanted) - 1)], wanted[-1])
-        weights = sum(projections) + cost.matmul_macs(length, embed, embed)
+        projections = zip(self.input_projections(*inputs), of_inputs, strict=True)
         inner = 2 * self.products(*inputs) + cost.matmul_macs(length, embed, embed)
-        return weights + inner + sum(macs for macs, want in zip(projections, of_inputs, strict=True) if want)
+        return inner + sum(macs for macs, want in projections if want)
+
+    def weight_gradient_macs(self, *inputs: Shape) -> int:
+        length, embed = inputs[0]
+        return sum(self.input_projections(*inputs)) + cost.matmul_macs(length, embed, embed)
 
     def activations(self, *inputs: Shape) -> int:
         """The three projections, the scores of every head, the context and the result."""

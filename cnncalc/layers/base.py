@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas.receptive_field import POINT, Window
+from cnncalc.formulas.traffic import positions_read
 from cnncalc.layers.strides import Strides, in_order, like_image, like_operands
 
 Shape = tuple[int, ...]
@@ -134,6 +135,8 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
     is_product: ClassVar[bool] = False
     """Whether the layer is a convolution, linear or matrix product, whose outputs count as activations."""
+    is_view: ClassVar[bool] = False
+    """Whether the outputs can be the input itself, with another shape or strides, so that nothing need be moved."""
 
     def __init_subclass__(cls, **config: Any) -> None:
         super().__init_subclass__(**config)
@@ -181,15 +184,58 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int | Unknown:
         """Multiply-accumulates per sample of the backward pass: for the gradients of the weights and of
         those inputs that are ``wanted``.
+        """
+        of_inputs, of_weights = self.input_gradient_macs(wanted, *inputs), self.weight_gradient_macs(*inputs)
+        if isinstance(of_inputs, Unknown):
+            return of_inputs
+        return of_weights if isinstance(of_weights, Unknown) else of_inputs + of_weights
+
+    def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int | Unknown:
+        """Multiply-accumulates per sample for the gradients of those inputs that are ``wanted``, and of what lies
+        between the weights and the output within the layer.
 
         Of a product ``Y = X·W`` each gradient (``∂L/∂W = Xᵀ·∂L/∂Y``, ``∂L/∂X = ∂L/∂Y·Wᵀ``) is a product
         of the same three sizes, so each costs what the forward product costs (Goodfellow et al. 2016,
         §6.5.6; for a convolution §9.5).
         """
         macs = self.macs(*inputs)
+        return macs if isinstance(macs, Unknown) else macs * sum(wanted)
+
+    def weight_gradient_macs(self, *inputs: Shape) -> int | Unknown:
+        """Multiply-accumulates per sample for the gradients of the learnable weights, as much as forward."""
+        macs = self.macs(*inputs)
         if isinstance(macs, Unknown):
             return macs
-        return macs * (sum(wanted) + any(weight.learnable for weight in self.weights(*inputs)))
+        return macs * any(weight.learnable for weight in self.weights(*inputs))
+
+    def drop_probability(self) -> tuple[int, int] | None:
+        """How often, in training, the whole output is dropped, as a fraction; ``None`` where it never is."""
+        return None
+
+    def direct_macs(self, *inputs: Shape) -> int | Unknown:
+        """Of :meth:`macs`, those that a direct algorithm cannot leave out: a product with padding's zeros can be."""
+        return self.macs(*inputs)
+
+    def bilinear_macs(self, *inputs: Shape) -> int | Unknown:
+        """Fewest products of any algorithm that is bilinear in each pair of channels, as Winograd's and the FFT are:
+        at least one for every input position read and for every output position (the rank of a bilinear map is
+        at least the dimension of each of its spaces; Winograd 1980 and Lavin & Gray 2016, arXiv:1509.09308, for the
+        convolution of one axis).
+        """
+        return self.direct_macs(*inputs)
+
+    def elements_read(self, *inputs: Shape) -> tuple[int, ...]:
+        """For each input, how many of its elements the outputs depend on at all, as :meth:`reads` tells."""
+        outputs = self.output_shapes(*inputs)
+        read = []
+        for shape, reads in zip(inputs, self.reads(*inputs), strict=True):
+            axes = zip(shape, reads, strict=True)
+            read.append(prod([_positions(size, one, outputs[0]) for size, one in axes]))
+        return tuple(read)
+
+    def weights_read(self, *inputs: Shape) -> int:
+        """Weights and buffers that a forward pass in evaluation reads: all but the counters of batches."""
+        return sum(prod(weight.shape) for weight in self.weights(*inputs) if weight.learnable or weight.shape)
 
     def narrowed(self, divisor: int, *inputs: Shape) -> Layer:
         """The layer with its channel counts divided by ``divisor`` (at least 1 is left), for inputs so narrowed.
@@ -274,6 +320,13 @@ class ShortForm(Layer, frozen=True):
     def expand(self, shape: Shape) -> tuple[Layer, ...]:
         """The layers that this one stands for, in order, for an input of this shape."""
         raise NotImplementedError
+
+
+def _positions(size: int, read: Read, output: Shape) -> int:
+    """How many positions of an input axis are read, each counted once; all where that is not told."""
+    if read.whole or read.window is None:
+        return size
+    return positions_read(size, 1 if read.axis is None else output[read.axis], read.window)
 
 
 def normal_axis(axis: int, rank: int, *, field: str = "axis") -> int:

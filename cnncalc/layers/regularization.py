@@ -6,12 +6,14 @@ from typing import Literal
 
 from cnncalc.layers.axes import channels
 from cnncalc.layers.base import Call, Elementwise, Movement, Probability, Shape, Weight
+from cnncalc.layers.resample import simplest_ratio
 
 
 class PassThrough(Movement, frozen=True):
     """Base of layers that hand their input on."""
 
     abstract = True
+    is_view = True
     torch_layout = "same"
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -66,6 +68,9 @@ class StochasticDepth(PassThrough, frozen=True):
 
     p: Probability
     mode: Literal["batch", "row"] = "row"
+
+    def drop_probability(self) -> tuple[int, int]:
+        return simplest_ratio(self.p)
 
 
 class LayerScale(Elementwise, frozen=True):

@@ -192,6 +192,13 @@ class Upsample(Layer, frozen=True):
         """PyTorch's name of the mode for so many spatial axes, without ``rank``'s ``d`` behind it."""
         return ("linear", "bilinear", "trilinear")[rank - 1] if self.mode == "linear" else self.mode
 
+    def elements_read(self, *inputs: Shape) -> tuple[int, ...]:
+        (shape,) = inputs
+        if any(read.window is None and not read.whole for read in self.reads(shape)[0]):
+            # The pattern is too long to be told; an output reads one position of an axis at least.
+            return (shape[0] * prod(map(min, shape[1:], self.output_shape(shape)[1:])),)
+        return super().elements_read(shape)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         out = self.output_shape(shape)

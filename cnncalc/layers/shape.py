@@ -157,6 +157,7 @@ class Crop(Movement, frozen=True):
     centre crop takes the smaller part before. Elementwise operations: none.
     """
 
+    is_view = True
     aliases = ("cropping", "center_crop", "centre_crop")
 
     size: PerAxis | None = None
@@ -209,6 +210,7 @@ class Slice(Movement, frozen=True):
     operations: none.
     """
 
+    is_view = True
     aliases = ("narrow",)
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
 
@@ -245,6 +247,7 @@ class Split(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     aliases = ("chunk",)
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
 
@@ -310,6 +313,7 @@ class Flatten(Movement, frozen=True):
     """
 
     torch_name = "Flatten"
+    is_view = True
 
     start_axis: int = 0
     end_axis: int = -1
@@ -336,6 +340,7 @@ class Unflatten(Movement, frozen=True):
     """
 
     torch_name = "Unflatten"
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis", "unflattened_size": "sizes"}
 
     axis: int
@@ -361,6 +366,7 @@ class Reshape(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     aliases = ("view",)
 
     shape: tuple[SizeOrRest, ...]
@@ -381,6 +387,7 @@ class Permute(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dims": "axes", "dim": "axes"}
 
     axes: tuple[int, ...]
@@ -413,6 +420,7 @@ class Transpose(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim0": "axis0", "dim1": "axis1"}
 
     axis0: int
@@ -443,6 +451,7 @@ class Squeeze(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axes", "axis": "axes"}
 
     axes: int | tuple[int, ...] | None = None
@@ -471,6 +480,7 @@ class Unsqueeze(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
 
     axis: int
