@@ -12,6 +12,7 @@ import torch
 
 import cnncalc
 from cnncalc.analysis.conventions import CONVENTIONS, answer
+from cnncalc.errors import CnncalcError
 from cnncalc.layers import REGISTRY
 from cnncalc.layers.base import ShortForm
 from cnncalc.sources import load_text, zoo_names
@@ -103,7 +104,87 @@ def test_linear_layers_over_positions(batch):
     assert answer(graph, CONVENTIONS["torchinfo"]).count < answer(graph, CONVENTIONS["fvcore"]).count // 3
 
 
-# Every kind of layer, in random nets.
+# Every kind of layer, at every rank, alone; and in random nets.
+
+SETTINGS = {
+    "adaptive_avg_pool": {"output_size": 4},
+    "adaptive_max_pool": {"output_size": 4},
+    "avg_pool": {"kernel": 3, "padding": 1, "count_include_pad": False},
+    "conv": {"out": 6, "kernel": 3, "groups": 2},
+    "conv_transpose": {"out": 6, "kernel": 3, "stride": 2, "groups": 2},
+    "lp_pool": {"kernel": 2, "norm_type": 2.0},
+    "mean": {"axes": [0]},
+    "multi_head_attention": {"num_heads": 2},
+    "threshold": {"threshold": 0.5, "value": 0.0},
+    "layer_norm": {"axes": [0], "bias": False},
+    "linear": {"out": 3},
+    "pixel_unshuffle": {"downscale_factor": 3},
+}
+MORE_SETTINGS = [
+    ("adaptive_avg_pool", {"output_size": [None] * 3}),
+    ("avg_pool", {"kernel": 3, "padding": [[1, 0]] * 3, "count_include_pad": False}),
+    ("batch_norm", {"affine": False}),
+    ("batch_norm", {"track_running_stats": False}),
+    ("conv", {"out": 4, "kernel": 3, "padding": "same", "padding_mode": "circular", "bias": False}),
+    ("conv_transpose", {"out": 4, "kernel": 3, "padding": [[0, 1]] * 3}),
+    ("group_norm", {"groups": 2, "affine": False}),
+    ("instance_norm", {"affine": True}),
+    ("layer_norm", {"axes": [-1], "elementwise_affine": False}),
+    ("max_pool", {"kernel": [3] * 3, "padding": "same"}),
+    *(("upsample", {"scale_factor": 1.5, "mode": mode}) for mode in ("linear", "bicubic", "area", "nearest-exact")),
+    ("upsample", {"scale_factor": [2.0, 1.5, 1.0]}),
+    ("upsample", {"size": [4, 5, 6]}),
+]
+
+
+def every_layer(rank):
+    """A net of so many spatial axes with each layer in a branch and an output of its own, where it can be."""
+    shape = (4, 6, 6, 6)[: rank + 1]
+    wanted = [(kind, settings(layer)) for kind, layer in REGISTRY.items()] + MORE_SETTINGS
+    layers = []
+    for kind, fields in wanted:
+        cut = {
+            name: value[:rank] if isinstance(value, list) and len(value) == 3 else value
+            for name, value in fields.items()
+        }
+        count = REGISTRY[kind].arity[0] or 1
+        item = (
+            f"  - {kind}: {json.dumps({'from': ['x'] * count if count > 1 else 'x', 'name': f't{len(layers)}', **cut})}"
+        )
+        try:
+            load_text(f"input: {{x: {list(shape)}}}\nlayers:\n{item.replace(f't{len(layers)}', 't')}\n")
+        except CnncalcError:
+            continue
+        layers.append(item)
+    outputs = [f"t{number}" for number in range(len(layers))]
+    return load_text(
+        f"input: {{x: {list(shape)}}}\nlayers:\n" + "\n".join(layers) + f"\noutputs: {json.dumps(outputs)}\n"
+    )
+
+
+def settings(layer):
+    """Fields for a layer: those above, else 2 for each that must be given."""
+    required = layer.__struct_fields__[: len(layer.__struct_fields__) - len(layer.__struct_defaults__)]
+    return SETTINGS.get(layer.kind, {name: [0] if name == "axes" else 2 for name in required})
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_every_layer_at_every_rank(rank, batch):
+    graph = every_layer(rank)
+    assert len(graph.nodes) > 50
+    assert wrong(graph, batch) == {}
+
+
+def test_no_entry_of_a_table_goes_untested():
+    seen = set()
+    for graph in map(every_layer, (1, 2, 3)):
+        for node in graph.nodes[1:]:
+            seen.add(node.layer.torch_module(*node.input_shapes))
+            for call in node.layer.torch_calls(*node.input_shapes):
+                seen |= {call.patched, f"aten::{call.name}"}
+    for convention in CONVENTIONS.values():
+        assert set(convention.modules or ()) | set(convention.functions or ()) <= seen, convention.name
 
 
 def checked(seeds):
