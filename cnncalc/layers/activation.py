@@ -16,8 +16,18 @@ from msgspec.structs import replace
 from cnncalc.errors import LayerError
 from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import channels
-from cnncalc.layers.base import EVERYTHING, Elementwise, Positive, Reads, Shape, Weight, along, normal_axis, pointwise
-from cnncalc.layers.strides import Strides, like_operands
+from cnncalc.layers.base import (
+    EVERYTHING,
+    Elementwise,
+    Positive,
+    Reads,
+    Shape,
+    Strides,
+    Weight,
+    along,
+    normal_axis,
+    pointwise,
+)
 
 RECTIFIER_GAIN = sqrt(2)
 """He et al. 2015, eq. 10: half of a symmetric distribution's second moment is left."""
@@ -424,6 +434,8 @@ class Glu(AlongAxis, frozen=True):
         return (*shape[:axis], shape[axis] // 2, *shape[axis + 1 :])
 
     def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
+        from cnncalc.layers.strides import like_operands
+
         half = (batch, *self.output_shape(*inputs))
         return (like_operands([(half, strides[0])], half),)
 

@@ -9,8 +9,7 @@ from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas import cost
 from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import describe
-from cnncalc.layers.base import EVERYTHING, Call, Layer, Positive, Read, Reads, Shape, Weight, along, pointwise
-from cnncalc.layers.strides import Strides
+from cnncalc.layers.base import EVERYTHING, Call, Layer, Positive, Read, Reads, Shape, Strides, Weight, along, pointwise
 
 
 def score_ops(rows: int, keys: int) -> int:

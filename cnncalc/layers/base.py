@@ -16,10 +16,11 @@ from msgspec import Meta, Struct
 from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas.receptive_field import POINT, Window
 from cnncalc.formulas.traffic import positions_read
-from cnncalc.layers.strides import Strides, in_order, like_image, like_operands
 
 Shape = tuple[int, ...]
 Shapes = tuple[Shape, ...]
+Strides = tuple[int, ...]
+"""Elements of memory from one unit to the next, along the batch and each axis."""
 
 Positive = Annotated[int, Meta(ge=1)]
 NonNegative = Annotated[int, Meta(ge=0)]
@@ -255,6 +256,8 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
         """How its outputs lie in memory where its inputs have these strides: theirs, the batch's first."""
+        from cnncalc.layers.strides import in_order, like_image, like_operands
+
         outs = [(batch, *shape) for shape in self.output_shapes(*inputs)]
         given = list(zip([(batch, *shape) for shape in inputs], strides, strict=True))
         if self.torch_layout == "same":
@@ -363,6 +366,7 @@ __all__ = [
     "ShapeMismatchError",
     "Shapes",
     "ShortForm",
+    "Strides",
     "Unknown",
     "Weight",
     "along",

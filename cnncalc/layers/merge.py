@@ -9,9 +9,8 @@ from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas import cost
 from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import describe
-from cnncalc.layers.base import EVERYTHING, Call, Layer, Movement, Read, Reads, Shape, along, normal_axis
+from cnncalc.layers.base import EVERYTHING, Call, Layer, Movement, Read, Reads, Shape, Strides, along, normal_axis
 from cnncalc.layers.shape import place_name
-from cnncalc.layers.strides import Strides, like_operands
 
 FIRST_ONLY = Window(0, (Taps(0, 0),))
 """Every unit reads the one unit of a broadcast axis."""
@@ -124,6 +123,8 @@ class Merge(Layer, frozen=True):
         return (len(inputs) - 1) * prod(self.output_shape(*inputs))
 
     def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
+        from cnncalc.layers.strides import like_operands
+
         shape, laid = inputs[0], strides[0]
         for other, stride in zip(inputs[1:], strides[1:], strict=True):
             out = broadcast(self.verb, (shape, other))

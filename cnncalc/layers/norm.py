@@ -24,12 +24,12 @@ from cnncalc.layers.base import (
     Positive,
     Reads,
     Shape,
+    Strides,
     Weight,
     along,
     normal_axis,
     pointwise,
 )
-from cnncalc.layers.strides import Strides, in_order, like_image
 
 Epsilon = Annotated[float, Meta(ge=0)]
 
@@ -80,6 +80,8 @@ def norm_call(layer: Elementwise, shape: Shape, *, training: bool = False) -> tu
 
 def normalised_last(axes: tuple[int, ...], batch: int, strides: Strides, shape: Shape, layout: str) -> Strides:
     """Strides of the output of a norm over ``axes``: they are moved to the end for it and back."""
+    from cnncalc.layers.strides import in_order, like_image
+
     own = [axis + 1 for axis in axes]
     order = [*(axis for axis in range(len(shape) + 1) if axis not in own), *own]
     full = (batch, *shape)

@@ -23,11 +23,11 @@ from cnncalc.layers.base import (
     Reads,
     Shape,
     Shapes,
+    Strides,
     along,
     normal_axis,
     pointwise,
 )
-from cnncalc.layers.strides import Strides, reshaped
 
 SizeOrRest = Annotated[int, Meta(ge=-1)]
 """A size, or -1 for what is left."""
@@ -89,6 +89,13 @@ def regrouped_reads(shape: Shape, out: Shape) -> Reads:
         read = along(others[0]) if len(some) == len(others) == 1 else SCATTERED
         reads |= dict.fromkeys(some, read)
     return tuple(reads.get(axis, EVERYTHING) for axis in range(len(shape)))
+
+
+def regrouped_strides(sizes: Shape, strides: Strides, out: Shape) -> Strides:
+    """Strides of the same elements under other axes, the batch included."""
+    from cnncalc.layers.strides import reshaped
+
+    return reshaped(sizes, strides, out)
 
 
 def with_rest(given: tuple[int, ...], total: int, field: str) -> Shape:
@@ -327,7 +334,7 @@ class Flatten(Movement, frozen=True):
         return (*shape[:start], prod(shape[start : end + 1]), *shape[end + 1 :])
 
     def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
-        return (reshaped((batch, *inputs[0]), strides[0], (batch, *self.output_shape(*inputs))),)
+        return (regrouped_strides((batch, *inputs[0]), strides[0], (batch, *self.output_shape(*inputs))),)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (regrouped_reads(inputs[0], self.output_shape(*inputs)),)
@@ -354,7 +361,7 @@ class Unflatten(Movement, frozen=True):
         return (*shape[:axis], *with_rest(self.sizes, shape[axis], "sizes"), *shape[axis + 1 :])
 
     def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
-        return (reshaped((batch, *inputs[0]), strides[0], (batch, *self.output_shape(*inputs))),)
+        return (regrouped_strides((batch, *inputs[0]), strides[0], (batch, *self.output_shape(*inputs))),)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (regrouped_reads(inputs[0], self.output_shape(*inputs)),)
@@ -375,7 +382,7 @@ class Reshape(Movement, frozen=True):
         return with_rest(self.shape, prod(inputs[0]), "shape")
 
     def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
-        return (reshaped((batch, *inputs[0]), strides[0], (batch, *self.output_shape(*inputs))),)
+        return (regrouped_strides((batch, *inputs[0]), strides[0], (batch, *self.output_shape(*inputs))),)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (regrouped_reads(inputs[0], self.output_shape(*inputs)),)

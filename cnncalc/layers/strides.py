@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cnncalc.layers.base import Strides
+
 Sizes = tuple[int, ...]
-Strides = tuple[int, ...]
 
 
 def strides_in(order: Sequence[int], sizes: Sizes) -> Strides:

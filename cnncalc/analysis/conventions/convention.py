@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from cnncalc.graph import Graph, Node, Ref
-from cnncalc.layers.base import Call, Layer, Shape, Shapes, Unknown, Weight
-from cnncalc.layers.strides import Strides, in_order, is_in_order
+from cnncalc.layers.base import Call, Layer, Shape, Shapes, Strides, Unknown, Weight
+from cnncalc.layers.strides import in_order, is_in_order
 
 Number = int | float
 """Tools that divide have floats; what they count is whole below 2**53."""
