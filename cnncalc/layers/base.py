@@ -150,15 +150,6 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         return None
 
-    def gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int | Unknown:
-        """Multiply-accumulates per sample of the backward pass: for the gradients of the weights and of
-        those inputs that are ``wanted``.
-        """
-        of_inputs, of_weights = self.input_gradient_macs(wanted, *inputs), self.weight_gradient_macs(*inputs)
-        if isinstance(of_inputs, Unknown):
-            return of_inputs
-        return of_weights if isinstance(of_weights, Unknown) else of_inputs + of_weights
-
     def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int | Unknown:
         """Multiply-accumulates per sample for the gradients of those inputs that are ``wanted``, and of what lies
         between the weights and the output within the layer.

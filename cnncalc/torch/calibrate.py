@@ -2,9 +2,9 @@
 
 Whatever disturbs a measurement makes it slower, so that the best of many tries is nearest to the truth, and a little
 below it; ``HEADROOM`` makes up for that, since a peak too low would make a bound too high. On a CPU every number is
-that of one thread times the number of threads: no more is possible, since threads do not help each other, and
-one thread is left alone more often than all are. Of the memory's bandwidth that is more than many threads can share; a file may be
-edited where the data sheet says less.
+that of one thread times the number of threads: no more is possible, since threads do not help each other, and one
+thread is left alone more often than all are. Of the memory's bandwidth that is more than many threads can share; a file
+may be edited where the data sheet says less.
 """
 
 from __future__ import annotations
