@@ -259,7 +259,7 @@ def _positions(size: int, read: Read, output: Shape) -> int:
     """How many positions of an input axis are read, each counted once; all where that is not told."""
     if read.whole or read.window is None:
         return size
-    return positions_read(size, 1 if read.axis is None else output[read.axis], read.window)
+    return positions_read(size, 1 if read.axis is None else output[read.axis], read.window, read.border)
 
 
 def normal_axis(axis: int, rank: int, *, field: str = "axis") -> int:
