@@ -19,6 +19,16 @@ Source = Annotated[
         show_default=False,
     ),
 ]
+_SOURCES = typer.Argument(
+    metavar="SOURCE...",
+    help="YAML files, folders of them, '-' for standard input, or names of shipped nets (see 'cnncalc zoo').",
+    show_default=False,
+)
+Sources = Annotated[list[str], _SOURCES]
+MaybeSources = Annotated[list[str] | None, _SOURCES]
+AllVariants = Annotated[
+    bool, typer.Option("--all-variants", help="Of a spec that has variants, take each in place of its own arguments.")
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Give an argument of the spec a value, as classes=10. Repeatable."),
@@ -48,6 +58,10 @@ Show = Annotated[
         metavar="NAMES",
         help="Further analyses, as initialisation (commas between), or all; their columns and options bring them.",
     ),
+]
+Convention = Annotated[
+    str | None,
+    typer.Option(metavar="TOOL", help="Add what another tool counts, as thop; see 'cnncalc conventions'."),
 ]
 LabelSmoothing = Annotated[
     float | None,
@@ -146,3 +160,15 @@ def parse_shape(text: str) -> tuple[int, ...]:
             f"--input: '{text}' is no shape\n  hint: channels, then the spatial sizes, all at least 1, as 3x224x224"
         )
     return tuple(map(int, sizes))
+
+
+def complain(message: str) -> None:
+    """One message about one of several nets, on standard error; the others go on."""
+    import sys
+
+    from cnncalc.text import visible
+
+    first = message.partition("\n")[0]
+    text = visible(message if ": error: " in first else f"error: {message}", keep="\n")
+    if sys.stderr is not None:
+        print(text, file=sys.stderr)

@@ -28,6 +28,7 @@ def analyze(
     top: Annotated[int | None, typer.Option(min=1, help="Show only the first rows, as 10 (with --sort).")] = None,
     show: options.Show = None,
     label_smoothing: options.LabelSmoothing = None,
+    convention: options.Convention = None,
     images: options.Images = None,
     epochs: options.Epochs = None,
     machine: options.Machine = None,
@@ -56,6 +57,7 @@ def analyze(
     report = assemble(graph, batch)
     settings = {
         "label_smoothing": label_smoothing,
+        "convention": convention,
         "images": options.count("--images", images),
         "epochs": options.count("--epochs", epochs),
         "machine": options.machine(machine),

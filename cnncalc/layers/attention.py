@@ -9,7 +9,7 @@ from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas import cost
 from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import describe
-from cnncalc.layers.base import EVERYTHING, Layer, Positive, Read, Reads, Shape, Weight, along, pointwise
+from cnncalc.layers.base import EVERYTHING, Call, Layer, Positive, Read, Reads, Shape, Weight, along, pointwise
 
 
 def score_ops(rows: int, keys: int) -> int:
@@ -82,6 +82,9 @@ class ScaledDotProductAttention(Layer, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int:
         return score_ops(prod(inputs[0][:-1]), inputs[1][-2])
 
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return (Call(self.kind, inputs, self.output_shape(*inputs), self.macs(*inputs)),)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         leading = pointwise(inputs[0][:-2])
         length = len(leading)
@@ -104,6 +107,7 @@ class MultiHeadAttention(Layer, frozen=True):
     S − 1 additions, S divisions); with bias one addition per element of each projection.
     """
 
+    torch_name = "MultiheadAttention"
     aliases = ("mha", "multihead_attention")
     field_aliases: ClassVar[dict[str, str]] = {"heads": "num_heads"}
     arity = (1, 3)
@@ -180,6 +184,21 @@ class MultiHeadAttention(Layer, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int:
         (length, embed), (source, _), _ = query_key_value(*inputs)
         return score_ops(self.num_heads * length, source) + (2 * (length + source) * embed if self.bias else 0)
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        shapes = query_key_value(*inputs)
+        length, embed = inputs[0]
+        source, heads = shapes[1][0], self.num_heads
+        per_head = [(heads, rows, embed // heads) for rows in (length, source, source)]
+        # F.multi_head_attention_forward multiplies sizes with each other, four times
+        sizes = (Call("mul", ((), ()), (), batched=False),) * 4
+        projections = [
+            Call("linear", (shape,), (shape[0], embed), macs, bias=self.bias, exchanged=True)
+            for shape, macs in zip(shapes, self.input_projections(*inputs), strict=True)
+        ]
+        attention = Call(ScaledDotProductAttention.kind, tuple(per_head), per_head[0], self.products(*inputs))
+        last = Call("linear", inputs[:1], inputs[0], cost.matmul_macs(length, embed, embed), bias=self.bias)
+        return (*sizes, *projections, attention, last)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         whole = (EVERYTHING, EVERYTHING)

@@ -73,6 +73,29 @@ class Read(NamedTuple):
     across: tuple[int, ...] = ()
 
 
+class Call(NamedTuple):
+    """One call of a PyTorch function that a layer's module makes, as a counter of operations sees it.
+
+    ``name`` is the function's in a trace, with the rank where PyTorch's has it (``conv2d``, ``batch_norm``);
+    ``patched`` the Python name it is called by, where a program that replaces that name gets the call
+    (``F.relu``, ``Tensor.mul``). Shapes are without the batch; where ``batched`` is false the tensors have none.
+    ``weight`` is the shape of the learned factor, and ``bias`` says whether there is a learned summand.
+    ``training`` is a norm by the batch's own statistics; ``exchanged`` says that batch and first axis of
+    the input changed places, so that it lies in order in memory only where one of them is 1.
+    """
+
+    name: str
+    inputs: Shapes
+    output: Shape
+    macs: int = 0
+    patched: str = ""
+    weight: Shape | None = None
+    bias: bool = False
+    training: bool = False
+    exchanged: bool = False
+    batched: bool = True
+
+
 EVERYTHING = Read(whole=True)
 SCATTERED = Read()
 Reads = tuple[Read, ...]
@@ -102,6 +125,8 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Least and greatest number of inputs; ``None`` for any number."""
     abstract: ClassVar[bool] = False
     """True for a base class that is no layer itself."""
+    torch_name: ClassVar[str] = ""
+    """The class of ``torch.nn`` that computes it, with ``Nd`` for the rank; none for what torch.nn has no class for."""
     is_product: ClassVar[bool] = False
     """Whether the layer is a convolution, linear or matrix product, whose outputs count as activations."""
     is_view: ClassVar[bool] = False
@@ -205,6 +230,14 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         return self
 
+    def torch_module(self, *inputs: Shape) -> str:
+        """The class of ``torch.nn`` that computes it for inputs of these shapes, as ``Conv2d``; else nothing."""
+        return self.torch_name.replace("Nd", f"{max(len(inputs[0]) - 1, 1)}d")
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...] | Unknown:
+        """The calls of PyTorch functions that its module makes, but for those that move data alone."""
+        return Unknown(f"{self.kind} does not say which PyTorch functions it calls")
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         """For each input, what the outputs read of each of its axes."""
         return tuple(pointwise(shape) for shape in inputs)
@@ -225,6 +258,9 @@ class Movement(Layer, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int:
         return 0
 
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return ()
+
 
 class Elementwise(Layer, frozen=True):
     """Base of layers without MACs that keep the shape and spend ``ops_per_element`` on each element.
@@ -243,6 +279,9 @@ class Elementwise(Layer, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int | Unknown:
         return self.ops_per_element * prod(inputs[0])
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return (Call(self.kind, inputs, self.output_shape(*inputs), patched=f"F.{self.kind}"),)
 
 
 class ShortForm(Layer, frozen=True):
@@ -281,6 +320,7 @@ __all__ = [
     "EVERYTHING",
     "REGISTRY",
     "SCATTERED",
+    "Call",
     "Elementwise",
     "Layer",
     "LayerError",

@@ -15,6 +15,7 @@ from cnncalc.layers.axes import Axis, ExplicitPadding, Padding, axis_name, check
 from cnncalc.layers.base import (
     EVERYTHING,
     SCATTERED,
+    Call,
     Layer,
     NonNegative,
     PerAxis,
@@ -65,6 +66,7 @@ class Conv(Layer, frozen=True):
     addition per output element where there is a bias.
     """
 
+    torch_name = "ConvNd"
     aliases = ("conv1d", "conv2d", "conv3d", "convolution")
     field_aliases = LONG_NAMES
     is_product = True
@@ -115,6 +117,10 @@ class Conv(Layer, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(self.output_shape(*inputs)) if self.bias else 0
 
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        name, weight = f"conv{len(inputs[0]) - 1}d", self.weights(*inputs)[0].shape
+        return (Call(name, inputs, self.output_shape(*inputs), self.macs(*inputs), weight=weight, bias=self.bias),)
+
     def direct_macs(self, *inputs: Shape) -> int:
         (shape,) = inputs
         if self.padding_mode != "zeros":
@@ -153,6 +159,7 @@ class ConvTranspose(Layer, frozen=True):
     Elementwise operations: one addition per output element where there is a bias.
     """
 
+    torch_name = "ConvTransposeNd"
     aliases = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "deconv", "deconvolution")
     field_aliases = LONG_NAMES
     is_product = True
@@ -203,6 +210,13 @@ class ConvTranspose(Layer, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(self.output_shape(*inputs)) if self.bias else 0
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        name, weight = f"conv_transpose{len(inputs[0]) - 1}d", self.weights(*inputs)[0].shape
+        # PyTorch's has one padding for both ends; padding that differs is a crop of the output without any
+        whole = any(before != after for _, _, _, (before, after), _ in self.axes(inputs[0]))
+        out = (replace(self, padding=0) if whole else self).output_shape(*inputs)
+        return (Call(name, inputs, out, self.macs(*inputs), weight=weight, bias=self.bias),)
 
     def direct_macs(self, *inputs: Shape) -> int:
         (shape,) = inputs

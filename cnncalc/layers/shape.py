@@ -301,6 +301,7 @@ class Flatten(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    torch_name = "Flatten"
     is_view = True
 
     start_axis: int = 0
@@ -324,6 +325,7 @@ class Unflatten(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    torch_name = "Unflatten"
     is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis", "unflattened_size": "sizes"}
 

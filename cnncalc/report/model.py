@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 Count = int | None
 """A whole number, or null where it is unknown; the diagnostics then say why."""
 
-SECTION_NAMES = ("initialisation", "training", "speed")
+SECTION_NAMES = ("training", "speed", "initialisation", "convention")
 """The further analyses, each a key of the report and of its layers where it was asked for; see ``sections``."""
 
 
@@ -81,6 +81,27 @@ class InitialisationTotals(Struct, frozen=True):
     zero_init: int
     label_smoothing: float
     losses: tuple[InitialLoss, ...]
+
+
+class LayerConvention(Struct, frozen=True, gc=False):
+    """What another tool counts for one layer (``--convention``), in its unit; null where it fails there."""
+
+    counted: int | float | None
+
+
+class ConventionTotals(Struct, frozen=True):
+    """Another tool's answer for the whole net, in its unit; null where it gives none.
+
+    ``macs`` is the same in MACs, null for activations; ``difference`` is what it has beyond ours, in its unit.
+    """
+
+    tool: str
+    version: str
+    unit: str
+    status: Literal["complete", "partial", "fails"]
+    answer: int | None
+    macs: int | float | None
+    difference: int | None
 
 
 class StepFlops(Struct, frozen=True, gc=False):
@@ -206,6 +227,7 @@ class LayerReport(Struct, frozen=True, gc=False):
     shared_with: str | UnsetType = UNSET
     receptive_fields: dict[str, ReceptiveField] | UnsetType = UNSET
     initialisation: LayerInitialisation | UnsetType = UNSET
+    convention: LayerConvention | UnsetType = UNSET
     training: LayerTraining | UnsetType = UNSET
     speed: LayerSpeed | UnsetType = UNSET
 
@@ -283,6 +305,7 @@ class Report(Struct, frozen=True):
     diagnostics: tuple[Diagnostic, ...]
     separable: tuple[SeparablePair, ...] = ()
     initialisation: InitialisationTotals | UnsetType = UNSET
+    convention: ConventionTotals | UnsetType = UNSET
     training: TrainingTotals | UnsetType = UNSET
     speed: SpeedTotals | UnsetType = UNSET
 

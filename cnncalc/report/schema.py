@@ -13,6 +13,8 @@ REPORTS = {
     "report": ("model", "Report"),
     "bench": ("bench", "BenchReport"),
     "check": ("check", "CheckReport"),
+    "conventions": ("conventions", "ConventionsReport"),
+    "diff": ("diff", "DiffReport"),
     "lint": ("lint", "LintReport"),
     "rf": ("rf", "FieldReport"),
     "rf-unit": ("rf", "UnitReport"),

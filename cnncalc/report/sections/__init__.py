@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from cnncalc.report.model import LayerReport, Report
 
 SECTIONS: dict[str, tuple[str, ...]] = {
+    "training": ("forward_flops", "input_gradient", "weight_gradient", "step_flops", "expected_step", "runs"),
+    "speed": ("moved_bytes", "intensity", "roofline", "limit", "time_bound"),
     "initialisation": (
         "fan_in",
         "fan_out",
@@ -38,14 +40,14 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "not_decayed",
         "zero_init",
     ),
-    "training": ("forward_flops", "input_gradient", "weight_gradient", "step_flops", "expected_step", "runs"),
-    "speed": ("moved_bytes", "intensity", "roofline", "limit", "time_bound"),
+    "convention": ("counted",),
 }
 """The sections in the order in which they are shown, each with the names of its columns."""
 SETTINGS: dict[str, tuple[str, ...]] = {
-    "initialisation": ("label_smoothing",),
     "training": ("images", "epochs"),
     "speed": ("machine", "dtype", "algorithms"),
+    "initialisation": ("label_smoothing",),
+    "convention": ("convention",),
 }
 """The settings that each section reads."""
 ALIASES = {"init": "initialisation", "initialization": "initialisation"}
@@ -55,6 +57,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What the sections can be told; each reads what is its own."""
 
     label_smoothing: float = 0.1
+    convention: str = "flop_counter"
     images: int | None = None
     epochs: int | None = None
     machine: Machine | None = None
