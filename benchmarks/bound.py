@@ -36,8 +36,10 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    machine = machines.load(options.machine) if options.machine else calibrate()
+    machine, warning = (machines.load(options.machine), "") if options.machine else calibrate()
     print(machines.written(machine))
+    if warning:
+        print(f"warning: {warning}\n")
     print(f"{'net':<16} {'forward':>9} {'bound':>9} {'×':>6} {'backward':>9} {'bound':>9} {'×':>6}   nearest layer")
     broken = []
     for name in options.nets:

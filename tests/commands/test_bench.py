@@ -169,6 +169,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ROUNDS", 1)
     monkeypatch.setattr(module, "DTYPES", {"float32": module.DTYPES["float32"]})
     monkeypatch.setattr(module, "cpu_caches", lambda: 1 << 20)
+    monkeypatch.setattr(module, "load_average", lambda: 0.0)
 
 
 def test_calibration_writes_a_machine_that_bench_and_analyze_take(run: Run, quick: None, tmp_path: Path) -> None:
@@ -185,6 +186,20 @@ def test_calibration_writes_a_machine_that_bench_and_analyze_take(run: Run, quic
     assert f"PyTorch {torch.__version__} on cpu: the best of many tries and 15% more" in machine.source
     assert run("analyze", "lenet5", "--machine", path).status == 0
     assert "× bound" in run("bench", "lenet5", "--repeat", 1, "--machine", path).out
+
+
+def test_a_busy_machine_is_told_and_its_memory_is_given_what_caches_give(
+    run: Run, quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cnncalc.torch.calibrate as module
+
+    monkeypatch.setattr(module, "load_average", lambda: 3.25)
+    result = run("bench", "--calibrate", tmp_path / "busy.yaml")
+    assert (result.status, result.out) == (0, "")
+    assert "warning: other work goes on here (load 3.2)" in result.err
+    machine = machines.load(str(tmp_path / "busy.yaml"))
+    assert machine.bandwidth == machine.caches[0].bandwidth
+    assert "since other work went on" in machine.source
 
 
 def test_a_calibration_that_fails_leaves_what_was_there(
