@@ -9,11 +9,26 @@ from cnncalc.commands import _options as options
 
 def schema(
     of: Annotated[
-        Literal["spec", "report", "check", "diff", "lint", "rf", "rf-unit", "sizes", "solve", "verify", "zoo"],
+        Literal[
+            "spec",
+            "report",
+            "check",
+            "check-many",
+            "diff",
+            "diff-git",
+            "lint",
+            "lint-many",
+            "rf",
+            "rf-unit",
+            "sizes",
+            "solve",
+            "verify",
+            "zoo",
+        ],
         typer.Argument(
             metavar="WHAT",
-            help="spec, or whose JSON to describe: report (analyze), check, diff, lint, rf, rf-unit (rf --layer), "
-            "sizes, solve, verify or zoo.",
+            help="spec, or whose JSON to describe: report (analyze), check, check-many (of several nets), diff, "
+            "diff-git (diff --git), lint, lint-many, rf, rf-unit (rf --layer), sizes, solve, verify or zoo.",
             show_default=False,
         ),
     ],

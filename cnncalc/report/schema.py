@@ -12,8 +12,11 @@ from cnncalc.spec.schema import DIALECT, tidy
 REPORTS = {
     "report": ("model", "Report"),
     "check": ("check", "CheckReport"),
+    "check-many": ("check", "CheckReports"),
     "diff": ("diff", "DiffReport"),
+    "diff-git": ("changes", "ChangesReport"),
     "lint": ("lint", "LintReport"),
+    "lint-many": ("lint", "LintReports"),
     "rf": ("rf", "FieldReport"),
     "rf-unit": ("rf", "UnitReport"),
     "sizes": ("sizes", "SizesReport"),

@@ -22,7 +22,8 @@ from cnncalc.layers import REGISTRY
 from cnncalc.layers.base import Layer
 from cnncalc.report import conditions
 from cnncalc.report.conditions import Pair, judge
-from cnncalc.report.diff import DiffReport, LayerDiff, folded, percentage, render
+from cnncalc.report.diff import DiffReport, LayerDiff, folded
+from cnncalc.report.diff_text import percentage, render
 from cnncalc.report.fold import COUNTS
 from cnncalc.report.grid import cells
 from cnncalc.report.schema import report_schema
@@ -305,7 +306,7 @@ def test_edits_can_be_forbidden() -> None:
 
 def test_csv_has_both_sides_exactly() -> None:
     from cnncalc.report.csv import table
-    from cnncalc.report.diff import CSV_COLUMNS
+    from cnncalc.report.diff_text import CSV_COLUMNS
 
     report = cnncalc.diff("vgg11", "vgg13")
     rows = list(csv.DictReader(io.StringIO(table(CSV_COLUMNS, report.layers))))
