@@ -59,25 +59,33 @@ def cnncalc_check(request: pytest.FixtureRequest) -> CheckNet:
         **budget: Any,
     ) -> CheckReport:
         __tracebackhide__ = True
-        from cnncalc.errors import CnncalcError
-        from cnncalc.graph import Graph
-
-        try:
-            graph = source
-            if not isinstance(source, Graph):
-                from cnncalc.api import load
-
-                graph = load(_found(source, request.path), variant=variant, input=input, **(args or {}))
-            net = _checked(graph, str(graph.source or graph.name), batch, _limits(budget))
-            if not net.report.checks:
-                raise CnncalcError(f"{net.label}: there is nothing to check: give a budget, as params='26M'")
-        except CnncalcError as error:
-            pytest.fail(str(error))
+        net = _net(source, request.path, variant, input, batch, args or {}, budget)
+        # outside of any handler, so that pytest shows the line of the test and nothing else
+        if isinstance(net, str):
+            pytest.fail(net)
         if net.report.status == "fail":
             pytest.fail(_failure(net))
         return net.report
 
     return check
+
+
+def _net(
+    source: Any, test: Path, variant: str | None, input: Any, batch: int, args: Mapping[str, Any], budget: Any
+) -> Checked | str:
+    """A net held against its budget; a text where that cannot be done."""
+    from cnncalc.api import load
+    from cnncalc.errors import CnncalcError
+    from cnncalc.graph import Graph
+
+    try:
+        graph = source
+        if not isinstance(source, Graph):
+            graph = load(_found(source, test), variant=variant, input=input, **args)
+        net = _checked(graph, str(graph.source or graph.name), batch, _limits(budget))
+    except CnncalcError as error:
+        return str(error)
+    return net if net.report.checks else f"{net.label}: there is nothing to check: give a budget, as params='26M'"
 
 
 def _found(source: Any, test: Path) -> Any:
@@ -191,11 +199,10 @@ class LimitItem(pytest.Item):
         return self.path, place.line - 1 if place else None, self.name
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        return _represent(self, excinfo, lambda text: f"{self._where()}: {text}")
-
-    def _where(self) -> str:
+        if not isinstance(excinfo.value, _Failed):
+            return super().repr_failure(excinfo)
         place = self.net.place(self.one)
-        return f"{self.parent.nodeid if self.parent else self.path}:{place.line if place else 1}"
+        return f"{self.net.label}:{place.line if place else 1}: {excinfo.value}"
 
 
 class BrokenItem(pytest.Item):
@@ -213,15 +220,8 @@ class BrokenItem(pytest.Item):
         return self.path, line - 1 if line else None, self.name
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        return _represent(self, excinfo, str)
+        return str(excinfo.value) if isinstance(excinfo.value, _Failed) else super().repr_failure(excinfo)
 
 
 class _Failed(Exception):  # noqa: N818 - what pytest calls it
     """A failure that is told by its text alone."""
-
-
-def _represent(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException], told: Any) -> Any:
-    """The text of a failure; anything else as pytest tells it."""
-    if isinstance(excinfo.value, _Failed):
-        return told(str(excinfo.value))
-    return pytest.Item.repr_failure(item, excinfo)

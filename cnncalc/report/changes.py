@@ -196,6 +196,8 @@ def table(
 
 def text(changes: ChangesReport, choose: Callable[[DiffReport], Sequence[LayerDiff]]) -> str:
     """The Markdown of a comment: what failed and the nets on top, each net folded away below."""
+    from html import escape as html_escape
+
     from cnncalc.report.markdown import escape
     from cnncalc.report.markdown import table as markdown_table
 
@@ -209,7 +211,7 @@ def text(changes: ChangesReport, choose: Callable[[DiffReport], Sequence[LayerDi
         parts.append(markdown_table(NET_COLUMNS, changes.nets))
     size = sum(map(len, parts))
     for number, one in enumerate(changes.nets):
-        title = escape(visible(one.net)).replace("<", "&lt;")
+        title = html_escape(visible(one.net))  # a line that begins with a tag is HTML to its end
         inner = markdown(one.report, choose(one.report), inner=True)
         part = f"<details><summary>{title}</summary>\n\n{inner}\n</details>\n"
         size += len(part) + 1
