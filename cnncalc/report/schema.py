@@ -11,8 +11,10 @@ from cnncalc.spec.schema import DIALECT, tidy
 
 REPORTS = {
     "report": ("model", "Report"),
+    "bench": ("bench", "BenchReport"),
     "check": ("check", "CheckReport"),
     "check-many": ("check", "CheckReports"),
+    "conventions": ("conventions", "ConventionsReport"),
     "diff": ("diff", "DiffReport"),
     "diff-git": ("changes", "ChangesReport"),
     "lint": ("lint", "LintReport"),
