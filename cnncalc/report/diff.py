@@ -46,7 +46,7 @@ class Difference(Struct, frozen=True):
     """One total of both nets. ``percent`` is null where there was nothing before; ``partial``: a lower bound.
 
     The receptive field and the jump are those of the last layer that does not see everything, along the
-    axis where they are largest; null where there is none.
+    axis where they are largest; null where there is none, or where whole maps see everything.
     """
 
     metric: str
@@ -220,9 +220,14 @@ def _pairs(old: Report, new: Report) -> dict[str, Pair]:
 
 
 def _last_field(report: Report, part: str) -> int | None:
-    """Size or jump of the last local field, along the axis where it is largest (a jump that is no integer: none)."""
+    """Size or jump of the last local field, along the axis where it is largest (a jump that is no integer: none).
+
+    There is none where a whole map before it sees everything, as after squeeze and excitation.
+    """
     for layer in reversed(report.layers):
         field = layer.receptive_field
+        if field is not None and field.kind == "global" and max(layer.output_shape[1:], default=1) > 1:
+            return None
         if field is not None and field.kind == "local" and field.size is not None and field.jump is not None:
             known = [value for value in getattr(field, part) if value is not None]
             largest = max(known, default=None)

@@ -81,13 +81,18 @@ def _edits(row: LayerDiff) -> str:
     if row.before is None or row.after is None:
         fields = " ".join(f"{name}={setting_text(value)}" for name, value in side.settings.items())
         return f"{side.type} {fields}".strip()
-    return ", ".join(
-        f"{'reads' if name == 'inputs' else name} {_value(old)} → {_value(new)}"
-        for name, (old, new) in row.edits.items()
-    )
+    return ", ".join(_edit(name, old, new) for name, (old, new) in row.edits.items())
+
+
+def _edit(name: str, old: Any, new: Any) -> str:
+    """One edit; two numbers that differ are never written alike."""
+    before, after = (_value(old), _value(new)) if _value(old) != _value(new) else (str(old), str(new))
+    return f"{'reads' if name == 'inputs' else name} {before} → {after}"
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
     if isinstance(value, tuple) and all(isinstance(entry, str) for entry in value):
         return " + ".join(value)
     return "–" if value is None else setting_text(value)
