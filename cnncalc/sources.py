@@ -47,7 +47,7 @@ def text_of(source: str | os.PathLike[str], variant: str | None = None) -> tuple
     """
     name = os.fspath(source)
     if name == "-":
-        return _decode("<stdin>", sys.stdin.buffer.read()), "<stdin>", variant
+        return decode("<stdin>", sys.stdin.buffer.read()), "<stdin>", variant
     if os.path.isfile(name):
         return _read(name), name, variant
     if os.path.isdir(name):
@@ -149,10 +149,10 @@ def _read(path: str) -> str:
             data = file.read()
     except OSError as error:
         raise CnncalcError(f"{path}: error: cannot be read: {error.strerror or error}") from None
-    return _decode(path, data)
+    return decode(path, data)
 
 
-def _decode(name: str, data: bytes) -> str:
+def decode(name: str, data: bytes) -> str:
     """Text from UTF-8, with or without a byte order mark.
 
     Raises:

@@ -162,13 +162,13 @@ def parse_shape(text: str) -> tuple[int, ...]:
     return tuple(map(int, sizes))
 
 
-def complain(message: str) -> None:
-    """One message about one of several nets, on standard error; the others go on."""
+def complain(message: str, *, mark: str = "error: ") -> None:
+    """One message on standard error; the command goes on. ``mark`` stands before one that has no mark of its own."""
     import sys
 
     from cnncalc.text import visible
 
     first = message.partition("\n")[0]
-    text = visible(message if ": error: " in first else f"error: {message}", keep="\n")
+    text = visible(message if ": error: " in first else f"{mark}{message}", keep="\n")
     if sys.stderr is not None:
         print(text, file=sys.stderr)
