@@ -21,15 +21,17 @@ def needs_gradient(graph: Graph) -> list[bool]:
 def backward_macs(graph: Graph, batch: int = 1) -> list[int | None]:
     """Multiply-accumulates of each node's part in one backward pass; ``None`` where that is unknown."""
     needs = needs_gradient(graph)
-    known: dict[tuple[Layer, Shapes, tuple[bool, ...]], int | None] = {}
+    known: dict[tuple[Layer, Shapes, tuple[bool, ...], int], int | None] = {}
     result: list[int | None] = []
-    for node in graph.nodes:
+    fixed = graph.fixed()
+    for number, node in enumerate(graph.nodes):
         if node.layer is None:
             result.append(0)
             continue
-        key = (node.layer, node.input_shapes, tuple(needs[ref.node] for ref in node.inputs))
+        times = 1 if number in fixed else batch
+        key = (node.layer, node.input_shapes, tuple(needs[ref.node] for ref in node.inputs), times)
         if key not in known:
             macs = node.layer.gradient_macs(key[2], *node.input_shapes)
-            known[key] = None if isinstance(macs, Unknown) else macs * batch
+            known[key] = None if isinstance(macs, Unknown) else macs * times
         result.append(known[key])
     return result

@@ -51,7 +51,8 @@ class Read(NamedTuple):
     single output axis tells (``SCATTERED``); a window alone says what they then read together.
     ``border`` says what a tap beyond the input reads: nothing (``zeros``), the unit that the padding
     mode puts there, or another input of the layer (``joined``). ``across`` names further output axes
-    that tell which part is read: the units along them read the window together.
+    that tell which part is read: the units along them read the window together. ``untold``: nobody
+    knows what is read.
     """
 
     axis: int | None = None
@@ -59,10 +60,12 @@ class Read(NamedTuple):
     whole: bool = False
     border: str = "zeros"
     across: tuple[int, ...] = ()
+    untold: bool = False
 
 
 EVERYTHING = Read(whole=True)
 SCATTERED = Read()
+UNTOLD = Read(untold=True)
 Reads = tuple[Read, ...]
 """One :class:`Read` for each axis of an input, channels first."""
 
@@ -90,6 +93,8 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Least and greatest number of inputs; ``None`` for any number."""
     abstract: ClassVar[bool] = False
     """True for a base class that is no layer itself."""
+    drawn: ClassVar[bool] = True
+    """Whether random nets draw it: not what makes no net from sizes alone."""
     is_product: ClassVar[bool] = False
     """Whether the layer is a convolution, linear or matrix product, whose outputs count as activations."""
 
@@ -220,6 +225,7 @@ __all__ = [
     "EVERYTHING",
     "REGISTRY",
     "SCATTERED",
+    "UNTOLD",
     "Elementwise",
     "Layer",
     "LayerError",
