@@ -12,6 +12,8 @@ def analyze(
     set: options.Set = None,
     variant: options.Variant = None,
     input: options.Input = None,
+    kwargs: options.Kwargs = None,
+    dtype: options.Dtype = None,
     batch: options.Batch = 1,
     format: options.Format = None,
     output: options.Output = None,
@@ -47,7 +49,7 @@ def analyze(
         from cnncalc.report.columns import choose
 
         chosen = choose(columns)
-    graph = options.load(source, set=set, variant=variant, input=input)
+    graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, dtype=dtype)
     report = assemble(graph, batch)
     settings = {"label_smoothing": label_smoothing}
     if show is not None or columns is not None or sort is not None or any(v is not None for v in settings.values()):

@@ -20,6 +20,8 @@ def check(
     set: options.Set = None,
     variant: options.Variant = None,
     input: options.Input = None,
+    kwargs: options.Kwargs = None,
+    dtype: options.Dtype = None,
     batch: options.Batch = 1,
     format: options.Format = None,
     output: options.Output = None,
@@ -39,7 +41,7 @@ def check(
     from cnncalc.report.assemble import assemble
 
     given = {"max": limits("max", max or []), "min": limits("min", min or [])}
-    graph = options.load(source, set=set, variant=variant, input=input)
+    graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, dtype=dtype)
     merged = {metric: dict(bounds) for metric, bounds in graph.budget.items()}
     for side, bounds in given.items():
         for metric, bound in bounds.items():

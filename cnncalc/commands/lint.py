@@ -34,6 +34,8 @@ def lint(
     set: options.Set = None,
     variant: options.Variant = None,
     input: options.Input = None,
+    kwargs: options.Kwargs = None,
+    dtype: options.Dtype = None,
     format: options.Format = None,
     output: options.Output = None,
 ) -> None:
@@ -69,7 +71,7 @@ def lint(
         return
     if not source:
         raise CnncalcError("give a net to look at\n  hint: cnncalc lint resnet50, or --rules to list the rules")
-    graph, text = load(source, set=set, variant=variant, input=input)
+    graph, text = load(source, set=set, variant=variant, input=input, kwargs=kwargs, dtype=dtype)
     found = linter.lint(graph, wanted=lambda rule: rule.number in numbers, silent=linter.silenced(text))
     result = reports.report(graph, found, applied, strict=strict)
     if kind == "table":
@@ -105,10 +107,20 @@ def chosen(select: list[str], ignore: list[str]) -> frozenset[str]:
     return (numbers(select) if select else frozenset(RULES)) - numbers(ignore)
 
 
-def load(source: str, *, set: Choices, variant: str | None, input: Choices) -> tuple["Graph", str]:
-    """The graph of a source, and the text that it was read from."""
+def load(
+    source: str,
+    *,
+    set: Choices,
+    variant: str | None,
+    input: Choices,
+    kwargs: str | None = None,
+    dtype: str | None = None,
+) -> tuple["Graph", str]:
+    """The graph of a source, and the text that it was read from (none, where it is Python code)."""
     from cnncalc import sources
 
+    if sources.is_torch(source):
+        return options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, dtype=dtype), ""
     text, shown, chosen = sources.text_of(source, variant)
     shapes = options.input_shapes(input or [])
     return sources.load_text(text, shown, variant=chosen, args=set or [], input=shapes), text

@@ -388,8 +388,19 @@ def evaluate_functional_conv(
 ) -> Array:
     """:func:`conv` of each sample by its own weight, or by the one that all share."""
     axes = layer.axes(x.shape[1:], weight.shape[1:])
-    own = {name: tuple(getattr(axis, name) for axis in axes) for name in ("stride", "padding", "dilation")}
-    parts = [conv(x[n : n + 1], weight[n % len(weight)], groups=layer.groups, **own) for n in range(len(x))]
+    stride, padding = tuple(axis.stride for axis in axes), tuple(axis.padding for axis in axes)
+    dilation = tuple(axis.dilation for axis in axes)
+    parts = [
+        conv(
+            x[n : n + 1],
+            weight[n % len(weight)],
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=layer.groups,
+        )
+        for n in range(len(x))
+    ]
     y = np.concatenate(parts)
     return y if bias is None else y + bias.reshape(*bias.shape, *(1,) * len(axes))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +30,7 @@ class FixedTensor(nn.Module):
 
     def __init__(self, shape: Shape, buffer: bool) -> None:
         super().__init__()
+        self.weight: Tensor
         self.value = torch.zeros(shape)
         if buffer:
             self.register_buffer("weight", torch.zeros(shape))
@@ -38,9 +41,9 @@ class FixedTensor(nn.Module):
             return self.weight[None]
         return self.value[None]
 
-    def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
+    def _apply(self, fn: Any, recurse: bool = True) -> FixedTensor:
         """Moves the value with the module."""
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.value = fn(self.value)
         return self
 

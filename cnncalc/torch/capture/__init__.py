@@ -42,29 +42,35 @@ def capture(
     """
     shapes = named_inputs(module, inputs)
     program = exported(module, shapes, dtype)
-    return captured(program, shapes, name or type(module).__name__, source, [*dict(module.named_modules())])
+    return captured(program, shapes, name or type(module).__name__, source, module)
 
 
 def captured(
-    program: torch.export.ExportedProgram, inputs: dict[str, Any], name: str, source: str, modules: list[str]
+    program: torch.export.ExportedProgram, inputs: dict[str, Any], name: str, source: str, module: nn.Module
 ) -> Captured:
     """The graph of an exported program."""
     signature = program.graph_signature
-    parameters, buffers = dict(signature.inputs_to_parameters), dict(signature.inputs_to_buffers)
+    first = _first_names(module)
+    parameters = {one: first.get(name, name) for one, name in signature.inputs_to_parameters.items()}
+    buffers = {one: first.get(name, name) for one, name in signature.inputs_to_buffers.items()}
     given = [one for one in signature.user_inputs if isinstance(one, str)]
     tracer = Tracer(program.graph, parameters, buffers, given)
     results = tracer.run()
     by_name = {node.name: node for node in program.graph.nodes}
     wanted = [by_name[one] for one in signature.user_outputs if isinstance(one, str)]
-    assert operators.__all__ and len(results) >= len(wanted)
-    values = [(label, value) for label, node in zip(_labels(program, len(signature.user_outputs)), signature.user_outputs, strict=True)
-              if isinstance(node, str) and isinstance(value := tracer.values[by_name[node]], Value)]
+    assert operators.__all__
+    assert len(results) >= len(wanted)
+    values = [
+        (label, value)
+        for label, node in zip(_labels(program, len(signature.user_outputs)), signature.user_outputs, strict=True)
+        if isinstance(node, str) and isinstance(value := tracer.values[by_name[node]], Value)
+    ]
     ends = [(label, tracer.ref(value)) for label, value in values]
     if not ends:
-        raise CnncalcError(f"error: {name} gives no tensor")
+        raise CnncalcError(f"{name} gives no tensor")
     pending, ends = simplified(tracer.pending, ends)
     names = list(inputs) if len(given) != 1 else ["input"]
-    paths = name_nodes(pending, {one for one in modules if one}, names)
+    paths = name_nodes(pending, {one for one, _ in module.named_modules() if one}, names)
     nodes = tuple(
         Node(path, one.layer, one.inputs, one.input_shapes, one.output_shapes, None, one.shared)
         for path, one in zip(paths, pending, strict=True)
@@ -77,6 +83,13 @@ def captured(
     }
     graph = Graph(name, nodes, tuple(_outputs(nodes, ends)), source)
     return Captured(graph, weights)
+
+
+def _first_names(module: nn.Module) -> dict[str, str]:
+    """For each name of a tensor that has several the first of them."""
+    tensors = [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
+    names: dict[int, str] = {}
+    return {name: names.setdefault(id(tensor), name) for name, tensor in tensors}
 
 
 def _outputs(nodes: tuple[Node, ...], ends: list[tuple[str, Ref]]) -> list[tuple[str, Ref]]:
@@ -111,7 +124,10 @@ def _labels(program: torch.export.ExportedProgram, count: int) -> list[str]:
 
 def copy_weights(captured: Captured, module: nn.Module, net: nn.Module) -> None:
     """Gives the graph's own module the tensors of the captured one."""
-    theirs = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
+    theirs = {
+        **dict(module.named_parameters(remove_duplicate=False)),
+        **dict(module.named_buffers(remove_duplicate=False)),
+    }
     own = {**dict(net.named_parameters()), **dict(net.named_buffers())}
     with torch.no_grad():
         for name, tensor in own.items():

@@ -36,16 +36,17 @@ def named_inputs(module: nn.Module, inputs: Inputs) -> dict[str, Shape]:
         unknown = [name for name in given if names and name not in names]
         if unknown:
             raise CnncalcError(
-                f"error: forward of {type(module).__name__} has no argument '{unknown[0]}'\n"
-                f"  hint: it has {', '.join(names)}"
+                f"forward of {type(module).__name__} has no argument '{unknown[0]}'\n  hint: it has {', '.join(names)}"
             )
         return given
-    shapes = [tuple(inputs)] if all(isinstance(size, int) for size in inputs) else [tuple(one) for one in inputs]  # type: ignore[arg-type]
+    given_shapes: Any = inputs
+    alone = all(isinstance(size, int) for size in given_shapes)
+    shapes: list[Shape] = [tuple(given_shapes)] if alone else [tuple(one) for one in given_shapes]
     if not names:
         names = [f"input{number}" for number in range(1, len(shapes) + 1)]
     if len(shapes) > len(names):
         raise CnncalcError(
-            f"error: {len(shapes)} inputs for forward of {type(module).__name__}, which takes {', '.join(names)}"
+            f"{len(shapes)} inputs for forward of {type(module).__name__}, which takes {', '.join(names)}"
         )
     return dict(zip(names, shapes, strict=False))
 
@@ -115,6 +116,11 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
+def first_line(error: BaseException) -> str:
+    """The gist of an error."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 DATA_DEPENDENT = ("GuardOnDataDependentSymNode", "DataDependentOutputException", "UserError", "DataDependent")
 
 
@@ -131,8 +137,8 @@ def _cannot_export(module: nn.Module, error: Exception) -> CnncalcError:
         if package.split(".")[0] not in ("torch", "cnncalc") and not file.startswith("<"):
             where = f"{file}:{line} in {frame.f_code.co_name}"
     kind = type(error).__name__
-    text = str(error).strip().partition("\n")[0] or kind
-    lines = [f"error: PyTorch cannot export {type(module).__name__}: {text}"]
+    text = first_line(error)
+    lines = [f"PyTorch cannot export {type(module).__name__}: {text}"]
     if path:
         lines.append(f"  in the module: {path}")
     if where:

@@ -94,8 +94,13 @@ def _padded(pad: Pending, window: Pending) -> Layer | None:
     """A window whose padding was done before it. What is just TensorFlow's is called so, for other sizes too."""
     assert isinstance(pad.layer, Pad)
     layer: Any = window.layer
-    fill = {Conv: 0.0, MaxPool: float("-inf")}.get(type(layer))
-    if fill is None or pad.layer.mode != "constant" or pad.layer.value != fill or layer.padding != 0:
+    fill = 0.0 if isinstance(layer, Conv) else float("-inf")
+    if (
+        not isinstance(layer, (Conv, MaxPool))
+        or pad.layer.mode != "constant"
+        or pad.layer.value != fill
+        or layer.padding != 0
+    ):
         return None
     if isinstance(layer, MaxPool) and layer.ceil_mode:
         return None
@@ -113,12 +118,12 @@ def _padded(pad: Pending, window: Pending) -> Layer | None:
         )
     )
     if pairs == same:
-        return replace(layer, padding="same")  # type: ignore[no-any-return]
+        return replace(layer, padding="same")
     if isinstance(layer, MaxPool):
         return None
     even = all(before == after for before, after in pairs)
     field: Any = tuple(before for before, _ in pairs) if even else pairs
-    return replace(layer, padding=field[0] if even and len(set(field)) == 1 else field)  # type: ignore[no-any-return]
+    return replace(layer, padding=field[0] if even and len(set(field)) == 1 else field)
 
 
 def _normed(run: list[Pending]) -> Layer | None:

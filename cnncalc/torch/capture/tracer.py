@@ -35,7 +35,18 @@ IGNORED = {
     "sym_constrain_range_for_size",
 }
 """Operators that give no tensor."""
-SAME = {"alias", "clone", "contiguous", "detach", "lift_fresh", "lift_fresh_copy", "to", "_to_copy", "type_as", "positive"}
+SAME = {
+    "alias",
+    "clone",
+    "contiguous",
+    "detach",
+    "lift_fresh",
+    "lift_fresh_copy",
+    "to",
+    "_to_copy",
+    "type_as",
+    "positive",
+}
 """Operators that give the tensor itself, or a copy of it."""
 VIEWS = {"slice", "select", "view", "reshape", "permute", "transpose", "squeeze", "unsqueeze", "flatten", "narrow"}
 """Operators whose result shares memory with their input."""
@@ -171,20 +182,23 @@ class Tracer:
                 continue
             name, named = named_arguments(node)
             owned = OWNED.get(name, ())
-            key = tuple(
-                named[one].name for one in owned if isinstance(named.get(one), fx.Node)
-            )
+            key = tuple(named[one].name for one in owned if isinstance(named.get(one), fx.Node))
             for one, argument in named.items():
                 for part in argument if isinstance(argument, (list, tuple)) else [argument]:
                     if isinstance(part, fx.Node) and part.name in self.parameters:
-                        together = key if one in owned and all(other in self.parameters or other in self.buffers for other in key) else node
+                        together = (
+                            key
+                            if one in owned and all(other in self.parameters or other in self.buffers for other in key)
+                            else node
+                        )
                         company.setdefault(self.parameters[part.name], set()).add(together)
         return {name for name, keys in company.items() if len(keys) > 1 or any(isinstance(k, fx.Node) for k in keys)}
 
     def _call(self, node: fx.Node) -> None:
         if node.target is operator.getitem:
-            container, index = node.args
-            whole = self.values.get(container)  # type: ignore[arg-type]
+            container: Any = node.args[0]
+            index: Any = node.args[1]
+            whole = self.values.get(container)
             self.values[node] = whole[index] if isinstance(whole, (list, tuple)) else None
             return
         name, named = named_arguments(node)
@@ -211,7 +225,10 @@ class Tracer:
 
     def _folded(self, call: Call) -> Any:
         """What is computed of constants alone is a constant."""
-        made = [Value(shape, new_batch(shape), None, f"{call.node.name}.{port}" if port else call.node.name) for port, shape in enumerate(call.outputs)]
+        made = [
+            Value(shape, new_batch(shape), None, f"{call.node.name}.{port}" if port else call.node.name)
+            for port, shape in enumerate(call.outputs)
+        ]
         several = isinstance(call.node.meta.get("val"), (list, tuple))
         return tuple(made) if several else made[0]
 
@@ -276,6 +293,8 @@ class Tracer:
         """The base of a view after something was written through the view."""
         from cnncalc.torch.capture.operators.shape import overwrite
 
+        if old.fixed and part.fixed and not self.is_learned(old):
+            return Value(old.shape, old.batch, None, f"{old.name} {part.name}")
         try:
             if name in SAME:
                 return part
@@ -359,7 +378,9 @@ class Tracer:
             if node.op == "placeholder" and isinstance(value, Value)
         }
 
-    def one(self, layer: Layer, value: Value, shape: Shape | None = None, weights: dict[str, str] | None = None) -> Value:
+    def one(
+        self, layer: Layer, value: Value, shape: Shape | None = None, weights: dict[str, str] | None = None
+    ) -> Value:
         """A layer on one tensor that leaves the batch where it is; ``shape`` is PyTorch's of the result."""
         (ref,) = self.emit(layer, self.ref(value), weights=weights)
         shape = value.shape if shape is None else shape
@@ -446,7 +467,9 @@ class Tracer:
 
 def common_owner(weights: dict[str, str]) -> str | None:
     """The module that has all these tensors under these very names."""
-    owners = {name.removesuffix(f".{weight}") if name.endswith(f".{weight}") else None for weight, name in weights.items()}
+    owners = {
+        name.removesuffix(f".{weight}") if name.endswith(f".{weight}") else None for weight, name in weights.items()
+    }
     (owner,) = owners if len(owners) == 1 else (None,)
     return owner
 
@@ -485,5 +508,3 @@ def _values(arguments: dict[str, Any]) -> list[Any]:
 
 def _tensors(arguments: dict[str, Any]) -> bool:
     return any(isinstance(value, fx.Node) for value in _values(arguments))
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from cnncalc.layers import activation as layers
 from cnncalc.layers.arithmetic import Math
@@ -36,10 +37,24 @@ PLAIN: dict[str, Callable[[Call], Layer]] = {
     "clip": lambda call: _between(call["min"], call["max"]),
     "clamp_min": lambda call: _between(call["min"], None),
     "clamp_max": lambda call: _between(None, call["max"]),
-    **{name: (lambda call, name=name: Math(function=name)) for name in (  # type: ignore[misc]
-        "abs", "cos", "erf", "exp", "floor", "log", "neg", "reciprocal", "round", "rsqrt", "sign", "sin", "sqrt", "square",
-    )},
 }
+FUNCTIONS = (
+    "abs",
+    "cos",
+    "erf",
+    "exp",
+    "floor",
+    "log",
+    "neg",
+    "reciprocal",
+    "round",
+    "rsqrt",
+    "sign",
+    "sin",
+    "sqrt",
+    "square",
+)
+"""Operators that are a function of :class:`Math` by the same name."""
 
 
 def _between(least: object, most: object) -> Layer:
@@ -59,8 +74,15 @@ def _elu(call: Call) -> Layer:
 
 @captures(*PLAIN)
 def elementwise(tracer: Tracer, call: Call) -> Value:
-    """A function of every element."""
+    """An activation."""
     return tracer.one(PLAIN[call.name](call), call.first())
+
+
+@captures(*FUNCTIONS)
+def function(tracer: Tracer, call: Call) -> Value:
+    """A function of every element."""
+    name: Any = call.name
+    return tracer.one(Math(function=name), call.first())
 
 
 @captures("softmax", "_softmax", "special_softmax")

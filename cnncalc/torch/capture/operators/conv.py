@@ -51,7 +51,8 @@ def _by_sample(tracer: Tracer, call: Call, x: Value, weight: Value, fields: dict
     )
     if not merged or fields["groups"] % BATCH or call["bias"] is not None:
         raise UnsupportedError("its weight depends on the input")
-    assert x.batch is not None and weight.batch is not None
+    assert x.batch is not None
+    assert weight.batch is not None
     image = tracer.reshaped(tracer.ref(x), x.sample[1:] if x.batch.after > 1 else (1, *x.sample[1:]))
     own = weight.sample if weight.batch.after > 1 else (1, *weight.sample)
     kernel = tracer.reshaped(tracer.ref(weight), own)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 from cnncalc.layers.arithmetic import Math
 from cnncalc.layers.linear import Linear
@@ -13,7 +12,7 @@ from cnncalc.torch.capture.operators import shape as shapes
 from cnncalc.torch.capture.operators.fields import number
 from cnncalc.torch.capture.registry import captures
 from cnncalc.torch.capture.tracer import Call, Tracer
-from cnncalc.torch.capture.values import Batch, UnsupportedError, Value, sample_shape
+from cnncalc.torch.capture.values import UnsupportedError, Value
 
 
 @captures("linear", owns=("weight", "bias"))
@@ -98,7 +97,11 @@ def einsum(tracer: Tracer, call: Call) -> Value:
         raise UnsupportedError(f"the equation '{equation}'")
     if any(len(set(term)) != len(term) for term in (*terms, after)):
         raise UnsupportedError(f"the equation '{equation}'")
-    sizes = {letter: size for term, one in zip(terms, tensors, strict=True) for letter, size in zip(term, one.shape, strict=True)}
+    sizes = {
+        letter: size
+        for term, one in zip(terms, tensors, strict=True)
+        for letter, size in zip(term, one.shape, strict=True)
+    }
     first, second = terms
     if any(letter not in after and (letter in first) != (letter in second) for letter in first + second):
         raise UnsupportedError(f"the equation '{equation}'")
@@ -115,11 +118,15 @@ def einsum(tracer: Tracer, call: Call) -> Value:
 
 
 def _grouped(
-    tracer: Tracer, value: Value, term: str, shared: list[str], first: list[str], second: list[str], sizes: dict[str, int]
+    tracer: Tracer,
+    value: Value,
+    term: str,
+    shared: list[str],
+    first: list[str],
+    second: list[str],
+    sizes: dict[str, int],
 ) -> Value:
     """A tensor with its shared axes first, and then two groups of axes, each as one."""
     value = shapes.permuted(tracer, value, tuple(term.index(letter) for letter in (*shared, *first, *second)))
     groups = (prod(sizes[letter] for letter in group) for group in (first, second))
     return shapes.viewed(tracer, value, (*(sizes[letter] for letter in shared), *groups))
-
-

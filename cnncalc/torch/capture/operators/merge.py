@@ -138,7 +138,11 @@ def joined(tracer: Tracer, values: Sequence[Value], dim: int, shape: Shape) -> V
     for value in values:
         if batch is None or value.batch is not None:
             refs.append(tracer.ref(value))
-        elif value.fixed and not tracer.is_learned(value) and value.shape[batch.dim] == BATCH * batch.before * batch.after:
+        elif (
+            value.fixed
+            and not tracer.is_learned(value)
+            and value.shape[batch.dim] == BATCH * batch.before * batch.after
+        ):
             refs += tracer.emit(_constant(sample_shape(value.shape, batch)))
         else:
             raise UnsupportedError("a tensor without the batch meets its axis")

@@ -26,7 +26,11 @@ def batch_norm(tracer: Tracer, call: Call) -> Value:
     counter = None
     if tracked and weights is not None:
         counter = weights["running_mean"].replace("running_mean", "num_batches_tracked")
-    if weights is None or (call["weight"] is None) != (call["bias"] is None) or (counter is not None and counter not in tracer.buffers.values()):
+    if (
+        weights is None
+        or (call["weight"] is None) != (call["bias"] is None)
+        or (counter is not None and counter not in tracer.buffers.values())
+    ):
         raise UnsupportedError("its weights are not those of a BatchNorm module")
     if counter is not None:
         weights["num_batches_tracked"] = counter
@@ -54,9 +58,7 @@ def _without_batch(tracer: Tracer, call: Call, x: Value) -> Value:
     """Of a weight: each channel over all that follows it (Qiao et al. 2019, weight standardisation)."""
     if call["running_mean"] is not None or x.shape[0] != 1 or len(x.shape) < 3:
         raise UnsupportedError("it normalises a tensor without a batch")
-    plain = tracer.one(
-        LayerNorm(axes=tuple(range(2, len(x.shape))), eps=call["eps"], elementwise_affine=False), x
-    )
+    plain = tracer.one(LayerNorm(axes=tuple(range(2, len(x.shape))), eps=call["eps"], elementwise_affine=False), x)
     return affine(tracer, plain, call["weight"], call["bias"], 1)
 
 
@@ -120,7 +122,9 @@ def group_norm(tracer: Tracer, call: Call) -> Value:
     groups, eps = call["num_groups"], call["eps"]
     if weights is not None and len(weights) != 1:
         return tracer.one(GroupNorm(groups=groups, eps=eps, affine=bool(weights)), x, weights=weights)
-    return affine(tracer, tracer.one(GroupNorm(groups=groups, eps=eps, affine=False), x), call["weight"], call["bias"], 1)
+    return affine(
+        tracer, tracer.one(GroupNorm(groups=groups, eps=eps, affine=False), x), call["weight"], call["bias"], 1
+    )
 
 
 @captures("instance_norm", owns=STATISTICS)

@@ -409,9 +409,7 @@ def mirror(tracer: Tracer, call: Call) -> Value:
     return padded(tracer, x, dict(zip(dims, pairs, strict=True)), mode, 0.0, call.shape)
 
 
-def padded(
-    tracer: Tracer, x: Value, ends: dict[int, tuple[int, int]], mode: Any, value: float, shape: Shape
-) -> Value:
+def padded(tracer: Tracer, x: Value, ends: dict[int, tuple[int, int]], mode: Any, value: float, shape: Shape) -> Value:
     """A tensor with units put before and after, or with fewer of them where the number is negative."""
     for dim, (before, after) in list(ends.items()):
         if min(before, after) < 0:
@@ -421,7 +419,7 @@ def padded(
     if not ends:
         return x
     by_axis = {x.axis(dim): pair for dim, pair in ends.items()}
-    if 0 not in by_axis and 2 <= len(x.sample):
+    if 0 not in by_axis and len(x.sample) >= 2:
         rest = tuple(by_axis.get(axis, (0, 0)) for axis in range(1, len(x.sample)))
         plain = len(set(rest)) == 1 and rest[0][0] == rest[0][1]
         return tracer.one(Pad(padding=rest[0][0] if plain else rest, mode=mode, value=value), x, shape)
