@@ -40,6 +40,14 @@ folds(Maximum, np.maximum)
 folds(Minimum, np.minimum)
 
 
+@differentiates(Divide)
+def differentiate_divide(layer: Divide, weights: Weights, inputs: tuple[Array, Array], gradient: Array) -> Gradients:
+    """``∂L/∂a = g/b`` and ``∂L/∂b = −g·a/b²``, summed over the axes along which one was broadcast."""
+    first, second = inputs
+    over_second = -gradient * first / np.square(second)
+    return (sum_to(gradient / second, first.shape), sum_to(over_second, second.shape)), {}
+
+
 def matmul(first: Array, second: Array) -> Array:
     """``y[…,i,j] = Σ_k a[…,i,k]·b[…,k,j]``: ``(…, n, k)`` and ``(…, k, m)`` to ``(…, n, m)``."""
     y: Array = np.matmul(first, second)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnncalc.errors import CnncalcError
-from cnncalc.layers.tensor import Constant, Opaque, Parameter
+from cnncalc.layers.tensor import Constant, Parameter
 from cnncalc.reference.array import Array
 from cnncalc.reference.registry import Weights, evaluates
 
@@ -20,13 +19,3 @@ def evaluate_parameter(layer: Parameter, weights: Weights) -> Array:
 def evaluate_constant(layer: Constant, weights: Weights) -> Array:
     """The buffer; 0 where the values are not kept with the net."""
     return weights["weight"][None] if layer.buffer else np.zeros((1, *layer.shape))
-
-
-@evaluates(Opaque)
-def evaluate_opaque(layer: Opaque, weights: Weights, *inputs: Array) -> Array:
-    """Nothing: what is not known has no equation.
-
-    Raises:
-        CnncalcError: always.
-    """
-    raise CnncalcError(f"{layer.operator} has no layer here, so there is no equation for it")

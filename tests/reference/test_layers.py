@@ -16,13 +16,19 @@ from cnncalc.layers.base import REGISTRY, Elementwise, ShortForm
 from cnncalc.layers.conv import Conv
 from cnncalc.layers.norm import BatchNorm
 from cnncalc.layers.pool import LpPool, MaxPool
+from cnncalc.layers.tensor import Opaque
 from cnncalc.reference import DIFFERENTIATORS, EVALUATORS, evaluate_layer, layer_gradients
 from tests.reference.compare import assert_same, build, distinct, tensor
 from tests.reference.draws import LAYERS
 
 pytestmark = pytest.mark.torch
 
-CLASSES = [cls for cls in REGISTRY.values() if cls.__module__.startswith("cnncalc.") and not issubclass(cls, ShortForm)]
+CLASSES = [
+    cls
+    for cls in REGISTRY.values()
+    if cls.__module__.startswith("cnncalc.") and not issubclass(cls, (ShortForm, Opaque))
+]
+"""All that compute something that is known."""
 
 
 def test_every_layer_class_has_an_equation_and_is_drawn():

@@ -48,6 +48,13 @@ SAME = {
     "positive",
 }
 """Operators that give the tensor itself, or a copy of it."""
+FRESH = {
+    *(f"new_{what}" for what in ("empty", "empty_strided", "full", "ones", "zeros")),
+    *(f"{what}_like" for what in ("empty", "full", "ones", "rand", "randn", "zeros")),
+    "fill",
+    "zero",
+}
+"""Operators that take a tensor's shape, or its place, and nothing of its values."""
 VIEWS = {"slice", "select", "view", "reshape", "permute", "transpose", "squeeze", "unsqueeze", "flatten", "narrow"}
 """Operators whose result shares memory with their input."""
 
@@ -214,7 +221,7 @@ class Tracer:
         tensors = [value for value in _values(arguments) if isinstance(value, Value)]
         if call.name in SAME:
             result: Any = call.first()
-        elif all(value.fixed and not self.is_learned(value) for value in tensors):
+        elif call.name in FRESH or all(value.fixed and not self.is_learned(value) for value in tensors):
             result = self._folded(call)
         else:
             self.scope = self.scopes.of(node)

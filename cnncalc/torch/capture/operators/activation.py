@@ -8,6 +8,8 @@ from typing import Any
 from cnncalc.layers import activation as layers
 from cnncalc.layers.arithmetic import Math
 from cnncalc.layers.base import Layer
+from cnncalc.layers.merge import Maximum, Minimum
+from cnncalc.torch.capture.operators import merge
 from cnncalc.torch.capture.operators.fields import number
 from cnncalc.torch.capture.registry import captures
 from cnncalc.torch.capture.tracer import Call, Tracer
@@ -33,10 +35,6 @@ PLAIN: dict[str, Callable[[Call], Layer]] = {
     "tanh": lambda call: layers.Tanh(),
     "softplus": lambda call: layers.Softplus(beta=number(call["beta"]), threshold=number(call["threshold"])),
     "hardtanh": lambda call: _between(call["min_val"], call["max_val"]),
-    "clamp": lambda call: _between(call["min"], call["max"]),
-    "clip": lambda call: _between(call["min"], call["max"]),
-    "clamp_min": lambda call: _between(call["min"], None),
-    "clamp_max": lambda call: _between(None, call["max"]),
 }
 FUNCTIONS = (
     "abs",
@@ -76,6 +74,21 @@ def _elu(call: Call) -> Layer:
 def elementwise(tracer: Tracer, call: Call) -> Value:
     """An activation."""
     return tracer.one(PLAIN[call.name](call), call.first())
+
+
+@captures("clamp", "clip", "clamp_min", "clamp_max")
+def clamp(tracer: Tracer, call: Call) -> Value:
+    """Bounds that are numbers, or tensors."""
+    x, least, most = call.first(), call["min"], call["max"]
+    if not isinstance(least, Value) and not isinstance(most, Value):
+        return tracer.one(_between(least, most), x)
+    if isinstance(least, Value):
+        x = merge.merged(tracer, Maximum(), [x, least], call.shape)
+    elif least is not None:
+        x = tracer.one(_between(least, None), x)
+    if isinstance(most, Value):
+        return merge.merged(tracer, Minimum(), [x, most], call.shape)
+    return x if most is None else tracer.one(_between(None, most), x)
 
 
 @captures(*FUNCTIONS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cnncalc.layers.conv import Conv, ConvTranspose, FunctionalConv
-from cnncalc.torch.capture.operators.fields import feature_map, one_or_each
+from cnncalc.torch.capture.operators.fields import Map, as_map, one_or_each
 from cnncalc.torch.capture.registry import captures
 from cnncalc.torch.capture.tracer import Call, Tracer
 from cnncalc.torch.capture.values import BATCH, UnsupportedError, Value
@@ -18,37 +18,51 @@ def conv(tracer: Tracer, call: Call) -> Value:
         return conv_transpose(tracer, call)
     x, weight = call["input"], call["weight"]
     rank = len(weight.shape) - 2
-    fields: dict[str, Any] = {
-        "stride": one_or_each(call["stride"], rank),
-        "padding": _padding(call["padding"], weight.shape[2:], call["dilation"]),
-        "dilation": one_or_each(call["dilation"], rank),
-        "groups": call["groups"],
-    }
     weights = tracer.owned(call, weight="weight", bias="bias")
     if weights is None and weight.batch is not None:
-        return _by_sample(tracer, call, x, weight, fields)
-    ref = feature_map(tracer, x, rank)
+        return _by_sample(tracer, call, x, weight)
+    given = as_map(tracer, x, rank)
+    fields = _fields(call, given)
     if weights is not None:
         layer = Conv(
             out=weight.shape[0],
-            kernel=one_or_each(weight.shape[2:], rank),
+            kernel=given.each(weight.shape[2:], rank, 1),
             bias=call["bias"] is not None,
             **fields,
         )
-        (made,) = tracer.emit(layer, ref, weights=weights)
+        (made,) = tracer.emit(layer, given.ref, weights=weights)
     else:
         if any(one is not None and one.batch is not None for one in (weight, call["bias"])):
             raise UnsupportedError("its weight depends on the input")
-        given = [tracer.ref(one) for one in (weight, call["bias"]) if one is not None]
-        (made,) = tracer.emit(FunctionalConv(**fields), ref, *given)
-    return tracer.checked(Value(call.shape, x.batch, made))
+        kernel = tracer.ref(weight)
+        if given.spread:
+            kernel = tracer.reshaped(kernel, (*weight.shape[:2], 1, *weight.shape[2:]))
+        bias = [] if call["bias"] is None else [tracer.ref(call["bias"])]
+        (made,) = tracer.emit(FunctionalConv(**fields), given.ref, kernel, *bias)
+    return given.back(tracer, made, call.shape)
 
 
-def _by_sample(tracer: Tracer, call: Call, x: Value, weight: Value, fields: dict[str, Any]) -> Value:
+def _fields(call: Call, given: Map | None = None) -> dict[str, Any]:
+    """Stride, padding, dilation and groups."""
+    rank = len(call["weight"].shape) - 2
+    padding = call["padding"]
+    # PyTorch's "same" has stride 1; it puts the odd pixel behind, as TensorFlow does
+    return {
+        name: one if isinstance(one, str) else one_or_each(one, rank) if given is None else given.each(one, rank, along)
+        for name, one, along in (
+            ("stride", call["stride"], 1),
+            ("padding", padding, 0),
+            ("dilation", call["dilation"], 1),
+        )
+    } | {"groups": call["groups"]}
+
+
+def _by_sample(tracer: Tracer, call: Call, x: Value, weight: Value) -> Value:
     """Samples as groups of one convolution, each with a weight of its own (Yang et al. 2019, CondConv)."""
     merged = (x.batch is not None and x.batch.dim == 1 and x.batch.before == 1 and x.shape[0] == 1) and (
         weight.batch is not None and weight.batch.dim == 0 and weight.batch.before == 1
     )
+    fields = _fields(call)
     if not merged or fields["groups"] % BATCH or call["bias"] is not None:
         raise UnsupportedError("its weight depends on the input")
     assert x.batch is not None
@@ -61,13 +75,6 @@ def _by_sample(tracer: Tracer, call: Call, x: Value, weight: Value, fields: dict
     batch = x.batch._replace(after=call.shape[1] // BATCH)
     out = Value(call.shape, batch, None)
     return tracer.checked(Value(call.shape, batch, tracer.reshaped(made, out.sample)))
-
-
-def _padding(padding: Any, kernel: tuple[int, ...], dilation: Any) -> Any:
-    """Padding as a field. PyTorch's ``same`` has stride 1, so that TensorFlow's is the same but for the odd
-    pixel, which PyTorch also puts behind.
-    """
-    return padding if isinstance(padding, str) else one_or_each(padding, len(kernel))
 
 
 @captures("conv_transpose1d", "conv_transpose2d", "conv_transpose3d", owns=("weight", "bias"))
@@ -88,5 +95,8 @@ def conv_transpose(tracer: Tracer, call: Call) -> Value:
         groups=call["groups"],
         bias=call["bias"] is not None,
     )
-    (made,) = tracer.emit(layer, feature_map(tracer, x, rank), weights=weights)
-    return tracer.checked(Value(call.shape, x.batch, made))
+    given = as_map(tracer, x, rank)
+    if given.spread:
+        raise UnsupportedError("it works on samples that are merged with other axes")
+    (made,) = tracer.emit(layer, given.ref, weights=weights)
+    return given.back(tracer, made, call.shape)

@@ -113,7 +113,7 @@ def lerp(tracer: Tracer, call: Call) -> Value:
 @captures("cat", "concat", "concatenate")
 def cat(tracer: Tracer, call: Call) -> Value:
     """``torch.cat``"""
-    values = [value for value in call["tensors"] if value.shape != (0,)]
+    values = [value for value in call["tensors"] if 0 not in value.shape]
     return joined(tracer, values, call["dim"], call.shape)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from cnncalc.layers.resample import ChannelShuffle, PixelShuffle, PixelUnshuffle, Upsample
-from cnncalc.torch.capture.operators.fields import feature_map, one_or_each
+from cnncalc.torch.capture.operators.fields import as_map, feature_map, one_or_each
 from cnncalc.torch.capture.registry import captures
 from cnncalc.torch.capture.tracer import Call, Tracer
-from cnncalc.torch.capture.values import Value
+from cnncalc.torch.capture.values import UnsupportedError, Value
 
 MODES = {
     **{f"upsample_nearest{rank}d": ("nearest", rank) for rank in (1, 2, 3)},
@@ -25,7 +25,9 @@ def upsample(tracer: Tracer, call: Call) -> Value:
     """``F.interpolate``: by a factor where one is given, or where the size is a multiple."""
     mode, rank = MODES[call.name]
     x = call.first()
-    ref = feature_map(tracer, x, rank)
+    given_map = as_map(tracer, x, rank)
+    if given_map.spread:
+        raise UnsupportedError("it works on samples that are merged with other axes")
     have, want = x.shape[-rank:], call.shape[-rank:]
     fields: dict[str, Any] = {"mode": mode, "align_corners": bool(call["align_corners"])}
     given = call["scale_factors"]
@@ -36,8 +38,8 @@ def upsample(tracer: Tracer, call: Call) -> Value:
         fields["scale_factor"] = one_or_each(factors, rank)
     else:
         fields["size"] = one_or_each(want, rank)
-    (made,) = tracer.emit(Upsample(**fields), ref)
-    return tracer.checked(Value(call.shape, x.batch, made))
+    (made,) = tracer.emit(Upsample(**fields), given_map.ref)
+    return given_map.back(tracer, made, call.shape)
 
 
 @captures("pixel_shuffle")

@@ -211,6 +211,8 @@ def cut(tracer: Tracer, x: Value, dim: int, start: int, stop: int, step: int = 1
     if (start, stop, step) == (0, size, 1):
         return x
     count = len(range(start, stop, step))
+    if not count:
+        return Value((*x.shape[:dim], 0, *x.shape[dim + 1 :]), x.batch, None, "nothing")
     layer = Slice(axis=x.axis(dim), start=start, stop=None if stop == size else stop, step=step)
     return tracer.one(layer, x, (*x.shape[:dim], count, *x.shape[dim + 1 :]))
 
