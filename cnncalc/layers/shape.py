@@ -466,7 +466,7 @@ class Unsqueeze(Movement, frozen=True):
         return (tuple(along(axis + (axis >= new)) for axis in range(len(shape))),)
 
 
-class Expand(Movement, frozen=True):
+class Broadcast(Movement, frozen=True):
     """Axes of size 1 repeated to the sizes of ``shape``, as ``torch.Tensor.expand``; others stay as they are.
 
     ``shape`` may have more axes than the input: those come before it. Elementwise operations: none.

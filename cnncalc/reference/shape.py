@@ -11,8 +11,8 @@ from cnncalc.formulas.size import conv_output_size
 from cnncalc.layers.axes import window_axes
 from cnncalc.layers.base import normal_axis
 from cnncalc.layers.shape import (
+    Broadcast,
     Crop,
-    Expand,
     Flatten,
     Pad,
     Permute,
@@ -113,8 +113,8 @@ def evaluate_unsqueeze(layer: Unsqueeze, weights: Weights, x: Array) -> Array:
     return np.expand_dims(x, normal_axis(layer.axis, x.ndim) + 1)
 
 
-@evaluates(Expand)
-def evaluate_expand(layer: Expand, weights: Weights, x: Array) -> Array:
+@evaluates(Broadcast)
+def evaluate_broadcast(layer: Broadcast, weights: Weights, x: Array) -> Array:
     """``y[n,…,i,…] = x[n,…,0,…]`` along an axis of size 1; new axes first."""
     x = x.reshape(len(x), *(1,) * (len(layer.shape) - x.ndim + 1), *x.shape[1:])
     return np.array(np.broadcast_to(x, (len(x), *layer.shape)))

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from cnncalc.layers.base import Shape
 from cnncalc.layers.shape import (
+    Broadcast,
     Crop,
-    Expand,
     Flatten,
     Pad,
     Permute,
@@ -147,7 +147,7 @@ def build_unsqueeze(layer: Unsqueeze, shape: Shape) -> nn.Module:
     return Function(torch.unsqueeze, dim=dim(layer.axis))
 
 
-class ExpandSample(nn.Module):
+class BroadcastSample(nn.Module):
     """``torch.Tensor.expand`` of each sample, new axes first."""
 
     def __init__(self, shape: Shape) -> None:
@@ -160,10 +160,10 @@ class ExpandSample(nn.Module):
         return x.expand(-1, *self.shape)
 
 
-@builds(Expand)
-def build_expand(layer: Expand, shape: Shape) -> nn.Module:
+@builds(Broadcast)
+def build_broadcast(layer: Broadcast, shape: Shape) -> nn.Module:
     """``torch.Tensor.expand``."""
-    return ExpandSample(layer.shape)
+    return BroadcastSample(layer.shape)
 
 
 @builds(Roll)

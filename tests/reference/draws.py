@@ -347,7 +347,7 @@ def maths(draw):
 def expands(draw):
     shape = draw(st.lists(st.sampled_from([1, 1, 2, 3]), min_size=1, max_size=3).map(tuple))
     to = [draw(SMALL) if size == 1 else size for size in shape]
-    return layers(moves.Expand, {"shape": [*draw(st.lists(SMALL, max_size=1)), *to]}, shape)
+    return layers(moves.Broadcast, {"shape": [*draw(st.lists(SMALL, max_size=1)), *to]}, shape)
 
 
 @st.composite
@@ -461,7 +461,7 @@ LAYERS = {
     merge.Matmul: matmuls(),
     conv.FunctionalConv: functional_convs(),
     arithmetic.Math: maths(),
-    moves.Expand: expands(),
+    moves.Broadcast: expands(),
     moves.Roll: rolls(),
     moves.Take: takes(),
     moves.SlidingWindows: sliding_windows(),

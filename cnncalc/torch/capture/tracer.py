@@ -12,7 +12,7 @@ from torch import fx
 from cnncalc.errors import LayerError
 from cnncalc.graph import Ref
 from cnncalc.layers.base import Layer, Shape, Shapes
-from cnncalc.layers.shape import Expand, Reshape, Squeeze, Unsqueeze
+from cnncalc.layers.shape import Broadcast, Reshape, Squeeze, Unsqueeze
 from cnncalc.layers.tensor import Constant, Opaque, Parameter
 from cnncalc.torch.capture.naming import Scope, Scopes
 from cnncalc.torch.capture.registry import HANDLERS, OWNED
@@ -48,6 +48,8 @@ SAME = {
     "positive",
 }
 """Operators that give the tensor itself, or a copy of it."""
+ALIASES = {"alias", "contiguous", "detach", "lift_fresh", "to", "type_as"}
+"""Those of them that may give the very tensor, which a write through it changes."""
 FRESH = {
     *(f"new_{what}" for what in ("empty", "empty_strided", "full", "ones", "zeros")),
     *(f"{what}_like" for what in ("empty", "full", "ones", "rand", "randn", "zeros")),
@@ -289,7 +291,7 @@ class Tracer:
             return
         name, named = named_arguments(target)
         base = target.args[0]
-        if name.rstrip("_") not in VIEWS | SAME or not isinstance(base, fx.Node):
+        if name.rstrip("_") not in VIEWS | ALIASES or not isinstance(base, fx.Node):
             return
         old = self.values.get(base)
         if not isinstance(old, Value) or all(self.order[user] <= self.order[now] for user in base.users):
@@ -303,9 +305,9 @@ class Tracer:
         if old.fixed and part.fixed and not self.is_learned(old):
             return Value(old.shape, old.batch, None, f"{old.name} {part.name}")
         try:
-            if name in SAME:
+            if name in ALIASES:
                 return part
-            if name in ("slice", "select") and not old.fixed:
+            if name in ("slice", "select") and (not old.fixed or self.is_learned(old)):
                 return overwrite(self, name, named, old, part)
         except (UnsupportedError, LayerError):
             pass
@@ -415,7 +417,8 @@ class Tracer:
                 continue
             if not isinstance(value, Value) or not value.fixed or value.name in self.loose:
                 return None
-            if value.name not in self._learned and value.name not in set(self.buffers.values()):
+            statistic = weight.startswith("running_")
+            if value.name not in (set(self.buffers.values()) if statistic else self._learned):
                 return None
             found[weight] = value.name
         return found
@@ -469,7 +472,7 @@ class Tracer:
 
     def expanded(self, ref: Ref, shape: Shape) -> Ref:
         """The tensor with axes of size 1 repeated."""
-        return ref if self.shape(ref) == shape else self.emit(Expand(shape=shape), ref)[0]
+        return ref if self.shape(ref) == shape else self.emit(Broadcast(shape=shape), ref)[0]
 
 
 def common_owner(weights: dict[str, str]) -> str | None:

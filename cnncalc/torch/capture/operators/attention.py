@@ -8,7 +8,7 @@ from cnncalc.torch.capture.operators import linear, merge
 from cnncalc.torch.capture.operators import shape as shapes
 from cnncalc.torch.capture.registry import captures
 from cnncalc.torch.capture.tracer import Call, Tracer
-from cnncalc.torch.capture.values import UnsupportedError, Value
+from cnncalc.torch.capture.values import UnsupportedError, Value, sample_shape
 
 
 @captures("scaled_dot_product_attention")
@@ -21,6 +21,8 @@ def scaled_dot_product_attention(tracer: Tracer, call: Call) -> Value:
     scale = call["scale"]
     if call["attn_mask"] is None and (scale is None or abs(scale - usual) < 1e-12):
         refs, batch = tracer.together([query, key, value])
+        leading = sample_shape(call.shape, batch)[:-2]
+        refs = [tracer.expanded(ref, (*leading, *tracer.shape(ref)[-2:])) for ref in refs]
         (made,) = tracer.emit(ScaledDotProductAttention(is_causal=bool(call["is_causal"])), *refs)
         return tracer.checked(Value(call.shape, batch, made))
     if call["is_causal"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from cnncalc.layers.arithmetic import Math
+from cnncalc.layers.base import Shape
 from cnncalc.layers.linear import Linear
 from cnncalc.layers.merge import Matmul
 from cnncalc.torch.capture.operators import merge as merges
@@ -72,12 +73,31 @@ def product(tracer: Tracer, first: Value, second: Value) -> Value:
         (made,) = tracer.emit(Matmul(), ref, other)
         out = Value(shape, first.batch, None)
         return tracer.checked(Value(shape, first.batch, tracer.reshaped(made, out.sample)))
+    if second.batch is None and first.batch is not None and first.batch.dim == len(first.shape) - 2:
+        return _by_rows(tracer, first, second, shape, rank, rows=True)
+    if first.batch is None and second.batch is not None and second.batch.dim == len(second.shape) - 1:
+        return _by_rows(tracer, second, first, shape, rank, rows=False)
     for value in (first, second):
         if value.batch is not None and value.batch.dim >= len(value.shape) - 2:
             raise UnsupportedError("it multiplies matrices whose rows or columns are samples")
     (one, other), batch = tracer.together([first, second], rank)
     (made,) = tracer.emit(Matmul(), one, other)
     return tracer.checked(Value(shape, batch, made))
+
+
+def _by_rows(tracer: Tracer, own: Value, other: Value, shape: Shape, rank: int, *, rows: bool) -> Value:
+    """A product with a matrix that all samples share, where the rows (or columns) of ``own`` are samples too."""
+    batch = own.batch
+    assert batch is not None
+    each = batch.before * batch.after
+    matrix = (each, own.shape[-1]) if rows else (own.shape[-2], each)
+    leading = (1,) * (rank - len(own.shape)) + own.shape[:-2]
+    mine = tracer.reshaped(tracer.ref(own), (*leading, *matrix))
+    theirs = tracer.reshaped(tracer.ref(other), (1,) * (rank - len(other.shape)) + other.shape)
+    (made,) = tracer.emit(Matmul(), *((mine, theirs) if rows else (theirs, mine)))
+    batch = batch._replace(dim=len(shape) - (2 if rows else 1))
+    out = Value(shape, batch, None)
+    return tracer.checked(Value(shape, batch, tracer.reshaped(made, out.sample)))
 
 
 def _leading(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
