@@ -83,7 +83,7 @@ class Opaque(Layer, frozen=True):
     def activations(self, *inputs: Shape) -> Unknown:
         return self._unknown("the costs")
 
-    def gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> Unknown:
+    def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> Unknown:
         return self._unknown("the costs")
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:

@@ -38,7 +38,7 @@ def named_inputs(module: nn.Module, inputs: Inputs) -> dict[str, Shape]:
             raise CnncalcError(
                 f"forward of {type(module).__name__} has no argument '{unknown[0]}'\n  hint: it has {', '.join(names)}"
             )
-        return given
+        return {name: given[name] for name in names or given if name in given}
     given_shapes: Any = inputs
     alone = all(isinstance(size, int) for size in given_shapes)
     shapes: list[Shape] = [tuple(given_shapes)] if alone else [tuple(one) for one in given_shapes]
