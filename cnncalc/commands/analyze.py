@@ -12,6 +12,8 @@ def analyze(
     set: options.Set = None,
     variant: options.Variant = None,
     input: options.Input = None,
+    kwargs: options.Kwargs = None,
+    input_dtype: options.InputDtype = None,
     batch: options.Batch = 1,
     format: options.Format = None,
     output: options.Output = None,
@@ -53,7 +55,7 @@ def analyze(
         from cnncalc.report.columns import choose
 
         chosen = choose(columns)
-    graph = options.load(source, set=set, variant=variant, input=input)
+    graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype)
     report = assemble(graph, batch)
     settings = {
         "label_smoothing": label_smoothing,

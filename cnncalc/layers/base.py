@@ -63,7 +63,8 @@ class Read(NamedTuple):
     single output axis tells (``SCATTERED``); a window alone says what they then read together.
     ``border`` says what a tap beyond the input reads: nothing (``zeros``), the unit that the padding
     mode puts there, or another input of the layer (``joined``). ``across`` names further output axes
-    that tell which part is read: the units along them read the window together.
+    that tell which part is read: the units along them read the window together. ``untold``: nobody
+    knows what is read.
     """
 
     axis: int | None = None
@@ -71,6 +72,7 @@ class Read(NamedTuple):
     whole: bool = False
     border: str = "zeros"
     across: tuple[int, ...] = ()
+    untold: bool = False
 
 
 class Call(NamedTuple):
@@ -98,6 +100,7 @@ class Call(NamedTuple):
 
 EVERYTHING = Read(whole=True)
 SCATTERED = Read()
+UNTOLD = Read(untold=True)
 Reads = tuple[Read, ...]
 """One :class:`Read` for each axis of an input, channels first."""
 
@@ -125,6 +128,8 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Least and greatest number of inputs; ``None`` for any number."""
     abstract: ClassVar[bool] = False
     """True for a base class that is no layer itself."""
+    drawn: ClassVar[bool] = True
+    """Whether random nets draw it: not what makes no net from sizes alone."""
     torch_name: ClassVar[str] = ""
     """The class of ``torch.nn`` that computes it, with ``Nd`` for the rank; none for what torch.nn has no class for."""
     is_product: ClassVar[bool] = False
@@ -320,6 +325,7 @@ __all__ = [
     "EVERYTHING",
     "REGISTRY",
     "SCATTERED",
+    "UNTOLD",
     "Call",
     "Elementwise",
     "Layer",

@@ -167,6 +167,17 @@ class Multiply(Merge, frozen=True):
     torch_function = "mul"
 
 
+class Divide(Merge, frozen=True):
+    """The first input by the second, element by element; axes of size 1 are broadcast.
+
+    Elementwise operations: one division per output element.
+    """
+
+    aliases = ("div",)
+    arity = (2, 2)
+    verb = "divide"
+
+
 class Maximum(Merge, frozen=True):
     """Largest of the inputs, element by element; axes of size 1 are broadcast.
 
