@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 from msgspec.structs import replace
@@ -13,17 +13,24 @@ from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import channels
 from cnncalc.layers.base import EVERYTHING, Elementwise, Positive, Reads, Shape, Weight, along, normal_axis, pointwise
 
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
+
 
 class Relu(Elementwise, frozen=True):
     """``max(x, 0)``, as ``torch.nn.ReLU``. Elementwise operations: 1 comparison."""
 
     ops_per_element = 1
+    keeps_output = True
 
 
 class Relu6(Elementwise, frozen=True):
     """``min(max(x, 0), 6)``, as ``torch.nn.ReLU6``. Elementwise operations: 2 comparisons."""
 
     ops_per_element = 2
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        return tape.alike(inputs[0], keep=inputs)
 
 
 class LeakyRelu(Elementwise, frozen=True):
@@ -61,6 +68,10 @@ class Prelu(Elementwise, frozen=True):
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return (Weight("weight", (self.num_parameters,)),)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.alike(x, tape.weight(), keep=(x,))
 
     def narrowed(self, divisor: int, *inputs: Shape) -> Prelu:
         return self if self.num_parameters == 1 else replace(self, num_parameters=inputs[0][0])
@@ -165,11 +176,21 @@ class Hardtanh(Elementwise, frozen=True):
             raise LayerError(f"min_val {self.min_val:g} must be below max_val {self.max_val:g}", field="min_val")
         return inputs[0]
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        return tape.alike(inputs[0], keep=inputs)
+
 
 class Softsign(Elementwise, frozen=True):
     """``x/(1 + |x|)``, as ``torch.nn.Softsign``. Elementwise operations: 1 absolute value, 1 addition, 1 division."""
 
     ops_per_element = 3
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        size = tape.pointwise(x, keep=(x,))
+        divisor = tape.pointwise(size, scalar=True)
+        tape.free(size)
+        return tape.quotient(x, divisor)
 
 
 class Softshrink(Elementwise, frozen=True):
@@ -196,6 +217,12 @@ class Tanhshrink(Elementwise, frozen=True):
 
     ops_per_element = 2
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        tanh = tape.pointwise(x)
+        tape.keep(tanh, tanh)
+        return tape.pointwise(x, tanh)
+
 
 class Threshold(Elementwise, frozen=True):
     """``x`` above ``threshold``, else ``value``, as ``torch.nn.Threshold``. Elementwise operations: 1 comparison."""
@@ -213,6 +240,7 @@ class Sigmoid(Elementwise, frozen=True):
     """
 
     ops_per_element = 4
+    keeps_output = True
 
 
 class LogSigmoid(Elementwise, frozen=True):
@@ -224,11 +252,16 @@ class LogSigmoid(Elementwise, frozen=True):
     aliases = ("logsigmoid",)
     ops_per_element = 5
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.new(x.shape, x, keep=(x, tape.new(x.shape)))  # the second is exp(−|x|)
+
 
 class Tanh(Elementwise, frozen=True):
     """``tanh(x)``, as ``torch.nn.Tanh``. Elementwise operations: 1 tanh."""
 
     ops_per_element = 1
+    keeps_output = True
 
 
 class Softplus(Elementwise, frozen=True):
@@ -264,6 +297,11 @@ class AlongAxis(Elementwise, frozen=True):
         size = shape[normal_axis(self.axis, len(shape))]
         return prod(shape) // size * self.ops_per_line(size)
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        out = tape.new(inputs[0].shape, *inputs)
+        tape.keep(out, out)
+        return out
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         whole = normal_axis(self.axis, len(shape))
@@ -294,6 +332,9 @@ class Softmin(AlongAxis, frozen=True):
 
     def ops_per_line(self, size: int) -> int:
         return 4 * size - 1
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        return super().forward(tape, tape.pointwise(*inputs))
 
 
 class LogSoftmax(AlongAxis, frozen=True):
@@ -330,6 +371,12 @@ class Glu(AlongAxis, frozen=True):
 
     def ops_per_line(self, size: int) -> int:
         return 5 * (size // 2)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        axis = normal_axis(self.axis, len(x.shape) - 1) + 1
+        half = tape.narrow(x, axis, x.shape[axis] // 2)
+        return tape.pointwise(half, half, keep=(x,))
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs

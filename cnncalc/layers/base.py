@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from math import prod
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from msgspec import Meta, Struct
 
 from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas.receptive_field import POINT, Window
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 Shape = tuple[int, ...]
 Shapes = tuple[Shape, ...]
@@ -143,6 +146,12 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return macs
         return macs * (sum(wanted) + any(weight.learnable for weight in self.weights(*inputs)))
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held | tuple[Held, ...]:
+        """Writes on the tape which tensors a forward pass makes, keeps and lets go; the output, or all outputs."""
+        tape.unknown.append(f"{self.kind} does not say which tensors its forward pass makes and keeps")
+        shapes = self.output_shapes(*(x.shape[1:] for x in inputs))
+        return tuple(tape.new((tape.batch, *shape), *inputs, tape.weight(), keep=inputs) for shape in shapes)
+
     def narrowed(self, divisor: int, *inputs: Shape) -> Layer:
         """The layer with its channel counts divided by ``divisor`` (at least 1 is left), for inputs so narrowed.
 
@@ -180,6 +189,8 @@ class Elementwise(Layer, frozen=True):
 
     abstract = True
     ops_per_element: ClassVar[int]
+    keeps_output: ClassVar[bool] = False
+    """Whether the gradient is told by the output, which autograd keeps then, and not by the input."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return inputs[0]
@@ -189,6 +200,11 @@ class Elementwise(Layer, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int | Unknown:
         return self.ops_per_element * prod(inputs[0])
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        out = tape.pointwise(*inputs)
+        tape.keep(out, *((out,) if self.keeps_output else inputs))
+        return out
 
 
 class ShortForm(Layer, frozen=True):

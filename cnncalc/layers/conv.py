@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import gcd, prod
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from msgspec.structs import replace
 
@@ -26,6 +26,9 @@ from cnncalc.layers.base import (
     Weight,
     along,
 )
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 LONG_NAMES = {"out_channels": "out", "kernel_size": "kernel"}
 
@@ -110,6 +113,15 @@ class Conv(Layer, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(self.output_shape(*inputs)) if self.bias else 0
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        axes = self.axes(x.shape[1:])
+        uneven = any(axis.padding[0] != axis.padding[1] for axis in axes)
+        if self.padding == "same" or uneven or self.padding_mode != "zeros":  # padded before, by hand
+            x = tape.padded(x, tuple(axis.size + sum(axis.padding) for axis in axes), self.padding_mode)
+        shape = (tape.batch, self.out, *(sizes.conv_output_size(*axis) for axis in axes))
+        return tape.convolved(shape, x)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])
         channels = group_read(inputs[0][0], self.out, self.groups)
@@ -176,6 +188,18 @@ class ConvTranspose(Layer, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(self.output_shape(*inputs)) if self.bias else 0
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        axes = self.axes(x.shape[1:])
+        kernel = tuple(axis.kernel for axis in axes)
+        shape = self.output_shape(x.shape[1:])[1:]
+        if all(axis.padding[0] == axis.padding[1] for axis in axes):
+            return tape.convolved_transposed((tape.batch, self.out, *shape), x, kernel, self.groups)
+        # PyTorch takes no such padding: it is cut off after
+        whole = tuple(size + sum(axis.padding) for size, axis in zip(shape, axes, strict=True))
+        out = tape.convolved_transposed((tape.batch, self.out, *whole), x, kernel, self.groups)
+        return tape.padded(out, shape)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas import cost
 from cnncalc.layers.base import EVERYTHING, Layer, Positive, Reads, Shape, Weight, pointwise
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 
 class Linear(Layer, frozen=True):
@@ -39,6 +42,10 @@ class Linear(Layer, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(self.output_shape(*inputs)) if self.bias else 0
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.linear(x, tape.weight(self.out, x.shape[-1]), tape.weight(self.out) if self.bias else None)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return ((*pointwise(inputs[0][:-1]), EVERYTHING),)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from cnncalc.errors import LayerError
 from cnncalc.layers.base import EVERYTHING, Layer, Reads, Shape, along
 from cnncalc.layers.shape import normal_axes
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 
 class Reduction(Layer, frozen=True):
@@ -18,6 +21,9 @@ class Reduction(Layer, frozen=True):
 
     abstract = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axes", "axis": "axes"}
+
+    keeps_both: ClassVar[bool] = False
+    """Whether autograd keeps input and output: where they are equal, the gradient goes."""
 
     axes: int | tuple[int, ...]
     keepdim: bool = False
@@ -40,6 +46,13 @@ class Reduction(Layer, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(inputs[0]) - prod(self.output_shape(*inputs))
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        out = tape.new((tape.batch, *self.output_shape(x.shape[1:])), x)
+        if self.keeps_both:
+            tape.keep(out, x, out)
+        return out
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
@@ -73,6 +86,7 @@ class Max(Reduction, frozen=True):
     """
 
     aliases = ("amax",)
+    keeps_both = True
 
 
 class Min(Reduction, frozen=True):
@@ -82,3 +96,4 @@ class Min(Reduction, frozen=True):
     """
 
     aliases = ("amin",)
+    keeps_both = True

@@ -156,6 +156,7 @@ class Net(nn.Module):
     def _set_last_uses(self) -> None:
         last: dict[int, Step] = {}
         for step in self.steps:
+            last[step.number] = step
             for ref in step.inputs:
                 last[ref.node] = step
         kept = {ref.node for _, ref in self.graph.outputs}
@@ -177,10 +178,17 @@ class Net(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Any:
         """The output, or all outputs by name."""
-        values = self.start(*inputs)
+        return self.run(self.start(*inputs))
+
+    def run(self, values: dict[int, tuple[Tensor, ...]]) -> Any:
+        """The output, or all outputs by name, for values that begin with the inputs; they are taken over.
+
+        Each is let go after its last use; who calls the module itself holds on to its inputs.
+        """
         for step in self.steps:
             out = step.module(*(values[ref.node][ref.port] for ref in step.inputs))
             values[step.number] = (out,) if isinstance(out, Tensor) else tuple(out)
+            del out
             for number in step.done:
                 del values[number]
         outputs = {name: values[ref.node][ref.port] for name, ref in self.graph.outputs}
