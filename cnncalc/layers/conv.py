@@ -120,7 +120,7 @@ class Conv(Layer, frozen=True):
         if self.padding == "same" or uneven or self.padding_mode != "zeros":  # padded before, by hand
             x = tape.padded(x, tuple(axis.size + sum(axis.padding) for axis in axes), self.padding_mode)
         shape = (tape.batch, self.out, *(sizes.conv_output_size(*axis) for axis in axes))
-        return tape.convolved(shape, x)
+        return tape.convolved(shape, x, tuple(axis.kernel for axis in axes), self.groups)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])
@@ -195,11 +195,14 @@ class ConvTranspose(Layer, frozen=True):
         kernel = tuple(axis.kernel for axis in axes)
         shape = self.output_shape(x.shape[1:])[1:]
         if all(axis.padding[0] == axis.padding[1] for axis in axes):
-            return tape.convolved_transposed((tape.batch, self.out, *shape), x, kernel, self.groups)
+            return tape.convolved((tape.batch, self.out, *shape), x, kernel, self.groups, transposed=True)
         # PyTorch takes no such padding: it is cut off after
         whole = tuple(size + sum(axis.padding) for size, axis in zip(shape, axes, strict=True))
-        out = tape.convolved_transposed((tape.batch, self.out, *whole), x, kernel, self.groups)
-        return tape.padded(out, shape)
+        out = tape.convolved((tape.batch, self.out, *whole), x, kernel, self.groups, transposed=True)
+        part = out
+        for number, size in enumerate(shape, start=2):
+            part = tape.narrow(part, number, size)
+        return tape.alike(part)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])

@@ -146,25 +146,22 @@ class Tape:
             return self.new(shape, x)
         return self.formatted(shape, x, keep=() if mode == "zeros" else (x,))
 
-    def convolved(self, shape: Shape, x: Held) -> Held:
-        """A convolution, whose output is channels last where its input is; over one spatial axis one over two."""
+    def convolved(self, shape: Shape, x: Held, kernel: Shape, groups: int, transposed: bool = False) -> Held:
+        """A convolution, whose output is channels last where its input is; over one spatial axis one over two.
+
+        Over three axes PyTorch's own kernels run where oneDNN's do not (``use_mkldnn`` in
+        ``aten/src/ATen/native/Convolution.cpp``, here for more than one thread). Those do not know channels
+        last, and the transposed one writes its output into a tensor that it made as large as the input.
+        """
         if len(shape) == 3:
             usual = x if x.is_contiguous else x._replace(strides=layout.contiguous(x.shape))  # copied in the kernel
-            return self.squeeze(self.convolved((*shape[:2], 1, shape[2]), self.unsqueeze(usual, 2)), 2)
-        return self.formatted(shape, x, self.weight(), keep=(x,))
-
-    def convolved_transposed(self, shape: Shape, x: Held, kernel: Shape, groups: int) -> Held:
-        """A transposed convolution.
-
-        Over three axes PyTorch's own kernel, which runs where oneDNN's does not, writes its output into a
-        tensor that it made as large as the input (``slow_conv_transpose3d``; ``use_mkldnn`` in
-        ``aten/src/ATen/native/Convolution.cpp``, for more than one thread).
-        """
-        many = self.batch > 1 or groups > 1 or prod(x.shape[:-1]) > 20480 or min(kernel[-2:]) > 3
-        if len(shape) == 5 and not (many and self.element < 8):
-            room = prod(x.shape) if groups == 1 else 0
-            return self.new(shape, x, self.weight(), keep=(x,), room=room)
-        return self.convolved(shape, x)
+            flat = self.convolved((*shape[:2], 1, shape[2]), self.unsqueeze(usual, 2), kernel, groups)
+            return self.squeeze(flat, 2)
+        one_dnn = self.batch > 1 or groups > 1 or prod(x.shape[:-1]) > 20480 or min(kernel[-2:]) > 3
+        if len(shape) == 4 or (one_dnn and self.element < 8):
+            return self.formatted(shape, x, self.weight(), keep=(x,))
+        room = prod(x.shape) if transposed and groups == 1 else 0
+        return self.new(shape, x, self.weight(), keep=(x,), room=room)
 
     def max_pooled(self, shape: Shape, x: Held) -> Held:
         """A sliding maximum, which keeps its input and the places of the maxima; over one axis it is one over two."""
