@@ -41,6 +41,18 @@ Output = Annotated[
     typer.Option(metavar="FILE", help="Write here, whole or not at all, as report.json; '-' is standard output."),
 ]
 
+Show = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="Further analyses, as initialisation (commas between), or all; their columns and options bring them.",
+    ),
+]
+LabelSmoothing = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="For the least loss that it leaves (initialisation), as 0.1.", show_default=False),
+]
+
 
 def load(source: str, *, set: list[str] | None, variant: str | None, input: list[str] | None) -> "Graph":
     """The graph of a source under the common options."""

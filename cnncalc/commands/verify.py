@@ -37,7 +37,7 @@ def verify(
         str | None,
         typer.Option(
             metavar="A,B,…",
-            help="Only these: shape, params, buffers, flops, backward, pixels, field, jump, values.",
+            help="Only these: shape, params, buffers, flops, backward, init, pixels, field, jump, values.",
             show_default=False,
         ),
     ] = None,
@@ -58,10 +58,10 @@ def verify(
     """Prove every number: build the net in PyTorch, run it, and show claim beside measurement.
 
     Measured are, for every layer, the output shape, the parameters and buffers, the FLOPs of the
-    forward and the backward pass (torch.utils.flop_counter), the exact pixels that every unit sees,
-    size, jump and start of the receptive field (the support of the gradient), that shifting the input by
-    the jump shifts the map by a unit, and the values against the equations in NumPy. Exit status 1
-    where a claim fails.
+    forward and the backward pass (torch.utils.flop_counter), the fans of its weights, the exact pixels
+    that every unit sees, size, jump and start of the receptive field (the support of the gradient), that
+    shifting the input by the jump shifts the map by a unit, and the values against the equations in
+    NumPy. Exit status 1 where a claim fails.
 
     Example: cnncalc verify resnet50 --batch 2 --checks shape,flops,backward
     """

@@ -1,8 +1,13 @@
-"""Activations. Each class says what its operations per element are; exp, log, tanh and erf count one each."""
+"""Activations. Each class says what its operations per element are; exp, log, tanh and erf count one each.
+
+The gains are those of ``torch.nn.init.calculate_gain`` where it has one (He et al. 2015, eqs. 10 and 15, for the
+rectifiers). For the smooth rectifiers it is ``1/√E[f(z)²]`` with z standard normal, the condition from
+which He et al. derive ``√2``; the others go by the function that they imitate, or have none.
+"""
 
 from __future__ import annotations
 
-from math import prod
+from math import erfc, exp, prod, sqrt
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -16,6 +21,19 @@ from cnncalc.layers.base import EVERYTHING, Elementwise, Positive, Reads, Shape,
 if TYPE_CHECKING:
     from cnncalc.layers.tape import Held, Tape
 
+RECTIFIER_GAIN = sqrt(2)
+"""He et al. 2015, eq. 10: half of a symmetric distribution's second moment is left."""
+
+
+def exponential_gain(scale: float, rate: float) -> float:
+    """``1/√E[f(z)²]`` for ``f(z) = z`` where positive, else ``scale·(exp(rate·z) − 1)``, and z standard normal."""
+
+    def below(power: float) -> float:
+        """The mean of ``exp(power·z)`` over the negative z."""
+        return exp(power**2 / 2) * erfc(power / sqrt(2)) / 2
+
+    return 1 / sqrt(0.5 + scale**2 * (below(2 * rate) - 2 * below(rate) + 0.5))
+
 
 class Relu(Elementwise, frozen=True):
     """``max(x, 0)``, as ``torch.nn.ReLU``. Elementwise operations: 1 comparison."""
@@ -23,11 +41,17 @@ class Relu(Elementwise, frozen=True):
     ops_per_element = 1
     keeps_output = True
 
+    def gain(self) -> float:
+        return RECTIFIER_GAIN
+
 
 class Relu6(Elementwise, frozen=True):
     """``min(max(x, 0), 6)``, as ``torch.nn.ReLU6``. Elementwise operations: 2 comparisons."""
 
     ops_per_element = 2
+
+    def gain(self) -> float:
+        return RECTIFIER_GAIN
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         return tape.alike(inputs[0], keep=inputs)
@@ -43,6 +67,9 @@ class LeakyRelu(Elementwise, frozen=True):
     ops_per_element = 2
 
     negative_slope: float = 0.01
+
+    def gain(self) -> float:
+        return sqrt(2 / (1 + self.negative_slope**2))
 
 
 class Prelu(Elementwise, frozen=True):
@@ -76,6 +103,9 @@ class Prelu(Elementwise, frozen=True):
     def narrowed(self, divisor: int, *inputs: Shape) -> Prelu:
         return self if self.num_parameters == 1 else replace(self, num_parameters=inputs[0][0])
 
+    def gain(self) -> float:
+        return sqrt(2 / (1 + self.init**2))
+
 
 class Elu(Elementwise, frozen=True):
     """``x`` where positive, else ``alpha·(exp(x) − 1)``, as ``torch.nn.ELU``.
@@ -87,6 +117,9 @@ class Elu(Elementwise, frozen=True):
 
     alpha: float = 1.0
 
+    def gain(self) -> float:
+        return exponential_gain(self.alpha, 1.0)
+
 
 class Selu(Elementwise, frozen=True):
     """``scale·(x where positive, else alpha·(exp(x) − 1))`` with fixed constants, as ``torch.nn.SELU``.
@@ -95,6 +128,9 @@ class Selu(Elementwise, frozen=True):
     """
 
     ops_per_element = 5
+
+    def gain(self) -> float:
+        return 3 / 4
 
 
 class Celu(Elementwise, frozen=True):
@@ -112,6 +148,9 @@ class Celu(Elementwise, frozen=True):
             raise LayerError("alpha must not be zero", field="alpha")
         return inputs[0]
 
+    def gain(self) -> float:
+        return exponential_gain(self.alpha, 1 / self.alpha)
+
 
 class Gelu(Elementwise, frozen=True):
     """``x·½·(1 + erf(x/√2))``, as ``torch.nn.GELU``; ``approximate: tanh`` for
@@ -128,12 +167,18 @@ class Gelu(Elementwise, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(inputs[0]) * (9 if self.approximate == "tanh" else self.ops_per_element)
 
+    def gain(self) -> float:
+        return 1.5335805214227571 if self.approximate == "tanh" else 1.5335304409521535
+
 
 class Silu(Elementwise, frozen=True):
     """``x·sigmoid(x)``, as ``torch.nn.SiLU``. Elementwise operations: 4 for the sigmoid, 1 product."""
 
     aliases = ("swish",)
     ops_per_element = 5
+
+    def gain(self) -> float:
+        return 1.6765324700650142
 
 
 class Mish(Elementwise, frozen=True):
@@ -143,6 +188,9 @@ class Mish(Elementwise, frozen=True):
     """
 
     ops_per_element = 5
+
+    def gain(self) -> float:
+        return 1.4868475810372352
 
 
 class Hardsigmoid(Elementwise, frozen=True):
@@ -154,12 +202,18 @@ class Hardsigmoid(Elementwise, frozen=True):
     aliases = ("hard_sigmoid", "hsigmoid", "h_sigmoid")
     ops_per_element = 4
 
+    def gain(self) -> float:
+        return 1.0
+
 
 class Hardswish(Elementwise, frozen=True):
     """``x·hardsigmoid(x)``, as ``torch.nn.Hardswish``. Elementwise operations: 4 for the hardsigmoid, 1 product."""
 
     aliases = ("hard_swish", "hswish", "h_swish")
     ops_per_element = 5
+
+    def gain(self) -> float:
+        return 1.736657212490632
 
 
 class Hardtanh(Elementwise, frozen=True):
@@ -176,6 +230,9 @@ class Hardtanh(Elementwise, frozen=True):
             raise LayerError(f"min_val {self.min_val:g} must be below max_val {self.max_val:g}", field="min_val")
         return inputs[0]
 
+    def gain(self) -> float:
+        return 5 / 3
+
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         return tape.alike(inputs[0], keep=inputs)
 
@@ -184,6 +241,9 @@ class Softsign(Elementwise, frozen=True):
     """``x/(1 + |x|)``, as ``torch.nn.Softsign``. Elementwise operations: 1 absolute value, 1 addition, 1 division."""
 
     ops_per_element = 3
+
+    def gain(self) -> float:
+        return 5 / 3
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         (x,) = inputs
@@ -242,6 +302,9 @@ class Sigmoid(Elementwise, frozen=True):
     ops_per_element = 4
     keeps_output = True
 
+    def gain(self) -> float:
+        return 1.0
+
 
 class LogSigmoid(Elementwise, frozen=True):
     """``−log(1 + exp(−x))``, as ``torch.nn.LogSigmoid``.
@@ -262,6 +325,9 @@ class Tanh(Elementwise, frozen=True):
 
     ops_per_element = 1
     keeps_output = True
+
+    def gain(self) -> float:
+        return 5 / 3
 
 
 class Softplus(Elementwise, frozen=True):

@@ -33,11 +33,22 @@ REGISTRY: dict[str, type[Layer]] = {}
 
 
 class Weight(NamedTuple):
-    """One tensor that a layer owns; ``learnable`` is false for a buffer (running statistics)."""
+    """One tensor that a layer owns; ``learnable`` is false for a buffer (running statistics).
+
+    ``multiplies`` is false for what only scales or shifts (norms, layer scale), whatever its axes.
+    """
 
     name: str
     shape: Shape
     learnable: bool = True
+    multiplies: bool = True
+
+    @property
+    def decays(self) -> bool:
+        """Whether weight decay is meant for it: not for biases, nor for the weights of norms (He et al. 2018,
+        arXiv:1812.01187, §3.1).
+        """
+        return self.learnable and self.multiplies and len(self.shape) > 1
 
 
 class Unknown(NamedTuple):
@@ -132,6 +143,12 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         (Radosavovic et al. 2020); 0 for every other layer.
         """
         return sum(map(prod, self.output_shapes(*inputs))) if self.is_product else 0
+
+    def gain(self) -> float | None:
+        """For an activation: the factor by which the deviation of weights before it is to grow, as
+        ``torch.nn.init.calculate_gain``; ``None`` for every other layer.
+        """
+        return None
 
     def gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int | Unknown:
         """Multiply-accumulates per sample of the backward pass: for the gradients of the weights and of

@@ -52,7 +52,8 @@ def running_statistics(channels: int) -> tuple[Weight, ...]:
 
 def scale_and_shift(shape: Shape, scale: bool = True, shift: bool = True) -> tuple[Weight, ...]:
     """A learnable factor and summand, each where it is wanted."""
-    return (*((Weight("weight", shape),) if scale else ()), *((Weight("bias", shape),) if shift else ()))
+    names = (*(("weight",) if scale else ()), *(("bias",) if shift else ()))
+    return tuple(Weight(name, shape, multiplies=False) for name in names)
 
 
 def normalised_axes(axes: int | tuple[int, ...] | None, rank: int) -> tuple[int, ...]:

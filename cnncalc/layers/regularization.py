@@ -116,7 +116,7 @@ class LayerScale(Elementwise, frozen=True):
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         (shape,) = inputs
-        return (Weight("weight", (shape[0], *(1 for _ in shape[1:]))),)
+        return (Weight("weight", (shape[0], *(1 for _ in shape[1:])), multiplies=False),)
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         (x,) = inputs

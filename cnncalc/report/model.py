@@ -15,6 +15,9 @@ Shape = tuple[int, ...]
 Count = int | None
 """A whole number, or null where it is unknown; the diagnostics then say why."""
 
+SECTION_NAMES = ("initialisation",)
+"""The further analyses, each a key of the report and of its layers where it was asked for; see ``sections``."""
+
 
 class ReceptiveField(Struct, frozen=True):
     """What one unit sees of the net's input; per-axis lists have one entry per spatial axis of the input.
@@ -37,6 +40,49 @@ class ReceptiveField(Struct, frozen=True):
     phases: tuple[int, ...] | UnsetType = UNSET
 
 
+class LayerInitialisation(Struct, frozen=True, gc=False):
+    """How one layer is to start (``--show initialisation``). Fans, gain and deviations are those of its first weight
+    that multiplies its input, and null where it has none.
+
+    ``activation`` is the path of the activation whose gain it is, null where none follows. ``he_std`` goes by the
+    fan-in, ``he_fan_out_std`` by the fan-out, ``xavier_std`` by both. ``decayed`` and ``not_decayed`` count the
+    parameters that weight decay is meant for, and the others (biases, norms). ``zero_init``: its scale is the last of a
+    residual's body, and best starts at 0.
+    """
+
+    decayed: int
+    not_decayed: int
+    fan_in: int | None
+    fan_out: int | None
+    gain: float | None
+    activation: str | None
+    he_std: float | None
+    he_fan_out_std: float | None
+    xavier_std: float | None
+    zero_init: bool
+
+
+class InitialLoss(Struct, frozen=True):
+    """The cross-entropy, in nats, of one output with ``classes`` channels: while all classes are equally likely, and
+    the least that label smoothing leaves.
+    """
+
+    output: str
+    classes: int
+    at_start: float
+    smoothed_floor: float
+
+
+class InitialisationTotals(Struct, frozen=True):
+    """The split of the parameters by weight decay, how many scales best start at 0, and the losses."""
+
+    decayed: int
+    not_decayed: int
+    zero_init: int
+    label_smoothing: float
+    losses: tuple[InitialLoss, ...]
+
+
 class LayerReport(Struct, frozen=True, gc=False):
     """One layer. ``shared_with`` names the layer whose weights it reuses (its ``params`` are then 0)."""
 
@@ -56,6 +102,12 @@ class LayerReport(Struct, frozen=True, gc=False):
     output_shapes: tuple[Shape, ...] | UnsetType = UNSET
     shared_with: str | UnsetType = UNSET
     receptive_fields: dict[str, ReceptiveField] | UnsetType = UNSET
+    initialisation: LayerInitialisation | UnsetType = UNSET
+
+    @property
+    def has_sections(self) -> bool:
+        """Whether further analyses were asked for."""
+        return any(getattr(self, name) is not UNSET for name in SECTION_NAMES)
 
 
 class Totals(Struct, frozen=True):
@@ -125,6 +177,12 @@ class Report(Struct, frozen=True):
     layers: tuple[LayerReport, ...]
     diagnostics: tuple[Diagnostic, ...]
     separable: tuple[SeparablePair, ...] = ()
+    initialisation: InitialisationTotals | UnsetType = UNSET
+
+    @property
+    def has_sections(self) -> bool:
+        """Whether further analyses were asked for."""
+        return any(getattr(self, name) is not UNSET for name in SECTION_NAMES)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain dicts, lists, strings and numbers (the JSON of schema version 1)."""
