@@ -58,6 +58,39 @@ def show(value: int) -> str:
     return f"{'-' if value < 0 else ''}{hundredths // 100:,}.{hundredths % 100:02d} {prefix}"
 
 
+BINARY_PREFIXES = "KMGTPE"
+_BYTES = re.compile(r"([0-9]+)(?:\.([0-9]+))?\s*(?:([kKMGTPE])(i?))?([bB]?)")
+
+
+def parse_bytes(text: str) -> int:
+    """A size in bytes: ``24GB`` is 24·10⁹, ``24GiB`` 24·2³⁰, ``512`` as many bytes; a fraction of a byte is left out.
+
+    Raises:
+        CnncalcError: not a size.
+    """
+    match = _BYTES.fullmatch(text.strip()) if len(text) <= _LONGEST else None
+    if match is None or (match[3] and not match[5]):
+        hint = f"did you mean '{text.strip()}B'?" if match is not None else "write 24GB (24·10⁹) or 24GiB (24·2³⁰)"
+        raise CnncalcError(f"'{text[:_LONGEST]}' is no size in bytes\n  hint: {hint}")
+    decimals = match[2] or ""
+    power = BINARY_PREFIXES.index(match[3].upper()) + 1 if match[3] else 0
+    scale: int = (1024 if match[4] else 1000) ** power
+    shift: int = 10 ** len(decimals)
+    return int(match[1] + decimals) * scale // shift
+
+
+def show_bytes(value: int) -> str:
+    """A size for people: all digits below 10,000, else two decimals and a unit of 1024s (``97.49 MiB``)."""
+    if abs(value) < 10_000:
+        return f"{value:,} B"
+    for power, prefix in enumerate(BINARY_PREFIXES, 1):
+        scale = 1024**power
+        hundredths = (abs(value) * 100 + scale // 2) // scale
+        if hundredths < 102_400 or prefix == BINARY_PREFIXES[-1]:
+            break
+    return f"{'-' if value < 0 else ''}{hundredths // 100:,}.{hundredths % 100:02d} {prefix}iB"
+
+
 def share(part: int, whole: int) -> str:
     """``part`` in per cent of ``whole``, one decimal; what rounds to nothing but is something is ``<0.1``."""
     if not whole:

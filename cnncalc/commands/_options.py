@@ -53,6 +53,36 @@ LabelSmoothing = Annotated[
     typer.Option(min=0, max=1, help="For the least loss that it leaves (initialisation), as 0.1.", show_default=False),
 ]
 
+Dtype = Annotated[
+    Literal["float32", "float64", "float16", "bfloat16", "int8"] | None,
+    typer.Option(help="Of weights and activations (memory); int8: the weights alone.", show_default=False),
+]
+Optimizer = Annotated[
+    Literal["sgd", "momentum", "adam", "adamw"] | None,
+    typer.Option(help="Whose state training holds (memory).", show_default=False),
+]
+MixedPrecision = Annotated[
+    bool | None,
+    typer.Option(
+        "--mixed-precision",
+        help="Weights in --dtype (float16) and float32 (memory).",
+        show_default=False,
+    ),
+]
+Checkpoint = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="DEPTH",
+        help="Run blocks at this level again for gradients (memory).",
+        show_default=False,
+    ),
+]
+Fit = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="The largest batch that fits, as 24GB or 24GiB (memory).", show_default=False),
+]
+
 
 def load(source: str, *, set: list[str] | None, variant: str | None, input: list[str] | None) -> "Graph":
     """The graph of a source under the common options."""

@@ -28,6 +28,11 @@ def analyze(
     top: Annotated[int | None, typer.Option(min=1, help="Show only the first rows, as 10 (with --sort).")] = None,
     show: options.Show = None,
     label_smoothing: options.LabelSmoothing = None,
+    dtype: options.Dtype = None,
+    optimizer: options.Optimizer = None,
+    mixed_precision: options.MixedPrecision = None,
+    checkpoint: options.Checkpoint = None,
+    fit: options.Fit = None,
 ) -> None:
     """Shapes, parameters, FLOPs and receptive fields, layer by layer; with --show also what stands there.
 
@@ -49,7 +54,14 @@ def analyze(
         chosen = choose(columns)
     graph = options.load(source, set=set, variant=variant, input=input)
     report = assemble(graph, batch)
-    settings = {"label_smoothing": label_smoothing}
+    settings = {
+        "label_smoothing": label_smoothing,
+        "dtype": dtype,
+        "optimizer": optimizer,
+        "mixed_precision": mixed_precision,
+        "checkpoint": checkpoint,
+        "fit": fit,
+    }
     if show is not None or columns is not None or sort is not None or any(v is not None for v in settings.values()):
         from cnncalc.report import sections
 

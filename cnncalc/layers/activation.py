@@ -39,6 +39,7 @@ class Relu(Elementwise, frozen=True):
     """``max(x, 0)``, as ``torch.nn.ReLU``. Elementwise operations: 1 comparison."""
 
     ops_per_element = 1
+    in_place = True
     keeps_output = True
 
     def gain(self) -> float:
@@ -49,6 +50,7 @@ class Relu6(Elementwise, frozen=True):
     """``min(max(x, 0), 6)``, as ``torch.nn.ReLU6``. Elementwise operations: 2 comparisons."""
 
     ops_per_element = 2
+    in_place = True
 
     def gain(self) -> float:
         return RECTIFIER_GAIN
@@ -65,6 +67,7 @@ class LeakyRelu(Elementwise, frozen=True):
 
     aliases = ("lrelu", "leakyrelu")
     ops_per_element = 2
+    in_place = True
 
     negative_slope: float = 0.01
 
@@ -114,6 +117,7 @@ class Elu(Elementwise, frozen=True):
     """
 
     ops_per_element = 4
+    in_place = True
 
     alpha: float = 1.0
 
@@ -128,6 +132,7 @@ class Selu(Elementwise, frozen=True):
     """
 
     ops_per_element = 5
+    in_place = True
 
     def gain(self) -> float:
         return 3 / 4
@@ -140,6 +145,7 @@ class Celu(Elementwise, frozen=True):
     """
 
     ops_per_element = 5
+    in_place = True
 
     alpha: float = 1.0
 
@@ -176,6 +182,7 @@ class Silu(Elementwise, frozen=True):
 
     aliases = ("swish",)
     ops_per_element = 5
+    in_place = True
 
     def gain(self) -> float:
         return 1.6765324700650142
@@ -188,6 +195,7 @@ class Mish(Elementwise, frozen=True):
     """
 
     ops_per_element = 5
+    in_place = True
 
     def gain(self) -> float:
         return 1.4868475810372352
@@ -201,6 +209,7 @@ class Hardsigmoid(Elementwise, frozen=True):
 
     aliases = ("hard_sigmoid", "hsigmoid", "h_sigmoid")
     ops_per_element = 4
+    in_place = True
 
     def gain(self) -> float:
         return 1.0
@@ -211,6 +220,7 @@ class Hardswish(Elementwise, frozen=True):
 
     aliases = ("hard_swish", "hswish", "h_swish")
     ops_per_element = 5
+    in_place = True
 
     def gain(self) -> float:
         return 1.736657212490632
@@ -221,6 +231,7 @@ class Hardtanh(Elementwise, frozen=True):
 
     aliases = ("hard_tanh",)
     ops_per_element = 2
+    in_place = True
 
     min_val: float = -1.0
     max_val: float = 1.0
@@ -288,6 +299,7 @@ class Threshold(Elementwise, frozen=True):
     """``x`` above ``threshold``, else ``value``, as ``torch.nn.Threshold``. Elementwise operations: 1 comparison."""
 
     ops_per_element = 1
+    in_place = True
 
     threshold: float
     value: float

@@ -104,6 +104,8 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Least and greatest number of inputs; ``None`` for any number."""
     abstract: ClassVar[bool] = False
     """True for a base class that is no layer itself."""
+    in_place: ClassVar[bool] = False
+    """Whether PyTorch's module can write its output over its input (``inplace=True``)."""
     is_product: ClassVar[bool] = False
     """Whether the layer is a convolution, linear or matrix product, whose outputs count as activations."""
 

@@ -123,7 +123,8 @@ class Net(nn.Module):
     dict of the outputs by name where there are several. Tensors are let go after their last use.
     """
 
-    def __init__(self, graph: Graph, build: LayerBuilder = module_of) -> None:
+    def __init__(self, graph: Graph, build: LayerBuilder = module_of, in_place: frozenset[int] = frozenset()) -> None:
+        """``in_place``: nodes whose modules are to write over their input (in evaluation, and without autograd)."""
         super().__init__()
         self.graph = graph
         self.steps: list[Step] = []
@@ -135,6 +136,8 @@ class Net(nn.Module):
                 module = made[node.shared]
             else:
                 module = build(node)
+                if number in in_place:
+                    module.inplace = True  # type: ignore[assignment]
                 self._register(node.path, module)
             made[number] = module
             self.steps.append(Step(number, module, node.inputs))

@@ -12,6 +12,8 @@ from cnncalc.layers.base import Layer
 from cnncalc.layers.strides import contiguous
 from cnncalc.layers.tape import Event, Held, Tape
 
+NONE: frozenset[int] = frozenset()
+
 
 class Written(NamedTuple):
     """What a layer wrote on its tape; storages count from its inputs' on."""
@@ -45,10 +47,10 @@ class Pass(Struct, frozen=True):
         return tuple(dict.fromkeys(reason for node in self.nodes for reason in node.unknown))
 
 
-def forward_pass(graph: Graph, batch: int, *, training: bool, element: int) -> Pass:
+def forward_pass(graph: Graph, batch: int, *, training: bool, element: int, in_place: frozenset[int] = NONE) -> Pass:
     """The pass of a net whose tensors have ``element`` bytes per element; in ``training`` with autograd.
 
-    The net's inputs get no gradient.
+    The net's inputs get no gradient. The nodes of ``in_place`` write over their input.
     """
     known: dict[tuple[Layer, tuple[Held, ...]], Written] = {}
     sizes: list[int] = []
@@ -64,6 +66,10 @@ def forward_pass(graph: Graph, batch: int, *, training: bool, element: int) -> P
             nodes.append(NodePass((Event(True, storage),), (), (storage,), ()))
             continue
         inputs = [values[ref.node][ref.port] for ref in node.inputs]
+        if number in in_place:
+            values.append((inputs[0],))
+            nodes.append(NodePass((), (), (inputs[0].storage,), ()))
+            continue
         own = list(dict.fromkeys(x.storage for x in inputs))
         local = tuple([x._replace(storage=own.index(x.storage)) for x in inputs])
         key = (node.layer, local)

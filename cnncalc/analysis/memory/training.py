@@ -33,7 +33,7 @@ def weight_bytes(node: Node, dtype: str) -> tuple[int, int]:
         if not weight.learnable:
             buffers += prod(weight.shape) * (ELEMENT[dtype] if weight.shape else COUNTER)
         else:
-            matrix = dtype == "int8" and prod(weight.shape[1:]) > 1
+            matrix = dtype == "int8" and weight.multiplies and len(weight.shape) > 1
             learnable += prod(weight.shape) * (1 if matrix else ELEMENT[dtype])
     return learnable, buffers
 
@@ -102,7 +102,11 @@ def checkpointed(graph: Graph, run: Pass, depth: int) -> Checkpointed:
 
 
 class Training(Struct, frozen=True):
-    """Bytes of a step of training. ``kept`` is what autograd keeps at most; ``unknown`` says what is missing."""
+    """Bytes of a step of training, when the forward pass is done.
+
+    ``kept``: by autograd; ``recomputed``: at most besides, in ``block``, which is run again. ``unknown`` says what
+    is missing.
+    """
 
     weights: int
     buffers: int
@@ -111,6 +115,7 @@ class Training(Struct, frozen=True):
     optimizer: int
     kept: int
     recomputed: int
+    block: str
     unknown: tuple[str, ...]
 
     @property
@@ -159,10 +164,10 @@ def training(graph: Graph, batch: int, setting: Setting) -> Training:
     run = forward_pass(graph, batch, training=True, element=ELEMENT[setting.dtype])
     if setting.checkpoint:
         found = checkpointed(graph, run, setting.checkpoint)
-        kept, again = found.kept, found.again
+        kept, again, block = found.kept, found.again, found.block
     else:
-        kept, again = sum(kept_by_node(graph, run)), 0
-    return Training(weights, buffers, master, gradients, state, kept, again, run.unknown)
+        kept, again, block = sum(kept_by_node(graph, run)), 0, ""
+    return Training(weights, buffers, master, gradients, state, kept, again, block, run.unknown)
 
 
 def largest_batch(graph: Graph, size: int, setting: Setting) -> int:

@@ -36,9 +36,13 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "not_decayed",
         "zero_init",
     ),
+    "memory": ("weight_bytes", "output_bytes", "saved_bytes", "live_bytes"),
 }
 """The sections in the order in which they are shown, each with the names of its columns."""
-SETTINGS: dict[str, tuple[str, ...]] = {"initialisation": ("label_smoothing",)}
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "initialisation": ("label_smoothing",),
+    "memory": ("dtype", "optimizer", "mixed_precision", "checkpoint", "fit"),
+}
 """The settings that each section reads."""
 ALIASES = {"init": "initialisation", "initialization": "initialisation"}
 
@@ -47,6 +51,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What the sections can be told; each reads what is its own."""
 
     label_smoothing: float = 0.1
+    dtype: str = "float32"
+    optimizer: str = "adam"
+    mixed_precision: bool = False
+    checkpoint: int | None = None
+    fit: str | None = None
 
 
 def named(text: str) -> list[str]:
