@@ -102,7 +102,10 @@ Machine = Annotated[
 ]
 Dtype = Annotated[
     Literal["float64", "float32", "tf32", "float16", "bfloat16", "int8"] | None,
-    typer.Option(help="Of all tensors (speed); float32 by default.", show_default=False),
+    typer.Option(
+        help="Of all tensors (memory, speed), by default float32; int8 in memory: the weights alone.",
+        show_default=False,
+    ),
 ]
 Algorithms = Annotated[
     Literal["direct", "fast"] | None,
@@ -111,6 +114,31 @@ Algorithms = Annotated[
         "Winograd's or the FFT's way (fast).",
         show_default=False,
     ),
+]
+Optimizer = Annotated[
+    Literal["sgd", "momentum", "adam", "adamw"] | None,
+    typer.Option(help="Whose state training holds (memory).", show_default=False),
+]
+MixedPrecision = Annotated[
+    bool | None,
+    typer.Option(
+        "--mixed-precision",
+        help="Weights in --dtype (float16) and float32 (memory).",
+        show_default=False,
+    ),
+]
+Checkpoint = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="DEPTH",
+        help="Run blocks at this level again for gradients (memory).",
+        show_default=False,
+    ),
+]
+Fit = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="The largest batch that fits, as 24GB or 24GiB (memory).", show_default=False),
 ]
 
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 from math import prod
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from msgspec import Meta, Struct
 
 from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas.receptive_field import POINT, Window
 from cnncalc.formulas.traffic import positions_read
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 Shape = tuple[int, ...]
 Shapes = tuple[Shape, ...]
@@ -132,6 +135,8 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether random nets draw it: not what makes no net from sizes alone."""
     torch_name: ClassVar[str] = ""
     """The class of ``torch.nn`` that computes it, with ``Nd`` for the rank; none for what torch.nn has no class for."""
+    in_place: ClassVar[bool] = False
+    """Whether PyTorch's module can write its output over its input (``inplace=True``)."""
     is_product: ClassVar[bool] = False
     """Whether the layer is a convolution, linear or matrix product, whose outputs count as activations."""
     is_view: ClassVar[bool] = False
@@ -227,6 +232,12 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Weights and buffers that a forward pass in evaluation reads: all but the counters of batches."""
         return sum(prod(weight.shape) for weight in self.weights(*inputs) if weight.learnable or weight.shape)
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held | tuple[Held, ...]:
+        """Writes on the tape which tensors a forward pass makes, keeps and lets go; the output, or all outputs."""
+        tape.unknown.append(f"{self.kind} does not say which tensors its forward pass makes and keeps")
+        shapes = self.output_shapes(*(x.shape[1:] for x in inputs))
+        return tuple(tape.new((tape.batch, *shape), *inputs, tape.weight(), keep=inputs) for shape in shapes)
+
     def narrowed(self, divisor: int, *inputs: Shape) -> Layer:
         """The layer with its channel counts divided by ``divisor`` (at least 1 is left), for inputs so narrowed.
 
@@ -275,6 +286,8 @@ class Elementwise(Layer, frozen=True):
 
     abstract = True
     ops_per_element: ClassVar[int]
+    keeps_output: ClassVar[bool] = False
+    """Whether the gradient is told by the output, which autograd keeps then, and not by the input."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return inputs[0]
@@ -287,6 +300,11 @@ class Elementwise(Layer, frozen=True):
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return (Call(self.kind, inputs, self.output_shape(*inputs), patched=f"F.{self.kind}"),)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        out = tape.pointwise(*inputs)
+        tape.keep(out, *((out,) if self.keeps_output else inputs))
+        return out
 
 
 class ShortForm(Layer, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import gcd, prod
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from msgspec.structs import replace
 
@@ -37,6 +37,9 @@ from cnncalc.layers.base import (
     Weight,
     along,
 )
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 LONG_NAMES = {"out_channels": "out", "kernel_size": "kernel"}
 
@@ -153,6 +156,15 @@ class Conv(Layer, frozen=True):
         taps = prod(traffic.taps_inside(*_inside(axis, axis.size, out)) for axis, out in axes)
         return cost.conv_weight_count(taps, shape[0], self.out, self.groups) + self.out * self.bias
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        axes = self.axes(x.shape[1:])
+        uneven = any(axis.padding[0] != axis.padding[1] for axis in axes)
+        if self.padding == "same" or uneven or self.padding_mode != "zeros":  # padded before, by hand
+            x = tape.padded(x, tuple(axis.size + sum(axis.padding) for axis in axes), self.padding_mode)
+        shape = (tape.batch, self.out, *(sizes.conv_output_size(*axis) for axis in axes))
+        return tape.convolved(shape, x, tuple(axis.kernel for axis in axes), self.groups)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])
         channels = group_read(inputs[0][0], self.out, self.groups)
@@ -245,6 +257,21 @@ class ConvTranspose(Layer, frozen=True):
         axes = zip(self.axes(shape), self.output_shape(shape)[1:], strict=True)
         taps = prod(traffic.taps_inside(*_inside(axis, out, axis.size)) for axis, out in axes)
         return cost.conv_weight_count(taps, shape[0], self.out, self.groups) + self.out * self.bias
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        axes = self.axes(x.shape[1:])
+        kernel = tuple(axis.kernel for axis in axes)
+        shape = self.output_shape(x.shape[1:])[1:]
+        if all(axis.padding[0] == axis.padding[1] for axis in axes):
+            return tape.convolved((tape.batch, self.out, *shape), x, kernel, self.groups, transposed=True)
+        # PyTorch takes no such padding: it is cut off after
+        whole = tuple(size + sum(axis.padding) for size, axis in zip(shape, axes, strict=True))
+        out = tape.convolved((tape.batch, self.out, *whole), x, kernel, self.groups, transposed=True)
+        part = out
+        for number, size in enumerate(shape, start=2):
+            part = tape.narrow(part, number, size)
+        return tape.alike(part)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])

@@ -6,7 +6,7 @@ Axes count from 0 (channels) without the batch, negative ones from the end.
 from __future__ import annotations
 
 from math import prod
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -39,6 +39,9 @@ from cnncalc.layers.base import (
     normal_axis,
     pointwise,
 )
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 SizeOrRest = Annotated[int, Meta(ge=-1)]
 """A size, or -1 for what is left."""
@@ -156,6 +159,10 @@ class Pad(Movement, frozen=True):
             raise LayerError(f"value means nothing for {self.mode} padding", field="value", hint="use mode: constant")
         return (shape[0], *(size + before + after for size, (before, after) in zip(shape[1:], pairs, strict=True)))
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.padded(x, self.output_shape(x.shape[1:])[1:], "zeros" if self.mode == "constant" else self.mode)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         border = "zeros" if self.mode == "constant" else self.mode
         return (offset_reads(tuple(-before for before, _ in self.pairs(inputs[0])), border),)
@@ -207,6 +214,12 @@ class Crop(Movement, frozen=True):
                 raise LayerError(f"cropping {before} + {after} leaves nothing of {place}", field="cropping")
         return (shape[0], *(size - before - after for size, (before, after) in zip(shape[1:], pairs, strict=True)))
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        for axis, size in enumerate(self.output_shape(x.shape[1:])[1:], start=2):
+            x = tape.narrow(x, axis, size)
+        return x
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (offset_reads(tuple(before for before, _ in self.pairs(inputs[0]))),)
 
@@ -235,6 +248,11 @@ class Slice(Movement, frozen=True):
             ends = f"{self.start} to {'the end' if self.stop is None else self.stop}"
             raise LayerError(f"nothing of {place_name(axis, len(shape))} {shape[axis]} lies from {ends}", field="start")
         return (*shape[:axis], kept, *shape[axis + 1 :])
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        axis = normal_axis(self.axis, len(x.shape) - 1)
+        return tape.narrow(x, axis + 1, self.output_shape(x.shape[1:])[axis], self.step)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
@@ -292,6 +310,11 @@ class Split(Movement, frozen=True):
         axis = normal_axis(self.axis, len(shape))
         return tuple((*shape[:axis], part, *shape[axis + 1 :]) for part in self.parts(shape))
 
+    def forward(self, tape: Tape, *inputs: Held) -> tuple[Held, ...]:
+        (x,) = inputs
+        axis = normal_axis(self.axis, len(x.shape) - 1) + 1
+        return tuple(tape.narrow(x, axis, part) for part in self.parts(x.shape[1:]))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         if len(self.parts(inputs[0])) == 1:
             return self.port_reads(0, *inputs)
@@ -327,6 +350,11 @@ class Flatten(Movement, frozen=True):
             raise LayerError(f"start_axis {self.start_axis} comes after end_axis {self.end_axis}", field="start_axis")
         return (*shape[:start], prod(shape[start : end + 1]), *shape[end + 1 :])
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        shape = self.output_shape(x.shape[1:])
+        return x if shape == x.shape[1:] else tape.reshape(x, (tape.batch, *shape))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (regrouped_reads(inputs[0], self.output_shape(*inputs)),)
 
@@ -351,6 +379,10 @@ class Unflatten(Movement, frozen=True):
             raise LayerError("needs at least one size", field="sizes")
         return (*shape[:axis], *with_rest(self.sizes, shape[axis], "sizes"), *shape[axis + 1 :])
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.reshape(x, (tape.batch, *self.output_shape(x.shape[1:])))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (regrouped_reads(inputs[0], self.output_shape(*inputs)),)
 
@@ -368,6 +400,10 @@ class Reshape(Movement, frozen=True):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return with_rest(self.shape, prod(inputs[0]), "shape")
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.reshape(x, (tape.batch, *self.output_shape(x.shape[1:])))
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (regrouped_reads(inputs[0], self.output_shape(*inputs)),)
@@ -398,6 +434,10 @@ class Permute(Movement, frozen=True):
         (shape,) = inputs
         return tuple(shape[axis] for axis in self.order(shape))
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.permute(x, (0, *(axis + 1 for axis in self.order(x.shape[1:]))))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         order = self.order(inputs[0])
         return (tuple(along(order.index(axis)) for axis in range(len(order))),)
@@ -427,6 +467,10 @@ class Transpose(Movement, frozen=True):
         (shape,) = inputs
         return tuple(shape[axis] for axis in self.order(shape))
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.permute(x, (0, *(axis + 1 for axis in self.order(x.shape[1:]))))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (tuple(map(along, self.order(inputs[0]))),)
 
@@ -451,6 +495,11 @@ class Squeeze(Movement, frozen=True):
         (shape,) = inputs
         return tuple(shape[axis] for axis in self.kept(shape))
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        axes = (0, *(axis + 1 for axis in self.kept(x.shape[1:])))
+        return tape.view(x, tuple(x.shape[axis] for axis in axes), tuple(x.strides[axis] for axis in axes))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         kept = self.kept(shape)
@@ -472,6 +521,10 @@ class Unsqueeze(Movement, frozen=True):
         (shape,) = inputs
         axis = normal_axis(self.axis, len(shape) + 1)
         return (*shape[:axis], 1, *shape[axis:])
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.unsqueeze(x, normal_axis(self.axis, len(x.shape)) + 1)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
