@@ -16,6 +16,7 @@ REPORTS = {
     "conventions": ("conventions", "ConventionsReport"),
     "diff": ("diff", "DiffReport"),
     "lint": ("lint", "LintReport"),
+    "machines": ("machines", "Machines"),
     "rf": ("rf", "FieldReport"),
     "rf-unit": ("rf", "UnitReport"),
     "sizes": ("sizes", "SizesReport"),
