@@ -319,7 +319,7 @@ class ShortForm(Layer, frozen=True):
 
 def _positions(size: int, read: Read, output: Shape) -> int:
     """How many positions of an input axis are read, each counted once; all where that is not told."""
-    if read.whole or read.window is None:
+    if read.whole or read.window is None or (read.axis is not None and read.axis >= len(output)):
         return size
     return positions_read(size, 1 if read.axis is None else output[read.axis], read.window, read.border)
 

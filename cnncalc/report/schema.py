@@ -19,6 +19,7 @@ REPORTS = {
     "diff-git": ("changes", "ChangesReport"),
     "lint": ("lint", "LintReport"),
     "lint-many": ("lint", "LintReports"),
+    "machines": ("machines", "Machines"),
     "rf": ("rf", "FieldReport"),
     "rf-unit": ("rf", "UnitReport"),
     "sizes": ("sizes", "SizesReport"),
