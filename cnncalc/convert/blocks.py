@@ -1,14 +1,14 @@
 """A graph as a tree of blocks: each calls its layers and inner blocks in an order, and hands tensors in and out.
 
 The paths of a graph's nodes say which block a layer is in. A block that cannot be called on its own (it shares
-weights with a layer elsewhere, or what it needs comes from what it gives) is taken apart: its parts are called
-by the block around it.
+weights with a layer elsewhere, or what it needs comes from what it gives) or has no modules is taken apart: its
+parts are called by the block around it.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from cnncalc.graph import Graph, Ref
@@ -74,10 +74,11 @@ class Unit(NamedTuple):
 
 
 class Tree:
-    """Makes the blocks of one graph."""
+    """Makes the blocks of one graph; ``has_module`` tells the layers that are more than a function."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, has_module: Callable[[int], bool]) -> None:
         self.graph = graph
+        self.has_module = has_module
         self.paths: list[Path] = [tuple(node.path.split(".")) for node in graph.nodes]
         self.readers: list[set[int]] = [set() for _ in graph.nodes]
         for number, node in enumerate(graph.nodes):
@@ -159,7 +160,8 @@ class Tree:
         units = list(layers)
         for name, members in blocks.items():
             unit = Unit((*within, name), members, False)
-            if unit.path in layer_paths or not self.is_closed((*path, *unit.path), members):
+            whole = self.is_closed((*path, *unit.path), members) and any(map(self.has_module, members))
+            if unit.path in layer_paths or not whole:
                 units += self.units(path, unit.path, members)
             else:
                 units.append(unit)

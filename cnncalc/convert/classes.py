@@ -15,10 +15,13 @@ from typing import Any, NamedTuple
 
 from cnncalc.convert.blocks import Block, Path, Step, Value
 from cnncalc.convert.code import Arg, Call, Tensor, Text, Verbatim
+from cnncalc.convert.union import Union
 from cnncalc.graph import Graph
 
-MIN_LOOP = 3
-"""Fewest steps that are written as a loop where their number is the same in all blocks."""
+SCOPES = ("branch", "shortcut")
+"""What the spec language calls the branches of a merge: chains that are written where they stand."""
+MIN_ROUNDS = 3
+"""Fewest rounds of a loop that is the same in all blocks, and of numbers that are said to grow evenly."""
 
 
 class Any_:  # noqa: N801
@@ -29,6 +32,8 @@ class Any_:  # noqa: N801
 
 
 ANY = Any_()
+CHOSEN = "chosen"
+"""The function of a call whose argument names the module to make."""
 
 
 class Hole(NamedTuple):
@@ -64,12 +69,18 @@ def kind_of(hint: str) -> str:
 
 
 class Meaning(NamedTuple):
-    """What a column is: a ``value``, or ``times`` or a part (``over``) of argument number ``argument``."""
+    """What a column is: a ``value``, or what follows from argument number ``argument``.
+
+    That is a multiple (``times``) of it, a part (``over``), what is ``plus`` so much, or whether it is ``given`` at
+    all (not ``None``).
+    """
 
     value: Any = None
     argument: int | None = None
     times: int = 1
     over: int = 1
+    plus: int = 0
+    given: bool = False
 
 
 class Argument:
@@ -81,7 +92,7 @@ class Argument:
         self.column = column
         self.name = column.hint
         self.values = list(column.values)
-        self.default = ...
+        self.default: Any = ...
 
 
 class Item(NamedTuple):
@@ -99,10 +110,23 @@ class Slot:
     ``items`` are the steps that repeat (mostly one), ``first`` the number at the end of their names in the first
     round, ``rounds`` the column of how many there are (``None`` where this is a single step). In a run a hole has
     a column for the first round, and ``growth`` names those that change from round to round: a column of what is
-    added each time, or (negative) a column that lists the values.
+    added each time; ``listed`` those that list their values. ``present`` is the column of whether a block has the
+    step at all, and ``instead`` the number of the input that is read where it has not.
     """
 
-    __slots__ = ("args", "first", "growth", "items", "listed", "own", "results", "rounds", "steps")
+    __slots__ = (
+        "args",
+        "first",
+        "growth",
+        "instead",
+        "items",
+        "listed",
+        "own",
+        "present",
+        "results",
+        "rounds",
+        "steps",
+    )
 
     def __init__(self, steps: list[list[Step]]) -> None:
         sample = next(one for one in steps if one)
@@ -113,6 +137,8 @@ class Slot:
         self.items: list[Item] = []
         self.first = number_of(sample[0].attributes[-1])
         self.rounds: Hole | None = None
+        self.present: Hole | None = None
+        self.instead = 0
         self.growth: dict[int, Hole] = {}
         self.listed: dict[int, Hole] = {}
 
@@ -169,9 +195,14 @@ class Finder:
     def __init__(self, graph: Graph, root: Block, text: Callable[[int], Text]) -> None:
         self.graph = graph
         self.root = root
-        self.text = text
+        self.plain_text = text
+        self.shares = shares(graph, text)
         self.class_of: dict[int, Class] = {}
         self.classes: list[Class] = []
+
+    def text(self, number: int) -> Text:
+        """How a layer is written."""
+        return with_shares(self.plain_text(number), self.shares)
 
     def find(self) -> list[Class]:
         """All classes, each after those that it uses; the net's own is the last."""
@@ -248,7 +279,7 @@ class Finder:
 
         ``split`` keeps the first round apart; in a block that is ``alone`` a loop makes equal steps only.
         """
-        if not self.is_sequential(block):
+        if not self.is_sequential(block) or (block.path and base_of(block.path[-1]) in SCOPES):
             return [(1, [step]) for step in block.steps]
         tokens: list[tuple[int, list[Step]]] = []
         position = 0
@@ -303,7 +334,7 @@ class Finder:
         for offset in range(period):
             rows = [self.numbers(step) for step in run[offset::period]]
             columns = list(zip(*rows, strict=True))
-            if alone and any(len(set(map(typed, column))) > 1 for column in columns):
+            if any(not may_grow(column, alone) for column in columns):
                 return False
             lists += sum(not grows_evenly(column) for column in columns)
         return lists <= 1
@@ -337,11 +368,95 @@ class Finder:
         whole = self.grouped(family, split=False)
         parted = self.grouped(family, split=True) if len(whole) > 1 else whole
         groups = parted if len(parted) < len(whole) else whole
-        for blocks, tokens in groups:
-            made = self.build(blocks, *tokens)
-            self.classes.append(made)
-            for block in blocks:
-                self.class_of[id(block)] = made
+        unions: list[Union] = []
+        for blocks, tokens in sorted(groups, key=lambda group: -len(group[0][0].steps)):
+            if any(len(run) > 1 for run in (run for one in tokens for _, run in one)):
+                self.keep(self.build(blocks, *tokens))
+            elif base_of(blocks[0].path[-1]) in SCOPES or not any(
+                union.absorb(blocks, self.can_miss) for union in unions
+            ):
+                unions.append(Union(blocks, self.alike))
+        for union in unions:
+            self.keep(self.build_union(union))
+
+    def keep(self, made: Class) -> None:
+        """Notes a class."""
+        self.classes.append(made)
+        for block in made.blocks:
+            self.class_of[id(block)] = made
+
+    # -- blocks that differ by a step ------------------------------------------------------------
+
+    def alike(self, one: Step, two: Step) -> int:
+        """How well two steps go together: not at all (0), as other modules of the same use, or as the same."""
+        if one.own != two.own or len(one.results) != len(two.results) or len(one.args) != len(two.args):
+            return 0
+        same_name = one.attributes == two.attributes
+        if self.item_form(one, self.id_of) == self.item_form(two, self.id_of):
+            free = self.is_free(one) and self.is_free(two)
+            return 4 if same_name else 3 if free else 0
+        return 1 if self.is_bare(one) and self.is_bare(two) else 0
+
+    def is_free(self, step: Step) -> bool:
+        """Whether a step owns no tensors, so that its name may change."""
+        if step.node is None:
+            return False
+        node = self.graph.nodes[step.node]
+        return node.layer is not None and not node.layer.weights(*node.input_shapes)
+
+    def is_bare(self, step: Step) -> bool:
+        """Whether a step is a module without arguments, as an activation is."""
+        if step.node is None or not self.is_free(step):
+            return False
+        text = self.text(step.node)
+        return text.is_plain and text.module is not None and all(arg.implied for arg in text.module.args)
+
+    def can_miss(self, step: Step) -> bool:
+        """Whether a class can do without a step in some of its blocks."""
+        if len(step.results) != 1 or not step.own:
+            return False
+        if step.block is not None:
+            return len(step.args) == 1
+        assert step.node is not None
+        text = self.text(step.node)
+        return text.is_plain or text.module is None
+
+    def build_union(self, union: Union) -> Class:
+        """The class of blocks that differ by a step or two."""
+        blocks = [block for group in union.groups for block in group]
+        if len(union.groups) == 1:
+            return self.build(blocks, *([(1, [step]) for step in block.steps] for block in blocks))
+        chain = all(args == (Value(index - 1, 0),) for index, args in enumerate(union.args))
+        chain = chain and union.outputs == (Value(len(union.rows) - 1, 0),)
+        plain = all(self.is_sequential(block) for block in blocks)
+        made = Class(blocks, chain and plain)
+        made.outputs = union.outputs
+        for row, args, instead in zip(union.rows, union.args, union.instead, strict=True):
+            steps = [
+                [block.steps[row.steps[number]]] if number in row.steps else []
+                for number, group in enumerate(union.groups)
+                for block in group
+            ]
+            slot = Slot(steps)
+            slot.args = args
+            slot.instead = instead
+            self.fill(made, slot, 1)
+            made.slots.append(slot)
+            if not all(steps):
+                slot.present = Hole(len(made.columns))
+                hint = self.flag_of(slot)
+                flags = Column(hint, f"flag {hint}", [bool(one) for one in steps], slot.items[0].attributes, False)
+                made.columns.append(flags)
+        rename(made)
+        resolve(made)
+        return made
+
+    def flag_of(self, slot: Slot) -> str:
+        """What the argument is called that says whether a step is there."""
+        (item,) = slot.items
+        if item.text is not None and isinstance(item.text.call, Call) and item.text.call.function == "+":
+            return "residual"
+        return base_of(item.attributes[-1])
 
     def grouped(self, family: list[Block], split: bool) -> list[tuple[list[Block], list[list[tuple[int, list[Step]]]]]]:
         """Blocks of the same form, runs of any length being the same."""
@@ -366,8 +481,9 @@ class Finder:
         for parts in zip(*tokens, strict=True):
             period = parts[0][0]
             runs = [run for _, run in parts]
-            if all(len(run) == period for run in runs):  # no loop at all
-                slots = [(Slot([[run[offset]] for run in runs]), 1) for offset in range(period)]
+            length = len(runs[0])
+            if length < MIN_ROUNDS * period and all(len(run) == length for run in runs):  # no loop at all
+                slots = [(Slot([[run[offset]] for run in runs]), 1) for offset in range(length)]
             else:
                 slots = [(Slot(runs), period)]
             for slot, repeated in slots:
@@ -381,9 +497,9 @@ class Finder:
         rounds = [len(run) // period for run in slot.steps]
         begin = len(made.columns)
         for offset in range(period):
-            column_of = [run[offset::period] for run in slot.steps]
+            column_of: list[list[Step | None]] = [[*run[offset::period]] or [None] for run in slot.steps]
             slot.items.append(self.item(made, [step for steps in column_of for step in steps]))
-        if set(rounds) == {1}:
+        if set(rounds) <= {0, 1}:
             return
         for index in range(begin, len(made.columns)):
             column = made.columns[index]
@@ -403,31 +519,40 @@ class Finder:
                 column.default = ...
         if not slot.listed:
             slot.rounds = Hole(len(made.columns))
-            made.columns.append(Column("depth", "depth", rounds, slot.items[0].attributes))
+            before = max(slot.first or 0, 1) - 1
+            made.columns.append(Column("depth", "depth", [n + before for n in rounds], slot.items[0].attributes))
 
-    def item(self, made: Class, steps: list[Step]) -> Item:
-        """The code of steps that are the same but for numbers."""
-        first = steps[0]
+    def item(self, made: Class, steps: list[Step | None]) -> Item:
+        """The code of steps that are the same but for numbers; ``None`` where a block has no such step."""
+        first = next(step for step in steps if step is not None)
         if first.block is not None:
             inner = self.class_of[id(first.block)]
-            rows = [inner.values(step.block) for step in steps if step.block is not None]
+            missing = [ANY] * len(inner.arguments)
+            rows = [missing if step is None or step.block is None else inner.values(step.block) for step in steps]
             holes = []
             for argument, values in zip(inner.arguments, zip(*rows, strict=True), strict=True):
                 where = (*first.attributes, *argument.column.where)
                 holes.append(Hole(len(made.columns)))
                 made.columns.append(Column(argument.name, argument.column.kind, list(values), where, argument.default))
             return Item(first.attributes, None, inner, tuple(holes))
-        texts = [self.text(step.node) for step in steps if step.node is not None]
-        sample = texts[0]
+        texts = [None if step is None or step.node is None else self.text(step.node) for step in steps]
+        sample = next(text for text in texts if text is not None)
+        modules = {text.module.function for text in texts if text is not None and text.module is not None}
+        if len(modules) > 1:
+            names = [ANY if text is None or text.module is None else Verbatim(text.module.function) for text in texts]
+            made.columns.append(Column("activation", "module", names, first.attributes))
+            chosen = Call(CHOSEN, (Arg("", Hole(len(made.columns) - 1)),))
+            return Item(first.attributes, sample._replace(module=chosen))
         with_function = sample.function is not None and not made.is_chain
 
         def merged(part: str) -> Any:
-            return merge([getattr(text, part) for text in texts], made.columns, first.attributes)
+            values = [ANY if text is None else getattr(text, part) for text in texts]
+            return merge(values, made.columns, first.attributes)
 
         if with_function:
             return Item(first.attributes, Text(None, merged("function"), helpers=sample.helpers))
         module = merged("module") if sample.module is not None else None
-        helpers = tuple(dict.fromkeys(helper for text in texts for helper in text.helpers))
+        helpers = tuple(dict.fromkeys(helper for text in texts if text for helper in text.helpers))
         return Item(first.attributes, Text(module, merged("call"), helpers=helpers))
 
 
@@ -475,6 +600,13 @@ def grows_evenly(values: Sequence[Any]) -> bool:
     return len({two - one for one, two in pairwise(values)}) == 1
 
 
+def may_grow(values: Sequence[Any], alone: bool) -> bool:
+    """Whether numbers of a run stay, or there are enough of them to say how they grow."""
+    if len(set(map(typed, values))) == 1:
+        return True
+    return not alone and (len(values) >= MIN_ROUNDS or (grows_evenly(values) and values[1] - values[0] == 1))
+
+
 def parted(values: list[Any], lengths: list[int]) -> Iterator[list[Any]]:
     """Values cut into parts of these lengths."""
     begin = 0
@@ -483,15 +615,81 @@ def parted(values: list[Any], lengths: list[int]) -> Iterator[list[Any]]:
         begin += length
 
 
+# -- numbers that grow from layer to layer ---------------------------------------------------------
+
+Shares = dict[tuple[str, str], tuple[float, int]]
+"""For an argument of a module ``(whole, parts)``, where its values are all ``whole * position / parts``."""
+MOST_PARTS = 400
+
+
+def shares(graph: Graph, text: Callable[[int], Text]) -> Shares:
+    """The arguments that grow evenly through the net, as the probabilities of stochastic depth do."""
+    values: dict[tuple[str, str], list[float]] = {}
+    for number, node in enumerate(graph.nodes):
+        module = None if node.layer is None else text(number).module
+        for arg in () if module is None else module.args:
+            if module is not None and isinstance(arg.value, float):
+                values.setdefault((module.function, arg.name), []).append(arg.value)
+    found = {name: share_of(sorted(set(given))) for name, given in values.items()}
+    return {name: share for name, share in found.items() if share is not None}
+
+
+def share_of(values: list[float]) -> tuple[float, int] | None:
+    """``(whole, parts)`` with which all values are exactly ``whole * position / parts``; the fewest parts."""
+    positive = [value for value in values if value > 0]
+    if len(values) < MIN_ROUNDS or max(len(repr(value)) for value in values) < 8:
+        return None
+    for parts in range(2, MOST_PARTS):
+        for position in range(1, 5):
+            whole = round(positive[0] * parts / position, 4)
+            if whole >= values[-1] and all(whole * round(value * parts / whole) / parts == value for value in values):
+                return whole, parts
+    return None
+
+
+def with_shares(text: Text, known: Shares) -> Text:
+    """A layer's text with such numbers written as shares."""
+    if text.module is None or not known:
+        return text
+    args = []
+    for arg in text.module.args:
+        share = known.get((text.module.function, arg.name))
+        if share is not None:
+            whole, parts = share
+            position = Arg("position", round(arg.value * parts / whole))
+            product = Call("*", (Arg("whole", whole), position))
+            arg = arg._replace(value=Call("/", (Arg("", product), Arg("parts", parts))))
+        args.append(arg)
+    return text._replace(module=Call(text.module.function, tuple(args)))
+
+
+def rename(made: Class) -> None:
+    """Gives modules that stand for several names of their own; those of the same name get a number."""
+    taken: set[str] = set()
+    chosen = 0
+    for slot in made.slots:
+        (item,) = slot.items
+        name = item.attributes[-1]
+        if item.text is not None and isinstance(item.text.module, Call) and item.text.module.function == CHOSEN:
+            chosen += 1
+            name = f"activation{chosen}"
+        number = 1
+        while name in taken:
+            number += 1
+            name = f"{base_of(item.attributes[-1])}{number}"
+        taken.add(name)
+        slot.items = [item._replace(attributes=(*item.attributes[:-1], name))]
+
+
 def merge(values: list[Any], columns: list[Column], where: Path, arg: Arg | None = None) -> Any:
     """Calls of one form as one, with a column for each number; what is implied in all of them is left out."""
-    first = values[0]
+    first = next((value for value in values if value is not ANY), ANY)
     if isinstance(first, Call):
         args = []
         for position, sample in enumerate(first.args):
-            given = [value.args[position] for value in values]
-            if not all(one.implied for one in given):
-                merged = merge([one.value for one in given], columns, where, sample)
+            given = [ANY if value is ANY else value.args[position] for value in values]
+            if not all(one is ANY or one.implied for one in given):
+                merged = merge([ANY if one is ANY else one.value for one in given], columns, where, sample)
                 args.append(sample._replace(value=merged, implied=False))
         return Call(first.function, tuple(args))
     if isinstance(first, (Tensor, Verbatim)):
@@ -506,12 +704,38 @@ def merge(values: list[Any], columns: list[Column], where: Path, arg: Arg | None
 
 def resolve(made: Class) -> None:
     """What each column means, and the arguments that this takes."""
-    for column in made.columns:
-        made.meanings.append(meaning(column, made.arguments))
+    flags = {slot.present.column for slot in made.slots if slot.present is not None}
+    for number, column in enumerate(made.columns):
+        if number in flags:
+            made.meanings.append(Meaning())
+        else:
+            made.meanings.append(meaning(column, made.arguments))
     for argument in made.arguments:
+        if any(value is ANY for value in argument.values):
+            argument.values = [None if value is ANY else value for value in argument.values]
+            argument.default = None
         default = argument.column.default
-        if default is not ... and any(typed(value) == typed(default) for value in argument.values):
+        if (
+            argument.default is ...
+            and default is not ...
+            and any(typed(value) == typed(default) for value in argument.values)
+        ):
             argument.default = default
+
+    for number in sorted(flags):
+        made.meanings[number] = flag_meaning(made.columns[number], made.arguments)
+
+
+def flag_meaning(column: Column, arguments: list[Argument]) -> Meaning:
+    """What tells whether a step is there: an argument that only its blocks are given, or one of its own."""
+    for number, argument in enumerate(arguments):
+        its_own = argument.default is None and argument.column.where[:1] == column.where[:1]
+        if its_own and [value is not None for value in argument.values] == column.values:
+            return Meaning(argument=number, given=True)
+    made = meaning(column, arguments)
+    assert made.argument is not None
+    arguments[made.argument].default = False
+    return made
 
 
 def meaning(column: Column, arguments: list[Argument]) -> Meaning:
@@ -525,6 +749,10 @@ def meaning(column: Column, arguments: list[Argument]) -> Meaning:
                 mine if mine is not ANY else other for mine, other in zip(argument.values, column.values, strict=True)
             ]
             return Meaning(argument=number)
+        if column.kind == argument.column.kind == "position" and ANY not in (*column.values, *argument.values):
+            apart = {one - two for one, two in zip(column.values, argument.values, strict=True)}
+            if len(apart) == 1:
+                return Meaning(argument=number, plus=apart.pop())
     for number, argument in enumerate(arguments):
         if found := multiple(column, argument):
             return Meaning(None, number, *found)

@@ -148,12 +148,21 @@ def code(value: Any, tensors: Sequence[Doc] = (), module: str = SELF) -> Doc:
     if function == "(,)":
         return Group("(", tuple(map(inner, args)), ",)" if len(args) == 1 else ")")
     if not function[0].isalpha() and function[0] != ".":
-        return f" {function} ".join(flat(inner(arg)) for arg in args)
+        return f" {function} ".join(operand(flat(inner(arg)), function, arg.value) for arg in args)
     if function[0] == ".":
         receiver = flat(inner(args[0]))
-        function, args = f"({receiver}){function}" if " " in receiver else receiver + function, args[1:]
+        function, args = (
+            f"({receiver}){function}" if " " in receiver and receiver[-1] not in ")]" else receiver + function,
+            args[1:],
+        )
     name = module if function == SELF else function
     return Group(f"{name}(", tuple(prefixed(f"{a.name}=" if a.keyword else "", inner(a)) for a in args), ")")
+
+
+def operand(text: str, sign: str, value: Any) -> str:
+    """A part of a sum or product, in parentheses where it would come apart."""
+    product = isinstance(value, Call) and value.function == "*" and sign in ("+", "/")
+    return text if " " not in text or product or (text[-1] in ")]" and not isinstance(value, Verbatim)) else f"({text})"
 
 
 class Verbatim(NamedTuple):

@@ -15,10 +15,11 @@ from textwrap import wrap
 from typing import Any, NamedTuple
 
 from cnncalc.convert.blocks import Path, Tree, Value
-from cnncalc.convert.classes import Argument, Class, Column, Finder, Hole, Item, Slot, base_of
+from cnncalc.convert.classes import CHOSEN, SCOPES, Argument, Class, Finder, Hole, Item, Meaning, Slot, base_of
 from cnncalc.convert.code import (
     SELF,
     WIDTH,
+    Arg,
     Call,
     Doc,
     Group,
@@ -34,8 +35,6 @@ from cnncalc.graph import Graph, Node
 from cnncalc.layers.axes import describe
 from cnncalc.text import visible
 
-SCOPES = ("branch", "shortcut")
-"""What the spec language calls the branches of a merge: chains that are written where they stand."""
 MOST_INLINE = 8
 """Most steps of a chain that is written where it is used."""
 MOST_NAMES = 5
@@ -80,11 +79,22 @@ class Expression(NamedTuple):
             return self
         return Expression(None, f"{self.atom(1)} // {divisor}", 2) if self.text else Expression(self.value // divisor)
 
-    def plus(self, other: Expression, round_number: str) -> Expression:
-        """What has grown from it by ``other`` in each round of a loop."""
+    def shifted(self, by: int) -> Expression:
+        """It and a number more."""
+        if not self.text:
+            return Expression(self.value + by)
+        return Expression(None, f"{self.text} {'+' if by > 0 else '-'} {abs(by)}", 2) if by else self
+
+    def plus(self, other: Expression, first: int) -> Expression:
+        """What has grown from it by ``other`` in each round of a loop whose ``i`` begins with ``first``."""
         if other == Expression(0):
             return self
-        grown = round_number if other == Expression(1) else f"{round_number} * {other.atom(1)}"
+        if other == Expression(1):
+            found = re.fullmatch(r"(.*) ([+-]) (\d+)", self.text)
+            base, more = (found[1], int(found[2] + found[3])) if found else (self.text, 0)
+            start = Expression(None, f"{base} + i", 2) if self.text else Expression(None, "i", 0)
+            return start.shifted((more if self.text else self.value) - first)
+        grown = f"i * {other.atom(1)}" if not first else f"(i - {first}) * {other.atom(1)}"
         return Expression(None, f"{flat(code(self.code()))} + {grown}", 2)
 
     def atom(self, level: int) -> str:
@@ -104,15 +114,20 @@ class Writer:
     def __init__(self, graph: Graph, text: Callable[[Node], Text], reserved: frozenset[str]) -> None:
         self.graph = graph
         self.reserved = reserved
-        root = Tree(graph).root()
-        self.finder = Finder(graph, root, lambda number: text(graph.nodes[number]))
+
+        def text_of(number: int) -> Text:
+            return text(graph.nodes[number])
+
+        root = Tree(graph, lambda number: text_of(number).module is not None).root()
+        self.finder = Finder(graph, root, text_of)
         self.classes = self.finder.find()
         self.net = self.classes[-1]
         self.helpers: dict[str, str] = {}
+        self.give_size()
         self.inline = {id(one) for one in self.classes if self.stands_inline(one)}
         self.name_classes()
         for one in self.classes:
-            name_arguments(one, self.taken(one))
+            name_arguments(one, self.taken(one), self.graph)
 
     # -- the file -------------------------------------------------------------------------------
 
@@ -170,13 +185,31 @@ class Writer:
     def stands_inline(self, one: Class) -> bool:
         """Whether a chain is written where it is used, as it is short or used once or twice."""
         count = len(one.slots)
-        if one is self.net or not one.is_chain or count > MOST_INLINE or any(slot.is_run for slot in one.slots):
+        if one is self.net or not one.is_chain or count > MOST_INLINE:
+            return False
+        if any(slot.is_run or slot.present is not None for slot in one.slots):
             return False
         bases = {base_of(block.path[-1]) for block in one.blocks}
         if bases <= {*SCOPES, ""}:
             return True
         uses = sum(item.inner is one for other in self.classes for slot in other.slots for item in slot.items)
         return count * uses <= count + 3
+
+    def give_size(self) -> None:
+        """Lets the net take the size of its result, where that is an argument of the spec and of no other layer."""
+        sizes = [c for c in self.net.columns if c.hint in ("out_features", "out_channels") and type(c.values[0]) is int]
+        if not sizes:
+            return
+        last = sizes[-1]
+        (size,) = last.values
+        names = [name for name, value in self.graph.args.items() if type(value) is int and value == size]
+        alike = [column for column in self.net.columns if column.kind == "count" and column.values == [size]]
+        if len(names) == 1 and len(alike) == 1 and (name := identifier(names[0])):
+            last.hint, last.kind = name, "argument"
+            argument = Argument(last)
+            argument.default = size
+            self.net.meanings[self.net.columns.index(last)] = Meaning(argument=len(self.net.arguments))
+            self.net.arguments.append(argument)
 
     def name_classes(self) -> None:
         """Names of classes: what most of their blocks are called; where several are, what the first of each is."""
@@ -188,9 +221,12 @@ class Writer:
             wanted.setdefault(camel(best), []).append(one)
         taken = set(FIXED)
         for name, classes in wanted.items():
-            for one in classes:
-                full = camel("_".join(one.blocks[0].path[-1:])) if len(classes) > 1 else name
-                one.name = unique(full if not full[:1].isdigit() else f"{name}{full}", taken)
+            most = max(classes, key=lambda one: len(one.blocks))
+            for one in [most, *(one for one in classes if one is not most)]:
+                full = camel(one.blocks[0].path[-1])
+                apart = any(other is not most and len(other.blocks) == len(most.blocks) for other in classes)
+                wanted_name = full if one is not most or apart else name
+                one.name = unique(wanted_name if not wanted_name[:1].isdigit() else f"{name}{full}", taken)
                 taken.add(one.name)
         self.net.name = unique(camel(identifier(self.graph.name) or "net"), taken)
 
@@ -213,8 +249,6 @@ class ClassWriter:
         making = self.making()
         stored = [f"        self.{a.name} = {a.name}" for a in one.arguments if a.name in self.stored]
         lines = [f"class {one.name}(nn.{'Sequential' if one.is_chain else 'Module'}):"]
-        if one is self.writer.net and self.writer.graph.citation:
-            pass
         if making or stored:
             lines += self.signature("def __init__", "None", 4, "self")
             lines += ["        super().__init__()", *stored, *making]
@@ -250,18 +284,24 @@ class ClassWriter:
                     made.add(item.attributes[:length])
                     lines += self.registered(item.attributes[:length], "nn.Module()")
             made.add(item.attributes)
+            if slot.present is not None:
+                present = self.meaning(self.one, slot.present, scope)
+                lines += self.registered(item.attributes, "nn.Identity()")
+                lines.append(f"        if {flat(code(present.code()))}:")
+                lines += self.registered(item.attributes, value, 12)
+                continue
             lines += self.registered(item.attributes, value)
         return lines
 
-    def registered(self, attributes: Path, value: Doc) -> list[str]:
+    def registered(self, attributes: Path, value: Doc, indent: int = 8) -> list[str]:
         """The statement that makes a module a part of this one."""
         holder = self.attribute(attributes[:-1])
         name = attributes[-1]
         if name in self.writer.reserved:
-            return lay_out(value, 8, f"{holder}._modules[{literal(name)}] = ")
+            return lay_out(value, indent, f"{holder}._modules[{literal(name)}] = ")
         if not is_name(name):
-            return lay_out(Group(f"{holder}.add_module(", (literal(name), value), ")"), 8)
-        return lay_out(value, 8, f"{holder}.{name} = ")
+            return lay_out(Group(f"{holder}.add_module(", (literal(name), value), ")"), indent)
+        return lay_out(value, indent, f"{holder}.{name} = ")
 
     def attribute(self, attributes: Path) -> str:
         """Where a module is found."""
@@ -279,14 +319,14 @@ class ClassWriter:
         if slot.listed:
             ((index, hole),) = slot.listed.items()
             listed = self.meaning(self.one, hole, scope)
-            name = singular(self.one.columns[index].hint)
+            name = self.loop_name(self.one, Hole(index))
             given = (code(listed.code()), *([str(first)] if first else []))
             lines = lay_out(Group("enumerate(", given, ")"), 8, f"for i, {name} in ", ":")
         else:
             assert slot.rounds is not None
             rounds = self.meaning(self.one, slot.rounds, scope)
-            end = Expression(rounds.value + first) if not rounds.text else rounds
-            shown = flat(code(end.code())) if first == 0 or not rounds.text else f"{rounds.atom(1)} + {first}"
+            end = Expression(rounds.value + (first > 0)) if not rounds.text else rounds
+            shown = flat(code(end.code())) if first == 0 or not rounds.text else f"{rounds.atom(1)} + 1"
             lines = [f"        for i in range({f'{first}, ' if first else ''}{shown}):"]
         for item in slot.items:
             value = self.made(self.one, slot, item, scope)
@@ -294,6 +334,10 @@ class ClassWriter:
             stem = item.attributes[-1].removesuffix(str(slot.first))
             lines += lay_out(Group("self.add_module(", (f'f"{stem}{{i}}"' if stem else "str(i)", value), ")"), 12)
         return lines
+
+    def loop_name(self, one: Class, hole: Hole) -> str:
+        """What the entries of a list are called."""
+        return unique(singular(one.columns[hole.column].hint), {argument.name for argument in one.arguments})
 
     def made(self, one: Class, slot: Slot, item: Item, scope: Scope) -> Doc | None:
         """What makes the module of an item; nothing for a function."""
@@ -339,23 +383,33 @@ class ClassWriter:
         meaning = one.meanings[hole.column]
         if meaning.argument is None:
             return Expression(meaning.value)
-        return scope[meaning.argument].times(meaning.times).over(meaning.over)
+        value = scope[meaning.argument]
+        if meaning.given:
+            return (
+                Expression(None, f"{value.atom(0)} is not None", 2)
+                if value.text
+                else Expression(value.value is not None)
+            )
+        if meaning.plus:
+            return value.shifted(meaning.plus)
+        return value.times(meaning.times).over(meaning.over)
 
     def value(self, one: Class, slot: Slot, hole: Hole, scope: Scope) -> Expression:
         """What stands for a hole, in a loop too."""
         if hole.column in slot.listed:
-            return Expression(None, singular(one.columns[hole.column].hint))
+            return Expression(None, self.loop_name(one, hole))
         value = self.meaning(one, hole, scope)
         if hole.column in slot.growth:
-            number = "i" if not slot.first else f"(i - {slot.first})"
-            return value.plus(self.meaning(one, slot.growth[hole.column], scope), number)
+            return value.plus(self.meaning(one, slot.growth[hole.column], scope), slot.first or 0)
         return value
 
     def filled(self, part: Any, one: Class, slot: Slot, scope: Scope) -> Any:
         """A call with its holes filled."""
+        if isinstance(part, Call) and part.function == CHOSEN:
+            return Verbatim(f"{flat(code(self.value(one, slot, part.args[0].value, scope).code()))}()")
         if isinstance(part, Call):
-            args = tuple(arg._replace(value=self.filled(arg.value, one, slot, scope)) for arg in part.args)
-            return Call(part.function, args)
+            filled = (arg._replace(value=self.filled(arg.value, one, slot, scope)) for arg in part.args)
+            return Call(part.function, tuple(arg for arg in filled if not (arg.keyword and is_default(arg))))
         return self.value(one, slot, part, scope).code() if isinstance(part, Hole) else part
 
     # -- forward --------------------------------------------------------------------------------
@@ -387,6 +441,14 @@ class ClassWriter:
             taken.add(names[-1])
         return names
 
+    def flag(self, present: Hole) -> str:
+        """What tells in ``forward`` whether a step is there."""
+        number = self.one.meanings[present.column].argument
+        assert number is not None
+        name = self.one.arguments[number].name
+        self.stored.add(name)
+        return f"self.{name} is not None" if self.one.meanings[present.column].given else f"self.{name}"
+
     def called(self, slot: Slot, tensors: list[Doc], apart: Callable[[Doc], str] | None = None) -> Doc:
         """The call of a step; ``apart`` makes a statement of each call within it and answers the variable."""
         (item,) = slot.items
@@ -404,6 +466,11 @@ class ClassWriter:
         if apart is not None:
             call = with_parts_apart(call, lambda part: apart(code(part, tensors, module)))
         return code(call, tensors, module)
+
+
+def is_default(arg: Arg) -> bool:
+    """Whether an argument has the value that it has when it is left out."""
+    return type(arg.value) is type(arg.default) and arg.value == arg.default
 
 
 def with_parts_apart(call: Any, apart: Callable[[Any], str]) -> Any:
@@ -476,6 +543,10 @@ class Forward:
     def write(self, number: int, slot: Slot) -> None:
         """One step: as a statement, or kept until it is used."""
         (item,) = slot.items
+        if slot.present is not None and item.text is not None and item.text.module is None:
+            self.flush()
+            self.write_optional(Value(number, 0), slot)
+            return
         waiting = [one.value for one in self.pending]
         taken = [value for value in slot.args if value in waiting]
         plain = item.inner is not None or (item.text is not None and item.text.is_plain)
@@ -522,11 +593,24 @@ class Forward:
         """Whether a call may take several lines: a list of tensors, one on each."""
         return isinstance(doc, Group) and doc.start == "torch.cat("
 
+    def write_optional(self, value: Value, slot: Slot) -> None:
+        """A function that only some blocks have."""
+        assert slot.present is not None
+        doc = self.writer.called(slot, [self.variables[one] for one in slot.args])
+        flag = self.writer.flag(slot.present)
+        otherwise = slot.args[slot.instead]
+        name = self.variables[otherwise]
+        if last_use(self.uses, otherwise) <= value.step and name.isidentifier():
+            self.variables[value] = name
+            self.statements += [f"        if {flag}:", *lay_out(doc, 12, f"{name} = ")]
+        else:
+            self.assign(value, f"{flat(doc)} if {flag} else {name}")
+
     def flush(self) -> None:
         """Writes what is pending."""
-        for one in self.pending:
+        while self.pending:
+            one = self.pending.pop(0)
             self.assign(one.value, one.doc)
-        self.pending = []
 
     def assign(self, value: Value, doc: Doc) -> None:
         """A result into a variable."""
@@ -642,7 +726,7 @@ def in_order(arguments: list[Argument]) -> list[Argument]:
 
 def annotation(values: list[Any]) -> str:
     """The type of an argument that has these values."""
-    kinds = {annotation_of(value) for value in values if value.__class__.__name__ != "Any_"}
+    kinds = {annotation_of(value) for value in values}
     if kinds == {"int", "float"}:
         return "float"
     return " | ".join(sorted(kinds, key=lambda kind: (kind == "None", "[" in kind, kind)))
@@ -652,29 +736,49 @@ def annotation_of(value: Any) -> str:
     """The type of one value."""
     if value is None:
         return "None"
+    if isinstance(value, Verbatim):
+        return "type[nn.Module]"
     if isinstance(value, tuple):
         return f"tuple[{annotation(list(value)) if value else 'int'}, ...]"
     return type(value).__name__
 
 
-def name_arguments(one: Class, taken: set[str]) -> None:
+def name_arguments(one: Class, taken: set[str], graph: Graph) -> None:
     """Gives the arguments names of their own."""
     names: dict[str, list[Argument]] = {}
     for argument in one.arguments:
-        names.setdefault(argument.column.hint, []).append(argument)
+        names.setdefault(wanted_name(argument, one, graph), []).append(argument)
     used_names = set(taken)
-    for hint, arguments in names.items():
+    for name, arguments in names.items():
         for argument in arguments:
-            name = hint if len(arguments) == 1 else qualified(argument.column, [a.column for a in arguments])
-            argument.name = unique(identifier(name) or "value", used_names)
+            full = name if len(arguments) == 1 else qualified(name, argument, arguments, one)
+            argument.name = unique(identifier(full) or "value", used_names)
             used_names.add(argument.name)
 
 
-def qualified(column: Column, alike: list[Column]) -> str:
-    """A name that says where the argument is used, by the fewest of the names that lead there."""
-    hint = column.hint.replace("out_", "") if "out_" in column.hint else column.hint
-    for length in range(1, len(column.where) + 1):
-        part = column.where[:length]
-        if sum(other.where[:length] == part for other in alike) == 1:
-            return f"{'_'.join(part)}_{hint}"
-    return f"{'_'.join(column.where[:1])}_{hint}"
+def wanted_name(argument: Argument, one: Class, graph: Graph) -> str:
+    """The name where it is used, or what it is to the whole block."""
+    hint = argument.column.hint
+    if argument.column.kind != "count" or any(type(value) not in (int, type(None)) for value in argument.values):
+        return hint
+    if None in argument.values and argument.column.where:
+        return f"{base_of(argument.column.where[0])}_channels"
+    into = [graph.shape(block.inputs[0])[:1] for block in one.blocks if block.inputs]
+    out = [graph.shape(block.results[0])[:1] for block in one.blocks if block.results]
+    values = [(value,) for value in argument.values]
+    if values == into:
+        return "channels" if values == out else hint if hint == "in_features" else "in_channels"
+    if values == out:
+        return hint if hint == "out_features" else "out_channels"
+    return "mid_channels" if hint in ("out_channels", "num_features", "normalized_shape", "channels") else hint
+
+
+def qualified(name: str, argument: Argument, alike: list[Argument], one: Class) -> str:
+    """A name that says in which part the argument is used, with a number where several are used there."""
+    short = "channels" if name == "mid_channels" else name
+    part = argument.column.where[:1]
+    same = [other for other in alike if other.column.where[:1] == part]
+    number = f"{same.index(argument) + 1}" if len(same) > 1 else ""
+    base = base_of(part[0])
+    parts = {item.attributes[0] for slot in one.slots for item in slot.items if base_of(item.attributes[0]) == base}
+    return f"{base if len(parts) == 1 and base else part[0]}_{short}{number}"

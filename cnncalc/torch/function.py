@@ -13,6 +13,9 @@ from cnncalc.convert.code import Arg, Call, Text, positional
 from cnncalc.errors import CnncalcError
 from cnncalc.torch import parts
 
+BARE = ("chunks", "dims", "dim0", "dim1", "split_size_or_sections")
+"""Arguments of PyTorch's compiled functions that people give without their names."""
+
 
 class Function(nn.Module):
     """Calls ``function`` on its inputs, with ``arguments`` that stay the same."""
@@ -31,7 +34,12 @@ class Function(nn.Module):
         defaults = defaults_of(self.function)
         name, helpers = name_of(self.function)
         given = tuple(
-            Arg(key, plain(value), key in defaults or not defaults, key in defaults and defaults[key] == value)
+            Arg(
+                key,
+                plain(value),
+                key in defaults or not (defaults or name[0] == "." or key in BARE),
+                key in defaults and defaults[key] == value,
+            )
             for key, value in self.arguments.items()
         )
         return Text(None, Call(name, (*positional(*tensors), *given)), helpers=helpers)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from cnncalc.layers.base import Shape
@@ -74,6 +73,6 @@ def with_axes_last(module: nn.Module, axes: tuple[int, ...], rank: int) -> nn.Mo
         return module
 
     own, last = (own[0], last[0]) if len(axes) == 1 else (own, last)
-    module.register_forward_pre_hook(Hook(Function(torch.movedim, source=own, destination=last)))
-    module.register_forward_hook(Hook(Function(torch.movedim, source=last, destination=own)))
+    module.register_forward_pre_hook(Hook(Function(Tensor.movedim, source=own, destination=last)))
+    module.register_forward_hook(Hook(Function(Tensor.movedim, source=last, destination=own)))
     return module

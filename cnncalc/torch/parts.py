@@ -34,13 +34,14 @@ class StochasticDepth(nn.Module):
 
 
 class LayerScale(nn.Module):
-    """Product with one learned factor per channel."""
+    """Product with one learned factor per channel, at every place of so many axes."""
 
-    def __init__(self, shape: tuple[int, ...], init_value: float) -> None:
+    def __init__(self, channels: int, init_value: float, axes: int = 2) -> None:
         super().__init__()
-        self.shape = shape
+        self.channels = channels
         self.init_value = init_value
-        self.weight = nn.Parameter(torch.full(shape, init_value))
+        self.axes = axes
+        self.weight = nn.Parameter(torch.full((channels, *[1] * axes), init_value))
 
     def forward(self, x: Tensor) -> Tensor:
         """The scaled input."""

@@ -52,4 +52,4 @@ def build_stochastic_depth(layer: StochasticDepth, shape: Shape) -> nn.Module:
 @builds(LayerScale)
 def build_layer_scale(layer: LayerScale, shape: Shape) -> nn.Module:
     """One factor per channel, starting at ``init_value``."""
-    return parts.LayerScale((shape[0], *[1] * (len(shape) - 1)), layer.init_value)
+    return parts.LayerScale(shape[0], layer.init_value, len(shape) - 1)
