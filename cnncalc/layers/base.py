@@ -200,6 +200,11 @@ class ShortForm(Layer, frozen=True):
         """The layers that this one stands for, in order, for an input of this shape."""
         raise NotImplementedError
 
+    @classmethod
+    def contract(cls, layers: tuple[Layer, ...], shape: Shape) -> ShortForm | None:
+        """The short form that expands to these layers for an input of this shape, where there is one."""
+        return None
+
 
 def normal_axis(axis: int, rank: int, *, field: str = "axis") -> int:
     """An axis of a tensor of ``rank`` axes (channels = 0, no batch), with negative ones counted from the end.

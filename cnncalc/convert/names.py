@@ -1,0 +1,250 @@
+"""Names: what the language would call each item by itself, and which must therefore be given a name; names of blocks."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+
+from cnncalc.convert.blocks import (
+    Block,
+    Leaf,
+    Named,
+    TCall,
+    TFork,
+    TIf,
+    TItem,
+    TOp,
+    TRepeat,
+    TSkip,
+    Templates,
+)
+from cnncalc.convert.classes import Mismatch, stem
+from cnncalc.graph import Graph
+from cnncalc.layers import REGISTRY
+from cnncalc.layers.merge import Multiply
+from cnncalc.spec.document import META, STRUCTURES
+from cnncalc.spec.fields import aliases
+
+SHORT = 4
+"""Letters up to which an alias of a layer goes into a block's name in the layer's stead."""
+
+
+class Counters:
+    """The names of one scope, as the builder gives them."""
+
+    def __init__(self, *, numbered: bool) -> None:
+        self.numbered = numbered
+        self.next = 0
+        self.counters: dict[str, int] = {}
+        self.taken: set[str] = set()
+
+    def automatic(self, kind: str, *, mark: bool = False) -> str:
+        """The next name for something of a kind; ``mark`` for branches, which are never numbered alone."""
+        while True:
+            if self.numbered and not mark:
+                name = str(self.next)
+                self.next += 1
+            else:
+                number = self.counters[kind] = self.counters.get(kind, 0) + 1
+                name = f"{kind}{'_' if kind[-1].isdigit() else ''}{number}"
+            if name not in self.taken:
+                self.taken.add(name)
+                return name
+
+    def given(self, name: str) -> None:
+        self.taken.add(name)
+        if name.isdigit():
+            self.next = int(name) + 1
+
+
+class Namer:
+    """Finds what must be named in a block."""
+
+    def __init__(self, block: Block, *, nested: bool) -> None:
+        self.block = block
+        self.nested = nested
+
+    def run(self) -> None:
+        """Marks what needs a name, numbering the scope where that leaves fewer to be named.
+
+        Raises:
+            Mismatch: a name that must be given differs between instances.
+        """
+        best: tuple[int, bool, set[int]] | None = None
+        for numbered in (False, True):
+            explicit = self.settle(numbered)
+            if best is None or len(explicit) < best[0]:
+                best = (len(explicit), numbered, explicit)
+        assert best is not None
+        self.block.numbered = best[1]
+        self.mark(self.block.body, best[2])
+
+    def settle(self, numbered: bool) -> set[int]:
+        explicit: set[int] = set()
+        while True:
+            before = len(explicit)
+            for number in range(len(self.block.groups)):
+                self.walk(self.block.body, number, Counters(numbered=numbered), explicit)
+            if len(explicit) == before:
+                return explicit
+
+    def walk(self, body: Sequence[TItem], number: int, names: Counters, explicit: set[int]) -> None:
+        for item in body:
+            if isinstance(item, TOp):
+                self.name(item.named, number, names, explicit)
+            elif isinstance(item, TCall):
+                self.name(item.named, number, names, explicit, item.block.name)
+            elif isinstance(item, TRepeat):
+                for name in item.names[number]:
+                    if id(item) in explicit:
+                        names.given(name)
+                    elif names.automatic(item.call.block.name) != name:
+                        explicit.add(id(item))
+            elif isinstance(item, TIf):
+                if item.present[number]:
+                    self.walk(item.then, number, names, explicit)
+            elif isinstance(item, TFork):
+                if item.op.named.names[number] is not None:
+                    for branch in item.branches:
+                        self.branch(branch, number, names, explicit, "branch")
+                    self.name(item.op.named, number, names, explicit)
+            else:
+                self.walk(item.body, number, names, explicit)
+                if item.named.names[number] is not None:
+                    if item.has_shortcut[number]:
+                        self.branch(item.shortcut or [], number, names, explicit, "shortcut")
+                    self.name(item.named, number, names, explicit)
+
+    def branch(self, body: Sequence[TItem], number: int, names: Counters, explicit: set[int], mark: str) -> None:
+        if self.nested:
+            names.automatic(mark, mark=True)
+            names = Counters(numbered=False)
+        self.walk(body, number, names, explicit)
+
+    def name(self, named: Named, number: int, names: Counters, explicit: set[int], kind: str = "") -> None:
+        name = named.names[number]
+        if name is None:
+            return
+        if id(named) in explicit:
+            names.given(name)
+        elif names.automatic(kind or named.kinds[number]) != name:
+            explicit.add(id(named))
+
+    def mark(self, body: Sequence[TItem], explicit: set[int]) -> None:
+        for item in body:
+            if isinstance(item, TRepeat):
+                item.pattern = pattern(item.names) if id(item) in explicit else None
+            elif isinstance(item, TIf):
+                self.mark(item.then, explicit)
+            elif isinstance(item, TFork):
+                self.set(item.op.named, explicit)
+                for branch in item.branches:
+                    self.mark(branch, explicit)
+            else:
+                self.set(item.named, explicit)
+                if isinstance(item, TSkip):
+                    self.mark(item.body, explicit)
+                    self.mark(item.shortcut or [], explicit)
+
+    @staticmethod
+    def set(named: Named, explicit: set[int]) -> None:
+        named.explicit = id(named) in explicit
+        named.label()
+
+
+def braced(name: str) -> str:
+    """A name as ``name:`` takes it, where braces hold expressions."""
+    return name.replace("{", "{{").replace("}", "}}")
+
+
+def pattern(rows: Sequence[Sequence[str]]) -> str:
+    """One name with ``index`` in it for all rounds of a repeat.
+
+    Raises:
+        Mismatch: the names do not count on, or differ between instances.
+    """
+    starts = {stem(row[0]) for row in rows if row}
+    if len(starts) != 1:
+        raise Mismatch
+    ((text, start),) = starts
+    if start is None or any(list(row) != [f"{text}{start + i}" for i in range(len(row))] for row in rows):
+        raise Mismatch
+    return f"{braced(text)}{{index{f' + {start}' if start else ''}}}"
+
+
+# -- blocks ----------------------------------------------------------------------------------------
+
+
+def name_blocks(templates: Templates) -> None:
+    """Gives each block a name of its own: what its instances are called by, or what it is made of."""
+    taken = {*REGISTRY, *aliases(), *STRUCTURES, *META, "layers", "index", "in_channels", "in_size"}
+    for block in templates.order:
+        name = common_name(block) or content_name(block, templates.graph)
+        unique, number = name, 2
+        while unique in taken:
+            unique = f"{name}_block" if name in aliases() and number == 2 else f"{name}_{number}"
+            number += 1
+        taken.add(unique)
+        block.name = unique
+
+
+def common_name(block: Block) -> str:
+    """What the names of all instances begin with, where that is a word; they may count on from it."""
+    names = [group.name.rpartition(".")[2] for group in block.groups]
+    stems = {stem(name)[0] for name in names}
+    word = stems.pop() if len(stems) == 1 else os.path.commonprefix(names)
+    word = re.sub(r"[_\d]+$", "", word)
+    return word if word.isidentifier() and len(word) > 2 and word not in ("branch", "shortcut", "module") else ""
+
+
+def content_name(block: Block, graph: Graph) -> str:
+    """A name that says what a block is made of."""
+    structures = [item for item in block.body if isinstance(item, (TSkip, TFork))]
+    if structures:
+        first = structures[0]
+        if isinstance(first, TSkip):
+            return residual_name(first, block, graph)
+        if first.op.layer is Multiply and [] in first.branches:
+            return "squeeze_excite" if gathers(first, block, graph) else "gate"
+        return f"{first.op.layer.kind}_block"
+    if any(isinstance(item, TRepeat) for item in block.body):
+        return "stage"
+    words = [word_of(item) for item in block.body]
+    return "_".join(words) if len(words) <= 4 and all(words) else "block"
+
+
+def word_of(item: TItem) -> str:
+    if isinstance(item, TOp):
+        if isinstance(item.kind, Leaf):
+            return "act"
+        layer = REGISTRY[item.kind]
+        return min((alias for alias in layer.aliases if len(alias) <= SHORT), key=len, default=item.kind)
+    return item.block.name if isinstance(item, TCall) else ""
+
+
+def residual_name(skip: TSkip, block: Block, graph: Graph) -> str:
+    """``bottleneck`` where the body is narrower within than at its end (He et al. 2015), ``inverted_residual``
+    where it is wider (Sandler et al. 2018).
+    """
+    group = block.groups[0]
+    nodes = [node for node in graph.nodes if node.path.startswith(f"{group.path}.")]
+    products = [node for node in nodes if node.layer is not None and node.layer.is_product]
+    if len(products) < 3:
+        return "residual_block"
+    inner, out = products[1].output_shape[0], group_channels(block, graph)
+    return "bottleneck" if inner < out else "inverted_residual" if inner > out else "residual_block"
+
+
+def group_channels(block: Block, graph: Graph) -> int:
+    ref = block.groups[0].result[0]
+    return graph.shape(ref)[0]
+
+
+def gathers(fork: TFork, block: Block, graph: Graph) -> bool:
+    """Whether a branch beside an empty one ends in one value per channel, as squeeze-and-excitation does."""
+    name = next(name for name in fork.op.named.names if name is not None)
+    number = fork.op.named.names.index(name)
+    path = f"{block.groups[number].path}.{name}"
+    node = next((node for node in graph.nodes if node.path == path), None)
+    return node is not None and any(set(shape[1:]) == {1} for shape in node.input_shapes)
