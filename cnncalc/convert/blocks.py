@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -176,6 +176,14 @@ class Block(Struct):
     position: dict[int, int] = {}
 
 
+class Naming(Protocol):
+    """What gives blocks their names."""
+
+    def name(self, block: Block) -> str:
+        """A name that no other block has."""
+        ...
+
+
 def keyed(value: Any) -> Any:
     """A value that equals another only if it is of the same type (``1`` and ``true`` differ)."""
     if isinstance(value, tuple) and not isinstance(value, Ref):
@@ -186,8 +194,9 @@ def keyed(value: Any) -> Any:
 class Templates:
     """The blocks of a net, each after those it calls, and the net itself as one more."""
 
-    def __init__(self, classes: Classes) -> None:
+    def __init__(self, classes: Classes, names: Naming) -> None:
         self.classes = classes
+        self.names = names
         self.graph: Graph = classes.graph
         self.blocks: dict[int, Block] = {}
         self.order: list[Block] = []
@@ -212,6 +221,7 @@ class Templates:
             block.position = {id(group): number for number, group in enumerate(block.groups)}
             block.channels = [self.channels(group.reads) for group in block.groups]
             self.fill(block, list(block.groups))
+            block.name = self.names.name(block)
             self.order.append(block)
         return self.blocks[root]
 

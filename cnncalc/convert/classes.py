@@ -8,7 +8,7 @@ or not, a layer that is there or not, how often a block is repeated.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import NODEFAULT, Struct
@@ -28,7 +28,11 @@ class Mismatch(Exception):  # noqa: N818
 
     groups: list[Group] | None = None
     runs = False
-    """Whether it is repeats that differ, so that the groups are better written out."""
+    """Whether it is repeats that differ."""
+
+    def structured(self) -> bool:
+        """Whether the groups have branches, and so are more than a row of calls."""
+        return any(not isinstance(item, (Op, Group)) for group in self.groups or () for item in group.body)
 
 
 def is_word(graph: Graph, op: Op) -> bool:
@@ -71,6 +75,34 @@ def stem(name: str) -> tuple[str, int | None]:
     return (match[1], int(match[2])) if match else (name, None)
 
 
+class Apart(Struct):
+    """What has turned out about groups, by path, when a text was tried."""
+
+    unjoined: set[str] = set()
+    """Groups that are no class together with others of another structure."""
+    rigid: set[str] = set()
+    """Groups whose repeats differ, so that only those of equal lengths are of one class."""
+    lone: set[str] = set()
+    """Groups each of which is a class of its own."""
+    loose: set[str] = set()
+    """Path levels that are better no groups at all."""
+
+    def learn(self, error: Mismatch) -> bool:
+        """Sets groups apart that were taken to be of one class; whether there is anything left to try."""
+        paths = {group.path for group in error.groups or ()} - {""}
+        if not paths <= self.unjoined:
+            self.unjoined |= paths
+        elif error.runs and not paths <= self.rigid and error.structured():
+            self.rigid |= paths
+        elif not error.runs and not paths <= self.lone:
+            self.lone |= paths
+        elif not paths <= self.loose:
+            self.loose |= paths
+        else:
+            return False
+        return True
+
+
 class Run(Struct):
     """Consecutive items that are alike: groups of one class whose names count on, or one item alone."""
 
@@ -81,9 +113,8 @@ class Run(Struct):
 class Classes:
     """The classes of a tree's groups."""
 
-    def __init__(self, tree: Tree, *, fuzzy: bool = True, lone: Set[str] = frozenset()) -> None:
-        self.lone = lone
-        """Paths of groups that no block can stand for together with others."""
+    def __init__(self, tree: Tree, apart: Apart) -> None:
+        self.apart = apart
         self.tree_nested = tree.nested
         self.counted: set[int] = set()
         """Layers and groups whose names are numbers that count on in their scope, by identity."""
@@ -97,8 +128,7 @@ class Classes:
         self.words: dict[int, bool] = {}
         while True:
             self.exact()
-            if fuzzy:
-                self.join()
+            self.join()
             if not self.inline():
                 break
 
@@ -108,8 +138,9 @@ class Classes:
         self.of, self.members, self.parent = {}, {}, []
         known: dict[Key, int] = {}
         for group in groups_of(self.tree.body):
-            signature = self.body_signature(group.body, group)
-            if group.path in self.lone:
+            rigid = group.path in self.apart.rigid
+            signature = (rigid, *self.body_signature(group.body, group, rigid=rigid))
+            if group.path in self.apart.lone:
                 signature = (group.path,)
             if signature not in known:
                 known[signature] = len(self.parent)
@@ -126,15 +157,21 @@ class Classes:
             number = self.parent[number]
         return number
 
-    def body_signature(self, body: Sequence[Item], scope: Group | None) -> Key:
-        return tuple([(run.key, *self.inner(run.items[0], scope)) for run in self.runs(body, scope)])
+    def body_signature(self, body: Sequence[Item], scope: Group | None, *, rigid: bool) -> Key:
+        """What a body has in common with others of its class; with ``rigid`` how long its runs are, too."""
+        return tuple(
+            [
+                (run.key, len(run.items) if rigid else 0, *self.inner(run.items[0], scope, rigid))
+                for run in self.runs(body, scope)
+            ]
+        )
 
-    def inner(self, item: Item, scope: Group | None) -> Key:
+    def inner(self, item: Item, scope: Group | None, rigid: bool) -> Key:
         if isinstance(item, Fork):
-            return tuple([self.body_signature(branch, scope) for branch in item.branches])
+            return tuple([self.body_signature(branch, scope, rigid=rigid) for branch in item.branches])
         if isinstance(item, Skip):
-            shortcut = None if item.shortcut is None else self.body_signature(item.shortcut, scope)
-            return self.body_signature(item.body, scope), shortcut
+            shortcut = None if item.shortcut is None else self.body_signature(item.shortcut, scope, rigid=rigid)
+            return self.body_signature(item.body, scope, rigid=rigid), shortcut
         return ()
 
     def runs(self, body: Sequence[Item], scope: Group | None) -> list[Run]:
@@ -221,7 +258,7 @@ class Classes:
         kept = {self.root(number) for number in range(len(self.parent)) if self.root(number) != number}
         for scope, group in scoped(self.tree.body, None):
             number = self.find(group)
-            sites.setdefault(number, set()).add((self.find(scope) if scope else -1, group.name))
+            sites.setdefault(number, set()).add((self.of[id(scope)] if scope else -1, group.name))
             if not all(isinstance(item, (Op, Group)) for item in group.body):
                 kept.add(number)
         small = set()
@@ -273,7 +310,7 @@ class Classes:
         if self.root(a) != a or self.root(b) != b:
             return False
         groups = self.representatives(a) + self.representatives(b)
-        if any(group.path in self.lone for group in groups):
+        if any(group.path in self.apart.unjoined for group in groups):
             return False
         if self.contains(groups[0], b) or self.contains(self.representatives(b)[0], a):
             return False
@@ -311,6 +348,8 @@ class Classes:
             inner = [None if run is None else run.items[0] for run in column]
             if isinstance(first, Fork):
                 for number in range(len(first.branches)):
+                    if len({bool(i.branches[number]) for i in inner if isinstance(i, Fork)}) > 1:
+                        raise Mismatch  # an empty branch is something else than one that may be empty
                     total.add(self.fit([i.branches[number] if isinstance(i, Fork) else None for i in inner], scopes))
             elif isinstance(first, Skip):
                 total.matched -= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from cnncalc.convert.blocks import (
@@ -17,7 +18,6 @@ from cnncalc.convert.blocks import (
     TOp,
     TRepeat,
     TSkip,
-    Templates,
 )
 from cnncalc.convert.classes import Mismatch, stem
 from cnncalc.graph import Graph
@@ -26,6 +26,10 @@ from cnncalc.layers.merge import Multiply
 from cnncalc.spec.document import META, STRUCTURES
 from cnncalc.spec.fields import aliases
 
+RESERVED = ("layers", "index", "in_channels", "in_size")
+MARKS = ("branch", "shortcut", "module", "block", "blocks", "layers")
+"""Names that say nothing about what stands there."""
+MOST_LETTERS = 20
 SHORT = 4
 """Letters up to which an alias of a layer goes into a block's name in the layer's stead."""
 
@@ -176,26 +180,30 @@ def pattern(rows: Sequence[Sequence[str]]) -> str:
 # -- blocks ----------------------------------------------------------------------------------------
 
 
-def name_blocks(templates: Templates) -> None:
+class BlockNames:
     """Gives each block a name of its own: what its instances are called by, or what it is made of."""
-    taken = {*REGISTRY, *aliases(), *STRUCTURES, *META, "layers", "index", "in_channels", "in_size"}
-    for block in templates.order:
-        name = common_name(block) or content_name(block, templates.graph)
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.taken = {*REGISTRY, *aliases(), *STRUCTURES, *META, *RESERVED}
+
+    def name(self, block: Block) -> str:
+        name = common_name(block) or content_name(block, self.graph)
         unique, number = name, 2
-        while unique in taken:
+        while unique in self.taken:
             unique = f"{name}_block" if name in aliases() and number == 2 else f"{name}_{number}"
             number += 1
-        taken.add(unique)
-        block.name = unique
+        self.taken.add(unique)
+        return unique
 
 
 def common_name(block: Block) -> str:
-    """What the names of all instances begin with, where that is a word; they may count on from it."""
+    """What most instances are called, without the number at the end, or what all their names begin with."""
     names = [group.name.rpartition(".")[2] for group in block.groups]
-    stems = {stem(name)[0] for name in names}
-    word = stems.pop() if len(stems) == 1 else os.path.commonprefix(names)
+    (most, count), *_ = Counter(stem(name)[0] for name in names).most_common(1)
+    word = most if 2 * count >= len(names) else os.path.commonprefix(names)
     word = re.sub(r"[_\d]+$", "", word)
-    return word if word.isidentifier() and len(word) > 2 and word not in ("branch", "shortcut", "module") else ""
+    return word if word.isidentifier() and len(word) > 1 and word not in MARKS else ""
 
 
 def content_name(block: Block, graph: Graph) -> str:
@@ -211,7 +219,8 @@ def content_name(block: Block, graph: Graph) -> str:
     if any(isinstance(item, TRepeat) for item in block.body):
         return "stage"
     words = [word_of(item) for item in block.body]
-    return "_".join(words) if len(words) <= 4 and all(words) else "block"
+    name = "_".join(words)
+    return name if all(words) and len(name) <= MOST_LETTERS else "block"
 
 
 def word_of(item: TItem) -> str:

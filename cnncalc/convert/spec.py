@@ -25,9 +25,9 @@ from cnncalc.convert.blocks import (
     TSkip,
     keyed,
 )
-from cnncalc.convert.classes import REQUIRED, Classes, Mismatch, default_of
+from cnncalc.convert.classes import REQUIRED, Apart, Classes, Mismatch, default_of
 from cnncalc.convert.equal import difference
-from cnncalc.convert.names import Namer, braced, name_blocks
+from cnncalc.convert.names import BlockNames, Namer, braced
 from cnncalc.convert.repeats import compress
 from cnncalc.convert.structure import Tree, build
 from cnncalc.convert.yaml_text import WIDTH, Data, Text, lines, scalar
@@ -37,6 +37,8 @@ from cnncalc.spec.assembly import Assembly
 from cnncalc.spec.document import parse
 from cnncalc.spec.reader import Source, read
 
+LINE = 8
+"""What a line costs beside its characters where texts are compared."""
 MOST_TRIES = 24
 """How often groups that turn out not to fit one block are set apart before blocks are given up."""
 
@@ -48,21 +50,18 @@ def to_spec(graph: Graph) -> str:
         CnncalcError: the language cannot say the net; the message names what.
     """
     check(graph)
-    texts = []
+    texts: list[str] = []
     nested = any(part.startswith(("branch", "shortcut")) for node in graph.nodes for part in node.path.split("."))
     for marks in (True, False) if nested else (False,):
-        for fuzzy in (True, False):
-            text = attempt(graph, nested=marks, fuzzy=fuzzy)
-            if text is not None:
-                texts.append(text)
-                break
+        text = attempt(graph, nested=marks)
+        texts += [] if text is None else [text]
     if not texts:
-        text = written(build(graph, nested=False, plain=True), plain=True)
+        text = written(build(graph, nested=False, plain=True))
         unequal = difference(graph, load(text))
         if unequal is not None:
             raise CnncalcError(f"error: the spec language cannot say this net: {unequal}")
         texts = [text]
-    return min(texts, key=lambda text: (text.count("\n"), len(text)))
+    return min(texts, key=lambda text: len(text) + LINE * text.count("\n"))
 
 
 def check(graph: Graph) -> None:
@@ -88,21 +87,15 @@ def load(text: str) -> Graph:
     return Assembly(parse(source, read(source))).build(None, {}, {})
 
 
-def attempt(graph: Graph, *, nested: bool, fuzzy: bool) -> str | None:
+def attempt(graph: Graph, *, nested: bool) -> str | None:
     """A text with blocks that loads back to an equal graph; ``None`` where that fails."""
-    loose: set[str] = set()
-    lone: set[str] = set()
+    apart = Apart()
     for _ in range(MOST_TRIES):
         try:
-            text = written(build(graph, nested=nested, loose=loose), fuzzy=fuzzy, lone=lone)
+            text = written(build(graph, nested=nested, loose=apart.loose), apart)
         except Mismatch as error:
-            paths = {group.path for group in error.groups or ()} - {""}
-            if not paths or (paths <= lone and paths <= loose):
+            if not apart.learn(error):
                 return None
-            if error.runs or paths <= lone:
-                loose |= paths
-            else:
-                lone |= paths
             continue
         try:
             return text if difference(graph, load(text)) is None else None
@@ -111,14 +104,13 @@ def attempt(graph: Graph, *, nested: bool, fuzzy: bool) -> str | None:
     return None
 
 
-def written(tree: Tree, *, plain: bool = False, fuzzy: bool = True, lone: set[str] | None = None) -> str:
+def written(tree: Tree, apart: Apart | None = None) -> str:
     """The text of a tree.
 
     Raises:
         Mismatch: groups that were taken to be of one class are not.
     """
-    templates = Templates(Classes(tree, fuzzy=fuzzy and not plain, lone=lone or set()))
-    name_blocks(templates)
+    templates = Templates(Classes(tree, apart or Apart()), BlockNames(tree.graph))
     for block in [*templates.order, templates.top]:
         try:
             Namer(block, nested=tree.nested).run()

@@ -233,7 +233,7 @@ class _Builder:
             if found is None:
                 continue
             item, taken = found
-            self.branching = True
+            self.branching |= isinstance(item, Fork) or item.shortcut is not None
             nodes = list(unit.nodes)
             for number in taken:
                 inner = now[number]
@@ -261,7 +261,7 @@ class _Builder:
 
     def region(
         self, op: Op, now: list[_Unit | None], unit_of: dict[int, int], position: int
-    ) -> tuple[Item, list[int]] | None:
+    ) -> tuple[Fork | Skip, list[int]] | None:
         """The residual or fork that ends in a layer of several inputs, and the positions of what stands in it."""
         marked = self.marked(op, now, unit_of) if self.nested else None
         if marked is not None:
@@ -293,7 +293,7 @@ class _Builder:
 
     def marked(
         self, op: Op, now: list[_Unit | None], unit_of: dict[int, int]
-    ) -> tuple[Item, list[int]] | None:
+    ) -> tuple[Fork | Skip, list[int]] | None:
         """A fork or residual whose branches the paths tell: ``branch1``, ``shortcut1``."""
         groups: list[tuple[int, Group] | None] = []
         for ref in op.reads:
