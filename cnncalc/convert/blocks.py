@@ -245,6 +245,10 @@ class Templates:
         for place, column in enumerate(columns):
             made = self.column(column, scopes)
             lacking = [run is None and body is not None for run, body in zip(column, instances, strict=True)]
+            last = items[-1] if items else None
+            if isinstance(last, TIf) and [not there for there in last.present] == lacking and isinstance(made[0], TOp):
+                last.then += made  # an activation that is there where the layers before it are
+                continue
             if any(lacking) and not (isinstance(made[0], TOp) and isinstance(made[0].kind, Leaf)):
                 there: list[Any] = [
                     WILD if body is None else run is not None for run, body in zip(column, instances, strict=True)
@@ -262,6 +266,9 @@ class Templates:
                 else:
                     items.append(TIf(condition, made, [value is True for value in there]))
             else:
+                if any(lacking) and isinstance(made[0], TOp) and isinstance(made[0].kind, Leaf):
+                    leaf = made[0].kind  # null for a layer is no layer
+                    leaf.values = [None if lack else v for lack, v in zip(lacking, leaf.values, strict=True)]
                 items += made
         return items
 
@@ -372,7 +379,7 @@ class Templates:
             if param is block.entry:
                 continue
             values = [WILD if g is None else param.values[block.position[id(g)]] for g in groups]
-            args[param.name] = Leaf(values, param.hint, channels=channels)
+            args[param.name] = Leaf(values, param.name.rstrip("0123456789"), channels=channels)
         return TCall(Named(names, [""] * len(names)), block, args, source)
 
     def segments(self, rows: Sequence[list[Group] | None], block: Block) -> list[list[list[Group] | None]]:
@@ -473,8 +480,6 @@ class Resolver:
         if any(isinstance(value, Ref) for value in leaf.values):
             self.tensor(leaf)
             return
-        if leaf.hint == "act" and WILD in leaf.values:
-            leaf.values = [None if value is WILD else value for value in leaf.values]
         if leaf.same():
             leaf.constant = leaf.known()
             return
@@ -546,20 +551,23 @@ class Resolver:
         return self.block.entry
 
     def condition(self, leaf: Leaf) -> None:
+        """A condition as a comparison of what the block knows, or as an argument of its own."""
         leaf.resolved = True
         values = leaf.values
+        if self.filled_condition(leaf):
+            return
         atoms: list[tuple[str, list[Any], list[Param]]] = []
         for param in self.block.params:
             given = param.values
             if all(value is WILD or type(value) is bool for value in given):
                 atoms.append(("{0}", given, [param]))
             elif all(value is WILD or type(value) is int for value in given) and param is not self.block.entry:
-                atoms.append(("{0} == 1", [v if v is WILD else v == 1 for v in given], [param]))
-                atoms.append(("{0} > 1", [v if v is WILD else v > 1 for v in given], [param]))
                 pairs = list(zip(given, leaf.channels, strict=True)) if leaf.channels else []
                 if pairs and all(c is not None or v is WILD for v, c in pairs):
                     atoms.append(("in_channels == {0}", [v if v is WILD else v == c for v, c in pairs], [param]))
                     atoms.append(("{0} != in_channels", [v if v is WILD else v != c for v, c in pairs], [param]))
+                atoms.append(("{0} == 1", [v if v is WILD else v == 1 for v in given], [param]))
+                atoms.append(("{0} > 1", [v if v is WILD else v > 1 for v in given], [param]))
         for text, given, params in atoms:
             if holds(values, given):
                 leaf.expression, leaf.params = text, params
@@ -576,6 +584,29 @@ class Resolver:
         param = Param(leaf.hint, list(values), leaf)
         self.block.params.append(param)
         leaf.expression, leaf.params = "{0}", [param]
+
+    def filled_condition(self, leaf: Leaf) -> bool:
+        """A condition on an argument that means nothing where it does not hold, and can be given a value there
+        that says so: the channels coming in for a number of channels, 0 for any other number.
+        """
+        for param in self.block.params:
+            if param is self.block.entry or leaf.same():
+                continue
+            free = [value is False and given is WILD for value, given in zip(leaf.values, param.values, strict=True)]
+            if free != [value is False for value in leaf.values] or WILD in leaf.values:
+                continue
+            given = [v for v in param.values if v is not WILD]
+            channels = list(leaf.channels) or [None] * len(free)
+            expand = all(type(v) is int and c is not None and v != c or f for v, c, f in zip(param.values, channels, free, strict=True))
+            if expand and param.hint in ("out", "width") and None not in channels:
+                param.values = [c if f else v for v, c, f in zip(param.values, channels, free, strict=True)]
+                leaf.expression, leaf.params = "{0} != in_channels", [param]
+                return True
+            if all(type(v) in (int, float) and v for v in given):
+                param.values = [0 if f else v for v, f in zip(param.values, free, strict=True)]
+                leaf.expression, leaf.params = "{0}", [param]
+                return True
+        return False
 
     # -- tensors -------------------------------------------------------------------------------
 

@@ -295,34 +295,35 @@ class Classes:
         """Joins classes for which one block can do, until no two are left."""
         if len(self.parent) > MOST_CLASSES:
             return
-        joined = True
-        while joined:
+        while True:
             roots = sorted({self.root(number) for number in range(len(self.parent))})
-            joined = False
-            for i, a in enumerate(roots):
-                for b in roots[i + 1 :]:
-                    joined |= self.try_join(a, b)
+            fits = [
+                (fit.optional / fit.matched, a, b)
+                for i, a in enumerate(roots)
+                for b in roots[i + 1 :]
+                if (fit := self.fit_of(a, b)) is not None
+            ]
+            if not fits:
+                return
+            _, a, b = min(fits)  # what fits best first: it may be what others fit less well
+            self.parent[b] = a
 
     def representatives(self, root: int) -> list[Group]:
         return [self.members[n][0] for n in range(len(self.parent)) if self.root(n) == root]
 
-    def try_join(self, a: int, b: int) -> bool:
-        if self.root(a) != a or self.root(b) != b:
-            return False
+    def fit_of(self, a: int, b: int) -> Fit | None:
+        """How well two classes fit one block, if they do."""
         groups = self.representatives(a) + self.representatives(b)
         if any(group.path in self.apart.unjoined for group in groups):
-            return False
+            return None
         if self.contains(groups[0], b) or self.contains(self.representatives(b)[0], a):
-            return False
+            return None
         scopes: list[Group | None] = list(groups)
         try:
             cost = self.fit([group.body for group in groups], scopes)
         except Mismatch:
-            return False
-        if not cost.good():
-            return False
-        self.parent[b] = a
-        return True
+            return None
+        return cost if cost.good() else None
 
     def contains(self, group: Group, root: int) -> bool:
         return any(self.find(inner) == root for inner in groups_of(group.body))
@@ -343,7 +344,7 @@ class Classes:
             if missing:
                 word = isinstance(first, Op) and self.word(first)
                 total.optional += 0 if word else 2 if isinstance(first, Op) else 1
-            else:
+            elif len(present) > 1:
                 total.matched += 1
             inner = [None if run is None else run.items[0] for run in column]
             if isinstance(first, Fork):

@@ -29,8 +29,9 @@ from cnncalc.spec.fields import aliases
 RESERVED = ("layers", "index", "in_channels", "in_size")
 MARKS = ("branch", "shortcut", "module", "block", "blocks", "layers")
 """Names that say nothing about what stands there."""
-MOST_LETTERS = 20
+MOST_LETTERS = 24
 SHORT = 4
+LONG = 12
 """Letters up to which an alias of a layer goes into a block's name in the layer's stead."""
 
 
@@ -228,7 +229,8 @@ def word_of(item: TItem) -> str:
         if isinstance(item.kind, Leaf):
             return "act"
         layer = REGISTRY[item.kind]
-        return min((alias for alias in layer.aliases if len(alias) <= SHORT), key=len, default=item.kind)
+        short = SHORT if len(item.kind) < LONG else SHORT + 2
+        return min((alias for alias in layer.aliases if len(alias) <= short), key=len, default=item.kind)
     return item.block.name if isinstance(item, TCall) else ""
 
 

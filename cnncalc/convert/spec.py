@@ -244,7 +244,7 @@ class Writer:
         if isinstance(item.kind, Leaf):
             kind = self.value(item.kind)
             if not data:
-                return {"activation": kind}
+                return {"activation": kind} if item.kind.expression else kind
             return {kind: data}
         for name, leaf in item.fields.items():
             if leaf.expression or not at(default_of(item.layer, name), leaf.constant):
