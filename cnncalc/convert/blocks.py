@@ -36,6 +36,7 @@ class Wild:
 WILD = Wild()
 
 
+SQUEEZE_EXCITE = "squeeze_excite"
 CURRENT = -1
 """The tensor of the moment in a list of sources."""
 
@@ -66,6 +67,8 @@ class Leaf(Struct):
     channels: Sequence[int | None] = ()
     """``in_channels`` where the value stands."""
     condition: bool = False
+    suggested: str = ""
+    """What an argument for it could be called, where something better than the field is known."""
     constant: Any = WILD
     expression: str = ""
     params: list[Param] = []
@@ -257,7 +260,8 @@ class Templates:
                     None if body is None else self.channels(self.before(columns, place, number))
                     for number, body in enumerate(instances)
                 ]
-                hint = hint_of(next(run for run in column if run is not None).items[0])
+                first = made[0]
+                hint = self.part(first, column)
                 condition = Leaf(there, hint, channels=channels, condition=True)
                 if items and isinstance(items[-1], TIf) and list(map(keyed, items[-1].condition.values)) == list(
                     map(keyed, there)
@@ -271,6 +275,18 @@ class Templates:
                     leaf.values = [None if lack else v for lack, v in zip(lacking, leaf.values, strict=True)]
                 items += made
         return items
+
+    def part(self, first: TItem, column: Sequence[Run | None]) -> str:
+        """A name for the argument that tells whether a part is there."""
+        if not isinstance(first, TCall):
+            return hint_of(column)
+        if first.block.name == SQUEEZE_EXCITE:
+            return "se"
+        run = next(run for run in column if run is not None)
+        shapes = [self.channels(run.items[0].reads), self.channels(self.result(run.items[-1]))]
+        if None not in shapes and shapes[1] > shapes[0]:  # type: ignore[operator]
+            return "expand"
+        return f"has_{first.block.name}"
 
     def before(self, columns: list[list[Run | None]], place: int, number: int) -> Refs:
         """The tensor of the moment where an instance has, or would have, the item of a column."""
@@ -379,7 +395,8 @@ class Templates:
             if param is block.entry:
                 continue
             values = [WILD if g is None else param.values[block.position[id(g)]] for g in groups]
-            args[param.name] = Leaf(values, param.name.rstrip("0123456789"), channels=channels)
+            name = param.name.rstrip("0123456789")
+            args[param.name] = Leaf(values, param.hint, channels=channels, suggested=name)
         return TCall(Named(names, [""] * len(names)), block, args, source)
 
     def segments(self, rows: Sequence[list[Group] | None], block: Block) -> list[list[list[Group] | None]]:
@@ -430,12 +447,11 @@ def len_of(groups: list[Group] | None) -> int:
     return 0 if groups is None else len(groups)
 
 
-def hint_of(item: Item) -> str:
+def hint_of(column: Sequence[Run | None]) -> str:
     """A name for the argument that tells whether an item is there."""
+    item = next(run for run in column if run is not None).items[0]
     name = stem(name_of(item).rpartition(".")[2])[0].rstrip("_")
-    if name.isidentifier():
-        return f"has_{name}"
-    return "full"
+    return f"has_{name}" if name.isidentifier() else "full"
 
 
 def groups_of_bodies(groups: Sequence[Group]) -> Iterator[Group]:
@@ -483,7 +499,7 @@ class Resolver:
         if leaf.same():
             leaf.constant = leaf.known()
             return
-        param = self.find(leaf.values)
+        param = self.find(leaf.values, family(leaf.hint))
         if param is not None:
             leaf.expression, leaf.params = "{0}", [param]
             return
@@ -495,9 +511,11 @@ class Resolver:
         self.block.params.append(param)
         leaf.expression, leaf.params = "{0}", [param]
 
-    def find(self, values: list[Any]) -> Param | None:
-        """An argument that has these values already."""
+    def find(self, values: list[Any], kind: str) -> Param | None:
+        """An argument of a kind that has these values already."""
         for param in self.block.params:
+            if family(param.hint) != kind:
+                continue
             if all(a is WILD or b is WILD or keyed(a) == keyed(b) for a, b in zip(param.values, values, strict=True)):
                 if not any(a is not WILD and b is not WILD for a, b in zip(param.values, values, strict=True)):
                     continue
@@ -512,16 +530,20 @@ class Resolver:
             return None
         if len({value for value in values if value is not WILD}) < 2:
             return None
-        bases: list[tuple[str, list[Any], list[Param]]] = []
-        if leaf.channels:
-            bases.append(("in_channels", list(leaf.channels), []))
-        if self.block.channels:
-            bases.append(("", list(self.block.channels), []))
-        bases += [
+        kind = family(leaf.hint)
+        if kind not in FAMILIES.values():
+            return None
+        bases: list[tuple[str, list[Any], list[Param]]] = [
             ("{0}", param.values, [param])
             for param in self.block.params
-            if all(value is WILD or type(value) is int for value in param.values) and param is not self.block.entry
+            if all(value is WILD or type(value) is int for value in param.values)
+            and param is not self.block.entry
+            and family(param.hint) == kind
         ]
+        if leaf.channels and kind == CHANNELS:
+            bases.append(("in_channels", list(leaf.channels), []))
+        if self.block.channels and kind == CHANNELS:
+            bases.append(("", list(self.block.channels), []))
         for form, function in FORMS:
             for text, base, params in bases:
                 if all(
@@ -598,7 +620,7 @@ class Resolver:
             given = [v for v in param.values if v is not WILD]
             channels = list(leaf.channels) or [None] * len(free)
             expand = all(type(v) is int and c is not None and v != c or f for v, c, f in zip(param.values, channels, free, strict=True))
-            if expand and param.hint in ("out", "width") and None not in channels:
+            if expand and family(param.hint) == CHANNELS and None not in channels:
                 param.values = [c if f else v for v, c, f in zip(param.values, channels, free, strict=True)]
                 leaf.expression, leaf.params = "{0} != in_channels", [param]
                 return True
@@ -621,7 +643,7 @@ class Resolver:
             return
         if any(value is not WILD and scope and self.inside(value, scope) for value, scope in pairs):
             raise Mismatch
-        param = self.find(leaf.values)
+        param = self.find(leaf.values, "skip")
         if param is None:
             param = Param("skip", list(leaf.values), leaf)
             self.block.params.append(param)
@@ -663,6 +685,22 @@ def _times(k: int) -> Any:
 def _round_to(value: int) -> int:
     result = max(8, int(value + 4) // 8 * 8)
     return result + 8 if result < 0.9 * value else result
+
+
+OUT = "out"
+CHANNELS = "channels"
+COUNTS = (OUT, CHANNELS, "depth")
+"""Arguments that are different in every place, so that none of their values goes without saying."""
+FAMILIES = {
+    **dict.fromkeys((OUT, CHANNELS, "groups", "width"), CHANNELS),
+    **dict.fromkeys(("kernel", "padding"), "window"),
+}
+"""Fields whose values may follow from each other; any other's only from one of its own name."""
+
+
+def family(hint: str) -> str:
+    """What kind of number a field holds."""
+    return FAMILIES.get(hint, hint)
 
 
 FORMS: list[tuple[str, Any]] = [
@@ -708,13 +746,13 @@ def name_params(block: Block, graph: Graph) -> None:
     """Names for the arguments: the field's, told apart where several have the same; and their defaults."""
     results = [graph.shape(group.result[0])[0] if len(group.result) == 1 else None for group in block.groups]
     taken: set[str] = set()
-    by_hint = Counter(param.hint for param in block.params)
+    by_hint = Counter(param.hint for param in block.params if param.hint == OUT)
     words = {**dict.fromkeys(REGISTRY), **dict.fromkeys(("if", "repeat", "residual", "from", "name", "share", "index"))}
     for param in block.params:
-        hint = param.hint
-        if by_hint[hint] > 1 and hint == "out":
+        hint = (param.leaf.suggested if param.leaf else "") or param.hint
+        if param.hint == OUT:
             final = all(v is WILD or v == r for v, r in zip(param.values, results, strict=True))
-            hint = "out" if final else "width"
+            hint = OUT if final else "width" if by_hint[OUT] <= 2 or hint == OUT else hint
         name, number = hint, 2
         if name in words or not name.isidentifier():
             name = f"{hint}_" if hint.isidentifier() else "value"
@@ -734,10 +772,10 @@ def default_for(param: Param) -> Any:
     if not counts or any(isinstance(value, Ref) for value in param.values):
         return REQUIRED
     total = sum(counts.values())
-    for natural in (1, False, None, 0):
-        if counts.get(keyed(natural), 0) * 4 >= total:
+    for natural in (1, 3, False, None, 0):
+        if counts.get(keyed(natural), 0) * 4 >= total and param.hint not in COUNTS:
             return natural
     (_, value), count = counts.most_common(1)[0]
-    if isinstance(value, bool) or (count * 2 > total and not isinstance(value, tuple) and param.hint not in ("out",)):
+    if isinstance(value, (bool, Word)) and count * 2 >= total:
         return value
     return REQUIRED

@@ -232,10 +232,11 @@ class Classes:
                 for inner in bodies(item):
                     self.count(inner, [0] if self.tree_nested and isinstance(item, Fork) else at)
             named = item if isinstance(item, (Op, Group)) else item.op
-            if named.name.isdigit() and str(int(named.name)) == named.name:
-                if int(named.name) == at[0]:
+            first = named.name.partition(".")[0]
+            if first.isdigit() and str(int(first)) == first:
+                if first == named.name and int(first) == at[0]:
                     self.counted.add(id(named))
-                at[0] = int(named.name) + 1
+                at[0] = int(first) + 1
 
     def source(self, source: Source | None, scope: Group | None) -> Any:
         """What a source has in common between instances: tensors of the scope's own by path, others by their number."""
@@ -297,10 +298,12 @@ class Classes:
             return
         while True:
             roots = sorted({self.root(number) for number in range(len(self.parent))})
+            within = self.within_classes()
             fits = [
                 (fit.optional / fit.matched, a, b)
                 for i, a in enumerate(roots)
                 for b in roots[i + 1 :]
+                if a not in within[b] and b not in within[a]
                 if (fit := self.fit_of(a, b)) is not None
             ]
             if not fits:
@@ -316,8 +319,6 @@ class Classes:
         groups = self.representatives(a) + self.representatives(b)
         if any(group.path in self.apart.unjoined for group in groups):
             return None
-        if self.contains(groups[0], b) or self.contains(self.representatives(b)[0], a):
-            return None
         scopes: list[Group | None] = list(groups)
         try:
             cost = self.fit([group.body for group in groups], scopes)
@@ -325,8 +326,22 @@ class Classes:
             return None
         return cost if cost.good() else None
 
-    def contains(self, group: Group, root: int) -> bool:
-        return any(self.find(inner) == root for inner in groups_of(group.body))
+    def within_classes(self) -> dict[int, set[int]]:
+        """For each class those that a block for it would call, or that they would call in turn."""
+        calls: dict[int, set[int]] = {}
+        for number in range(len(self.parent)):
+            inner = {self.find(group) for group in groups_of(self.members[number][0].body)}
+            calls.setdefault(self.root(number), set()).update(inner)
+        reached: dict[int, set[int]] = {}
+        for root in calls:
+            found: set[int] = set()
+            open_roots = [root]
+            while open_roots:
+                new = calls[open_roots.pop()] - found
+                found |= new
+                open_roots += new
+            reached[root] = found
+        return reached
 
     def fit(self, instances: Bodies, scopes: list[Group | None]) -> Fit:
         """How well bodies fit one block.

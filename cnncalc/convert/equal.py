@@ -8,7 +8,8 @@ from cnncalc.graph import Graph, Node, Ref
 def difference(one: Graph, other: Graph) -> str | None:
     """The first difference between two graphs, in words; ``None`` where they are equal.
 
-    The order of the nodes may differ as far as their inputs allow: paths tell which is which.
+    The order of the nodes may differ as far as their inputs allow (paths tell which is which), and so may that
+    of a sum's terms: no number depends on them.
     """
     if one.name != other.name:
         return f"the name is '{other.name}' instead of '{one.name}'"
@@ -43,9 +44,13 @@ def _difference(one: Graph, node: Node, other: Graph, match: Node) -> str | None
     if node.layer is not None and repr(node.layer) != repr(match.layer):  # 1 and 1.0 and true are equal to Python
         return f"is {match.layer!r} instead of {node.layer!r}"
     ours, theirs = ([_ref(graph, ref) for ref in n.inputs] for graph, n in ((one, node), (other, match)))
+    if node.layer is not None and node.layer.commutative:
+        ours, theirs = sorted(ours), sorted(theirs)
+    elif node.input_shapes != match.input_shapes:
+        return "has another input shape"
     if ours != theirs:
         return f"reads {theirs} instead of {ours}"
-    if node.input_shapes != match.input_shapes or node.output_shapes != match.output_shapes:
+    if node.output_shapes != match.output_shapes:
         return "has another shape"
     owners = [None if n.shared is None else graph.nodes[n.shared].path for graph, n in ((one, node), (other, match))]
     if owners[0] != owners[1]:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from cnncalc.convert.blocks import (
+    SQUEEZE_EXCITE,
     Block,
     Leaf,
     Named,
@@ -29,6 +30,7 @@ from cnncalc.spec.fields import aliases
 RESERVED = ("layers", "index", "in_channels", "in_size")
 MARKS = ("branch", "shortcut", "module", "block", "blocks", "layers")
 """Names that say nothing about what stands there."""
+MOST_LOOKED_AT = 12
 MOST_LETTERS = 24
 SHORT = 4
 LONG = 12
@@ -59,8 +61,8 @@ class Counters:
 
     def given(self, name: str) -> None:
         self.taken.add(name)
-        if name.isdigit():
-            self.next = int(name) + 1
+        if (first := name.partition(".")[0]).isdigit():
+            self.next = int(first) + 1
 
 
 class Namer:
@@ -189,7 +191,9 @@ class BlockNames:
         self.taken = {*REGISTRY, *aliases(), *STRUCTURES, *META, *RESERVED}
 
     def name(self, block: Block) -> str:
-        name = common_name(block) or content_name(block, self.graph)
+        name = common_name(block)
+        if not name or name in aliases():
+            name = content_name(block, self.graph)
         unique, number = name, 2
         while unique in self.taken:
             unique = f"{name}_block" if name in aliases() and number == 2 else f"{name}_{number}"
@@ -215,7 +219,7 @@ def content_name(block: Block, graph: Graph) -> str:
         if isinstance(first, TSkip):
             return residual_name(first, block, graph)
         if first.op.layer is Multiply and [] in first.branches:
-            return "squeeze_excite" if gathers(first, block, graph) else "gate"
+            return SQUEEZE_EXCITE if gathers(first, block, graph) else "gate"
         return f"{first.op.layer.kind}_block"
     if any(isinstance(item, TRepeat) for item in block.body):
         return "stage"
@@ -238,18 +242,17 @@ def residual_name(skip: TSkip, block: Block, graph: Graph) -> str:
     """``bottleneck`` where the body is narrower within than at its end (He et al. 2015), ``inverted_residual``
     where it is wider (Sandler et al. 2018).
     """
-    group = block.groups[0]
-    nodes = [node for node in graph.nodes if node.path.startswith(f"{group.path}.")]
-    products = [node for node in nodes if node.layer is not None and node.layer.is_product]
-    if len(products) < 3:
-        return "residual_block"
-    inner, out = products[1].output_shape[0], group_channels(block, graph)
-    return "bottleneck" if inner < out else "inverted_residual" if inner > out else "residual_block"
-
-
-def group_channels(block: Block, graph: Graph) -> int:
-    ref = block.groups[0].result[0]
-    return graph.shape(ref)[0]
+    kinds: Counter[str] = Counter()
+    for group in block.groups[:MOST_LOOKED_AT]:
+        outs = [
+            node.output_shape[0]
+            for node in graph.nodes
+            if node.path.startswith(f"{group.path}.") and node.layer is not None and node.layer.is_product
+        ]
+        out = graph.shape(group.result[0])[0]
+        if len(outs) > 2:
+            kinds["bottleneck" if max(outs[:2]) < out else "inverted_residual" if max(outs) > out else ""] += 1
+    return (kinds.most_common(1)[0][0] if kinds else "") or "residual_block"
 
 
 def gathers(fork: TFork, block: Block, graph: Graph) -> bool:

@@ -273,6 +273,9 @@ class _Builder:
         if chains is None:
             return None
         paths, start = chains
+        if residual and len(paths[1]) > len(paths[0]):
+            paths = paths[::-1]
+            op.reads = op.reads[::-1]
         bodies = [[self.unit(now, at).item for at in path] for path in paths]
         taken = [at for path in paths for at in path]
         if residual and bodies[0] and not (bodies[1] and self.nested) and len(start) == 1:

@@ -90,6 +90,8 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Least and greatest number of inputs; ``None`` for any number."""
     abstract: ClassVar[bool] = False
     """True for a base class that is no layer itself."""
+    commutative: ClassVar[bool] = False
+    """Whether the order of the inputs makes no difference."""
     is_product: ClassVar[bool] = False
     """Whether the layer is a convolution, linear or matrix product, whose outputs count as activations."""
 

@@ -131,6 +131,7 @@ class Add(Merge, frozen=True):
     Elementwise operations: one addition per output element for each input after the first.
     """
 
+    commutative = True
     verb = "add"
 
 
@@ -152,6 +153,7 @@ class Multiply(Merge, frozen=True):
     """
 
     aliases = ("mul",)
+    commutative = True
     verb = "multiply"
 
 
@@ -161,6 +163,7 @@ class Maximum(Merge, frozen=True):
     Elementwise operations: one comparison per output element for each input after the first.
     """
 
+    commutative = True
     verb = "take the maximum of"
 
 
@@ -170,6 +173,7 @@ class Minimum(Merge, frozen=True):
     Elementwise operations: one comparison per output element for each input after the first.
     """
 
+    commutative = True
     verb = "take the minimum of"
 
 

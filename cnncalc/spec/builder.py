@@ -303,11 +303,11 @@ class Builder(State):
             if "index" in scope.args and len(template(label.text)) == 1:
                 number = scope.counters[name] = scope.counters.get(name, 0) + 1
                 path = f"{path}{number}"
-            elif name.isdigit():
-                scope.counters[NUMBERS] = int(name) + 1
+            elif (first := name.partition(".")[0]).isdigit():
+                scope.counters[NUMBERS] = int(first) + 1
             if path in self.places:
-                first = self.places[path]
-                where = f"; it stands already in line {first.line}" if first else ""
+                other = self.places[path]
+                where = f"; it stands already in line {other.line}" if other else ""
                 raise self.problem(f"the name '{name}' is taken{where}", label)
             self.places[path] = self.place(label)
             return path
