@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from cnncalc.convert.classes import (
+from cnncalc.convert.spec.classes import (
     REQUIRED,
     Classes,
     Mismatch,
@@ -20,7 +20,7 @@ from cnncalc.convert.classes import (
     groups_of,
     stem,
 )
-from cnncalc.convert.structure import Fork, Group, Item, Op, Refs, Skip, Source, name_of
+from cnncalc.convert.spec.structure import Fork, Group, Item, Op, Refs, Skip, Source, name_of
 from cnncalc.graph import Graph, Ref
 from cnncalc.layers import REGISTRY, Layer
 from cnncalc.layers.merge import Add

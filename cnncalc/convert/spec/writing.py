@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cnncalc.convert.blocks import (
+from cnncalc.convert.spec.blocks import (
     WILD,
     Block,
     Leaf,
@@ -25,12 +25,12 @@ from cnncalc.convert.blocks import (
     TSkip,
     keyed,
 )
-from cnncalc.convert.classes import REQUIRED, Apart, Classes, Mismatch, default_of
-from cnncalc.convert.equal import difference
-from cnncalc.convert.names import BlockNames, Namer, braced
-from cnncalc.convert.repeats import compress
-from cnncalc.convert.structure import Tree, build
-from cnncalc.convert.yaml_text import WIDTH, Data, Text, lines, scalar
+from cnncalc.convert.spec.classes import REQUIRED, Apart, Classes, Mismatch, default_of
+from cnncalc.convert.spec.equal import difference
+from cnncalc.convert.spec.names import BlockNames, Namer, braced
+from cnncalc.convert.spec.repeats import compress
+from cnncalc.convert.spec.structure import Tree, build
+from cnncalc.convert.spec.text import WIDTH, Data, Text, lines, scalar
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph, Ref
 from cnncalc.spec.assembly import Assembly

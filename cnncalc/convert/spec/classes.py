@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import NODEFAULT, Struct
 
-from cnncalc.convert.structure import Fork, Group, Item, Op, Skip, Source, Tree, name_of
+from cnncalc.convert.spec.structure import Fork, Group, Item, Op, Skip, Source, Tree, name_of
 from cnncalc.graph import Graph, Ref
 from cnncalc.layers import Layer
 

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from cnncalc.convert.blocks import (
+from cnncalc.convert.spec.blocks import (
     SQUEEZE_EXCITE,
     Block,
     Leaf,
@@ -20,7 +20,7 @@ from cnncalc.convert.blocks import (
     TRepeat,
     TSkip,
 )
-from cnncalc.convert.classes import Mismatch, stem
+from cnncalc.convert.spec.classes import Mismatch, stem
 from cnncalc.graph import Graph
 from cnncalc.layers import REGISTRY
 from cnncalc.layers.merge import Multiply

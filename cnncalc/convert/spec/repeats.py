@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnncalc.convert.yaml_text import Data, inline
+from cnncalc.convert.spec.text import Data, inline
 
 LONGEST_PERIOD = 12
 

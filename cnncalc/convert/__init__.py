@@ -1,1 +1,0 @@
-"""A graph written down again: as a spec that loads back to an equal graph."""
