@@ -237,7 +237,8 @@ class Templates:
             raise
 
     def channels(self, refs: Refs) -> int | None:
-        return self.graph.shape(refs[0])[0] if len(refs) == 1 else None
+        shape = self.graph.shape(refs[0]) if len(refs) == 1 else ()
+        return shape[0] if shape else None
 
     # -- templates -----------------------------------------------------------------------------
 
@@ -744,7 +745,8 @@ def leaves(body: Sequence[TItem]) -> Iterator[Leaf]:
 
 def name_params(block: Block, graph: Graph) -> None:
     """Names for the arguments: the field's, told apart where several have the same; and their defaults."""
-    results = [graph.shape(group.result[0])[0] if len(group.result) == 1 else None for group in block.groups]
+    shapes = [graph.shape(group.result[0]) if len(group.result) == 1 else () for group in block.groups]
+    results = [shape[0] if shape else None for shape in shapes]
     taken: set[str] = set()
     by_hint = Counter(param.hint for param in block.params if param.hint == OUT)
     words = {**dict.fromkeys(REGISTRY), **dict.fromkeys(("if", "repeat", "residual", "from", "name", "share", "index"))}

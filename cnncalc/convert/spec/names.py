@@ -249,7 +249,7 @@ def residual_name(skip: TSkip, block: Block, graph: Graph) -> str:
             for node in graph.nodes
             if node.path.startswith(f"{group.path}.") and node.layer is not None and node.layer.is_product
         ]
-        out = graph.shape(group.result[0])[0]
+        out = max(graph.shape(group.result[0])[:1], default=0)
         if len(outs) > 2:
             kinds["bottleneck" if max(outs[:2]) < out else "inverted_residual" if max(outs) > out else ""] += 1
     return (kinds.most_common(1)[0][0] if kinds else "") or "residual_block"
