@@ -67,6 +67,10 @@ class Leaf(Struct):
     channels: Sequence[int | None] = ()
     """``in_channels`` where the value stands."""
     condition: bool = False
+    skip: bool = False
+    """Whether it is the condition of a residual."""
+    place: tuple[str, int] = ("", 0)
+    """What the layer or call that has it is called, and the number of the branch that it stands in."""
     suggested: str = ""
     """What an argument for it could be called, where something better than the field is known."""
     constant: Any = WILD
@@ -231,6 +235,7 @@ class Templates:
     def fill(self, block: Block, scopes: list[Group | None]) -> None:
         try:
             block.body = self.body([group.body for group in block.groups], scopes)
+            locate(block.body, 0)
             Resolver(self, block, scopes).run()
         except Mismatch as error:
             error.groups = error.groups or block.groups
@@ -279,6 +284,8 @@ class Templates:
 
     def part(self, first: TItem, column: Sequence[Run | None]) -> str:
         """A name for the argument that tells whether a part is there."""
+        if isinstance(first, TOp) and isinstance(first.kind, str) and first.layer.is_product:
+            return f"has_{first.kind}"
         if not isinstance(first, TCall):
             return hint_of(column)
         if first.block.name == SQUEEZE_EXCITE:
@@ -333,7 +340,9 @@ class Templates:
             WILD if item is None else item.op.node >= 0 if isinstance(item, Skip) else False for item in items
         ]
         channels = [None if item is None else self.channels(item.reads) for item in items]
-        when = Leaf(virtual, "residual", channels=channels, condition=True) if False in virtual else None
+        when = None
+        if False in virtual:
+            when = Leaf(virtual, "residual", channels=channels, condition=True, skip=True)
         if shortcut is not None:
             self.classes.check_shortcuts(items)
         names = [item.op.name if isinstance(item, Skip) and item.op.node >= 0 else None for item in items]
@@ -557,13 +566,14 @@ class Resolver:
                     return form.replace("x", text), params
         for i, (one, left, first) in enumerate(bases):
             for two, right, second in bases[i + 1 :]:
-                if one and two and all(
-                    value is WILD or (type(a) is int and type(b) is int and a * b == value)
-                    for value, a, b in zip(values, left, right, strict=True)
-                ):
+                if one and two and kind == CHANNELS and product(values, left, right):
                     params = first + second
-                    texts = [text.format(f"{{{i}}}") for i, text in enumerate((one, two))] if len(params) == 2 else [one, two]
+                    texts = [one, two.replace("{0}", "{1}") if len(params) == 2 else two]
                     return " * ".join(texts), params
+                for kernel, dilation, params in ((left, right, first + second), (right, left, second + first)):
+                    halves = [k // 2 if type(k) is int else k for k in kernel]
+                    if kind == WINDOW and product(values, halves, dilation):
+                        return "{0} // 2 * {1}", params
         return None
 
     def entry(self) -> Param:
@@ -577,7 +587,7 @@ class Resolver:
         """A condition as a comparison of what the block knows, or as an argument of its own."""
         leaf.resolved = True
         values = leaf.values
-        if self.filled_condition(leaf):
+        if not leaf.skip and self.filled_condition(leaf):
             return
         atoms: list[tuple[str, list[Any], list[Param]]] = []
         for param in self.block.params:
@@ -615,8 +625,8 @@ class Resolver:
         for param in self.block.params:
             if param is self.block.entry or leaf.same():
                 continue
-            free = [value is False and given is WILD for value, given in zip(leaf.values, param.values, strict=True)]
-            if free != [value is False for value in leaf.values] or WILD in leaf.values:
+            free = [value is WILD for value in param.values]
+            if free != [value is False for value in leaf.values] or any(value is WILD for value in leaf.values):
                 continue
             given = [v for v in param.values if v is not WILD]
             channels = list(leaf.channels) or [None] * len(free)
@@ -670,6 +680,14 @@ class TensorName(str):
     __slots__ = ()
 
 
+def product(values: list[Any], left: list[Any], right: list[Any]) -> bool:
+    """Whether every value is the product of two others."""
+    return all(
+        value is WILD or (type(a) is int and type(b) is int and a * b == value)
+        for value, a, b in zip(values, left, right, strict=True)
+    )
+
+
 def holds(values: list[Any], given: list[Any]) -> bool:
     """Whether a condition is what is wanted wherever that is known."""
     return all(value is WILD or value == other for value, other in zip(values, given, strict=True))
@@ -690,11 +708,12 @@ def _round_to(value: int) -> int:
 
 OUT = "out"
 CHANNELS = "channels"
+WINDOW = "window"
 COUNTS = (OUT, CHANNELS, "depth")
 """Arguments that are different in every place, so that none of their values goes without saying."""
 FAMILIES = {
     **dict.fromkeys((OUT, CHANNELS, "groups", "width"), CHANNELS),
-    **dict.fromkeys(("kernel", "padding"), "window"),
+    **dict.fromkeys(("kernel", "padding", "dilation"), WINDOW),
 }
 """Fields whose values may follow from each other; any other's only from one of its own name."""
 
@@ -729,9 +748,10 @@ def leaves(body: Sequence[TItem]) -> Iterator[Leaf]:
         if isinstance(item, TOp):
             if isinstance(item.kind, Leaf):
                 yield item.kind
-            yield from item.fields.values()
+            # Padding last: it follows from the kernel and the dilation.
+            yield from sorted(item.fields.values(), key=lambda leaf: leaf.hint == "padding")
         elif isinstance(item, TCall):
-            yield from item.args.values()
+            yield from sorted(item.args.values(), key=lambda leaf: leaf.hint == "padding")
         elif isinstance(item, TFork):
             yield from leaves([item.op])
             for branch in item.branches:
@@ -748,13 +768,14 @@ def name_params(block: Block, graph: Graph) -> None:
     shapes = [graph.shape(group.result[0]) if len(group.result) == 1 else () for group in block.groups]
     results = [shape[0] if shape else None for shape in shapes]
     taken: set[str] = set()
+    places = place_names([param for param in block.params if param.hint == OUT])
     by_hint = Counter(param.hint for param in block.params if param.hint == OUT)
     words = {**dict.fromkeys(REGISTRY), **dict.fromkeys(("if", "repeat", "residual", "from", "name", "share", "index"))}
     for param in block.params:
         hint = (param.leaf.suggested if param.leaf else "") or param.hint
         if param.hint == OUT:
             final = all(v is WILD or v == r for v, r in zip(param.values, results, strict=True))
-            hint = OUT if final else "width" if by_hint[OUT] <= 2 or hint == OUT else hint
+            hint = OUT if final else "width" if by_hint[OUT] <= 2 else places.get(id(param), "width")
         name, number = hint, 2
         if name in words or not name.isidentifier():
             name = f"{hint}_" if hint.isidentifier() else "value"
@@ -768,16 +789,50 @@ def name_params(block: Block, graph: Graph) -> None:
             param.default = default_for(param)
 
 
+def place_names(params: Sequence[Param]) -> dict[int, str]:
+    """Names for many arguments of one kind, by where they stand: the layer's own name, or the branch's number."""
+    places = {id(param): param.leaf.place for param in params if param.leaf is not None}
+    names = Counter(name for name, _ in places.values())
+    branches = Counter(branch for _, branch in places.values())
+    found, seen = {}, Counter[int]()
+    for number, (name, branch) in places.items():
+        word = name.replace(".", "_")
+        if word.isidentifier() and names[name] == 1:
+            found[number] = word
+        elif branch:
+            seen[branch] += 1
+            found[number] = f"b{branch}" + (f"_{seen[branch]}" if branches[branch] > 1 else "")
+    return found
+
+
+def locate(body: Sequence[TItem], branch: int) -> None:
+    """Tells the values of a template where they stand."""
+    for item in body:
+        if isinstance(item, TFork):
+            for number, inner in enumerate(item.branches, 1):
+                locate(inner, number)
+        elif isinstance(item, TSkip):
+            locate(item.body, branch)
+            locate(item.shortcut or [], branch)
+        elif isinstance(item, TIf):
+            locate(item.then, branch)
+        else:
+            call = item.call if isinstance(item, TRepeat) else item
+            names = {name for name in call.named.names if name is not None}
+            name = names.pop() if len(names) == 1 else ""
+            for leaf in leaves([call]):
+                leaf.place = (name, branch)
+
+
 def default_for(param: Param) -> Any:
     """The value that need not be written: the commonest of those that are natural defaults."""
-    counts = Counter(keyed(value) for value in param.values if value is not WILD)
-    if not counts or any(isinstance(value, Ref) for value in param.values):
+    values = [value for value in param.values if value is not WILD]
+    if not values or any(isinstance(value, Ref) for value in values):
         return REQUIRED
-    total = sum(counts.values())
+    counts = Counter(map(keyed, values))
     for natural in (1, 3, False, None, 0):
-        if counts.get(keyed(natural), 0) * 4 >= total and param.hint not in COUNTS:
+        if counts.get(keyed(natural), 0) * 4 >= len(values) and param.hint not in COUNTS:
             return natural
-    (_, value), count = counts.most_common(1)[0]
-    if isinstance(value, (bool, Word)) and count * 2 >= total:
-        return value
-    return REQUIRED
+    commonest, count = counts.most_common(1)[0]
+    value = next(value for value in values if keyed(value) == commonest)
+    return value if isinstance(value, (bool, float, Word)) and count * 2 >= len(values) else REQUIRED

@@ -358,6 +358,7 @@ class Classes:
             first = present[0].items[0]
             if missing:
                 word = isinstance(first, Op) and self.word(first)
+                total.words += word
                 total.optional += 0 if word else 2 if isinstance(first, Op) else 1
             elif len(present) > 1:
                 total.matched += 1
@@ -366,14 +367,16 @@ class Classes:
                 for number in range(len(first.branches)):
                     if len({bool(i.branches[number]) for i in inner if isinstance(i, Fork)}) > 1:
                         raise Mismatch  # an empty branch is something else than one that may be empty
-                    total.add(self.fit([i.branches[number] if isinstance(i, Fork) else None for i in inner], scopes))
+                    branches = [i.branches[number] if isinstance(i, Fork) else None for i in inner]
+                    total.add(self.fit(branches, scopes), whole=not missing)
             elif isinstance(first, Skip):
                 total.matched -= 1
-                total.add(self.fit([i.body if isinstance(i, Skip) else None for i in inner], scopes))
+                parts = [i.body if isinstance(i, Skip) else None for i in inner]
+                total.add(self.fit(parts, scopes), whole=not missing)
                 shortcuts = [i.shortcut if isinstance(i, Skip) else None for i in inner]
                 if any(shortcut is not None for shortcut in shortcuts):
                     self.check_shortcuts(inner)
-                    total.add(self.fit(shortcuts, scopes))
+                    total.add(self.fit(shortcuts, scopes), whole=False)
         return total
 
     def check_shortcuts(self, items: Sequence[Item | None]) -> None:
@@ -443,13 +446,17 @@ class Fit(Struct):
 
     matched: int
     optional: int
+    words: int = 0
+    """Layers told by their name alone that only some instances have: an argument can name none."""
 
-    def add(self, other: Fit) -> None:
-        self.matched += other.matched
+    def add(self, other: Fit, *, whole: bool) -> None:
+        """Counts what stands in an item; ``whole``: the item is there in all instances."""
+        self.words += other.words
+        self.matched += other.matched if whole else 0
         self.optional += other.optional
 
     def good(self) -> bool:
-        return self.matched >= 1 and self.optional <= min(self.matched, 4)
+        return self.matched >= 1 and self.words <= 1 and self.optional <= min(self.matched, 4)
 
 
 def column_key(run: Run) -> Key:

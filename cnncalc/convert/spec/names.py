@@ -191,9 +191,10 @@ class BlockNames:
         self.taken = {*REGISTRY, *aliases(), *STRUCTURES, *META, *RESERVED}
 
     def name(self, block: Block) -> str:
-        name = common_name(block)
-        if not name or name in aliases():
-            name = content_name(block, self.graph)
+        name, content = common_name(block), content_name(block, self.graph)
+        counted = any(stem(group.name)[0].rstrip("_") == name != group.name for group in block.groups)
+        if not name or name in aliases() or not (counted or content.endswith("block")):
+            name = content
         unique, number = name, 2
         while unique in self.taken:
             unique = f"{name}_block" if name in aliases() and number == 2 else f"{name}_{number}"

@@ -161,6 +161,8 @@ class _Builder:
                 self.dissolve(parts, head)
             if not loose:
                 break
+        for head in [head for head in parts if head.endswith(".") and self.apart(parts[head])]:
+            self.dissolve(parts, head)
         while True:
             numbers = {head: [number for number, _ in inner] for head, inner in parts.items()}
             unit_of = {number: head for head, inner in numbers.items() for number in inner}
@@ -192,6 +194,17 @@ class _Builder:
         by_head = dict(zip(parts, units, strict=True))
         in_order = [by_head[head] for head in order]
         return in_order if self.plain else self.regions(in_order)
+
+    def apart(self, members: Sequence[tuple[int, str]]) -> bool:
+        """Whether a path level holds several things that have nothing to do with each other, as a list of modules."""
+        part_of = {number: path.partition(".")[0] for number, path in members}
+        if len(set(part_of.values())) < 2:
+            return False
+        return all(
+            part_of.get(ref.node, part) == part
+            for number, part in part_of.items()
+            for ref in self.graph.nodes[number].inputs
+        )
 
     def dissolve(self, parts: dict[str, list[tuple[int, str]]], head: str) -> None:
         """Puts what stands under a path level in its place, with longer names."""

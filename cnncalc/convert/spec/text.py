@@ -134,6 +134,21 @@ def filled(values: Any, indent: int) -> list[str]:
     return [*rows, row]
 
 
+def wrapped(head: str, value: dict[str, Data]) -> list[str]:
+    """A long mapping in braces over several lines."""
+    rows, row = [], f"{head}{{"
+    pad = " " * len(row)
+    last = len(value) - 1
+    for number, (key, part) in enumerate(value.items()):
+        text = f"{scalar(key)}: {inline(part)}{'}' if number == last else ','}"
+        if len(row) + len(text) + 1 > WIDTH and row.strip() and not row.endswith("{"):
+            rows.append(row)
+            row = pad + text
+        else:
+            row += text if row.endswith("{") else f" {text}"
+    return [*rows, row]
+
+
 def holds_layers(data: Data) -> bool:
     """Whether a value holds lists of layers somewhere."""
     if isinstance(data, dict):
@@ -150,6 +165,8 @@ def item_lines(item: Data, indent: int) -> list[str]:
             line = f"{pad}{key}: {inline(value)}"
             if len(line) <= WIDTH or not isinstance(value, dict):
                 return [line]
+            if not holds_layers(value):
+                return wrapped(f"{pad}{key}: ", value)
         inner = lines(value, indent + 2)
         return [f"{pad}{key}:", *inner]
     if isinstance(item, (dict, list)) and item:

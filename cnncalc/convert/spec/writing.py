@@ -37,6 +37,8 @@ from cnncalc.spec.assembly import Assembly
 from cnncalc.spec.document import parse
 from cnncalc.spec.reader import Source, read
 
+CLASSES = "classes"
+"""The argument of a net for how many classes it tells apart."""
 LINE = 8
 """What a line costs beside its characters where texts are compared."""
 MOST_TRIES = 24
@@ -126,6 +128,8 @@ def written(tree: Tree, apart: Apart | None = None) -> str:
     inputs = graph.inputs
     shapes = {name: list(shape) for name, shape in inputs.items()}
     top["input"] = shapes["input"] if list(shapes) == ["input"] else shapes
+    if (classes := name_classes(tree.graph, templates)) is not None:
+        top["args"] = {CLASSES: classes}
     if tree.branching and not tree.nested:
         top["flat_branches"] = True
     if templates.top.numbered:
@@ -138,6 +142,24 @@ def written(tree: Tree, apart: Apart | None = None) -> str:
     if graph.budget:
         top["budget"] = graph.budget
     return document(top)
+
+
+def name_classes(graph: Graph, templates: Templates) -> int | None:
+    """Makes the size of a classifier's result an argument of the net, where the last layer has it; gives its value."""
+    if len(graph.outputs) != 1 or any(CLASSES in node.path for node in graph.nodes):
+        return None
+    node = graph.nodes[graph.outputs[0][1].node]
+    if node.layer is None or not node.layer.is_product or len(node.output_shape) != 1:
+        return None
+    for block in [templates.top, *templates.order]:
+        prefix = f"{block.groups[0].path}." if block.groups[0].path else ""
+        for item in block.body if len(block.groups) == 1 else ():
+            if isinstance(item, TOp) and item.fields and prefix + str(item.named.names[0]) == node.path:
+                leaf = next(iter(item.fields.values()))
+                if leaf.constant == node.output_shape[0]:
+                    leaf.expression = CLASSES
+                    return node.output_shape[0]
+    return None
 
 
 def document(top: dict[str, Data]) -> str:
