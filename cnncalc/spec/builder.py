@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NoReturn
 
 from cnncalc.errors import LayerError, ShapeMismatchError
@@ -303,7 +304,7 @@ class Builder(State):
             if "index" in scope.args and len(template(label.text)) == 1:
                 number = scope.counters[name] = scope.counters.get(name, 0) + 1
                 path = f"{path}{number}"
-            elif (first := name.partition(".")[0]).isdigit():
+            elif re.fullmatch("[0-9]+", first := name.partition(".")[0]):
                 scope.counters[NUMBERS] = int(first) + 1
             if path in self.places:
                 other = self.places[path]

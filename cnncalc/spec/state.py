@@ -208,7 +208,7 @@ class State:
         if path is not None:
             return self.tensors[path]
         whole, _, port = name.rpartition(".")
-        path = self.find_path(whole) if port.isdigit() else None
+        path = self.find_path(whole) if port.isdecimal() else None
         if path is not None:
             parts = self.tensors[path]
             if int(port) >= len(parts):

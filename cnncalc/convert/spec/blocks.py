@@ -269,8 +269,10 @@ class Templates:
                 first = made[0]
                 hint = self.part(first, column)
                 condition = Leaf(there, hint, channels=channels, condition=True)
-                if items and isinstance(items[-1], TIf) and list(map(keyed, items[-1].condition.values)) == list(
-                    map(keyed, there)
+                if (
+                    items
+                    and isinstance(items[-1], TIf)
+                    and list(map(keyed, items[-1].condition.values)) == list(map(keyed, there))
                 ):
                     items[-1].then += made
                 else:
@@ -454,6 +456,7 @@ class Templates:
 
 
 def len_of(groups: list[Group] | None) -> int:
+    """How many groups there are; none in an instance without them."""
     return 0 if groups is None else len(groups)
 
 
@@ -465,6 +468,7 @@ def hint_of(column: Sequence[Run | None]) -> str:
 
 
 def groups_of_bodies(groups: Sequence[Group]) -> Iterator[Group]:
+    """All groups within some groups."""
     for group in groups:
         yield from groups_of(group.body)
 
@@ -630,7 +634,10 @@ class Resolver:
                 continue
             given = [v for v in param.values if v is not WILD]
             channels = list(leaf.channels) or [None] * len(free)
-            expand = all(type(v) is int and c is not None and v != c or f for v, c, f in zip(param.values, channels, free, strict=True))
+            expand = all(
+                f or (type(v) is int and c is not None and v != c)
+                for v, c, f in zip(param.values, channels, free, strict=True)
+            )
             if expand and family(param.hint) == CHANNELS and None not in channels:
                 param.values = [c if f else v for v, c, f in zip(param.values, channels, free, strict=True)]
                 leaf.expression, leaf.params = "{0} != in_channels", [param]

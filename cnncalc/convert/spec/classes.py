@@ -71,7 +71,7 @@ def at_default(layer: Layer, name: str) -> bool:
 
 def stem(name: str) -> tuple[str, int | None]:
     """A name without the number at its end, and that number."""
-    match = re.fullmatch(r"(.*?)(0|[1-9]\d*)", name)
+    match = re.fullmatch(r"(.*?)(0|[1-9][0-9]*)", name, re.DOTALL)
     return (match[1], int(match[2])) if match else (name, None)
 
 
@@ -233,7 +233,7 @@ class Classes:
                     self.count(inner, [0] if self.tree_nested and isinstance(item, Fork) else at)
             named = item if isinstance(item, (Op, Group)) else item.op
             first = named.name.partition(".")[0]
-            if first.isdigit() and str(int(first)) == first:
+            if re.fullmatch("0|[1-9][0-9]*", first):
                 if first == named.name and int(first) == at[0]:
                     self.counted.add(id(named))
                 at[0] = int(first) + 1
@@ -393,7 +393,9 @@ class Classes:
 
     def wrapped(self, instances: Bodies, scopes: list[Group | None]) -> Bodies:
         """The bodies, with those that lack a residual that others have put into one that does not apply."""
-        skips = [None if body is None else [i for i, item in enumerate(body) if isinstance(item, Skip)] for body in instances]
+        skips = [
+            None if body is None else [i for i, item in enumerate(body) if isinstance(item, Skip)] for body in instances
+        ]
         counts = {len(found) for found in skips if found is not None}
         if counts != {0, 1}:
             return instances
@@ -425,7 +427,7 @@ class Classes:
         rows = [None if body is None else self.runs(body, scope) for body, scope in zip(instances, scopes, strict=True)]
         keys = [None if row is None else tuple([column_key(run) for run in row]) for row in rows]
         merged: list[Key] = []
-        for sequence in sorted({row for row in keys if row is not None}, key=lambda row: -len(row)):
+        for sequence in sorted(dict.fromkeys(row for row in keys if row is not None), key=len, reverse=True):
             merged = supersequence(merged, list(sequence)) if merged else list(sequence)
         table: list[list[Run | None]] = [[None] * len(rows) for _ in merged]
         for number, row in enumerate(rows):
@@ -476,9 +478,7 @@ def supersequence(one: list[Key], other: list[Key]) -> list[Key]:
     table = [[0] * (len(other) + 1) for _ in range(len(one) + 1)]
     for i in range(len(one) - 1, -1, -1):
         for j in range(len(other) - 1, -1, -1):
-            table[i][j] = (
-                table[i + 1][j + 1] + 1 if one[i] == other[j] else max(table[i + 1][j], table[i][j + 1])
-            )
+            table[i][j] = table[i + 1][j + 1] + 1 if one[i] == other[j] else max(table[i + 1][j], table[i][j + 1])
     merged = []
     i = j = 0
     while i < len(one) and j < len(other):

@@ -31,7 +31,9 @@ def difference(one: Graph, other: Graph) -> str | None:
     more = theirs.keys() - paths
     if more:
         return f"'{min(more)}' is too much"
-    if [(name, _ref(one, ref)) for name, ref in one.outputs] != [(name, _ref(other, ref)) for name, ref in other.outputs]:
+    if [(name, _ref(one, ref)) for name, ref in one.outputs] != [
+        (name, _ref(other, ref)) for name, ref in other.outputs
+    ]:
         return "the outputs differ"
     if list(one.inputs) != list(other.inputs):
         return "the inputs stand in another order"

@@ -1,8 +1,7 @@
-"""Names: what the language would call each item by itself, and which must therefore be given a name; names of blocks."""
+"""Names: what the language would call each item by itself, and so which must be given one; and names of blocks."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -61,7 +60,7 @@ class Counters:
 
     def given(self, name: str) -> None:
         self.taken.add(name)
-        if (first := name.partition(".")[0]).isdigit():
+        if re.fullmatch("[0-9]+", first := name.partition(".")[0]):
             self.next = int(first) + 1
 
 
@@ -207,9 +206,16 @@ def common_name(block: Block) -> str:
     """What most instances are called, without the number at the end, or what all their names begin with."""
     names = [group.name.rpartition(".")[2] for group in block.groups]
     (most, count), *_ = Counter(stem(name)[0] for name in names).most_common(1)
-    word = most if 2 * count >= len(names) else os.path.commonprefix(names)
+    word = most if 2 * count >= len(names) else common_prefix(names)
     word = re.sub(r"[_\d]+$", "", word)
     return word if word.isidentifier() and len(word) > 1 and word not in MARKS else ""
+
+
+def common_prefix(names: Sequence[str]) -> str:
+    """What all names begin with."""
+    low, high = min(names), max(names)
+    length = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
+    return low[:length]
 
 
 def content_name(block: Block, graph: Graph) -> str:
@@ -230,6 +236,7 @@ def content_name(block: Block, graph: Graph) -> str:
 
 
 def word_of(item: TItem) -> str:
+    """One layer or call in a block's name."""
     if isinstance(item, TOp):
         if isinstance(item.kind, Leaf):
             return "act"

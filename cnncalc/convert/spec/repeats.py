@@ -42,4 +42,3 @@ def named(data: Data) -> bool:
     if isinstance(data, dict):
         return "name" in data or any(named(value) for value in data.values())
     return isinstance(data, (list, tuple)) and any(map(named, data))
-

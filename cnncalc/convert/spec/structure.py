@@ -309,9 +309,7 @@ class _Builder:
         assert unit is not None
         return unit
 
-    def marked(
-        self, op: Op, now: list[_Unit | None], unit_of: dict[int, int]
-    ) -> tuple[Fork | Skip, list[int]] | None:
+    def marked(self, op: Op, now: list[_Unit | None], unit_of: dict[int, int]) -> tuple[Fork | Skip, list[int]] | None:
         """A fork or residual whose branches the paths tell: ``branch1``, ``shortcut1``."""
         groups: list[tuple[int, Group] | None] = []
         for ref in op.reads:
@@ -407,9 +405,7 @@ class _Builder:
             return None
         return paths, start
 
-    def spans_scales(
-        self, reads: Refs, paths: list[list[int]], now: list[_Unit | None], start: Refs
-    ) -> bool:
+    def spans_scales(self, reads: Refs, paths: list[list[int]], now: list[_Unit | None], start: Refs) -> bool:
         """Whether a branch goes down in resolution and up again beside a branch that is empty, as in a U-Net:
         what holds half a net is better said by a name than by nesting.
         """

@@ -6,6 +6,7 @@ so that nothing unequal is ever written.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,13 +16,13 @@ from cnncalc.convert.spec.blocks import (
     Leaf,
     Param,
     TCall,
+    Templates,
     TensorName,
     TFork,
     TIf,
     TItem,
     TOp,
     TRepeat,
-    Templates,
     TSkip,
     keyed,
 )
@@ -74,7 +75,9 @@ def check(graph: Graph) -> None:
     """
     from cnncalc.layers import REGISTRY
 
-    unknown = [node for node in graph.nodes if node.layer is not None and type(node.layer) is not REGISTRY.get(node.kind)]
+    unknown = [
+        node for node in graph.nodes if node.layer is not None and type(node.layer) is not REGISTRY.get(node.kind)
+    ]
     if unknown:
         names = ", ".join(f"{node.path} ({node.kind})" for node in unknown[:8])
         more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
@@ -181,6 +184,7 @@ def foldable(text: str) -> bool:
 
 
 def folded(text: str) -> list[str]:
+    """A text over several lines, each a step further in."""
     rows = [" "]
     for word in text.split():
         if len(rows[-1]) + 1 + len(word) > WIDTH:
@@ -253,7 +257,8 @@ class Writer:
     def meta(self, label: str | None, source: list[Leaf] | None, share: str | None) -> dict[str, Data]:
         data: dict[str, Data] = {}
         if label is not None:
-            data["name"] = Name(braced(label))
+            number = re.fullmatch(r"[0-9]+(\.[0-9]+)*", label)
+            data["name"] = Text(label) if number else braced(label)
         if source is not None:
             names = [self.value(leaf) for leaf in source]
             data["from"] = names[0] if len(names) == 1 else names
@@ -290,7 +295,9 @@ class Writer:
                 continue
             value = leaf.constant
             if value is WILD:
-                value = param.default if param.default is not REQUIRED else next(v for v in param.values if v is not WILD)
+                value = (
+                    param.default if param.default is not REQUIRED else next(v for v in param.values if v is not WILD)
+                )
             if not at(param.default, value):
                 data[param.name] = self.constant(value)
         return {item.block.name: data} if data else item.block.name
@@ -314,17 +321,11 @@ class Writer:
         return Text(value) if isinstance(value, str) else value
 
 
-class Name(Text):
-    """A name: a number among them is written without quotes."""
-
-    __slots__ = ()
-
-
 def at(default: Any, value: Any) -> bool:
+    """Whether a value is the default, and need not be written."""
     return default is not REQUIRED and bool(keyed(default) == keyed(value))
 
 
 def ordered(params: Sequence[Param]) -> list[Param]:
     """Arguments that must be given first."""
     return sorted(params, key=lambda param: param.default is not REQUIRED)
-
