@@ -698,7 +698,7 @@ layers:
 
 
 def test_a_numbered_scope():
-    """What has no name is called 0, 1, 2, …; a number that is given is counted on from; blocks within have their own."""
+    """What has no name is called 0, 1, 2, …; a given number is counted on from; blocks have numbers of their own."""
     graph = net("""
 input: [3, 8, 8]
 numbered: true

@@ -24,6 +24,7 @@ from cnncalc.convert.spec.structure import Fork, Group, Item, Op, Refs, Skip, So
 from cnncalc.graph import Graph, Ref
 from cnncalc.layers import REGISTRY, Layer
 from cnncalc.layers.merge import Add
+from cnncalc.spec.fields import choices
 
 
 class Wild:
@@ -53,6 +54,8 @@ class Param(Struct):
     hint: str
     values: list[Any]
     leaf: Leaf | None = None
+    kind: str = ""
+    last: bool = False
     name: str = ""
     default: Any = REQUIRED
 
@@ -69,6 +72,10 @@ class Leaf(Struct):
     condition: bool = False
     skip: bool = False
     """Whether it is the condition of a residual."""
+    kind: str = ""
+    """What kind of number it is: only from others of its kind may it follow."""
+    last: bool = False
+    """Whether it is decided after the others, from which it may follow."""
     place: tuple[str, int] = ("", 0)
     """What the layer or call that has it is called, and the number of the branch that it stands in."""
     suggested: str = ""
@@ -358,11 +365,12 @@ class Templates:
         channels = [None if op is None else self.channels(op.reads) for op in ops]
         if len({kind for kind in kinds if kind}) > 1 or (None in ops and self.classes.word(first)):
             absent = [WILD if op is None else Word(op.layer.kind) for op in ops]
-            return TOp(Named(names, kinds), Leaf(absent, "act", channels=channels), {}, source, None, layer)
-        fields = {
-            name: Leaf([WILD if op is None else getattr(op.layer, name) for op in ops], name, channels=channels)
-            for name in layer.__struct_fields__
-        }
+            return TOp(Named(names, kinds), Leaf(absent, "act", channels=channels, kind="act"), {}, source, None, layer)
+        fields = {}
+        for name in layer.__struct_fields__:
+            values = [WILD if op is None else getattr(op.layer, name) for op in ops]
+            kind, last = kind_of(layer, name)
+            fields[name] = Leaf(values, name, channels=channels, kind=kind, last=last)
         return TOp(Named(names, kinds), first.layer.kind, fields, source, first.share, layer)
 
     def source(self, sources: Sequence[Source | None]) -> list[Leaf] | None:
@@ -392,9 +400,12 @@ class Templates:
             less = number if all(n in (0, 1) for other in cut[:number] for n in map(len_of, other)) else -1
             total = [WILD if row is None else len(row) for row in rows]
             if less >= 0 and number == len(cut) - 1:
-                times = Leaf(total, "depth")
+                times = Leaf(total, "depth", kind="depth")
             else:
-                times, less = Leaf([WILD if groups is None else len(groups) for groups in segment], "depth"), 0
+                times, less = (
+                    Leaf([WILD if groups is None else len(groups) for groups in segment], "depth", kind="depth"),
+                    0,
+                )
             names = [[] if groups is None else [group.name for group in groups] for groups in segment]
             made.append(TRepeat(times, less, call, names))
         return made
@@ -408,7 +419,9 @@ class Templates:
                 continue
             values = [WILD if g is None else param.values[block.position[id(g)]] for g in groups]
             name = param.name.rstrip("0123456789")
-            args[param.name] = Leaf(values, param.hint, channels=channels, suggested=name)
+            args[param.name] = Leaf(
+                values, param.hint, channels=channels, suggested=name, kind=param.kind, last=param.last
+            )
         return TCall(Named(names, [""] * len(names)), block, args, source)
 
     def segments(self, rows: Sequence[list[Group] | None], block: Block) -> list[list[list[Group] | None]]:
@@ -513,7 +526,7 @@ class Resolver:
         if leaf.same():
             leaf.constant = leaf.known()
             return
-        param = self.find(leaf.values, family(leaf.hint))
+        param = self.find(leaf.values, leaf.kind)
         if param is not None:
             leaf.expression, leaf.params = "{0}", [param]
             return
@@ -521,14 +534,14 @@ class Resolver:
         if found is not None:
             leaf.expression, leaf.params = found
             return
-        param = Param(leaf.hint, list(leaf.values), leaf)
+        param = Param(leaf.hint, list(leaf.values), leaf, leaf.kind, leaf.last)
         self.block.params.append(param)
         leaf.expression, leaf.params = "{0}", [param]
 
     def find(self, values: list[Any], kind: str) -> Param | None:
         """An argument of a kind that has these values already."""
         for param in self.block.params:
-            if family(param.hint) != kind:
+            if param.kind != kind:
                 continue
             if all(a is WILD or b is WILD or keyed(a) == keyed(b) for a, b in zip(param.values, values, strict=True)):
                 if not any(a is not WILD and b is not WILD for a, b in zip(param.values, values, strict=True)):
@@ -544,7 +557,7 @@ class Resolver:
             return None
         if len({value for value in values if value is not WILD}) < 2:
             return None
-        kind = family(leaf.hint)
+        kind = leaf.kind
         if kind not in FAMILIES.values():
             return None
         bases: list[tuple[str, list[Any], list[Param]]] = [
@@ -552,7 +565,7 @@ class Resolver:
             for param in self.block.params
             if all(value is WILD or type(value) is int for value in param.values)
             and param is not self.block.entry
-            and family(param.hint) == kind
+            and param.kind == kind
         ]
         if leaf.channels and kind == CHANNELS:
             bases.append(("in_channels", list(leaf.channels), []))
@@ -638,7 +651,7 @@ class Resolver:
                 f or (type(v) is int and c is not None and v != c)
                 for v, c, f in zip(param.values, channels, free, strict=True)
             )
-            if expand and family(param.hint) == CHANNELS and None not in channels:
+            if expand and param.kind == CHANNELS and None not in channels:
                 param.values = [c if f else v for v, c, f in zip(param.values, channels, free, strict=True)]
                 leaf.expression, leaf.params = "{0} != in_channels", [param]
                 return True
@@ -661,9 +674,9 @@ class Resolver:
             return
         if any(value is not WILD and scope and self.inside(value, scope) for value, scope in pairs):
             raise Mismatch
-        param = self.find(leaf.values, "skip")
+        param = self.find(leaf.values, TENSOR)
         if param is None:
-            param = Param("skip", list(leaf.values), leaf)
+            param = Param("skip", list(leaf.values), leaf, TENSOR)
             self.block.params.append(param)
         leaf.expression, leaf.params = "{0}", [param]
 
@@ -716,18 +729,22 @@ def _round_to(value: int) -> int:
 OUT = "out"
 CHANNELS = "channels"
 WINDOW = "window"
+TENSOR = "tensor"
 COUNTS = (OUT, CHANNELS, "depth")
 """Arguments that are different in every place, so that none of their values goes without saying."""
 FAMILIES = {
     **dict.fromkeys((OUT, CHANNELS, "groups", "width"), CHANNELS),
-    **dict.fromkeys(("kernel", "padding", "dilation"), WINDOW),
+    **dict.fromkeys(("kernel", "dilation"), WINDOW),
 }
 """Fields whose values may follow from each other; any other's only from one of its own name."""
 
 
-def family(hint: str) -> str:
-    """What kind of number a field holds."""
-    return FAMILIES.get(hint, hint)
+def kind_of(layer: type[Layer], field: str) -> tuple[str, bool]:
+    """What kind of number a field holds, and whether it is one that follows from others: what a word can
+    say in its stead (``same``) is told by the kernel and the dilation.
+    """
+    by_word = bool(choices(layer)[field])
+    return (WINDOW if by_word else FAMILIES.get(field, field)), by_word
 
 
 FORMS: list[tuple[str, Any]] = [
@@ -755,10 +772,9 @@ def leaves(body: Sequence[TItem]) -> Iterator[Leaf]:
         if isinstance(item, TOp):
             if isinstance(item.kind, Leaf):
                 yield item.kind
-            # Padding last: it follows from the kernel and the dilation.
-            yield from sorted(item.fields.values(), key=lambda leaf: leaf.hint == "padding")
+            yield from sorted(item.fields.values(), key=lambda leaf: leaf.last)
         elif isinstance(item, TCall):
-            yield from sorted(item.args.values(), key=lambda leaf: leaf.hint == "padding")
+            yield from sorted(item.args.values(), key=lambda leaf: leaf.last)
         elif isinstance(item, TFork):
             yield from leaves([item.op])
             for branch in item.branches:
