@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cnncalc.api import analyze, load
+    from cnncalc.api import analyze, diff, load
     from cnncalc.errors import CnncalcError
     from cnncalc.graph import Graph
     from cnncalc.report.model import Report
 
-__all__ = ["CnncalcError", "Graph", "Report", "__version__", "analyze", "load"]
+__all__ = ["CnncalcError", "Graph", "Report", "__version__", "analyze", "diff", "load"]
 
 _HOMES = {
     "analyze": "cnncalc.api",
+    "diff": "cnncalc.api",
     "load": "cnncalc.api",
     "CnncalcError": "cnncalc.errors",
     "Graph": "cnncalc.graph",

@@ -1,12 +1,12 @@
-"""The Python API: :func:`load` and :func:`analyze`."""
+"""The Python API: :func:`load`, :func:`analyze` and :func:`diff`."""
 
 from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
@@ -14,6 +14,9 @@ from cnncalc.report.assemble import assemble
 from cnncalc.report.model import Report
 from cnncalc.sources import InputShapes
 from cnncalc.sources import load as load_source
+
+if TYPE_CHECKING:
+    from cnncalc.report.diff import DiffReport
 
 
 @contextmanager
@@ -66,8 +69,7 @@ def analyze(
     Raises:
         CnncalcError: the source is no valid net, or ``batch`` is below 1.
     """
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise CnncalcError(f"error: the batch must be a whole number of at least 1, got {batch}")
+    _check_batch(batch)
     if isinstance(source, Graph):
         if variant is not None or input is not None or args:
             raise CnncalcError("error: a graph is already built: give variant, input and arguments to load()")
@@ -76,3 +78,36 @@ def analyze(
         graph = load(source, variant=variant, input=input, **args)
     with _no_collection():
         return assemble(graph, batch)
+
+
+def diff(
+    before: str | os.PathLike[str] | Graph,
+    after: str | os.PathLike[str] | Graph,
+    *,
+    batch: int = 1,
+    fail_on: Iterable[str] = (),
+) -> DiffReport:
+    """What differs between two nets: ``print`` it, or ask its ``layers``, ``totals``, ``to_markdown()`` ….
+
+    Args:
+        before: a path, the name of a shipped net, or a graph (:func:`load` takes variants and arguments).
+        after: the same.
+        batch: samples per batch, as for :func:`analyze`.
+        fail_on: conditions such as ``"params>+1%"``; where one holds, the report's ``status`` is ``"fail"``.
+
+    Raises:
+        CnncalcError: a source is no valid net, a condition is none, or ``batch`` is below 1.
+    """
+    from cnncalc.report.conditions import parse
+    from cnncalc.report.diff import diff as compare
+
+    _check_batch(batch)
+    conditions = [parse(text) for text in fail_on]
+    graphs = [one if isinstance(one, Graph) else load(one) for one in (before, after)]
+    with _no_collection():
+        return compare(*graphs, batch=batch, conditions=conditions)
+
+
+def _check_batch(batch: int) -> None:
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        raise CnncalcError(f"error: the batch must be a whole number of at least 1, got {batch}")

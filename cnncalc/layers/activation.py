@@ -1,8 +1,13 @@
-"""Activations. Each class says what its operations per element are; exp, log, tanh and erf count one each."""
+"""Activations. Each class says what its operations per element are; exp, log, tanh and erf count one each.
+
+The gains are those of ``torch.nn.init.calculate_gain`` where it has one (He et al. 2015, eqs. 10 and 15, for the
+rectifiers). For the smooth rectifiers it is ``1/√E[f(z)²]`` with z standard normal, the condition from
+which He et al. derive ``√2``; the others go by the function that they imitate, or have none.
+"""
 
 from __future__ import annotations
 
-from math import prod
+from math import erfc, exp, prod, sqrt
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -13,17 +18,38 @@ from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import channels
 from cnncalc.layers.base import EVERYTHING, Elementwise, Positive, Reads, Shape, Weight, along, normal_axis, pointwise
 
+RECTIFIER_GAIN = sqrt(2)
+"""He et al. 2015, eq. 10: half of a symmetric distribution's second moment is left."""
+
+
+def exponential_gain(scale: float, rate: float) -> float:
+    """``1/√E[f(z)²]`` for ``f(z) = z`` where positive, else ``scale·(exp(rate·z) − 1)``, and z standard normal."""
+
+    def below(power: float) -> float:
+        """The mean of ``exp(power·z)`` over the negative z."""
+        return exp(power**2 / 2) * erfc(power / sqrt(2)) / 2
+
+    return 1 / sqrt(0.5 + scale**2 * (below(2 * rate) - 2 * below(rate) + 0.5))
+
 
 class Relu(Elementwise, frozen=True):
     """``max(x, 0)``, as ``torch.nn.ReLU``. Elementwise operations: 1 comparison."""
 
+    torch_name = "ReLU"
     ops_per_element = 1
+
+    def gain(self) -> float:
+        return RECTIFIER_GAIN
 
 
 class Relu6(Elementwise, frozen=True):
     """``min(max(x, 0), 6)``, as ``torch.nn.ReLU6``. Elementwise operations: 2 comparisons."""
 
+    torch_name = "ReLU6"
     ops_per_element = 2
+
+    def gain(self) -> float:
+        return RECTIFIER_GAIN
 
 
 class LeakyRelu(Elementwise, frozen=True):
@@ -32,10 +58,14 @@ class LeakyRelu(Elementwise, frozen=True):
     Elementwise operations: 1 comparison, 1 product.
     """
 
+    torch_name = "LeakyReLU"
     aliases = ("lrelu", "leakyrelu")
     ops_per_element = 2
 
     negative_slope: float = 0.01
+
+    def gain(self) -> float:
+        return sqrt(2 / (1 + self.negative_slope**2))
 
 
 class Prelu(Elementwise, frozen=True):
@@ -44,6 +74,7 @@ class Prelu(Elementwise, frozen=True):
     Elementwise operations: 1 comparison, 1 product.
     """
 
+    torch_name = "PReLU"
     ops_per_element = 2
 
     num_parameters: Positive = 1
@@ -65,6 +96,9 @@ class Prelu(Elementwise, frozen=True):
     def narrowed(self, divisor: int, *inputs: Shape) -> Prelu:
         return self if self.num_parameters == 1 else replace(self, num_parameters=inputs[0][0])
 
+    def gain(self) -> float:
+        return sqrt(2 / (1 + self.init**2))
+
 
 class Elu(Elementwise, frozen=True):
     """``x`` where positive, else ``alpha·(exp(x) − 1)``, as ``torch.nn.ELU``.
@@ -72,9 +106,13 @@ class Elu(Elementwise, frozen=True):
     Elementwise operations: 1 comparison, 1 exp, 1 subtraction, 1 product.
     """
 
+    torch_name = "ELU"
     ops_per_element = 4
 
     alpha: float = 1.0
+
+    def gain(self) -> float:
+        return exponential_gain(self.alpha, 1.0)
 
 
 class Selu(Elementwise, frozen=True):
@@ -83,7 +121,11 @@ class Selu(Elementwise, frozen=True):
     Elementwise operations: 1 comparison, 1 exp, 1 subtraction, 2 products.
     """
 
+    torch_name = "SELU"
     ops_per_element = 5
+
+    def gain(self) -> float:
+        return 3 / 4
 
 
 class Celu(Elementwise, frozen=True):
@@ -92,6 +134,7 @@ class Celu(Elementwise, frozen=True):
     Elementwise operations: 1 comparison, 1 division, 1 exp, 1 subtraction, 1 product.
     """
 
+    torch_name = "CELU"
     ops_per_element = 5
 
     alpha: float = 1.0
@@ -100,6 +143,9 @@ class Celu(Elementwise, frozen=True):
         if self.alpha == 0:
             raise LayerError("alpha must not be zero", field="alpha")
         return inputs[0]
+
+    def gain(self) -> float:
+        return exponential_gain(self.alpha, 1 / self.alpha)
 
 
 class Gelu(Elementwise, frozen=True):
@@ -110,6 +156,7 @@ class Gelu(Elementwise, frozen=True):
     additions, 1 tanh and 6 products.
     """
 
+    torch_name = "GELU"
     ops_per_element = 5
 
     approximate: Literal["none", "tanh"] = "none"
@@ -117,12 +164,19 @@ class Gelu(Elementwise, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(inputs[0]) * (9 if self.approximate == "tanh" else self.ops_per_element)
 
+    def gain(self) -> float:
+        return 1.5335805214227571 if self.approximate == "tanh" else 1.5335304409521535
+
 
 class Silu(Elementwise, frozen=True):
     """``x·sigmoid(x)``, as ``torch.nn.SiLU``. Elementwise operations: 4 for the sigmoid, 1 product."""
 
+    torch_name = "SiLU"
     aliases = ("swish",)
     ops_per_element = 5
+
+    def gain(self) -> float:
+        return 1.6765324700650142
 
 
 class Mish(Elementwise, frozen=True):
@@ -131,7 +185,11 @@ class Mish(Elementwise, frozen=True):
     Elementwise operations: 1 exp, 1 addition, 1 log, 1 tanh, 1 product.
     """
 
+    torch_name = "Mish"
     ops_per_element = 5
+
+    def gain(self) -> float:
+        return 1.4868475810372352
 
 
 class Hardsigmoid(Elementwise, frozen=True):
@@ -140,20 +198,29 @@ class Hardsigmoid(Elementwise, frozen=True):
     Elementwise operations: 1 addition, 2 comparisons, 1 division.
     """
 
+    torch_name = "Hardsigmoid"
     aliases = ("hard_sigmoid", "hsigmoid", "h_sigmoid")
     ops_per_element = 4
+
+    def gain(self) -> float:
+        return 1.0
 
 
 class Hardswish(Elementwise, frozen=True):
     """``x·hardsigmoid(x)``, as ``torch.nn.Hardswish``. Elementwise operations: 4 for the hardsigmoid, 1 product."""
 
+    torch_name = "Hardswish"
     aliases = ("hard_swish", "hswish", "h_swish")
     ops_per_element = 5
+
+    def gain(self) -> float:
+        return 1.736657212490632
 
 
 class Hardtanh(Elementwise, frozen=True):
     """``min(max(x, min_val), max_val)``, as ``torch.nn.Hardtanh``. Elementwise operations: 2 comparisons."""
 
+    torch_name = "Hardtanh"
     aliases = ("hard_tanh",)
     ops_per_element = 2
 
@@ -165,11 +232,18 @@ class Hardtanh(Elementwise, frozen=True):
             raise LayerError(f"min_val {self.min_val:g} must be below max_val {self.max_val:g}", field="min_val")
         return inputs[0]
 
+    def gain(self) -> float:
+        return 5 / 3
+
 
 class Softsign(Elementwise, frozen=True):
     """``x/(1 + |x|)``, as ``torch.nn.Softsign``. Elementwise operations: 1 absolute value, 1 addition, 1 division."""
 
+    torch_name = "Softsign"
     ops_per_element = 3
+
+    def gain(self) -> float:
+        return 5 / 3
 
 
 class Softshrink(Elementwise, frozen=True):
@@ -178,6 +252,7 @@ class Softshrink(Elementwise, frozen=True):
     Elementwise operations: 2 comparisons, 1 addition.
     """
 
+    torch_name = "Softshrink"
     ops_per_element = 3
 
     lambd: Annotated[float, Meta(ge=0)] = 0.5
@@ -186,6 +261,7 @@ class Softshrink(Elementwise, frozen=True):
 class Hardshrink(Elementwise, frozen=True):
     """``x`` beyond ``±lambd``, else 0, as ``torch.nn.Hardshrink``. Elementwise operations: 2 comparisons."""
 
+    torch_name = "Hardshrink"
     ops_per_element = 2
 
     lambd: float = 0.5
@@ -194,12 +270,14 @@ class Hardshrink(Elementwise, frozen=True):
 class Tanhshrink(Elementwise, frozen=True):
     """``x − tanh(x)``, as ``torch.nn.Tanhshrink``. Elementwise operations: 1 tanh, 1 subtraction."""
 
+    torch_name = "Tanhshrink"
     ops_per_element = 2
 
 
 class Threshold(Elementwise, frozen=True):
     """``x`` above ``threshold``, else ``value``, as ``torch.nn.Threshold``. Elementwise operations: 1 comparison."""
 
+    torch_name = "Threshold"
     ops_per_element = 1
 
     threshold: float
@@ -212,7 +290,11 @@ class Sigmoid(Elementwise, frozen=True):
     Elementwise operations: 1 negation, 1 exp, 1 addition, 1 division.
     """
 
+    torch_name = "Sigmoid"
     ops_per_element = 4
+
+    def gain(self) -> float:
+        return 1.0
 
 
 class LogSigmoid(Elementwise, frozen=True):
@@ -221,6 +303,7 @@ class LogSigmoid(Elementwise, frozen=True):
     Elementwise operations: 2 negations, 1 exp, 1 addition, 1 log.
     """
 
+    torch_name = "LogSigmoid"
     aliases = ("logsigmoid",)
     ops_per_element = 5
 
@@ -228,7 +311,11 @@ class LogSigmoid(Elementwise, frozen=True):
 class Tanh(Elementwise, frozen=True):
     """``tanh(x)``, as ``torch.nn.Tanh``. Elementwise operations: 1 tanh."""
 
+    torch_name = "Tanh"
     ops_per_element = 1
+
+    def gain(self) -> float:
+        return 5 / 3
 
 
 class Softplus(Elementwise, frozen=True):
@@ -237,6 +324,7 @@ class Softplus(Elementwise, frozen=True):
     Elementwise operations: 1 product, 1 exp, 1 addition, 1 log, 1 division.
     """
 
+    torch_name = "Softplus"
     ops_per_element = 5
 
     beta: float = 1.0
@@ -277,6 +365,7 @@ class Softmax(AlongAxis, frozen=True):
     implementation subtracts first, so as not to overflow, is not counted.)
     """
 
+    torch_name = "Softmax"
     aliases = ("softmax2d",)
     ops_per_element = 3
 
@@ -290,6 +379,7 @@ class Softmin(AlongAxis, frozen=True):
     Elementwise operations for n elements: n negations, and ``3n − 1`` for the softmax.
     """
 
+    torch_name = "Softmin"
     ops_per_element = 4
 
     def ops_per_line(self, size: int) -> int:
@@ -303,6 +393,7 @@ class LogSoftmax(AlongAxis, frozen=True):
     maximum that an implementation subtracts first is not counted.)
     """
 
+    torch_name = "LogSoftmax"
     ops_per_element = 3
 
     def ops_per_line(self, size: int) -> int:
@@ -315,6 +406,7 @@ class Glu(AlongAxis, frozen=True):
     Elementwise operations per output element: 4 for the sigmoid, 1 product.
     """
 
+    torch_name = "GLU"
     ops_per_element = 5
 
     def output_shape(self, *inputs: Shape) -> Shape:

@@ -156,6 +156,7 @@ class Crop(Movement, frozen=True):
     centre crop takes the smaller part before. Elementwise operations: none.
     """
 
+    is_view = True
     aliases = ("cropping", "center_crop", "centre_crop")
 
     size: PerAxis | None = None
@@ -205,6 +206,7 @@ class Slice(Movement, frozen=True):
     operations: none.
     """
 
+    is_view = True
     aliases = ("narrow",)
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
 
@@ -237,6 +239,7 @@ class Split(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     aliases = ("chunk",)
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
 
@@ -298,6 +301,9 @@ class Flatten(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    torch_name = "Flatten"
+    is_view = True
+
     start_axis: int = 0
     end_axis: int = -1
 
@@ -319,6 +325,8 @@ class Unflatten(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    torch_name = "Unflatten"
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis", "unflattened_size": "sizes"}
 
     axis: int
@@ -341,6 +349,7 @@ class Reshape(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     aliases = ("view",)
 
     shape: tuple[SizeOrRest, ...]
@@ -358,6 +367,7 @@ class Permute(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dims": "axes", "dim": "axes"}
 
     axes: tuple[int, ...]
@@ -387,6 +397,7 @@ class Transpose(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim0": "axis0", "dim1": "axis1"}
 
     axis0: int
@@ -414,6 +425,7 @@ class Squeeze(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axes", "axis": "axes"}
 
     axes: int | tuple[int, ...] | None = None
@@ -439,6 +451,7 @@ class Unsqueeze(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
 
     axis: int

@@ -218,7 +218,17 @@ def default_columns(report: Report) -> list[Column]:
         without.add("buffers")
     if all(layer.shared_with is UNSET for layer in report.layers):
         without.add("shared")
-    return [column for name, column in COLUMNS.items() if name not in without]
+    chosen = [column for name, column in COLUMNS.items() if name not in without]
+    return chosen + section_columns(report)
+
+
+def section_columns(report: Report) -> list[Column]:
+    """The columns of the further analyses that a report has."""
+    if not report.has_sections:
+        return []
+    from cnncalc.report import sections
+
+    return sections.columns(report)
 
 
 def choose(names: str) -> list[Column]:
@@ -227,20 +237,26 @@ def choose(names: str) -> list[Column]:
     Raises:
         CnncalcError: a name is unknown; the message has the nearest.
     """
-    return [COLUMNS[column_name(name)] for name in names.split(",")]
+    return [named_column(name) for name in names.split(",")]
 
 
-def column_name(name: str) -> str:
-    """The column that ``name``, or an alias, stands for.
+def named_column(name: str) -> Column:
+    """The column that ``name``, or an alias, stands for; it may be one of a section.
 
     Raises:
         CnncalcError: there is none; the message has the nearest.
     """
     known = name.strip().lower()
     known = ALIASES.get(known, known)
-    if known not in COLUMNS:
-        raise unknown_name("column", name.strip(), [*COLUMNS, *ALIASES], COLUMNS)
-    return known
+    if known in COLUMNS:
+        return COLUMNS[known]
+    from cnncalc.report import sections
+
+    column = sections.column(known)
+    if column is None:
+        listed = [*COLUMNS, *(name for names in sections.SECTIONS.values() for name in names)]
+        raise unknown_name("column", name.strip(), [*listed, *ALIASES], listed)
+    return column
 
 
 def unknown_name(what: str, name: str, accepted: Iterable[str], listed: Iterable[str]) -> CnncalcError:

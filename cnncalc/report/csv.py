@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cnncalc.report.columns import COLUMNS, Column
+from cnncalc.report.columns import COLUMNS, Column, section_columns
 from cnncalc.report.model import LayerReport, Report
 from cnncalc.text import visible
 
@@ -14,9 +14,8 @@ def render(
     report: Report, *, columns: Sequence[Column] | None = None, rows: Sequence[LayerReport] | None = None
 ) -> str:
     """The layers as CSV; all columns by default. An unknown number is an empty field."""
-    return table(
-        list(COLUMNS.values()) if columns is None else columns, report.layers if rows is None else rows, report
-    )
+    chosen = [*COLUMNS.values(), *section_columns(report)] if columns is None else columns
+    return table(chosen, report.layers if rows is None else rows, report)
 
 
 def table(columns: Sequence[Column], rows: Sequence[Any], whole: Any = None) -> str:

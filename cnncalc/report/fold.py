@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from cnncalc.report.columns import COLUMNS, Column, column_name, exact
+from cnncalc.report.columns import Column, exact, named_column
 from cnncalc.report.model import LayerReport, Report
 
 COUNTS = ("params", "buffers", "macs", "flops", "elementwise_ops", "activations")
@@ -29,7 +29,7 @@ def select(
     """
     rows = report.layers if depth is None else folded(report.layers, depth)
     if sort is not None:
-        rows = sort_rows(rows, report, COLUMNS[column_name(sort)])
+        rows = sort_rows(rows, report, named_column(sort))
     return tuple(rows[:top])
 
 
@@ -48,6 +48,10 @@ def block(path: str, layers: list[LayerReport]) -> LayerReport:
     """The layers below ``path`` as one row: the first one's input, the last one's output, sums of the counts."""
     first, last = layers[0], layers[-1]
     sums: dict[str, Any] = {name: total([getattr(layer, name) for layer in layers]) for name in COUNTS}
+    if first.has_sections:
+        from cnncalc.report import sections
+
+        sums |= sections.folded(layers)
     return LayerReport(
         path=path,
         type=BLOCK,
@@ -69,7 +73,13 @@ def total(counts: list[int | None]) -> int | None:
 
 def sort_rows(rows: Sequence[LayerReport], report: Report, column: Column) -> list[LayerReport]:
     """Rows by a column: numbers from the largest, unknown and unbounded ones before all, texts by the alphabet."""
-    return sorted(rows, key=lambda row: _natural(exact(column.value(row, report)) or "?"), reverse=column.right)
+
+    def key(row: LayerReport) -> list[tuple[int, float, str]]:
+        value = column.value(row, report)
+        # what a column shows as unknown goes before all, what does not apply to a row after all
+        return _natural(exact(value) or ("?" if column.show(value) == "?" else ""))
+
+    return sorted(rows, key=key, reverse=column.right)
 
 
 def _natural(text: str) -> list[tuple[int, float, str]]:

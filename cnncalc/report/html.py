@@ -32,7 +32,21 @@ def render(
     caption = f"<b>{_text(model.name or model.source)}</b>, batch {model.batch}"
     if model.citation:
         caption += f"<br>{_text(model.citation)}"
-    return table(chosen, report.layers if rows is None else rows, report, caption=caption)
+    return table(chosen, report.layers if rows is None else rows, report, caption=caption) + _sections(report)
+
+
+def _sections(report: Report) -> str:
+    """What the further analyses have to say, a small table for each."""
+    if not report.has_sections:
+        return ""
+    from cnncalc.report import sections
+
+    kinds = ("", ' class="n"', "")
+    text = ""
+    for name, facts in sections.facts(report).items():
+        body = "".join(f"<tr>{_row(kinds, [_text(part) for part in fact])}</tr>\n" for fact in facts)
+        text += f'<table class="cnncalc"><caption><b>{_text(name)}</b></caption><tbody>\n{body}</tbody></table>\n'
+    return text
 
 
 def table(columns: Sequence[Column], rows: Sequence[Any], whole: Any = None, *, caption: str = "") -> str:

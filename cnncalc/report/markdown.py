@@ -22,7 +22,20 @@ def render(
     chosen = default_columns(report) if columns is None else columns
     heading = f"## {escape(visible(report.model.name or report.model.source))}\n\n"
     citation = f"{escape(visible(report.model.citation))}\n\n" if report.model.citation else ""
-    return heading + citation + table(chosen, report.layers if rows is None else rows, report)
+    return heading + citation + table(chosen, report.layers if rows is None else rows, report) + _sections(report)
+
+
+def _sections(report: Report) -> str:
+    """What the further analyses have to say, a small table for each."""
+    if not report.has_sections:
+        return ""
+    from cnncalc.report import sections
+
+    text = ""
+    for name, facts in sections.facts(report).items():
+        rows = "".join(f"| {' | '.join(escape(visible(part)) for part in fact)} |\n" for fact in facts)
+        text += f"\n### {name}\n\n|  |  |  |\n| --- | ---: | --- |\n{rows}"
+    return text
 
 
 def table(columns: Sequence[Column], rows: Sequence[Any], whole: Any = None) -> str:

@@ -15,6 +15,9 @@ Shape = tuple[int, ...]
 Count = int | None
 """A whole number, or null where it is unknown; the diagnostics then say why."""
 
+SECTION_NAMES = ("training", "speed", "initialisation", "convention")
+"""The further analyses, each a key of the report and of its layers where it was asked for; see ``sections``."""
+
 
 class ReceptiveField(Struct, frozen=True):
     """What one unit sees of the net's input; per-axis lists have one entry per spatial axis of the input.
@@ -37,6 +40,173 @@ class ReceptiveField(Struct, frozen=True):
     phases: tuple[int, ...] | UnsetType = UNSET
 
 
+class LayerInitialisation(Struct, frozen=True, gc=False):
+    """How one layer is to start (``--show initialisation``). Fans, gain and deviations are those of its first weight
+    that multiplies its input, and null where it has none.
+
+    ``activation`` is the path of the activation whose gain it is, null where none follows. ``he_std`` goes by the
+    fan-in, ``he_fan_out_std`` by the fan-out, ``xavier_std`` by both. ``decayed`` and ``not_decayed`` count the
+    parameters that weight decay is meant for, and the others (biases, norms). ``zero_init``: its scale is the last of a
+    residual's body, and best starts at 0.
+    """
+
+    decayed: int
+    not_decayed: int
+    fan_in: int | None
+    fan_out: int | None
+    gain: float | None
+    activation: str | None
+    he_std: float | None
+    he_fan_out_std: float | None
+    xavier_std: float | None
+    zero_init: bool
+
+
+class InitialLoss(Struct, frozen=True):
+    """The cross-entropy, in nats, of one output with ``classes`` channels: while all classes are equally likely, and
+    the least that label smoothing leaves.
+    """
+
+    output: str
+    classes: int
+    at_start: float
+    smoothed_floor: float
+
+
+class InitialisationTotals(Struct, frozen=True):
+    """The split of the parameters by weight decay, how many scales best start at 0, and the losses."""
+
+    decayed: int
+    not_decayed: int
+    zero_init: int
+    label_smoothing: float
+    losses: tuple[InitialLoss, ...]
+
+
+class LayerConvention(Struct, frozen=True, gc=False):
+    """What another tool counts for one layer (``--convention``), in its unit; null where it fails there."""
+
+    counted: int | float | None
+
+
+class ConventionTotals(Struct, frozen=True):
+    """Another tool's answer for the whole net, in its unit; null where it gives none.
+
+    ``macs`` is the same in MACs, null for activations; ``difference`` is what it has beyond ours, in its unit.
+    """
+
+    tool: str
+    version: str
+    unit: str
+    status: Literal["complete", "partial", "fails"]
+    answer: int | None
+    macs: int | float | None
+    difference: int | None
+
+
+class StepFlops(Struct, frozen=True, gc=False):
+    """FLOPs of one training step: of the forward pass, of the gradients of activations (inputs of layers, as far as
+    something before them learns), of the gradients of weights, and of all three.
+    """
+
+    forward_flops: Count
+    input_gradient_flops: Count
+    weight_gradient_flops: Count
+    step_flops: Count
+
+
+class LayerTraining(StepFlops, frozen=True, gc=False):
+    """What one layer costs in one training step (``--show training``), as PyTorch and torchvision run it.
+
+    ``expected_if_skipped`` is there in a net with stochastic depth: the mean where what is dropped is neither computed
+    nor differentiated (Huang et al. 2016), rounded to whole FLOPs. ``runs`` is the probability that the layer runs.
+    """
+
+    expected_if_skipped: StepFlops | UnsetType = UNSET
+    runs: float | UnsetType = UNSET
+
+
+class TrainingRun(Struct, frozen=True):
+    """A whole training run (``--images``, ``--epochs``). ``steps`` counts the last batch of an epoch however small.
+
+    ``flops`` are those of all images in all epochs; ``petaflop_s_days`` are they over 10¹⁵·86,400.
+    """
+
+    images: int
+    epochs: int
+    steps: int
+    flops: int
+    petaflop_s_days: float
+    flops_if_skipped: int | UnsetType = UNSET
+
+
+class TrainingTotals(StepFlops, frozen=True):
+    """What a training step costs: sums over all layers, lower bounds where the status is ``partial``.
+
+    ``drops`` counts the layers of stochastic depth. ``expected_if_skipped`` is there where there are some, and null
+    where their draws depend on each other in too many ways to be told apart.
+    """
+
+    status: Literal["complete", "partial"]
+    drops: int = 0
+    expected_if_skipped: StepFlops | UnsetType | None = UNSET
+    run: TrainingRun | UnsetType = UNSET
+
+
+class LayerSpeed(Struct, frozen=True, gc=False):
+    """What one layer must move (``--show speed``), and with ``--machine`` the least time that it takes there.
+
+    ``read_bytes`` are the inputs that its outputs depend on, ``weight_bytes`` the weights and buffers that it reads,
+    ``written_bytes`` its outputs; all 0 where the output can be a view of the input. ``intensity`` is FLOPs per byte.
+    Times are whole picoseconds, rounded down: ``compute_ps`` at the peak, ``memory_ps`` at the memory's bandwidth,
+    ``roofline_ps`` the larger and ``limit`` which that is; ``bound_ps`` holds whatever the caches hold.
+    """
+
+    read_bytes: int
+    weight_bytes: int
+    written_bytes: int
+    bytes: int
+    intensity: float | None
+    compute_ps: int | UnsetType = UNSET
+    memory_ps: int | UnsetType = UNSET
+    roofline_ps: int | UnsetType = UNSET
+    limit: Literal["compute", "memory", "nothing", "several"] | UnsetType = UNSET
+    bound_ps: int | UnsetType = UNSET
+
+
+class MachineReport(Struct, frozen=True):
+    """The machine that the times are for; ``cache_bytes`` is what its caches hold together, 0 where not given."""
+
+    name: str
+    source: str
+    peak_flops: int
+    bandwidth: int
+    cache_bytes: int
+
+
+class SpeedTotals(Struct, frozen=True):
+    """Sums over all layers, and the net's least times.
+
+    ``bound_ps`` holds for layers that run one after the other; ``fused_bound_ps`` however they are fused and
+    overlap. ``algorithms``: whether every product is computed (``direct``), or convolutions may take
+    Winograd's or the FFT's way (``fast``). Where ``status`` is ``partial`` the FLOPs of some layers are unknown, and
+    count with nothing.
+    """
+
+    status: Literal["complete", "partial"]
+    dtype: str
+    algorithms: Literal["direct", "fast"]
+    read_bytes: int
+    weight_bytes: int
+    written_bytes: int
+    bytes: int
+    intensity: float | None
+    machine: MachineReport | UnsetType = UNSET
+    roofline_ps: int | UnsetType = UNSET
+    bound_ps: int | UnsetType = UNSET
+    fused_bound_ps: int | UnsetType = UNSET
+
+
 class LayerReport(Struct, frozen=True, gc=False):
     """One layer. ``shared_with`` names the layer whose weights it reuses (its ``params`` are then 0)."""
 
@@ -56,6 +226,15 @@ class LayerReport(Struct, frozen=True, gc=False):
     output_shapes: tuple[Shape, ...] | UnsetType = UNSET
     shared_with: str | UnsetType = UNSET
     receptive_fields: dict[str, ReceptiveField] | UnsetType = UNSET
+    initialisation: LayerInitialisation | UnsetType = UNSET
+    convention: LayerConvention | UnsetType = UNSET
+    training: LayerTraining | UnsetType = UNSET
+    speed: LayerSpeed | UnsetType = UNSET
+
+    @property
+    def has_sections(self) -> bool:
+        """Whether further analyses were asked for."""
+        return any(getattr(self, name) is not UNSET for name in SECTION_NAMES)
 
 
 class Totals(Struct, frozen=True):
@@ -125,6 +304,15 @@ class Report(Struct, frozen=True):
     layers: tuple[LayerReport, ...]
     diagnostics: tuple[Diagnostic, ...]
     separable: tuple[SeparablePair, ...] = ()
+    initialisation: InitialisationTotals | UnsetType = UNSET
+    convention: ConventionTotals | UnsetType = UNSET
+    training: TrainingTotals | UnsetType = UNSET
+    speed: SpeedTotals | UnsetType = UNSET
+
+    @property
+    def has_sections(self) -> bool:
+        """Whether further analyses were asked for."""
+        return any(getattr(self, name) is not UNSET for name in SECTION_NAMES)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain dicts, lists, strings and numbers (the JSON of schema version 1)."""

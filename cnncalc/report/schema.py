@@ -11,7 +11,10 @@ from cnncalc.spec.schema import DIALECT, tidy
 
 REPORTS = {
     "report": ("model", "Report"),
+    "bench": ("bench", "BenchReport"),
     "check": ("check", "CheckReport"),
+    "conventions": ("conventions", "ConventionsReport"),
+    "diff": ("diff", "DiffReport"),
     "lint": ("lint", "LintReport"),
     "rf": ("rf", "FieldReport"),
     "rf-unit": ("rf", "UnitReport"),

@@ -52,6 +52,7 @@ def render(
         grid(chosen, shown, report, width=width, colour=colour, drop=columns is None),
         _left_out(report, shown),
         _totals(report, width, colour),
+        *_sections(report, width, colour),
         _shares(report, width, colour),
         _notes(report, width, colour),
     ]
@@ -99,6 +100,24 @@ def _totals(report: Report, width: int | None, colour: bool) -> list[str]:
         text = "partial: some layers could not be counted; the totals are lower bounds"
         lines += [style(line, "yellow", colour) for line in wrap(text, width)]
     return lines
+
+
+def _sections(report: Report, width: int | None, colour: bool) -> list[list[str]]:
+    """What the further analyses have to say: a heading and aligned facts for each."""
+    if not report.has_sections:
+        return []
+    from cnncalc.report import sections
+
+    parts = []
+    for name, facts in sections.facts(report).items():
+        names = max((display_width(what) for what, _, _ in facts), default=0)
+        digits = max((display_width(exact) for _, exact, _ in facts), default=0)
+        lines = [style(name, "bold", colour)]
+        for what, exact, short in facts:
+            text = f"{visible(what)}{' ' * (names - display_width(what))}   {exact:>{digits}}   {visible(short)}"
+            lines += wrap(text.rstrip(), width, " " * (names + 3 if width is None or width > names + 30 else 2))
+        parts.append(lines)
+    return parts
 
 
 def _shares(report: Report, width: int | None, colour: bool) -> list[str]:

@@ -1,0 +1,140 @@
+"""How weights are to start: fans, the gain of the activation that follows, the deviations of He and of Xavier.
+
+He et al. 2015 (arXiv:1502.01852, eqs. 10 and 14): ``σ = g/√n`` with n the fan-in, or the fan-out to keep the
+gradients' scale instead. Glorot & Bengio 2010 (eq. 12): ``σ = g·√(2/(n_in + n_out))``. The gain g is that of the
+first activation that reads the layer's output, through norms, pools and sums, and 1 where another
+product or the net's end comes first.
+
+For a classifier of C classes the loss is ``ln C`` before training, while all are equally likely; with label
+smoothing ε (Szegedy et al. 2016, arXiv:1512.00567, §7) it never falls below the entropy of the smoothed target.
+"""
+
+from __future__ import annotations
+
+from math import log, prod, sqrt
+
+from msgspec import Struct
+
+from cnncalc.formulas.initialisation import fan_in, fan_out
+from cnncalc.graph import Graph, Node
+from cnncalc.layers.merge import Add
+from cnncalc.layers.regularization import PassThrough
+
+LINEAR = 1.0
+"""The gain where no activation follows."""
+
+
+class Initialisation(Struct, frozen=True):
+    """How one layer is to start. Fans and deviations are those of its first weight that multiplies its input.
+
+    ``activation`` is the path of the activation whose gain it is; ``zero`` says that its scale is the last of
+    a residual's body, and best starts at 0 (Goyal et al. 2017, arXiv:1706.02677, §5.1). ``decayed`` and ``not_decayed``
+    count the parameters that weight decay is meant for, and the others.
+    """
+
+    decayed: int = 0
+    not_decayed: int = 0
+    fan_in: int | None = None
+    fan_out: int | None = None
+    gain: float | None = None
+    activation: str | None = None
+    he: float | None = None
+    he_fan_out: float | None = None
+    xavier: float | None = None
+    zero: bool = False
+
+
+NOTHING = Initialisation()
+
+
+def initialisation(graph: Graph) -> list[Initialisation]:
+    """For every node; one that reuses another's weights has none of its own."""
+    follows = _activations_after(graph)
+    zeros = last_scales(graph)
+    return [
+        NOTHING if node.layer is None or node.shared is not None else _of(graph, node, follows[number], number in zeros)
+        for number, node in enumerate(graph.nodes)
+    ]
+
+
+def _of(graph: Graph, node: Node, activation: int | None, zero: bool) -> Initialisation:
+    assert node.layer is not None
+    learned = [weight for weight in node.layer.weights(*node.input_shapes) if weight.learnable]
+    if not learned:
+        return NOTHING
+    decayed = sum(prod(weight.shape) for weight in learned if weight.decays)
+    not_decayed = sum(prod(weight.shape) for weight in learned) - decayed
+    shape = next((weight.shape for weight in learned if weight.decays), None)
+    if shape is None:
+        return Initialisation(decayed, not_decayed, zero=zero)
+    after = None if activation is None else graph.nodes[activation].layer
+    gain = LINEAR if after is None else after.gain() or LINEAR
+    n_in, n_out = fan_in(shape), fan_out(shape)
+    return Initialisation(
+        decayed,
+        not_decayed,
+        fan_in=n_in,
+        fan_out=n_out,
+        gain=gain,
+        activation=None if activation is None else graph.nodes[activation].path,
+        he=gain / sqrt(n_in),
+        he_fan_out=gain / sqrt(n_out),
+        xavier=gain * sqrt(2 / (n_in + n_out)),
+        zero=zero,
+    )
+
+
+def _activations_after(graph: Graph) -> list[int | None]:
+    """For every node the first activation that reads its output before another product does."""
+    found: list[int | None] = [None] * len(graph.nodes)
+    for number in range(len(graph.nodes) - 1, -1, -1):
+        node = graph.nodes[number]
+        if node.layer is None:
+            continue
+        here = number if node.layer.gain() is not None else None if node.layer.is_product else found[number]
+        for ref in node.inputs:
+            # readers are met from the last to the first: the first one that leads to an activation stays
+            found[ref.node] = found[ref.node] if here is None else here
+    return found
+
+
+def last_scales(graph: Graph) -> set[int]:
+    """The nodes whose scale (a norm's γ) is the last of a residual's body: summed straight (or through
+    dropout) into the skip, and behind more products than the skip.
+    """
+    depth: list[int] = []
+    found = set()
+    for node in graph.nodes:
+        own = node.layer is not None and node.layer.is_product
+        depth.append(max((depth[ref.node] for ref in node.inputs), default=0) + own)
+        if not isinstance(node.layer, Add) or len(node.inputs) != 2:
+            continue
+        skip, body = sorted((ref.node for ref in node.inputs), key=lambda number: depth[number])
+        if depth[skip] == depth[body]:
+            continue
+        while isinstance(graph.nodes[body].layer, PassThrough):
+            body = graph.nodes[body].inputs[0].node
+        if _only_scales(graph.nodes[body]):
+            found.add(body)
+    return found
+
+
+def _only_scales(node: Node) -> bool:
+    """Whether the layer has a learned scale, and nothing that multiplies its input with more."""
+    if node.layer is None or node.layer.is_product or node.layer.gain() is not None:
+        return False
+    learned = [weight for weight in node.layer.weights(*node.input_shapes) if weight.learnable]
+    return any(weight.name == "weight" for weight in learned) and not any(weight.decays for weight in learned)
+
+
+def loss_at_start(classes: int) -> float:
+    """Cross-entropy in nats while all C classes are equally likely: ``ln C``."""
+    return log(classes)
+
+
+def smoothed_loss_floor(classes: int, smoothing: float) -> float:
+    """The least cross-entropy in nats under label smoothing ε, the entropy of the target:
+    ``−(1 − ε + ε/C)·ln(1 − ε + ε/C) − (C − 1)·ε/C·ln(ε/C)``.
+    """
+    rest = smoothing / classes
+    return -sum(part * log(part) * count for part, count in ((1 - smoothing + rest, 1), (rest, classes - 1)) if part)
