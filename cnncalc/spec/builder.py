@@ -258,8 +258,12 @@ class Builder(State):
             self.tensors[self.scope.prefix + label.text] = self.current
 
     def argument(self, node: reader.Node) -> Any:
-        """An argument's value; a dotted path may name a tensor."""
-        if isinstance(node, reader.Scalar) and isinstance(node.value, str) and "." in node.value:
+        """An argument's value; a path with dots, or a number in quotes, may name a tensor."""
+        if (
+            isinstance(node, reader.Scalar)
+            and isinstance(node.value, str)
+            and ("." in node.value or node.value.isdecimal())
+        ):
             path = self.find_path(node.value)
             if path is not None:
                 return Name(path)

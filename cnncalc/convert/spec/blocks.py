@@ -24,7 +24,7 @@ from cnncalc.convert.spec.structure import Fork, Group, Item, Op, Refs, Skip, So
 from cnncalc.graph import Graph, Ref
 from cnncalc.layers import REGISTRY, Layer
 from cnncalc.layers.merge import Add
-from cnncalc.spec.fields import choices
+from cnncalc.spec.fields import choices, find_layer
 
 
 class Wild:
@@ -820,7 +820,7 @@ def place_names(params: Sequence[Param]) -> dict[int, str]:
     found, seen = {}, Counter[int]()
     for number, (name, branch) in places.items():
         word = name.replace(".", "_")
-        if word.isidentifier() and names[name] == 1:
+        if word.isidentifier() and names[name] == 1 and find_layer(word) is None:
             found[number] = word
         elif branch:
             seen[branch] += 1

@@ -45,18 +45,23 @@ class Counters:
         self.counters: dict[str, int] = {}
         self.taken: set[str] = set()
 
-    def automatic(self, kind: str, *, mark: bool = False) -> str:
-        """The next name for something of a kind; ``mark`` for branches, which are never numbered alone."""
-        while True:
-            if self.numbered and not mark:
-                name = str(self.next)
-                self.next += 1
-            else:
-                number = self.counters[kind] = self.counters.get(kind, 0) + 1
-                name = f"{kind}{'_' if kind[-1].isdigit() else ''}{number}"
-            if name not in self.taken:
-                self.taken.add(name)
-                return name
+    def automatic(self, kind: str, wanted: str | None = None, *, mark: bool = False) -> bool:
+        """Gives the next name to something of a kind, if it is the one that is wanted; ``mark`` for branches,
+        which are never numbered alone.
+        """
+        numbered = self.numbered and not mark
+        number = self.next if numbered else self.counters.get(kind, 0) + 1
+        gap = "_" if kind[-1].isdigit() else ""
+        while (name := str(number) if numbered else f"{kind}{gap}{number}") in self.taken:
+            number += 1
+        if wanted is not None and name != wanted:
+            return False
+        self.taken.add(name)
+        if numbered:
+            self.next = number + 1
+        else:
+            self.counters[kind] = number
+        return True
 
     def given(self, name: str) -> None:
         self.taken.add(name)
@@ -103,10 +108,9 @@ class Namer:
                 self.name(item.named, number, names, explicit, item.block.name)
             elif isinstance(item, TRepeat):
                 for name in item.names[number]:
-                    if id(item) in explicit:
-                        names.given(name)
-                    elif names.automatic(item.call.block.name) != name:
+                    if id(item) in explicit or not names.automatic(item.call.block.name, name):
                         explicit.add(id(item))
+                        names.given(name)
             elif isinstance(item, TIf):
                 if item.present[number]:
                     self.walk(item.then, number, names, explicit)
@@ -132,10 +136,9 @@ class Namer:
         name = named.names[number]
         if name is None:
             return
-        if id(named) in explicit:
-            names.given(name)
-        elif names.automatic(kind or named.kinds[number]) != name:
+        if id(named) in explicit or not names.automatic(kind or named.kinds[number], name):
             explicit.add(id(named))
+            names.given(name)
 
     def mark(self, body: Sequence[TItem], explicit: set[int]) -> None:
         for item in body:

@@ -186,14 +186,28 @@ class _Builder:
                 path = prefix + head[:-1]
                 body = self.scope(f"{path}.", inner)
                 items = [unit.item for unit in body]
-                group = Group(head[:-1], path, items, body[0].reads, body[-1].result)
+                group = Group(head[:-1], path, items, self.entry(body), body[-1].result)
                 units.append(_Unit(group, numbers[head], group.result))
             else:
                 units.append(self.op(head, inner[0][0]))
-        order = _ordered(edges, {head: min(inner) for head, inner in numbers.items()})
+        order = _ordered(edges, {head: self.place(inner) for head, inner in numbers.items()})
         by_head = dict(zip(parts, units, strict=True))
         in_order = [by_head[head] for head in order]
         return in_order if self.plain else self.regions(in_order)
+
+    def place(self, numbers: Sequence[int]) -> float:
+        """Where a unit stands: as in the graph, but what reads nothing just before what reads it."""
+        first = min(numbers)
+        if len(numbers) == 1 and not self.graph.nodes[first].inputs:
+            readers = [number for ref in self.results(first) for number in self.consumers.get(ref, ())]
+            return min(readers, default=first + 0.5) - 0.5
+        return first
+
+    def entry(self, body: list[_Unit]) -> Refs:
+        """What the first unit reads that reads nothing from within."""
+        inside = {number for unit in body for number in unit.nodes}
+        heads = (unit.reads for unit in body if unit.reads)
+        return next((reads for reads in heads if not any(ref.node in inside for ref in reads)), ())
 
     def apart(self, members: Sequence[tuple[int, str]]) -> bool:
         """Whether a path level holds several things that have nothing to do with each other, as a list of modules."""
@@ -268,7 +282,7 @@ class _Builder:
             }
             for position, unit in left
         }
-        order = _ordered(edges, {position: min(unit.nodes) for position, unit in left})
+        order = _ordered(edges, {position: self.place(unit.nodes) for position, unit in left})
         found_units = dict(left)
         return [found_units[position] for position in order]
 
@@ -286,7 +300,8 @@ class _Builder:
         if chains is None:
             return None
         paths, start = chains
-        if residual and len(paths[1]) > len(paths[0]):
+        weights = [sum(len(self.unit(now, at).nodes) for at in path) for path in paths]
+        if residual and weights[1] > weights[0]:
             paths = paths[::-1]
             op.reads = op.reads[::-1]
         bodies = [[self.unit(now, at).item for at in path] for path in paths]
@@ -381,25 +396,42 @@ class _Builder:
         readers = [position] * len(reads)
         paths: list[list[int]] = [[] for _ in reads]
         weight = 0
-        while len({tip.node for tip in tips}) > 1:
-            which = max(range(len(tips)), key=lambda i: unit_of.get(tips[i].node, -1))
+        live = set(range(len(tips)))
+
+        def back(which: int) -> bool:
+            """One step back from a tip; what reads nothing is where a chain begins."""
+            nonlocal weight
             tip = tips[which]
             at = unit_of.get(tip.node)
             if at is None:
-                return None
+                return False
             unit = self.unit(now, at)
             weight += len(unit.nodes)
-            if unit.result != (tip,) or len(unit.reads) != 1 or weight > MOST_IN_A_REGION:
-                return None
+            if unit.result != (tip,) or len(unit.reads) > 1 or weight > MOST_IN_A_REGION:
+                return False
             if any(unit_of.get(number) != readers[which] for number in self.consumers.get(tip, ())):
-                return None
+                return False
             paths[which].insert(0, at)
             readers[which] = at
-            tips[which] = unit.reads[0]
-        start: Refs = (tips[0],)
-        if len(set(tips)) > 1:
-            start = self.results(tips[0].node)
-            if tuple(tips) != start:
+            if unit.reads:
+                tips[which] = unit.reads[0]
+            else:
+                live.discard(which)
+            return True
+
+        for which, tip in enumerate(reads):
+            if not self.graph.nodes[tip.node].inputs and tip.node in unit_of and not back(which):
+                return None
+        while len({tips[which].node for which in live}) > 1:
+            if not back(max(live, key=lambda which: (unit_of.get(tips[which].node, -1), which))):
+                return None
+        if not live:
+            return None
+        ends = [tips[which] for which in sorted(live)]
+        start: Refs = (ends[0],)
+        if len(set(ends)) > 1:
+            start = self.results(ends[0].node)
+            if tuple(ends) != start or len(live) < len(tips):
                 return None
         if not any(paths) or self.spans_scales(reads, paths, now, start):
             return None
@@ -432,7 +464,9 @@ class _Builder:
                 body[position : position + 1] = [*(part for branch in item.branches for part in branch), item.op]
                 continue
             position += 1
-            if self.plain:
+            if not item.reads:
+                item.source = None  # a tensor of its own, whatever comes before it
+            elif self.plain:
                 item.source = item.reads
             elif item.reads == current:
                 item.source = None
@@ -457,7 +491,7 @@ class _Builder:
 # -- order -----------------------------------------------------------------------------------------
 
 
-def _ordered(edges: dict[Key, set[Key]], first: dict[Key, int]) -> list[Key]:
+def _ordered(edges: dict[Key, set[Key]], first: dict[Key, float]) -> list[Key]:
     """The units so that each comes after those it reads, and otherwise as they stood."""
     waiting = {key: len(before) for key, before in edges.items()}
     after: dict[Key, list[Key]] = {}
