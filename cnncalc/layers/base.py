@@ -133,6 +133,8 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """True for a base class that is no layer itself."""
     drawn: ClassVar[bool] = True
     """Whether random nets draw it: not what makes no net from sizes alone."""
+    commutative: ClassVar[bool] = False
+    """Whether the order of the inputs makes no difference."""
     torch_name: ClassVar[str] = ""
     """The class of ``torch.nn`` that computes it, with ``Nd`` for the rank; none for what torch.nn has no class for."""
     in_place: ClassVar[bool] = False
@@ -315,6 +317,11 @@ class ShortForm(Layer, frozen=True):
     def expand(self, shape: Shape) -> tuple[Layer, ...]:
         """The layers that this one stands for, in order, for an input of this shape."""
         raise NotImplementedError
+
+    @classmethod
+    def contract(cls, layers: tuple[Layer, ...], shape: Shape) -> ShortForm | None:
+        """The short form that expands to these layers for an input of this shape, where there is one."""
+        return None
 
 
 def _positions(size: int, read: Read, output: Shape) -> int:

@@ -371,6 +371,22 @@ class DepthwiseConv(ShortForm, frozen=True):
             ),
         )
 
+    @classmethod
+    def contract(cls, layers: tuple[Layer, ...], shape: Shape) -> ShortForm | None:
+        conv = layers[0]
+        if len(layers) != 1 or type(conv) is not Conv or conv.groups != shape[0] or conv.groups == 1:
+            return None
+        short = cls(
+            kernel=conv.kernel,
+            stride=conv.stride,
+            padding=conv.padding,
+            dilation=conv.dilation,
+            multiplier=max(conv.out // conv.groups, 1),
+            bias=conv.bias,
+            padding_mode=conv.padding_mode,
+        )
+        return short if short.expand(shape) == layers else None
+
 
 class SeparableConv(ShortForm, frozen=True):
     """Short form of a depthwise convolution followed by a 1×1 convolution to ``out`` channels.

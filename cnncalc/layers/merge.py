@@ -158,6 +158,7 @@ class Add(Merge, frozen=True):
     Elementwise operations: one addition per output element for each input after the first.
     """
 
+    commutative = True
     verb = "add"
 
 
@@ -180,6 +181,7 @@ class Multiply(Merge, frozen=True):
     """
 
     aliases = ("mul",)
+    commutative = True
     verb = "multiply"
     torch_function = "mul"
 
@@ -204,6 +206,7 @@ class Maximum(Merge, frozen=True):
     Elementwise operations: one comparison per output element for each input after the first.
     """
 
+    commutative = True
     verb = "take the maximum of"
 
     def step(self, tape: Tape, first: Held, second: Held) -> Held:
@@ -216,6 +219,7 @@ class Minimum(Merge, frozen=True):
     Elementwise operations: one comparison per output element for each input after the first.
     """
 
+    commutative = True
     verb = "take the minimum of"
 
     def step(self, tape: Tape, first: Held, second: Held) -> Held:
