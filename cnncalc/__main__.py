@@ -13,7 +13,7 @@ from cnncalc.errors import CnncalcError
 if TYPE_CHECKING:
     import typer
 
-COMMANDS = ("analyze", "check", "lint", "rf", "sizes", "solve", "verify", "zoo", "schema")
+COMMANDS = ("analyze", "explain", "check", "lint", "rf", "sizes", "solve", "verify", "zoo", "schema")
 """One module in ``cnncalc.commands`` for each: with a function of its name, or an ``app`` of subcommands."""
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from math import gcd, prod
+from math import prod
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas import size as sizes
-from cnncalc.formulas.receptive_field import adaptive_pool_window
+from cnncalc.formulas.receptive_field import adaptive_pool_taps, adaptive_pool_window
 from cnncalc.layers.axes import Axis, Padding, axis_name, check_fits, per_axis, spatial, window_axes
 from cnncalc.layers.base import EVERYTHING, Layer, PerAxis, Positive, Reads, Shape, along
 
@@ -200,12 +200,8 @@ class AdaptivePool(Layer, frozen=True):
         return 0
 
     def taps(self, shape: Shape) -> int:
-        """Input elements read by all output elements together.
-
-        Along an axis the O windows cover all H units, and share one at each of the O − gcd(H, O)
-        borders that lie within a unit.
-        """
-        return shape[0] * prod(size + out - gcd(size, out) for size, out in self.per_axis_sizes(shape))
+        """Input elements read by all output elements together."""
+        return shape[0] * prod(adaptive_pool_taps(size, out) for size, out in self.per_axis_sizes(shape))
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         pairs = self.per_axis_sizes(inputs[0])

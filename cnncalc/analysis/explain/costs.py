@@ -1,0 +1,90 @@
+"""What a layer gives and costs, explained: output sizes, parameters, work, memory.
+
+The layer's own methods and :func:`cnncalc.analysis.cost.layer_cost` are run on traced numbers. There is
+nothing here about any layer in particular.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import NamedTuple
+
+from cnncalc.analysis.cost import layer_cost
+from cnncalc.analysis.explain.quantity import Quantity, quantity
+from cnncalc.analysis.explain.symbols import spatial, traced_layer, traced_shapes
+from cnncalc.analysis.explain.traced import Trace
+from cnncalc.formulas import cost as formulas
+from cnncalc.layers.base import Layer, Shapes, Weight
+
+TITLES = {"C": "channels", "H": "height", "W": "width", "Z": "depth", "L": "length", "F": "features"}
+"""What an axis is called, by the letter of its symbol."""
+
+
+class Account(NamedTuple):
+    """All explanations of one layer; ``tensors`` are what it owns, with the shapes as expressions."""
+
+    quantities: tuple[Quantity, ...]
+    tensors: tuple[Weight, ...]
+    trace: Trace
+    layer: Layer
+    shapes: Shapes
+
+
+def account(layer: Layer, shapes: Shapes, *, batch: int = 1, width: int = 4, shared: bool = False) -> Account:
+    """The sizes and costs of a layer, each with its formula.
+
+    Args:
+        layer: the layer.
+        shapes: shapes of its inputs.
+        batch: samples; all but the weights grow with them.
+        width: bytes of one element.
+        shared: whether the weights are another's, and so no parameters of this layer.
+    """
+    trace = Trace()
+    inputs = traced_shapes(trace, layer, shapes)
+    traced = traced_layer(trace, layer, shapes)
+    found, outputs = _sizes(trace, traced, inputs)
+    samples = trace.name("N", batch) if batch > 1 else batch
+    cost = layer_cost(traced, inputs, samples)
+
+    def add(name: str, title: str, symbol: str, value: int | None, method: str, note: str = "") -> int | None:
+        if value is None:
+            found.append(Quantity(name, title, symbol, None, note=note))
+            return None
+        found.append(quantity(name, title, symbol, value, layer=layer, method=method, note=note))
+        return value
+
+    owner = "the weights are another layer's" if shared else ""
+    params = add("params", "parameters", "params", 0 if shared else cost.params, "weights", owner)
+    add("buffers", "buffers", "buffers", 0 if shared else cost.buffers, "weights", owner)
+    reasons = "; ".join(cost.unknown)
+    macs = add("macs", "MACs", "MACs", cost.macs, "macs", reasons)
+    work = None if macs is None else formulas.flops(trace.result("MACs", macs))
+    add("flops", "FLOPs", "FLOPs", work, "macs", reasons)
+    add("elementwise_ops", "elementwise ops", "ops", cost.elementwise_ops, "elementwise_ops", reasons)
+    add("activations", "activations", "acts", cost.activations, "activations", reasons)
+    each = trace.name("b", width)
+    elements = sum(map(prod, outputs)) * samples
+    assert params is not None
+    add("output_bytes", "output in memory", "bytes_out", formulas.tensor_bytes(elements, each), "output_shapes")
+    held = formulas.tensor_bytes(trace.result("params", params), each)
+    add("weight_bytes", "parameters in memory", "bytes_params", held, "weights", owner)
+    return Account(tuple(found), traced.weights(*inputs), trace, traced, inputs)
+
+
+def _sizes(trace: Trace, layer: Layer, inputs: Shapes) -> tuple[list[Quantity], Shapes]:
+    """The size of each axis of each output, and the shapes with those that were computed under their names."""
+    found: list[Quantity] = []
+    shapes = layer.output_shapes(*inputs)
+    named = []
+    for port, shape in enumerate(shapes, start=1):
+        sizes = []
+        for number, (symbol, size) in enumerate(zip(layer.output_symbols(len(shape)), shape, strict=True), start=1):
+            symbol = symbol if len(shapes) == 1 else f"{symbol}{',' if '_' in symbol else '_'}{port}"
+            axis = TITLES.get(symbol.partition("_")[0], f"axis {number}")
+            title = f"output {axis}" if len(shapes) == 1 else f"output {port}, {axis}"
+            name = "output_" + (axis if len(shapes) == 1 else f"{port}_{axis}").replace(" ", "_")
+            found.append(quantity(name, title, symbol, size, layer=layer, method="output_shapes", axis=axis))
+            sizes.append(trace.define(symbol, size, spatial(symbol)))
+        named.append(tuple(sizes))
+    return found, tuple(named)
