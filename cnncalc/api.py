@@ -1,12 +1,12 @@
-"""The Python API: :func:`load` and :func:`analyze`."""
+"""The Python API: :func:`load`, :func:`analyze` and :func:`explain`."""
 
 from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
@@ -14,6 +14,9 @@ from cnncalc.report.assemble import assemble
 from cnncalc.report.model import Report
 from cnncalc.sources import InputShapes
 from cnncalc.sources import load as load_source
+
+if TYPE_CHECKING:
+    from cnncalc.report.explain import Explanation
 
 
 @contextmanager
@@ -66,13 +69,55 @@ def analyze(
     Raises:
         CnncalcError: the source is no valid net, or ``batch`` is below 1.
     """
+    graph = _graph(source, batch, variant, input, args)
+    with _no_collection():
+        return assemble(graph, batch)
+
+
+def _graph(
+    source: str | os.PathLike[str] | Graph, batch: int, variant: str | None, input: InputShapes, args: dict[str, Any]
+) -> Graph:
+    """The graph that is meant, and a check of the batch."""
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
         raise CnncalcError(f"error: the batch must be a whole number of at least 1, got {batch}")
     if isinstance(source, Graph):
         if variant is not None or input is not None or args:
             raise CnncalcError("error: a graph is already built: give variant, input and arguments to load()")
-        graph = source
-    else:
-        graph = load(source, variant=variant, input=input, **args)
+        return source
+    return load(source, variant=variant, input=input, **args)
+
+
+def explain(
+    source: str | os.PathLike[str] | Graph,
+    path: str | None = None,
+    *,
+    total: str | Iterable[str] = (),
+    batch: int = 1,
+    dtype: str = "float32",
+    compare: bool | None = None,
+    variant: str | None = None,
+    input: InputShapes = None,
+    **args: Any,
+) -> Explanation:
+    """The formula of every number, with the numbers in it and its source; ``print`` it, or take ``to_latex()`` of it.
+
+    Args:
+        source: a path, the name of a shipped net, or a graph.
+        path: a layer or block, or ``"total"``; the whole net where not given.
+        total: names of totals, as ``"params"``, to be explained in the place of layers.
+        batch: samples per batch.
+        dtype: the type of weights and outputs, for memory.
+        compare: whether to show what would do in the place of a layer; by default where there is but one.
+        variant: as for :func:`load`.
+        input: as for :func:`load`.
+        **args: as for :func:`load`.
+
+    Raises:
+        CnncalcError: the source is no valid net, or has no such layer or total.
+    """
+    from cnncalc.report.explain import explain as explained
+
+    graph = _graph(source, batch, variant, input, args)
+    totals = [total] if isinstance(total, str) else list(total)
     with _no_collection():
-        return assemble(graph, batch)
+        return explained(graph, path, totals=totals, batch=batch, dtype=dtype, compare=compare)

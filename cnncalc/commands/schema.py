@@ -9,11 +9,11 @@ from cnncalc.commands import _options as options
 
 def schema(
     of: Annotated[
-        Literal["spec", "report", "check", "lint", "rf", "rf-unit", "sizes", "solve", "verify", "zoo"],
+        Literal["spec", "report", "explain", "check", "lint", "rf", "rf-unit", "sizes", "solve", "verify", "zoo"],
         typer.Argument(
             metavar="WHAT",
-            help="spec, or whose JSON to describe: report (analyze), check, lint, rf, rf-unit (rf --layer), sizes, "
-            "solve, verify or zoo.",
+            help="spec, or whose JSON to describe: report (analyze), explain, check, lint, rf, rf-unit (rf --layer), "
+            "sizes, solve, verify or zoo.",
             show_default=False,
         ),
     ],

@@ -59,7 +59,7 @@ IDENTITY = Field(1, ((0, 0),))
 
 def sliding_window(kernel: int, stride: int, before: int, dilation: int) -> Window:
     """Convolution or pooling: unit ``i`` reads ``i·S − P_b + D·k`` for ``k = 0 … K−1``."""
-    return Window(stride, (Taps(-before, -before + dilation * (kernel - 1), dilation),))
+    return Window(stride, (Taps(-before, -before + (kernel - 1) * dilation, dilation),))
 
 
 def transposed_window(kernel: int, stride: int, before: int, dilation: int) -> Window:

@@ -199,6 +199,12 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """What formulas call the axes of an output of ``rank`` axes."""
         return tuple(f"{symbol}_out" for symbol in axis_symbols(rank))
 
+    def derived(self, *inputs: Shape) -> dict[str, Shape]:
+        """Numbers on the way to others that deserve a name: one for each spatial axis, by symbol, in the order in
+        which they follow from each other.
+        """
+        return {}
+
     def alternatives(self, *inputs: Shape) -> dict[str, tuple[tuple[Layer, Shapes], ...]]:
         """Other layers that do what this one does, by what they are called: each is a sequence of layers
         with their input shapes.

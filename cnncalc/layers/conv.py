@@ -11,7 +11,17 @@ from cnncalc.errors import LayerError
 from cnncalc.formulas import cost
 from cnncalc.formulas import size as sizes
 from cnncalc.formulas.receptive_field import MAX_PERIOD, Taps, Window, transposed_window
-from cnncalc.layers.axes import Axis, ExplicitPadding, Padding, axis_name, check_fits, per_axis, spatial, window_axes
+from cnncalc.layers.axes import (
+    Axis,
+    ExplicitPadding,
+    Padding,
+    axis_name,
+    check_fits,
+    per_axis,
+    same_pads,
+    spatial,
+    window_axes,
+)
 from cnncalc.layers.base import (
     EVERYTHING,
     SCATTERED,
@@ -116,6 +126,9 @@ class Conv(Layer, frozen=True):
         axes = self.axes(inputs[0])
         channels = group_read(inputs[0][0], self.out, self.groups)
         return ((channels, *(along(i + 1, axis.window(), self.padding_mode) for i, axis in enumerate(axes))),)
+
+    def derived(self, *inputs: Shape) -> dict[str, Shape]:
+        return same_pads(self.padding, self.axes(inputs[0]))
 
     def alternatives(self, *inputs: Shape) -> dict[str, tuple[tuple[Layer, Shapes], ...]]:
         """A dense layer, which shares no parameters over positions (Goodfellow et al. 2016, §9.2); of an ordinary

@@ -10,7 +10,7 @@ from msgspec import Meta
 from cnncalc.errors import LayerError
 from cnncalc.formulas import size as sizes
 from cnncalc.formulas.receptive_field import adaptive_pool_taps, adaptive_pool_window
-from cnncalc.layers.axes import Axis, Padding, axis_name, check_fits, per_axis, spatial, window_axes
+from cnncalc.layers.axes import Axis, Padding, axis_name, check_fits, per_axis, same_pads, spatial, window_axes
 from cnncalc.layers.base import EVERYTHING, Layer, PerAxis, Positive, Reads, Shape, along
 
 
@@ -105,6 +105,9 @@ class MaxPool(SlidingPool, frozen=True):
             check_pads(axes)
         return axes
 
+    def derived(self, *inputs: Shape) -> dict[str, Shape]:
+        return same_pads(self.padding, self.axes(inputs[0]))
+
     def ops_per_window(self, taps: int) -> int:
         return taps - 1
 
@@ -145,6 +148,9 @@ class AvgPool(SlidingPool, frozen=True):
                 hint="PyTorch's AvgPool1d does not take it",
             )
         return out
+
+    def derived(self, *inputs: Shape) -> dict[str, Shape]:
+        return same_pads(self.padding, self.axes(inputs[0]))
 
     def ops_per_window(self, taps: int) -> int:
         return taps

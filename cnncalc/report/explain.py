@@ -213,7 +213,11 @@ def _parts(
             made = account(*key[:2], batch=batch, width=WIDTHS[dtype], shared=node.shared is not None)
             accounts[key] = node.path, made
         like, made = accounts[key]
-        shown = [one for one in made.quantities if one.expr is None or one.note or one.value != 0] if first else []
+        shown = (
+            [one for one in made.quantities if one.expr is None or one.note or one.axis or one.value != 0]
+            if first
+            else []
+        )
         zeros = tuple(one for one in made.quantities if one not in shown) if first else ()
         field = _field(graph, number, fields, made, seen)
         ranks = {axis.rank for axis in fields.axes}

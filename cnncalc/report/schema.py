@@ -11,6 +11,7 @@ from cnncalc.spec.schema import DIALECT, tidy
 
 REPORTS = {
     "report": ("model", "Report"),
+    "explain": ("explain", "ExplainReport"),
     "check": ("check", "CheckReport"),
     "lint": ("lint", "LintReport"),
     "rf": ("rf", "FieldReport"),

@@ -109,7 +109,7 @@ def check_versus(layer, lines):
     names = dict(layer.names)
     for line in lines[1:]:
         title, said = re.split(r"\s{2,}", line.strip(), maxsplit=1)
-        symbols, value = equation(
+        _, value = equation(
             re.split(r"\s{2,}", said)[0], {n: v for n, v in names.items() if n not in ("params", "MACs")}
         )
         layer.lines[

@@ -13,21 +13,38 @@ from cnncalc.analysis.cost import layer_cost
 from cnncalc.analysis.explain.quantity import Quantity, quantity
 from cnncalc.analysis.explain.symbols import spatial, traced_layer, traced_shapes
 from cnncalc.analysis.explain.traced import Trace
+from cnncalc.analysis.receptive_field import followed
 from cnncalc.formulas import cost as formulas
-from cnncalc.layers.base import Layer, Shapes, Weight
+from cnncalc.layers.axes import AXIS_NAMES
+from cnncalc.layers.base import Layer, Reads, Shapes, Weight, pointwise
 
-TITLES = {"C": "channels", "H": "height", "W": "width", "Z": "depth", "L": "length", "F": "features"}
+TITLES = {
+    "C": "channels",
+    "H": "height",
+    "W": "width",
+    "Z": "depth",
+    "L": "length",
+    "F": "features",
+    "E": "embedding",
+    "d": "features",
+    "e": "features",
+    "n": "rows",
+    "m": "columns",
+}
 """What an axis is called, by the letter of its symbol."""
 
 
 class Account(NamedTuple):
-    """All explanations of one layer; ``tensors`` are what it owns, with the shapes as expressions."""
+    """All explanations of one layer; ``tensors`` are what it owns, with the shapes as expressions, and ``reads`` what
+    its outputs read, ``None`` where that is their own place alone.
+    """
 
     quantities: tuple[Quantity, ...]
     tensors: tuple[Weight, ...]
     trace: Trace
     layer: Layer
     shapes: Shapes
+    reads: tuple[Reads, ...] | None
 
 
 def account(layer: Layer, shapes: Shapes, *, batch: int = 1, width: int = 4, shared: bool = False) -> Account:
@@ -43,7 +60,9 @@ def account(layer: Layer, shapes: Shapes, *, batch: int = 1, width: int = 4, sha
     trace = Trace()
     inputs = traced_shapes(trace, layer, shapes)
     traced = traced_layer(trace, layer, shapes)
-    found, outputs = _sizes(trace, traced, inputs)
+    found = _derived(trace, traced, inputs)
+    sizes, outputs = _sizes(trace, traced, inputs)
+    found += sizes
     samples = trace.name("N", batch) if batch > 1 else batch
     cost = layer_cost(traced, inputs, samples)
 
@@ -69,7 +88,23 @@ def account(layer: Layer, shapes: Shapes, *, batch: int = 1, width: int = 4, sha
     add("output_bytes", "output in memory", "bytes_out", formulas.tensor_bytes(elements, each), "output_shapes")
     held = formulas.tensor_bytes(trace.result("params", params), each)
     add("weight_bytes", "parameters in memory", "bytes_params", held, "weights", owner)
-    return Account(tuple(found), traced.weights(*inputs), trace, traced, inputs)
+    reads = tuple(map(followed, traced.reads(*inputs)))
+    own_place = reads == tuple(map(pointwise, inputs))
+    return Account(tuple(found), traced.weights(*inputs), trace, traced, inputs, None if own_place else reads)
+
+
+def _derived(trace: Trace, layer: Layer, inputs: Shapes) -> list[Quantity]:
+    """What the class names on the way to other numbers, each computed with those before it under their names."""
+    found = []
+    for symbol in layer.derived(*inputs):
+        values = layer.derived(*inputs)[symbol]
+        title = symbol.replace("P_", "padding ")
+        for name, value in zip(AXIS_NAMES[len(values)], values, strict=True):
+            own = f"{symbol},{name[0]}"
+            key = f"{symbol.lower()}_{name}"
+            found.append(quantity(key, f"{title}, {name}", own, value, layer=layer, method="output_shapes", axis=name))
+            trace.define(own, value, symbol)
+    return found
 
 
 def _sizes(trace: Trace, layer: Layer, inputs: Shapes) -> tuple[list[Quantity], Shapes]:

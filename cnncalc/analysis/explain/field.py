@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 from cnncalc.analysis.explain import tree
 from cnncalc.analysis.explain.costs import Account
 from cnncalc.analysis.explain.quantity import Quantity, cited
 from cnncalc.analysis.explain.traced import Trace, Via, expression, via
-from cnncalc.analysis.receptive_field import Local, Lost, Result, Seen, Spread, Track, Whole, followed, step
+from cnncalc.analysis.receptive_field import Local, Lost, Result, Seen, Spread, Track, Whole, step
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Graph
 from cnncalc.layers.axes import axis_name
-from cnncalc.layers.base import pointwise
 
 MOST_PHASES = 64
 """Fields that repeat after more units than that are given as numbers alone."""
@@ -36,18 +36,16 @@ def field_account(graph: Graph, number: int, result: Result, account: Account) -
         return tuple(found)
     trace = account.trace
     alike = [len({seen.tracks[axis] for seen in befores}) == 1 for axis in range(len(result.axes))]
-    told = _told_apart(result, befores)
+    told = _told_apart(result, befores, alike)
     traced = []
     for which, seen in enumerate(befores, start=1):
         tracks = []
         for axis, track in enumerate(seen.tracks):
             general = "in" if alike[axis] else str(which)
-            tracks.append(_traced(trace, track, general + told[axis], general))
+            tracks.append(_traced(trace, track, general + told(general, axis), general))
         traced.append(Seen(tuple(tracks), seen.aligned))
-    reads = tuple(map(followed, account.layer.reads(*account.shapes)))
-    same = reads == tuple(map(pointwise, account.shapes))
     aside = Result(result.axes, [], [], {})
-    seen = step(number, node, None if same else reads, traced, aside, rf.compose)
+    seen = step(number, node, account.reads, traced, aside, rf.compose)
     found = []
     for axis, track in enumerate(seen.tracks):
         found += _quantities(graph, result, axis, track)
@@ -59,18 +57,25 @@ def _phases(seen: tuple[Seen, ...]) -> int:
     return max((len(field.bounds) for field in fields), default=1)
 
 
-def _told_apart(result: Result, befores: list[Seen]) -> list[str]:
-    """For each axis what its symbols need beside the input's number: nothing where all axes have the same fields, else
-    the letter of the axis, and with several inputs of the net the number of that.
+def _told_apart(result: Result, befores: list[Seen], alike: list[bool]) -> Callable[[str, int], str]:
+    """What a symbol needs beside the number of the layer's input: nothing where all axes have the same fields, else the
+    letter of the axis, and with several inputs of the net the number of that.
     """
-    rows = [[_field(seen.tracks[axis]) for seen in befores] for axis in range(len(result.axes))]
-    if all(row == rows[0] for row in rows):
-        return [""] * len(rows)
+    fields: dict[str, set[object]] = {}
+    for which, seen in enumerate(befores, start=1):
+        for axis, track in enumerate(seen.tracks):
+            if isinstance(track, (Local, Spread)):
+                fields.setdefault("in" if alike[axis] else str(which), set()).add(_field(track))
     owners = list(dict.fromkeys(place.node for place in result.axes))
-    return [
-        f",{axis_name(place.axis, place.rank)[0]}" + (f"{owners.index(place.node) + 1}" if len(owners) > 1 else "")
-        for place in result.axes
-    ]
+
+    def suffix(general: str, axis: int) -> str:
+        if len(fields.get(general, ())) < 2:
+            return ""
+        place = result.axes[axis]
+        owner = str(owners.index(place.node) + 1) if len(owners) > 1 else ""
+        return f",{axis_name(place.axis, place.rank)[0]}{owner}"
+
+    return suffix
 
 
 def _field(track: Track) -> object:

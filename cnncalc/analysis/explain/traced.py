@@ -73,6 +73,8 @@ class Traced(int):
         known = self.trace.known
         if known and expr in known:
             return Traced.of(known[expr], (), self.trace)
+        if isinstance(expr, Name):  # handed on as it came
+            return Traced.of(expr, (), self.trace)
         via = self.via
         for other in others:
             if isinstance(other, Traced) and other.via and other.via != via:

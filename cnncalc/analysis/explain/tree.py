@@ -213,9 +213,15 @@ def _into_bracket(have: int, one: Expr, coefficient: int, term: Expr) -> Expr | 
         if left is None:
             continue
         merged = add(bracket, scale(_product(1, left), coefficient))
-        if len(_terms(merged)[1]) < len(_terms(bracket)[1]):
+        if _length(merged) < _length(bracket):
             return multiply(merged, _product(1, rest))
     return None
+
+
+def _length(one: Expr) -> int:
+    """How many summands are written."""
+    constant, terms = _terms(one)
+    return len(terms) + (constant != 0)
 
 
 def _sum(constant: Number, terms: Terms) -> Expr:
