@@ -1,4 +1,4 @@
-"""The Python API: :func:`load`, :func:`analyze` and :func:`explain`."""
+"""The Python API: :func:`load`, :func:`analyze`, :func:`explain` and :func:`diff`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from cnncalc.sources import InputShapes
 from cnncalc.sources import load as load_source
 
 if TYPE_CHECKING:
+    from cnncalc.report.diff import DiffReport
     from cnncalc.report.explain import Explanation
 
 
@@ -74,19 +75,6 @@ def analyze(
         return assemble(graph, batch)
 
 
-def _graph(
-    source: str | os.PathLike[str] | Graph, batch: int, variant: str | None, input: InputShapes, args: dict[str, Any]
-) -> Graph:
-    """The graph that is meant, and a check of the batch."""
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise CnncalcError(f"error: the batch must be a whole number of at least 1, got {batch}")
-    if isinstance(source, Graph):
-        if variant is not None or input is not None or args:
-            raise CnncalcError("error: a graph is already built: give variant, input and arguments to load()")
-        return source
-    return load(source, variant=variant, input=input, **args)
-
-
 def explain(
     source: str | os.PathLike[str] | Graph,
     path: str | None = None,
@@ -121,3 +109,48 @@ def explain(
     totals = [total] if isinstance(total, str) else list(total)
     with _no_collection():
         return explained(graph, path, totals=totals, batch=batch, dtype=dtype, compare=compare)
+
+
+def diff(
+    before: str | os.PathLike[str] | Graph,
+    after: str | os.PathLike[str] | Graph,
+    *,
+    batch: int = 1,
+    fail_on: Iterable[str] = (),
+) -> DiffReport:
+    """What differs between two nets: ``print`` it, or ask its ``layers``, ``totals``, ``to_markdown()`` ….
+
+    Args:
+        before: a path, the name of a shipped net, or a graph (:func:`load` takes variants and arguments).
+        after: the same.
+        batch: samples per batch, as for :func:`analyze`.
+        fail_on: conditions such as ``"params>+1%"``; where one holds, the report's ``status`` is ``"fail"``.
+
+    Raises:
+        CnncalcError: a source is no valid net, a condition is none, or ``batch`` is below 1.
+    """
+    from cnncalc.report.conditions import parse
+    from cnncalc.report.diff import diff as compare
+
+    _check_batch(batch)
+    conditions = [parse(text) for text in fail_on]
+    graphs = [one if isinstance(one, Graph) else load(one) for one in (before, after)]
+    with _no_collection():
+        return compare(*graphs, batch=batch, conditions=conditions)
+
+
+def _graph(
+    source: str | os.PathLike[str] | Graph, batch: int, variant: str | None, input: InputShapes, args: dict[str, Any]
+) -> Graph:
+    """The graph that is meant, and a check of the batch."""
+    _check_batch(batch)
+    if isinstance(source, Graph):
+        if variant is not None or input is not None or args:
+            raise CnncalcError("error: a graph is already built: give variant, input and arguments to load()")
+        return source
+    return load(source, variant=variant, input=input, **args)
+
+
+def _check_batch(batch: int) -> None:
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        raise CnncalcError(f"error: the batch must be a whole number of at least 1, got {batch}")

@@ -65,6 +65,8 @@ class Graph(Struct, frozen=True):
     citation: str = ""
     args: dict[str, Any] = {}
     budget: dict[str, dict[str, int]] = {}
+    budget_places: dict[str, dict[str, Place]] = {}
+    """Where the source sets each limit."""
 
     @property
     def inputs(self) -> dict[str, Shape]:

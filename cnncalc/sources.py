@@ -239,12 +239,13 @@ def find_shipped(name: str) -> tuple[str, str | None] | None:
     for path in _spec_files():
         if _stem(path) == name:
             by_stem = path
-        if f"{name}:" in (text := _read(path)) and name in _variants(path, text):
+        if f"{name}:" in (text := _read(path)) and name in variants_of(path, text):
             return path, name
     return None if by_stem is None else (by_stem, None)
 
 
-def _variants(path: str, text: str) -> list[str]:
+def variants_of(path: str, text: str) -> list[str]:
+    """The names of the variants that a spec's text has."""
     from cnncalc.spec import reader
 
     root = reader.read(reader.Source(path, text))
@@ -256,6 +257,6 @@ def zoo_names() -> dict[str, tuple[str, str | None]]:
     """Every shipped net: its variants' names, or the file's where it has none; each with file and variant."""
     names: dict[str, tuple[str, str | None]] = {}
     for path in _spec_files():
-        variants: list[str | None] = [*_variants(path, _read(path))]
+        variants: list[str | None] = [*variants_of(path, _read(path))]
         names.update({variant or _stem(path): (path, variant) for variant in variants or [None]})
     return names

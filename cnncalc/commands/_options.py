@@ -8,6 +8,7 @@ import typer
 from cnncalc.errors import CnncalcError
 
 if TYPE_CHECKING:
+    from cnncalc.analysis.roofline import Machine as MachineData
     from cnncalc.graph import Graph
 
 Source = Annotated[
@@ -17,6 +18,16 @@ Source = Annotated[
         help="A YAML file, '-' for standard input, or the name of a shipped net, as resnet50 (see 'cnncalc zoo').",
         show_default=False,
     ),
+]
+_SOURCES = typer.Argument(
+    metavar="SOURCE...",
+    help="YAML files, folders of them, '-' for standard input, or names of shipped nets (see 'cnncalc zoo').",
+    show_default=False,
+)
+Sources = Annotated[list[str], _SOURCES]
+MaybeSources = Annotated[list[str] | None, _SOURCES]
+AllVariants = Annotated[
+    bool, typer.Option("--all-variants", help="Of a spec that has variants, take each in place of its own arguments.")
 ]
 Set = Annotated[
     list[str] | None,
@@ -48,10 +59,68 @@ Show = Annotated[
         help="Further analyses, as initialisation (commas between), or all; their columns and options bring them.",
     ),
 ]
+Convention = Annotated[
+    str | None,
+    typer.Option(metavar="TOOL", help="Add what another tool counts, as thop; see 'cnncalc conventions'."),
+]
 LabelSmoothing = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="For the least loss that it leaves (initialisation), as 0.1.", show_default=False),
 ]
+
+Images = Annotated[
+    str | None, typer.Option(metavar="N", help="Images of a training run (training), as 1.28M.", show_default=False)
+]
+Epochs = Annotated[
+    str | None, typer.Option(metavar="N", help="Epochs of a training run (training), as 300.", show_default=False)
+]
+Machine = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Least times on a machine (speed): a shipped one, as h100_sxm (a wrong name lists them), or a YAML file.",
+        show_default=False,
+    ),
+]
+Dtype = Annotated[
+    Literal["float64", "float32", "tf32", "float16", "bfloat16", "int8"] | None,
+    typer.Option(help="Of all tensors (speed); float32 by default.", show_default=False),
+]
+Algorithms = Annotated[
+    Literal["direct", "fast"] | None,
+    typer.Option(
+        help="For the lower bound: every product is computed (direct, the default), or convolutions may take "
+        "Winograd's or the FFT's way (fast).",
+        show_default=False,
+    ),
+]
+
+
+def count(option: str, text: str | None) -> int | None:
+    """The count that an option gives, if it is given.
+
+    Raises:
+        CnncalcError: it is no count.
+    """
+    from cnncalc import units
+
+    try:
+        return None if text is None else units.parse(text)
+    except CnncalcError as error:
+        raise CnncalcError(f"{option}: {error}") from None
+
+
+def machine(name: str | None) -> "MachineData | None":
+    """The machine of ``--machine``, if it is given.
+
+    Raises:
+        CnncalcError: there is no such machine, or its file is wrong.
+    """
+    if name is None:
+        return None
+    from cnncalc import machines
+
+    return machines.load(name)
 
 
 def load(source: str, *, set: list[str] | None, variant: str | None, input: list[str] | None) -> "Graph":
@@ -91,3 +160,15 @@ def parse_shape(text: str) -> tuple[int, ...]:
             f"--input: '{text}' is no shape\n  hint: channels, then the spatial sizes, all at least 1, as 3x224x224"
         )
     return tuple(map(int, sizes))
+
+
+def complain(message: str) -> None:
+    """One message about one of several nets, on standard error; the others go on."""
+    import sys
+
+    from cnncalc.text import visible
+
+    first = message.partition("\n")[0]
+    text = visible(message if ": error: " in first else f"error: {message}", keep="\n")
+    if sys.stderr is not None:
+        print(text, file=sys.stderr)

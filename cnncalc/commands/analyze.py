@@ -28,6 +28,12 @@ def analyze(
     top: Annotated[int | None, typer.Option(min=1, help="Show only the first rows, as 10 (with --sort).")] = None,
     show: options.Show = None,
     label_smoothing: options.LabelSmoothing = None,
+    convention: options.Convention = None,
+    images: options.Images = None,
+    epochs: options.Epochs = None,
+    machine: options.Machine = None,
+    dtype: options.Dtype = None,
+    algorithms: options.Algorithms = None,
 ) -> None:
     """Shapes, parameters, FLOPs and receptive fields, layer by layer; with --show also what stands there.
 
@@ -49,7 +55,15 @@ def analyze(
         chosen = choose(columns)
     graph = options.load(source, set=set, variant=variant, input=input)
     report = assemble(graph, batch)
-    settings = {"label_smoothing": label_smoothing}
+    settings = {
+        "label_smoothing": label_smoothing,
+        "convention": convention,
+        "images": options.count("--images", images),
+        "epochs": options.count("--epochs", epochs),
+        "machine": options.machine(machine),
+        "dtype": dtype,
+        "algorithms": algorithms,
+    }
     if show is not None or columns is not None or sort is not None or any(v is not None for v in settings.values()):
         from cnncalc.report import sections
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnncalc.commands import _options as options
+from cnncalc.commands._progress import Progress
 
 if TYPE_CHECKING:
     from cnncalc.analysis.verdict import Verdict
@@ -37,7 +38,7 @@ def verify(
         str | None,
         typer.Option(
             metavar="A,B,…",
-            help="Only these: shape, params, buffers, flops, backward, pixels, field, jump, values.",
+            help="Only these: shape, params, buffers, flops, backward, init, pixels, field, jump, values.",
             show_default=False,
         ),
     ] = None,
@@ -58,10 +59,10 @@ def verify(
     """Prove every number: build the net in PyTorch, run it, and show claim beside measurement.
 
     Measured are, for every layer, the output shape, the parameters and buffers, the FLOPs of the
-    forward and the backward pass (torch.utils.flop_counter), the exact pixels that every unit sees,
-    size, jump and start of the receptive field (the support of the gradient), that shifting the input by
-    the jump shifts the map by a unit, and the values against the equations in NumPy. Exit status 1
-    where a claim fails.
+    forward and the backward pass (torch.utils.flop_counter), the fans of its weights, the exact pixels
+    that every unit sees, size, jump and start of the receptive field (the support of the gradient), that
+    shifting the input by the jump shifts the map by a unit, and the values against the equations in
+    NumPy. Exit status 1 where a claim fails.
 
     Example: cnncalc verify resnet50 --batch 2 --checks shape,flops,backward
     """
@@ -81,7 +82,7 @@ def verify(
 
         return sources.load(source, variant=variant, args=set or [], input=shapes)
 
-    with _Progress() as progress:
+    with Progress() as progress:
         if backend == "numpy":
             from cnncalc.reference import verify as numpy_verify
 
@@ -167,7 +168,7 @@ def _random_nets(
     torch_verify = _torch()
     from cnncalc.torch.random_nets import hunt
 
-    with _Progress(count) as progress:
+    with Progress(count) as progress:
         result = hunt(
             count, seed, checks=known_checks(chosen, torch_verify.CHECKS), device=device, progress=progress.show
         )
@@ -179,37 +180,3 @@ def _random_nets(
         _output.write("\n".join(result.lines()) + "\n", output)
     if result.failures:
         raise typer.Exit(1)
-
-
-class _Progress:
-    """What is being measured, on standard error and only on a terminal."""
-
-    def __init__(self, total: int | None = None) -> None:
-        self.total = total
-        self.bar: Any = None
-        self.task: Any = None
-
-    def __enter__(self) -> "_Progress":
-        import sys
-
-        if sys.stderr is not None and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-            columns = [SpinnerColumn(), TimeElapsedColumn(), *([BarColumn()] if self.total else [])]
-            text = TextColumn("{task.description}", markup=False)
-            self.bar = Progress(*columns, text, console=Console(stderr=True), transient=True)
-            self.bar.start()
-            self.task = self.bar.add_task("loading PyTorch", total=self.total)
-        return self
-
-    def show(self, what: str) -> None:
-        """The next thing to be measured."""
-        if self.bar is not None:
-            from cnncalc.text import visible
-
-            self.bar.update(self.task, description=visible(what), advance=1 if self.total else 0)
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas.receptive_field import POINT, Window
+from cnncalc.formulas.traffic import positions_read
 
 Shape = tuple[int, ...]
 Shapes = tuple[Shape, ...]
@@ -72,6 +73,29 @@ class Read(NamedTuple):
     across: tuple[int, ...] = ()
 
 
+class Call(NamedTuple):
+    """One call of a PyTorch function that a layer's module makes, as a counter of operations sees it.
+
+    ``name`` is the function's in a trace, with the rank where PyTorch's has it (``conv2d``, ``batch_norm``);
+    ``patched`` the Python name it is called by, where a program that replaces that name gets the call
+    (``F.relu``, ``Tensor.mul``). Shapes are without the batch; where ``batched`` is false the tensors have none.
+    ``weight`` is the shape of the learned factor, and ``bias`` says whether there is a learned summand.
+    ``training`` is a norm by the batch's own statistics; ``exchanged`` says that batch and first axis of
+    the input changed places, so that it lies in order in memory only where one of them is 1.
+    """
+
+    name: str
+    inputs: Shapes
+    output: Shape
+    macs: int = 0
+    patched: str = ""
+    weight: Shape | None = None
+    bias: bool = False
+    training: bool = False
+    exchanged: bool = False
+    batched: bool = True
+
+
 EVERYTHING = Read(whole=True)
 SCATTERED = Read()
 Reads = tuple[Read, ...]
@@ -110,6 +134,8 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Least and greatest number of inputs; ``None`` for any number."""
     abstract: ClassVar[bool] = False
     """True for a base class that is no layer itself."""
+    torch_name: ClassVar[str] = ""
+    """The class of ``torch.nn`` that computes it, with ``Nd`` for the rank; none for what torch.nn has no class for."""
     is_product: ClassVar[bool] = False
     """Whether the layer is a convolution, linear or matrix product, whose outputs count as activations."""
     symbols: ClassVar[dict[str, str]] = {
@@ -124,6 +150,8 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         "output_padding": "A",
     }
     """What formulas call its fields, as the notes and papers do; others go by their own names."""
+    is_view: ClassVar[bool] = False
+    """Whether the outputs can be the input itself, with another shape or strides, so that nothing need be moved."""
 
     def __init_subclass__(cls, **config: Any) -> None:
         super().__init_subclass__(**config)
@@ -171,15 +199,58 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int | Unknown:
         """Multiply-accumulates per sample of the backward pass: for the gradients of the weights and of
         those inputs that are ``wanted``.
+        """
+        of_inputs, of_weights = self.input_gradient_macs(wanted, *inputs), self.weight_gradient_macs(*inputs)
+        if isinstance(of_inputs, Unknown):
+            return of_inputs
+        return of_weights if isinstance(of_weights, Unknown) else of_inputs + of_weights
+
+    def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int | Unknown:
+        """Multiply-accumulates per sample for the gradients of those inputs that are ``wanted``, and of what lies
+        between the weights and the output within the layer.
 
         Of a product ``Y = X·W`` each gradient (``∂L/∂W = Xᵀ·∂L/∂Y``, ``∂L/∂X = ∂L/∂Y·Wᵀ``) is a product
         of the same three sizes, so each costs what the forward product costs (Goodfellow et al. 2016,
         §6.5.6; for a convolution §9.5).
         """
         macs = self.macs(*inputs)
+        return macs if isinstance(macs, Unknown) else macs * sum(wanted)
+
+    def weight_gradient_macs(self, *inputs: Shape) -> int | Unknown:
+        """Multiply-accumulates per sample for the gradients of the learnable weights, as much as forward."""
+        macs = self.macs(*inputs)
         if isinstance(macs, Unknown):
             return macs
-        return macs * (sum(wanted) + any(weight.learnable for weight in self.weights(*inputs)))
+        return macs * any(weight.learnable for weight in self.weights(*inputs))
+
+    def drop_probability(self) -> tuple[int, int] | None:
+        """How often, in training, the whole output is dropped, as a fraction; ``None`` where it never is."""
+        return None
+
+    def direct_macs(self, *inputs: Shape) -> int | Unknown:
+        """Of :meth:`macs`, those that a direct algorithm cannot leave out: a product with padding's zeros can be."""
+        return self.macs(*inputs)
+
+    def bilinear_macs(self, *inputs: Shape) -> int | Unknown:
+        """Fewest products of any algorithm that is bilinear in each pair of channels, as Winograd's and the FFT are:
+        at least one for every input position read and for every output position (the rank of a bilinear map is
+        at least the dimension of each of its spaces; Winograd 1980 and Lavin & Gray 2016, arXiv:1509.09308, for the
+        convolution of one axis).
+        """
+        return self.direct_macs(*inputs)
+
+    def elements_read(self, *inputs: Shape) -> tuple[int, ...]:
+        """For each input, how many of its elements the outputs depend on at all, as :meth:`reads` tells."""
+        outputs = self.output_shapes(*inputs)
+        read = []
+        for shape, reads in zip(inputs, self.reads(*inputs), strict=True):
+            axes = zip(shape, reads, strict=True)
+            read.append(prod([_positions(size, one, outputs[0]) for size, one in axes]))
+        return tuple(read)
+
+    def weights_read(self, *inputs: Shape) -> int:
+        """Weights and buffers that a forward pass in evaluation reads: all but the counters of batches."""
+        return sum(prod(weight.shape) for weight in self.weights(*inputs) if weight.learnable or weight.shape)
 
     def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
         """What formulas call the axes of each input; of several inputs, numbered along axes in which they differ."""
@@ -219,6 +290,14 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         return self
 
+    def torch_module(self, *inputs: Shape) -> str:
+        """The class of ``torch.nn`` that computes it for inputs of these shapes, as ``Conv2d``; else nothing."""
+        return self.torch_name.replace("Nd", f"{max(len(inputs[0]) - 1, 1)}d")
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...] | Unknown:
+        """The calls of PyTorch functions that its module makes, but for those that move data alone."""
+        return Unknown(f"{self.kind} does not say which PyTorch functions it calls")
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         """For each input, what the outputs read of each of its axes."""
         return tuple(pointwise(shape) for shape in inputs)
@@ -239,6 +318,9 @@ class Movement(Layer, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int:
         return 0
 
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return ()
+
 
 class Elementwise(Layer, frozen=True):
     """Base of layers without MACs that keep the shape and spend ``ops_per_element`` on each element.
@@ -258,6 +340,9 @@ class Elementwise(Layer, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int | Unknown:
         return self.ops_per_element * prod(inputs[0])
 
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return (Call(self.kind, inputs, self.output_shape(*inputs), patched=f"F.{self.kind}"),)
+
 
 class ShortForm(Layer, frozen=True):
     """Base of names that stand for one or more other layers; the graph holds what they become."""
@@ -267,6 +352,13 @@ class ShortForm(Layer, frozen=True):
     def expand(self, shape: Shape) -> tuple[Layer, ...]:
         """The layers that this one stands for, in order, for an input of this shape."""
         raise NotImplementedError
+
+
+def _positions(size: int, read: Read, output: Shape) -> int:
+    """How many positions of an input axis are read, each counted once; all where that is not told."""
+    if read.whole or read.window is None:
+        return size
+    return positions_read(size, 1 if read.axis is None else output[read.axis], read.window)
 
 
 def normal_axis(axis: int, rank: int, *, field: str = "axis") -> int:
@@ -288,6 +380,7 @@ __all__ = [
     "EVERYTHING",
     "REGISTRY",
     "SCATTERED",
+    "Call",
     "Elementwise",
     "Layer",
     "LayerError",

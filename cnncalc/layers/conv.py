@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
-from cnncalc.formulas import cost
+from cnncalc.formulas import cost, traffic
 from cnncalc.formulas import size as sizes
 from cnncalc.formulas.receptive_field import MAX_PERIOD, Taps, Window, transposed_window
 from cnncalc.layers.axes import (
@@ -25,6 +25,7 @@ from cnncalc.layers.axes import (
 from cnncalc.layers.base import (
     EVERYTHING,
     SCATTERED,
+    Call,
     Layer,
     NonNegative,
     PerAxis,
@@ -57,6 +58,11 @@ def check_groups(in_channels: int, out: int, groups: int) -> None:
             )
 
 
+def _inside(axis: Axis, size: int, positions: int) -> tuple[int, int, int, int, int, int]:
+    """What ``pairs_inside`` asks about an axis of ``size`` that ``positions`` windows read."""
+    return size, positions, axis.kernel, axis.stride, axis.padding[0], axis.dilation
+
+
 def group_read(in_channels: int, out: int, groups: int) -> Read:
     """How output channels read the input channels: all of them, or those of their own group."""
     each, outs = in_channels // groups, out // groups
@@ -72,6 +78,7 @@ class Conv(Layer, frozen=True):
     addition per output element where there is a bias.
     """
 
+    torch_name = "ConvNd"
     aliases = ("conv1d", "conv2d", "conv3d", "convolution")
     field_aliases = LONG_NAMES
     is_product = True
@@ -122,6 +129,32 @@ class Conv(Layer, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(self.output_shape(*inputs)) if self.bias else 0
 
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        name, weight = f"conv{len(inputs[0]) - 1}d", self.weights(*inputs)[0].shape
+        return (Call(name, inputs, self.output_shape(*inputs), self.macs(*inputs), weight=weight, bias=self.bias),)
+
+    def direct_macs(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        if self.padding_mode != "zeros":
+            return self.macs(shape)
+        axes = zip(self.axes(shape), self.output_shape(shape)[1:], strict=True)
+        pairs = prod(traffic.pairs_inside(*_inside(axis, axis.size, out)) for axis, out in axes)
+        return cost.conv_macs(pairs, 1, shape[0], self.out, self.groups)
+
+    def bilinear_macs(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        outputs = prod(self.output_shape(shape)[1:])
+        positions = max(outputs, self.elements_read(shape)[0] // shape[0])
+        return min(self.direct_macs(shape), cost.conv_macs(positions, 1, shape[0], self.out, self.groups))
+
+    def weights_read(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        if self.padding_mode != "zeros":
+            return super().weights_read(shape)
+        axes = zip(self.axes(shape), self.output_shape(shape)[1:], strict=True)
+        taps = prod(traffic.taps_inside(*_inside(axis, axis.size, out)) for axis, out in axes)
+        return cost.conv_weight_count(taps, shape[0], self.out, self.groups) + self.out * self.bias
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])
         channels = group_read(inputs[0][0], self.out, self.groups)
@@ -163,6 +196,7 @@ class ConvTranspose(Layer, frozen=True):
     Elementwise operations: one addition per output element where there is a bias.
     """
 
+    torch_name = "ConvTransposeNd"
     aliases = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "deconv", "deconvolution")
     field_aliases = LONG_NAMES
     is_product = True
@@ -213,6 +247,31 @@ class ConvTranspose(Layer, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(self.output_shape(*inputs)) if self.bias else 0
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        name, weight = f"conv_transpose{len(inputs[0]) - 1}d", self.weights(*inputs)[0].shape
+        # PyTorch's has one padding for both ends; padding that differs is a crop of the output without any
+        whole = any(before != after for _, _, _, (before, after), _ in self.axes(inputs[0]))
+        out = (replace(self, padding=0) if whole else self).output_shape(*inputs)
+        return (Call(name, inputs, out, self.macs(*inputs), weight=weight, bias=self.bias),)
+
+    def direct_macs(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        axes = zip(self.axes(shape), self.output_shape(shape)[1:], strict=True)
+        # An input position scatters to the outputs that an output of a convolution the other way round gathers from.
+        pairs = prod(traffic.pairs_inside(*_inside(axis, out, axis.size)) for axis, out in axes)
+        return cost.conv_macs(pairs, 1, shape[0], self.out, self.groups)
+
+    def bilinear_macs(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        positions = self.elements_read(shape)[0] // shape[0]
+        return min(self.direct_macs(shape), cost.conv_macs(positions, 1, shape[0], self.out, self.groups))
+
+    def weights_read(self, *inputs: Shape) -> int:
+        (shape,) = inputs
+        axes = zip(self.axes(shape), self.output_shape(shape)[1:], strict=True)
+        taps = prod(traffic.taps_inside(*_inside(axis, out, axis.size)) for axis, out in axes)
+        return cost.conv_weight_count(taps, shape[0], self.out, self.groups) + self.out * self.bias
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])

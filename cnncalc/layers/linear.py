@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas import cost
-from cnncalc.layers.base import EVERYTHING, Layer, Positive, Reads, Shape, Weight, pointwise
+from cnncalc.layers.base import EVERYTHING, Call, Layer, Positive, Reads, Shape, Weight, pointwise
 
 
 class Linear(Layer, frozen=True):
@@ -16,6 +16,7 @@ class Linear(Layer, frozen=True):
     Elementwise operations: one addition per output element where there is a bias.
     """
 
+    torch_name = "Linear"
     aliases = ("fc", "dense", "fully_connected")
     field_aliases: ClassVar[dict[str, str]] = {"out_features": "out"}
     is_product = True
@@ -46,6 +47,10 @@ class Linear(Layer, frozen=True):
 
     def output_symbols(self, rank: int) -> tuple[str, ...]:
         return (*(f"N_{axis},out" for axis in range(1, rank)), "F_out")
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        weight = self.weights(*inputs)[0].shape
+        return (Call("linear", inputs, self.output_shape(*inputs), self.macs(*inputs), weight=weight, bias=self.bias),)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return ((*pointwise(inputs[0][:-1]), EVERYTHING),)

@@ -9,7 +9,7 @@ from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas import cost
 from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import describe
-from cnncalc.layers.base import EVERYTHING, Layer, Movement, Read, Reads, Shape, along, axis_symbols, normal_axis
+from cnncalc.layers.base import EVERYTHING, Call, Layer, Movement, Read, Reads, Shape, along, axis_symbols, normal_axis
 from cnncalc.layers.shape import place_name
 
 FIRST_ONLY = Window(0, (Taps(0, 0),))
@@ -114,6 +114,8 @@ class Merge(Layer, frozen=True):
     abstract = True
     arity: ClassVar[tuple[int, int | None]] = (2, None)
     verb: ClassVar[str]
+    torch_function: ClassVar[str] = ""
+    """PyTorch's name for it, where it is another."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return broadcast(self.verb, inputs)
@@ -123,6 +125,14 @@ class Merge(Layer, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return (len(inputs) - 1) * prod(self.output_shape(*inputs))
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        out, calls = inputs[0], []
+        for other in inputs[1:]:
+            both = (out, other)
+            out = broadcast(self.verb, both)
+            calls.append(Call(self.torch_function or self.kind, both, out))
+        return tuple(calls)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         out = self.output_shape(*inputs)
@@ -147,6 +157,7 @@ class Subtract(Merge, frozen=True):
     aliases = ("sub",)
     arity = (2, 2)
     verb = "subtract"
+    torch_function = "sub"
 
 
 class Multiply(Merge, frozen=True):
@@ -157,6 +168,7 @@ class Multiply(Merge, frozen=True):
 
     aliases = ("mul",)
     verb = "multiply"
+    torch_function = "mul"
 
 
 class Maximum(Merge, frozen=True):
@@ -215,6 +227,9 @@ class Matmul(Layer, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return 0
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return (Call("matmul", inputs, self.output_shape(*inputs), self.macs(*inputs)),)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         out = self.output_shape(*inputs)

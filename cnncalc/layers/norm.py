@@ -19,6 +19,7 @@ from cnncalc.formulas.receptive_field import sliding_window
 from cnncalc.layers.axes import channels, spatial
 from cnncalc.layers.base import (
     EVERYTHING,
+    Call,
     Elementwise,
     Positive,
     Reads,
@@ -70,6 +71,12 @@ def normalised_axes(axes: int | tuple[int, ...] | None, rank: int) -> tuple[int,
     return chosen
 
 
+def norm_call(layer: Elementwise, shape: Shape, *, training: bool = False) -> tuple[Call, ...]:
+    """The one call of a norm's module, with the shape of the learned factor where it has one."""
+    factor = next((weight.shape for weight in layer.weights(shape) if weight.name == "weight"), None)
+    return (Call(layer.kind, (shape,), shape, weight=factor, training=training),)
+
+
 def reads_whole(shape: Shape, whole: tuple[int, ...]) -> tuple[Reads, ...]:
     """Pointwise but for the axes ``whole``, which every output reads from end to end."""
     return (tuple(EVERYTHING if axis in whole else along(axis) for axis in range(len(shape))),)
@@ -84,6 +91,7 @@ class BatchNorm(Elementwise, frozen=True):
     3 per channel, if the batch is one sample.
     """
 
+    torch_name = "BatchNormNd"
     aliases = ("bn", "batchnorm", "batch_norm1d", "batch_norm2d", "batch_norm3d")
     ops_per_element = 2
 
@@ -109,6 +117,9 @@ class BatchNorm(Elementwise, frozen=True):
             return self.ops_per_element * elements
         return normalisation_ops(elements, inputs[0][0]) + 2 * self.affine * elements
 
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return norm_call(self, *inputs, training=not self.track_running_stats)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         return (pointwise(shape),) if self.track_running_stats else reads_whole(shape, tuple(range(1, len(shape))))
@@ -123,6 +134,7 @@ class LayerNorm(Elementwise, frozen=True):
     they are, and 3 per set that is normalised.
     """
 
+    torch_name = "LayerNorm"
     aliases = ("ln", "layernorm")
     field_aliases: ClassVar[dict[str, str]] = {"axis": "axes", "dim": "axes"}
     ops_per_element = 5
@@ -147,6 +159,9 @@ class LayerNorm(Elementwise, frozen=True):
         sets = prod(size for axis, size in enumerate(shape) if axis not in over)
         return normalisation_ops(prod(shape), sets) + len(self.weights(shape)) * prod(shape)
 
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return norm_call(self, *inputs)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         return reads_whole(shape, normalised_axes(self.axes, len(shape)))
@@ -159,6 +174,7 @@ class RmsNorm(Elementwise, frozen=True):
     division, product), 1 for the weight where there is one, and 3 per set that is normalised (eps, root, reciprocal).
     """
 
+    torch_name = "RMSNorm"
     aliases = ("rmsnorm",)
     field_aliases: ClassVar[dict[str, str]] = {"axis": "axes", "dim": "axes"}
     ops_per_element = 3
@@ -181,6 +197,9 @@ class RmsNorm(Elementwise, frozen=True):
         over = normalised_axes(self.axes, len(shape))
         sets = prod(size for axis, size in enumerate(shape) if axis not in over)
         return (self.ops_per_element + self.elementwise_affine) * prod(shape) + 3 * sets
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return norm_call(self, *inputs)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
@@ -208,6 +227,7 @@ class GroupNorm(Elementwise, frozen=True):
     and 3 per group.
     """
 
+    torch_name = "GroupNorm"
     aliases = ("gn", "groupnorm")
     field_aliases: ClassVar[dict[str, str]] = {"num_groups": "groups"}
     ops_per_element = 5
@@ -234,6 +254,9 @@ class GroupNorm(Elementwise, frozen=True):
         elements = prod(inputs[0])
         return normalisation_ops(elements, self.groups) + 2 * self.affine * elements
 
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return norm_call(self, *inputs)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         return reads_whole(shape, tuple(range(len(shape))))
@@ -250,6 +273,7 @@ class InstanceNorm(Elementwise, frozen=True):
     With ``track_running_stats`` it is, in evaluation, a batch norm: 2 per element.
     """
 
+    torch_name = "InstanceNormNd"
     aliases = ("instancenorm", "instance_norm1d", "instance_norm2d", "instance_norm3d")
     ops_per_element = 5
 
@@ -276,6 +300,9 @@ class InstanceNorm(Elementwise, frozen=True):
             return 2 * elements
         return normalisation_ops(elements, inputs[0][0]) + 2 * self.affine * elements
 
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return norm_call(self, *inputs)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         return (pointwise(shape),) if self.track_running_stats else reads_whole(shape, tuple(range(1, len(shape))))
@@ -289,6 +316,7 @@ class LocalResponseNorm(Elementwise, frozen=True):
     addition, a power and a division; every neighbourhood taken as full.
     """
 
+    torch_name = "LocalResponseNorm"
     aliases = ("lrn",)
     ops_per_element = 4
 
@@ -303,6 +331,18 @@ class LocalResponseNorm(Elementwise, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return (self.ops_per_element + self.size) * prod(inputs[0])
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        (shape,) = inputs
+        # the squares are averaged over neighbouring channels by a pool over an axis of their own
+        pool = "avg_pool2d" if len(shape) == 2 else "avg_pool3d"
+        padded = (1, shape[0] + self.size // 2 + (self.size - 1) // 2, *shape[1:])
+        return (
+            Call("mul", inputs, shape, patched="Tensor.mul"),
+            Call(pool, (padded,), shape, patched=f"F.{pool}"),
+            Call("mul", inputs, shape, patched="Tensor.mul"),
+            Call("add", inputs, shape, patched="Tensor.add"),
+        )
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs

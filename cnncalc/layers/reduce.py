@@ -6,7 +6,7 @@ from math import prod
 from typing import ClassVar
 
 from cnncalc.errors import LayerError
-from cnncalc.layers.base import EVERYTHING, Layer, Reads, Shape, along
+from cnncalc.layers.base import EVERYTHING, Call, Layer, Reads, Shape, along
 from cnncalc.layers.shape import normal_axes
 
 
@@ -40,6 +40,9 @@ class Reduction(Layer, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(inputs[0]) - prod(self.output_shape(*inputs))
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return (Call(self.kind, inputs, self.output_shape(*inputs)),)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs

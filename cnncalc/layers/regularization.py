@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 from cnncalc.layers.axes import channels
-from cnncalc.layers.base import Elementwise, Movement, Probability, Shape, Weight
+from cnncalc.layers.base import Call, Elementwise, Movement, Probability, Shape, Weight
+from cnncalc.layers.resample import simplest_ratio
 
 
 class PassThrough(Movement, frozen=True):
     """Base of layers that hand their input on."""
 
     abstract = True
+    is_view = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return inputs[0]
@@ -20,11 +22,15 @@ class PassThrough(Movement, frozen=True):
 class Identity(PassThrough, frozen=True):
     """The tensor itself, as ``torch.nn.Identity``. Elementwise operations: none."""
 
+    torch_name = "Identity"
+
 
 class Dropout(PassThrough, frozen=True):
     """In training zeroes elements with probability ``p``, as ``torch.nn.Dropout``. Elementwise operations: none
     in inference.
     """
+
+    torch_name = "Dropout"
 
     p: Probability = 0.5
 
@@ -38,11 +44,16 @@ class ChannelDropout(PassThrough, frozen=True):
 
     p: Probability = 0.5
 
+    def torch_module(self, *inputs: Shape) -> str:
+        return "Dropout" if len(inputs[0]) == 1 else f"Dropout{len(inputs[0]) - 1}d"
+
 
 class AlphaDropout(PassThrough, frozen=True):
     """In training sets elements to SELU's negative saturation with probability ``p``, keeping mean and
     variance, as ``torch.nn.AlphaDropout``. Elementwise operations: none in inference.
     """
+
+    torch_name = "AlphaDropout"
 
     p: Probability = 0.5
 
@@ -56,6 +67,9 @@ class StochasticDepth(PassThrough, frozen=True):
 
     p: Probability
     mode: Literal["batch", "row"] = "row"
+
+    def drop_probability(self) -> tuple[int, int]:
+        return simplest_ratio(self.p)
 
 
 class LayerScale(Elementwise, frozen=True):
@@ -73,6 +87,9 @@ class LayerScale(Elementwise, frozen=True):
     def output_shape(self, *inputs: Shape) -> Shape:
         channels(inputs[0])
         return inputs[0]
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return (Call("mul", inputs, inputs[0]),)
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         (shape,) = inputs

@@ -24,6 +24,7 @@ from cnncalc.layers.axes import axis_name, describe, per_axis, spatial
 from cnncalc.layers.base import (
     EVERYTHING,
     SCATTERED,
+    Call,
     Layer,
     Movement,
     PerAxis,
@@ -83,6 +84,7 @@ class Upsample(Layer, frozen=True):
     are not counted.
     """
 
+    torch_name = "Upsample"
     aliases = ("upsampling", "interpolate", "resize")
     field_aliases: ClassVar[dict[str, str]] = {"scale": "scale_factor"}
 
@@ -181,6 +183,27 @@ class Upsample(Layer, frozen=True):
         grids = {"nearest": resample.floor_grid, "nearest-exact": resample.centre_grid}
         return resample.sampled_window(grids.get(self.mode, resample.half_pixel_grid)(top, bottom), reach)
 
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        rank, out = len(inputs[0]) - 1, self.output_shape(*inputs)
+        if self.mode == "area":
+            pool = f"adaptive_avg_pool{rank}d"
+            return (
+                Call("interpolate", inputs, out, patched="F.interpolate"),
+                Call(pool, inputs, out, patched=f"F.{pool}"),
+            )
+        return (Call(f"upsample_{self.torch_mode(rank)}{rank}d", inputs, out, patched="F.interpolate"),)
+
+    def torch_mode(self, rank: int) -> str:
+        """PyTorch's name of the mode for so many spatial axes, without ``rank``'s ``d`` behind it."""
+        return ("linear", "bilinear", "trilinear")[rank - 1] if self.mode == "linear" else self.mode
+
+    def elements_read(self, *inputs: Shape) -> tuple[int, ...]:
+        (shape,) = inputs
+        if any(read.window is None and not read.whole for read in self.reads(shape)[0]):
+            # The pattern is too long to be told; an output reads one position of an axis at least.
+            return (shape[0] * prod(map(min, shape[1:], self.output_shape(shape)[1:])),)
+        return super().elements_read(shape)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         out = self.output_shape(shape)
@@ -208,6 +231,7 @@ class PixelShuffle(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    torch_name = "PixelShuffle"
     aliases = ("depth_to_space",)
 
     symbols: ClassVar[dict[str, str]] = {"upscale_factor": "r"}
@@ -237,6 +261,7 @@ class PixelUnshuffle(Movement, frozen=True):
     Elementwise operations: none. A position reads, over all its channels, an ``r×r`` patch.
     """
 
+    torch_name = "PixelUnshuffle"
     aliases = ("space_to_depth",)
 
     symbols: ClassVar[dict[str, str]] = {"downscale_factor": "r"}
@@ -269,6 +294,8 @@ class ChannelShuffle(Movement, frozen=True):
 
     Elementwise operations: none.
     """
+
+    torch_name = "ChannelShuffle"
 
     groups: Positive
 

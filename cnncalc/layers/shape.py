@@ -157,6 +157,7 @@ class Crop(Movement, frozen=True):
     centre crop takes the smaller part before. Elementwise operations: none.
     """
 
+    is_view = True
     aliases = ("cropping", "center_crop", "centre_crop")
 
     size: PerAxis | None = None
@@ -206,6 +207,7 @@ class Slice(Movement, frozen=True):
     operations: none.
     """
 
+    is_view = True
     aliases = ("narrow",)
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
 
@@ -240,6 +242,7 @@ class Split(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     aliases = ("chunk",)
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
 
@@ -301,6 +304,9 @@ class Flatten(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    torch_name = "Flatten"
+    is_view = True
+
     start_axis: int = 0
     end_axis: int = -1
 
@@ -322,6 +328,8 @@ class Unflatten(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    torch_name = "Unflatten"
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis", "unflattened_size": "sizes"}
 
     axis: int
@@ -344,6 +352,7 @@ class Reshape(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     aliases = ("view",)
 
     shape: tuple[SizeOrRest, ...]
@@ -361,6 +370,7 @@ class Permute(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dims": "axes", "dim": "axes"}
 
     axes: tuple[int, ...]
@@ -390,6 +400,7 @@ class Transpose(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim0": "axis0", "dim1": "axis1"}
 
     axis0: int
@@ -417,6 +428,7 @@ class Squeeze(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axes", "axis": "axes"}
 
     axes: int | tuple[int, ...] | None = None
@@ -442,6 +454,7 @@ class Unsqueeze(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
 
     axis: int

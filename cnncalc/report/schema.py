@@ -11,8 +11,11 @@ from cnncalc.spec.schema import DIALECT, tidy
 
 REPORTS = {
     "report": ("model", "Report"),
-    "explain": ("explain", "ExplainReport"),
+    "bench": ("bench", "BenchReport"),
     "check": ("check", "CheckReport"),
+    "conventions": ("conventions", "ConventionsReport"),
+    "diff": ("diff", "DiffReport"),
+    "explain": ("explain", "ExplainReport"),
     "lint": ("lint", "LintReport"),
     "rf": ("rf", "FieldReport"),
     "rf-unit": ("rf", "UnitReport"),

@@ -12,9 +12,9 @@ from cnncalc.analysis.measuring import Resize
 from cnncalc.analysis.verdict import Row, Verdict, verdict
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
-from cnncalc.torch import field, measure, values
+from cnncalc.torch import field, initial, measure, values
 
-CHECKS = (*measure.CHECKS, *field.CHECKS, *values.CHECKS)
+CHECKS = (*measure.CHECKS, *initial.CHECKS, *field.CHECKS, *values.CHECKS)
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -65,6 +65,8 @@ def verify(
             device=where,
             dtype=DTYPES[dtype],
         )
+    if wanted_checks & {*initial.CHECKS}:
+        rows += initial.measure_initialisation(graph, wanted=wanted, progress=progress)
     # float64 is not to be had on Apple's GPUs; support does not depend on the device
     precise = "cpu" if where == "mps" else where
     with single_thread():

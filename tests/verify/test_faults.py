@@ -694,6 +694,34 @@ def attention_has_no_gradient_of_its_scores(layer, wanted, *shapes):
     return layer.macs(*shapes)
 
 
+# initialisation
+
+
+@fault(f"{ANALYSIS}.initialisation:fan_in", FIRST, "conv2", "init")
+def the_fan_in_is_that_of_the_ungrouped(real, shape):
+    return real(shape) * 2 if shape[0] == 6 else real(shape)
+
+
+@fault(f"{ANALYSIS}.initialisation:fan_out", FIRST, "conv1", "init")
+def the_fan_out_is_without_the_kernel(shape):
+    return shape[0]
+
+
+@fault(f"{LAYERS}.norm:scale_and_shift", NORMS, "", "init")
+def norms_decay(shape, scale=True, shift=True):
+    return tuple(Weight(name, shape) for name, there in (("weight", scale), ("bias", shift)) if there)
+
+
+@fault("cnncalc.torch.initial:loss_at_start", GLOBAL, "", "init")
+def the_first_loss_is_in_bits(real, classes):
+    return real(classes) / real(2)
+
+
+@fault("cnncalc.torch.initial:smoothed_loss_floor", GLOBAL, "", "init")
+def smoothing_leaves_nothing(classes, smoothing):
+    return 0.0
+
+
 # -- the tests -------------------------------------------------------------------------------------
 
 
@@ -744,12 +772,12 @@ def test_a_planted_fault_shows_in_its_row(one: Fault, monkeypatch: pytest.Monkey
     # no layer before it is blamed for the same
     order = [node.path for node in graph.nodes]
     blamed = [layer for layer, check in wrong if check == one.check and layer]
-    assert min(blamed, key=order.index) == one.layer
+    assert min(blamed, key=order.index, default="") == one.layer
 
 
 def test_the_faults_are_many_and_distinct() -> None:
     assert len(FAULTS) >= 30
     assert len({one.name for one in FAULTS}) == len(FAULTS)
     assert {one.check.partition(",")[0] for one in FAULTS} == {
-        "shape", "params", "buffers", "flops", "backward", "pixels", "field", "jump",
+        "shape", "params", "buffers", "flops", "backward", "init", "pixels", "field", "jump",
     }  # fmt: skip

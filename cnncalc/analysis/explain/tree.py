@@ -221,7 +221,7 @@ def _into_bracket(have: int, one: Expr, coefficient: int, term: Expr) -> Expr | 
 def _length(one: Expr) -> int:
     """How many summands are written."""
     constant, terms = _terms(one)
-    return len(terms) + (constant != 0)
+    return len(terms) + bool(constant)
 
 
 def _sum(constant: Number, terms: Terms) -> Expr:
