@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import gcd
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from cnncalc.analysis.explain.traced import Trace
@@ -48,8 +48,16 @@ def compute(node, names):
     return (BINARY.get(operation) or UNARY[operation])(*parts)
 
 
+ODD = {"H": 5, "K": 3, "S_in": 2, "start_1,h": -3}
+
+
 @settings(max_examples=600)
 @given(trees, values, st.booleans())
+@example(("//", ("*", ("*", 3, "H"), "K"), ("*", 2, "K")), ODD, False)
+@example(("+", ("*", ("*", 2, ("-", "H", 1)), "K"), "K"), ODD, False)
+@example(("-", ("*", ("-", "H", "S_in"), "K"), ("*", "start_1,h", "K")), ODD, False)
+@example(("//", ("+", ("*", 4, "H"), 2), 2), ODD, False)
+@example(("//", ("+", ("*", 4, "H"), 3), 2), ODD, False)
 def test_what_is_written_comes_to_the_value(node, names, checks):
     try:
         plain = compute(node, names)
