@@ -91,6 +91,7 @@ class Explanation(NamedTuple):
     dtype: str
     parts: tuple[Part, ...]
     totals: tuple[Total, ...]
+    symbols: dict[str, str]
     sources: tuple[str, ...]
 
     def to_text(self, width: int | None = None) -> str:
@@ -120,6 +121,14 @@ class Explanation(NamedTuple):
     def __str__(self) -> str:
         return self.to_text()
 
+
+FIELD_SYMBOLS = {
+    "R": "receptive field",
+    "J": "jump, input pixels from one unit to the next",
+    "start": "first input pixel that unit 0 sees",
+}
+"""What receptive fields are told with."""
+INDICES = "an index in, 1, 2, … is that of the layer's inputs"
 
 SYMBOLS = {
     "params": "params",
@@ -165,10 +174,13 @@ def explain(
     if totals:
         known = costs(graph, batch)
         found = tuple(_total(graph, metric, chosen, known, path) for metric in totals)
-        return Explanation(graph, title, batch, dtype, (), found, ())
+        return Explanation(graph, title, batch, dtype, (), found, {}, ())
     sources: dict[str, int] = {}
-    parts = _parts(graph, chosen, batch, dtype, len(chosen) == 1 if compare is None else compare, sources)
-    return Explanation(graph, title, batch, dtype, parts, (), tuple(sources))
+    symbols: dict[str, dict[str, None]] = {}
+    wanted = len(chosen) == 1 if compare is None else compare
+    parts = _parts(graph, chosen, batch, dtype, wanted, sources, symbols)
+    meanings = {symbol: " or ".join(several) for symbol, several in symbols.items()} | FIELD_SYMBOLS
+    return Explanation(graph, title, batch, dtype, parts, (), meanings, tuple(sources))
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> CnncalcError:
@@ -198,7 +210,13 @@ def _chosen(graph: Graph, path: str | None) -> list[int]:
 
 
 def _parts(
-    graph: Graph, chosen: list[int], batch: int, dtype: str, compare: bool, sources: dict[str, int]
+    graph: Graph,
+    chosen: list[int],
+    batch: int,
+    dtype: str,
+    compare: bool,
+    sources: dict[str, int],
+    symbols: dict[str, dict[str, None]],
 ) -> tuple[Part, ...]:
     fields = receptive_fields(graph)
     accounts: dict[tuple[Layer, Shapes, bool], tuple[str, Account]] = {}
@@ -212,6 +230,8 @@ def _parts(
         if first:
             made = account(*key[:2], batch=batch, width=WIDTHS[dtype], shared=node.shared is not None)
             accounts[key] = node.path, made
+            for symbol, meaning in made.trace.meanings.items():
+                symbols.setdefault(symbol, {})[meaning] = None
         like, made = accounts[key]
         shown = (
             [one for one in made.quantities if one.expr is None or one.note or one.axis or one.value != 0]
@@ -408,6 +428,7 @@ class ExplainReport(Struct, frozen=True):
     dtype: str
     layers: tuple[LayerExplanation, ...]
     totals: tuple[TotalReport, ...]
+    symbols: dict[str, str]
     sources: tuple[str, ...]
 
 
@@ -432,6 +453,7 @@ def report(found: Explanation) -> ExplainReport:
             )
             for one in found.totals
         ),
+        symbols=found.symbols,
         sources=found.sources,
     )
 

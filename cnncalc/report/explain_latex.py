@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cnncalc.report.columns import shapes_text
-from cnncalc.report.explain import TEX, Entry, Explanation, Part, Total, chain, remarks, variables_text
+from cnncalc.report.explain import INDICES, TEX, Entry, Explanation, Part, Total, chain, remarks, variables_text
 from cnncalc.report.notation import counted, escaped
 
 
@@ -17,6 +17,9 @@ def render(found: Explanation) -> str:
         lines += ["", *_part(part)]
     for total in found.totals:
         lines += ["", *_total(total)]
+    if found.symbols:
+        legend = "; ".join(f"${TEX.symbol(symbol)}$: {escaped(meaning)}" for symbol, meaning in found.symbols.items())
+        lines += ["", r"\subsection*{Symbols}", f"{legend}; {escaped(INDICES)}."]
     if found.sources:
         lines += ["", r"\subsection*{Sources}", r"\begin{enumerate}"]
         lines += [rf"  \item {escaped(text)}" for text in found.sources]

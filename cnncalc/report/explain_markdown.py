@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from cnncalc.report.columns import shapes_text
-from cnncalc.report.explain import TEX, Entry, Explanation, Part, Total, chain, remarks, terms_text, variables_text
+from cnncalc.report.explain import (
+    INDICES,
+    TEX,
+    Entry,
+    Explanation,
+    Part,
+    Total,
+    chain,
+    remarks,
+    terms_text,
+    variables_text,
+)
 from cnncalc.report.markdown import escape
 from cnncalc.text import visible
 
@@ -15,6 +26,9 @@ def render(found: Explanation) -> str:
         lines += ["", *_part(part)]
     for total in found.totals:
         lines += ["", *_total(total)]
+    if found.symbols:
+        legend = "; ".join(f"${TEX.symbol(symbol)}$: {cell(meaning)}" for symbol, meaning in found.symbols.items())
+        lines += ["", "## Symbols", "", f"{legend}; {cell(INDICES)}."]
     if found.sources:
         lines += ["", "## Sources", ""]
         lines += [f"{number}. {cell(text)}" for number, text in enumerate(found.sources, start=1)]

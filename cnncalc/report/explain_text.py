@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnncalc.report.columns import setting_text, shapes_text
-from cnncalc.report.explain import Entry, Explanation, Part, Total, chain, remarks, terms_text, variables_text
+from cnncalc.report.explain import INDICES, Entry, Explanation, Part, Total, chain, remarks, terms_text, variables_text
 from cnncalc.report.grid import style
 from cnncalc.text import display_width, visible, wrap
 from cnncalc.units import share
@@ -23,6 +23,9 @@ def render(found: Explanation, *, width: int | None = None, colour: bool = False
         page.add(_part(page, part))
     for total in found.totals:
         page.add(_total(page, total))
+    if found.symbols:
+        legend = "; ".join([*(f"{symbol}: {meaning}" for symbol, meaning in found.symbols.items()), INDICES])
+        page.add([style("symbols", "bold", colour), *wrap(visible(legend), width)])
     if found.sources:
         lines = [style("sources", "bold", colour)]
         for number, text in enumerate(found.sources, start=1):

@@ -69,7 +69,7 @@ def read_text(text):
     layers = []
     for block in text.split("\n\n")[1:]:
         lines = block.split("\n")
-        if lines[0] == "sources":
+        if lines[0] in ("symbols", "sources"):
             break
         if lines[0].startswith("  in its place"):
             check_versus(layers[-1], lines)

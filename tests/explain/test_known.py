@@ -26,7 +26,7 @@ def lines(source, path=None, **options):
     """``title: equation`` of one layer, as printed."""
     text = cnncalc.explain(source, path, compare=False, **options).to_text()
     pairs = [
-        re.split(r"\s{2,}", line.strip()) for line in text.split("\nsources")[0].split("\n") if "  " in line.strip()
+        re.split(r"\s{2,}", line.strip()) for line in text.split("\nsymbols")[0].split("\n") if "  " in line.strip()
     ]
     return {re.sub(r" \[[\d,]+\]$", "", pair[0]): pair[1] for pair in pairs}
 

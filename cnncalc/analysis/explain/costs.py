@@ -11,27 +11,12 @@ from typing import NamedTuple
 
 from cnncalc.analysis.cost import layer_cost
 from cnncalc.analysis.explain.quantity import Quantity, quantity
-from cnncalc.analysis.explain.symbols import spatial, traced_layer, traced_shapes
+from cnncalc.analysis.explain.symbols import spatial, title_of, traced_layer, traced_shapes
 from cnncalc.analysis.explain.traced import Trace
 from cnncalc.analysis.receptive_field import followed
 from cnncalc.formulas import cost as formulas
 from cnncalc.layers.axes import AXIS_NAMES
 from cnncalc.layers.base import Layer, Reads, Shapes, Weight, pointwise
-
-TITLES = {
-    "C": "channels",
-    "H": "height",
-    "W": "width",
-    "Z": "depth",
-    "L": "length",
-    "F": "features",
-    "E": "embedding",
-    "d": "features",
-    "e": "features",
-    "n": "rows",
-    "m": "columns",
-}
-"""What an axis is called, by the letter of its symbol."""
 
 
 class Account(NamedTuple):
@@ -63,7 +48,7 @@ def account(layer: Layer, shapes: Shapes, *, batch: int = 1, width: int = 4, sha
     found = _derived(trace, traced, inputs)
     sizes, outputs = _sizes(trace, traced, inputs)
     found += sizes
-    samples = trace.name("N", batch) if batch > 1 else batch
+    samples = trace.name("N", batch, meaning="batch") if batch > 1 else batch
     cost = layer_cost(traced, inputs, samples)
 
     def add(name: str, title: str, symbol: str, value: int | None, method: str, note: str = "") -> int | None:
@@ -82,7 +67,7 @@ def account(layer: Layer, shapes: Shapes, *, batch: int = 1, width: int = 4, sha
     add("flops", "FLOPs", "FLOPs", work, "macs", reasons)
     add("elementwise_ops", "elementwise ops", "ops", cost.elementwise_ops, "elementwise_ops", reasons)
     add("activations", "activations", "acts", cost.activations, "activations", reasons)
-    each = trace.name("b", width)
+    each = trace.name("b", width, meaning="bytes per element")
     elements = sum(map(prod, outputs)) * samples
     assert params is not None
     add("output_bytes", "output in memory", "bytes_out", formulas.tensor_bytes(elements, each), "output_shapes")
@@ -116,7 +101,7 @@ def _sizes(trace: Trace, layer: Layer, inputs: Shapes) -> tuple[list[Quantity], 
         sizes = []
         for number, (symbol, size) in enumerate(zip(layer.output_symbols(len(shape)), shape, strict=True), start=1):
             symbol = symbol if len(shapes) == 1 else f"{symbol}{',' if '_' in symbol else '_'}{port}"
-            axis = TITLES.get(symbol.partition("_")[0], f"axis {number}")
+            axis = title_of(symbol, f"axis {number}")
             title = f"output {axis}" if len(shapes) == 1 else f"output {port}, {axis}"
             name = "output_" + (axis if len(shapes) == 1 else f"{port}_{axis}").replace(" ", "_")
             found.append(quantity(name, title, symbol, size, layer=layer, method="output_shapes", axis=axis))

@@ -11,6 +11,22 @@ from cnncalc.analysis.explain.traced import Trace
 from cnncalc.layers.axes import AXIS_NAMES
 from cnncalc.layers.base import AXIS_SYMBOLS, Layer, Shapes
 
+TITLES = {
+    "C": "channels",
+    "H": "height",
+    "W": "width",
+    "Z": "depth",
+    "L": "length",
+    "S": "source length",
+    "F": "features",
+    "E": "embedding",
+    "d": "features",
+    "e": "features",
+    "n": "rows",
+    "k": "inner size",
+    "m": "columns",
+}
+"""What an axis is called, by the letter of its symbol."""
 SPATIAL = {symbol for symbols in AXIS_SYMBOLS.values() for symbol in symbols[1:]}
 
 
@@ -32,9 +48,12 @@ def traced_layer(trace: Trace, layer: Layer, shapes: Shapes) -> Layer:
     for position, field in enumerate(fields):
         default = NODEFAULT if position < optional else defaults[position - optional]
         value = getattr(layer, field)
-        traced = _traced(trace, symbol_of(type(layer), field), value, default, rank)
+        symbol = symbol_of(type(layer), field)
+        traced = _traced(trace, symbol, value, default, rank)
         if traced is not value:
             changed[field] = traced
+            if symbol != field:
+                trace.meanings.setdefault(symbol.partition("_")[0], field.replace("_", " "))
     return replace(layer, **changed) if changed else layer
 
 
@@ -61,6 +80,11 @@ def _one(trace: Trace, symbol: str, suffix: str, value: Any, default: Any) -> An
     return trace.name(f"{symbol}_{suffix}", value, symbol)
 
 
+def title_of(symbol: str, axis: str = "axis") -> str:
+    """What the axis of that symbol is called."""
+    return TITLES.get(symbol.partition("_")[0], axis)
+
+
 def spatial(symbol: str) -> str:
     """The symbol without the letter that tells its spatial axis, so that height and width read alike."""
     letter, mark, index = symbol.partition("_")
@@ -70,6 +94,9 @@ def spatial(symbol: str) -> str:
 def traced_shapes(trace: Trace, layer: Layer, shapes: Shapes) -> Shapes:
     """The input shapes, each size under the symbol that the layer's class gives it."""
     return tuple(
-        tuple(trace.name(symbol, size, spatial(symbol)) for symbol, size in zip(symbols, shape, strict=True))
+        tuple(
+            trace.name(symbol, size, spatial(symbol), title_of(symbol))
+            for symbol, size in zip(symbols, shape, strict=True)
+        )
         for symbols, shape in zip(layer.input_symbols(*shapes), shapes, strict=True)
     )

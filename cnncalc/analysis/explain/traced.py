@@ -35,10 +35,14 @@ class Trace:
         """Divisions that the layer has made sure leave nothing: its code asked whether ``a % b`` is 0."""
         self.order: dict[str, int] = {}
         """Where each given symbol comes among them."""
+        self.meanings: dict[str, str] = {}
+        """What each given symbol stands for, without its index."""
 
-    def name(self, symbol: str, value: Number, general: str | None = None) -> Traced:
+    def name(self, symbol: str, value: Number, general: str | None = None, meaning: str = "") -> Traced:
         """A number that is given, by its symbol."""
         self.order.setdefault(symbol, len(self.order))
+        if meaning:
+            self.meanings.setdefault(symbol.partition("_")[0], meaning)
         return Traced.of(Name(symbol, value, general), (), self)
 
     def result(self, symbol: str, value: int) -> int:

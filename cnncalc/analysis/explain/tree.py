@@ -406,10 +406,17 @@ def ratio(top: Expr, bottom: Expr) -> Expr:
 
 
 def call(name: str, *arguments: Expr) -> Expr:
-    """A function of expressions; of numbers alone it is their value."""
+    """A function of expressions; of numbers alone it is their value. ``max(max(a, b), c)`` is ``max(a, b, c)``."""
+    if name in ("max", "min"):
+        flat = [
+            p
+            for one in arguments
+            for p in (one.parts[1:] if isinstance(one, Call) and one.parts[0] == name else (one,))
+        ]
+        arguments = tuple(dict.fromkeys(flat))
     values: list[Any] = [one.value for one in arguments]
     functions: dict[str, Any] = {"max": max, "min": min, "gcd": gcd, "abs": abs}
-    if name in ("max", "min", "gcd") and arguments[0] == arguments[1]:
+    if len(set(arguments)) == 1 and name != "abs":
         return arguments[0]
     if name == "gcd" and ONE in arguments:
         return ONE
