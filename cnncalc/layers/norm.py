@@ -9,13 +9,14 @@ division), ``1/√(variance + eps)`` 3, the product with it n.
 from __future__ import annotations
 
 from math import gcd, prod
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta
 from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas.receptive_field import sliding_window
+from cnncalc.layers import strides as layout
 from cnncalc.layers.axes import channels, spatial
 from cnncalc.layers.base import (
     EVERYTHING,
@@ -24,12 +25,14 @@ from cnncalc.layers.base import (
     Positive,
     Reads,
     Shape,
-    Strides,
     Weight,
     along,
     normal_axis,
     pointwise,
 )
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 Epsilon = Annotated[float, Meta(ge=0)]
 
@@ -78,16 +81,11 @@ def norm_call(layer: Elementwise, shape: Shape, *, training: bool = False) -> tu
     return (Call(layer.kind, (shape,), shape, weight=factor, training=training),)
 
 
-def normalised_last(axes: tuple[int, ...], batch: int, strides: Strides, shape: Shape, layout: str) -> Strides:
-    """Strides of the output of a norm over ``axes``: they are moved to the end for it and back."""
-    from cnncalc.layers.strides import in_order, like_image
-
-    own = [axis + 1 for axis in axes]
-    order = [*(axis for axis in range(len(shape) + 1) if axis not in own), *own]
-    full = (batch, *shape)
-    moved = tuple(full[axis] for axis in order)
-    out = in_order(moved) if layout == "in_order" else like_image([(moved, tuple(strides[i] for i in order))], moved)
-    return tuple(out[order.index(axis)] for axis in range(len(full)))
+def axes_last(axes: int | tuple[int, ...] | None, rank: int) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    """The order that puts ``axes`` last (of ``rank`` axes, the batch among them), the way back, and their number."""
+    last = [axis + 1 for axis in normalised_axes(axes, rank - 1)]
+    order = (*(axis for axis in range(rank) if axis not in last), *last)
+    return order, tuple(order.index(axis) for axis in range(rank)), len(last)
 
 
 def reads_whole(shape: Shape, whole: tuple[int, ...]) -> tuple[Reads, ...]:
@@ -104,7 +102,6 @@ class BatchNorm(Elementwise, frozen=True):
     3 per channel, if the batch is one sample.
     """
 
-    torch_layout = "like_image"
     torch_name = "BatchNormNd"
     aliases = ("bn", "batchnorm", "batch_norm1d", "batch_norm2d", "batch_norm3d")
     ops_per_element = 2
@@ -133,6 +130,11 @@ class BatchNorm(Elementwise, frozen=True):
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return norm_call(self, *inputs, training=not self.track_running_stats)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        own = tape.training or not self.track_running_stats
+        return tape.batch_normalised(x, tape.weight(learnable=self.affine), (x.shape[1],) if own else ())
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
@@ -173,13 +175,14 @@ class LayerNorm(Elementwise, frozen=True):
         sets = prod(size for axis, size in enumerate(shape) if axis not in over)
         return normalisation_ops(prod(shape), sets) + len(self.weights(shape)) * prod(shape)
 
-    def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
-        (shape,) = inputs
-        axes = normalised_axes(self.axes, len(shape))
-        return (normalised_last(axes, batch, strides[0], shape, "in_order"),)
-
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return norm_call(self, *inputs)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        order, back, count = axes_last(self.axes, len(inputs[0].shape))
+        x = tape.permute(inputs[0], order)
+        statistics = (*x.shape[:-count], *(1 for _ in range(count)))
+        return tape.permute(tape.normalised(x, tape.weight(learnable=self.elementwise_affine), statistics), back)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
@@ -217,13 +220,23 @@ class RmsNorm(Elementwise, frozen=True):
         sets = prod(size for axis, size in enumerate(shape) if axis not in over)
         return (self.ops_per_element + self.elementwise_affine) * prod(shape) + 3 * sets
 
-    def torch_strides(self, batch: int, strides: tuple[Strides, ...], *inputs: Shape) -> tuple[Strides, ...]:
-        (shape,) = inputs
-        axes = normalised_axes(self.axes, len(shape))
-        return (normalised_last(axes, batch, strides[0], shape, "like_image"),)
-
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return norm_call(self, *inputs)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        order, back, count = axes_last(self.axes, len(inputs[0].shape))
+        x = tape.permute(inputs[0], order)
+        squares = tape.pointwise(x, keep=(x,))
+        mean = tape.new((*x.shape[:-count], *(1 for _ in range(count))), squares)
+        reciprocal = tape.pointwise(mean)
+        tape.keep(reciprocal, reciprocal)
+        tape.free(squares, mean)
+        out = tape.product(x, reciprocal)
+        if self.elementwise_affine:
+            scaled = tape.product(out, tape.weight(*x.shape[-count:]))
+            tape.free(out)
+            out = scaled
+        return tape.permute(tape.in_format(out, x), back)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
@@ -251,7 +264,6 @@ class GroupNorm(Elementwise, frozen=True):
     and 3 per group.
     """
 
-    torch_layout = "like_image"
     torch_name = "GroupNorm"
     aliases = ("gn", "groupnorm")
     field_aliases: ClassVar[dict[str, str]] = {"num_groups": "groups"}
@@ -282,6 +294,11 @@ class GroupNorm(Elementwise, frozen=True):
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return norm_call(self, *inputs)
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        x = tape.in_format(inputs[0], inputs[0])
+        strides = layout.formatted(x.shape, x.lies)
+        return tape.normalised(x, tape.weight(learnable=self.affine), (tape.batch, self.groups), strides)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         return reads_whole(shape, tuple(range(len(shape))))
@@ -298,7 +315,6 @@ class InstanceNorm(Elementwise, frozen=True):
     With ``track_running_stats`` it is, in evaluation, a batch norm: 2 per element.
     """
 
-    torch_layout = "in_order"
     torch_name = "InstanceNormNd"
     aliases = ("instancenorm", "instance_norm1d", "instance_norm2d", "instance_norm3d")
     ops_per_element = 5
@@ -329,6 +345,22 @@ class InstanceNorm(Elementwise, frozen=True):
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return norm_call(self, *inputs)
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        own = tape.training or not self.track_running_stats
+        channels = (tape.batch * x.shape[1],)  # it is a batch norm of one sample, the weights once for each
+        learned = [tape.new(channels, tape.weight()) for _ in range(2 * self.affine)]
+        running = [tape.new(channels) for _ in range(2 * self.track_running_stats)]
+        flat = tape.reshape(tape.contiguous(x), (1, *channels, *x.shape[2:]))
+        out = tape.batch_normalised(
+            flat, learned[0] if learned else tape.weight(learnable=False), channels if own else ()
+        )
+        tape.keep(out, *learned[:1], *running)
+        if own and running:
+            for _ in running:
+                tape.free(tape.new((x.shape[1],)))
+        return tape.view(out, x.shape, layout.contiguous(x.shape))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         return (pointwise(shape),) if self.track_running_stats else reads_whole(shape, tuple(range(1, len(shape))))
@@ -342,7 +374,6 @@ class LocalResponseNorm(Elementwise, frozen=True):
     addition, a power and a division; every neighbourhood taken as full.
     """
 
-    torch_layout = "in_order"
     torch_name = "LocalResponseNorm"
     aliases = ("lrn",)
     ops_per_element = 4
@@ -370,6 +401,21 @@ class LocalResponseNorm(Elementwise, frozen=True):
             Call("mul", inputs, shape, patched="Tensor.mul"),
             Call("add", inputs, shape, patched="Tensor.add"),
         )
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        x = tape.contiguous(inputs[0])
+        squares = tape.product(x, x)
+        shape = (tape.batch, x.shape[1] + self.size - 1, *x.shape[2:])
+        padded = tape.new(shape, squares)
+        tape.free(squares)
+        mean = tape.new(x.shape, padded, keep=(padded,))
+        tape.free(padded)
+        scaled = tape.pointwise(mean)
+        shifted = tape.pointwise(scaled)
+        tape.free(scaled)
+        power = tape.pointwise(shifted, keep=(shifted,))
+        tape.free(shifted, mean)
+        return tape.quotient(x, power)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs

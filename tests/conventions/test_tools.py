@@ -130,6 +130,7 @@ MORE_SETTINGS = [
     ("group_norm", {"groups": 2, "affine": False}),
     ("instance_norm", {"affine": True}),
     ("layer_norm", {"axes": [-1], "elementwise_affine": False}),
+    *(("math", fields) for fields in ({"function": "exp"}, {"function": "multiply", "value": 2.0})),
     ("max_pool", {"kernel": [3] * 3, "padding": "same"}),
     *(("upsample", {"scale_factor": 1.5, "mode": mode}) for mode in ("linear", "bicubic", "area", "nearest-exact")),
     ("upsample", {"scale_factor": [2.0, 1.5, 1.0]}),

@@ -14,10 +14,13 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from cnncalc.graph import Graph, Node, Ref
-from cnncalc.layers.base import Call, Layer, Shape, Shapes, Strides, Unknown, Weight
-from cnncalc.layers.strides import in_order, is_in_order
+from cnncalc.analysis.memory.passes import write
+from cnncalc.graph import Graph, Node
+from cnncalc.layers.base import Call, Layer, Shape, Shapes, Unknown, Weight
+from cnncalc.layers.strides import contiguous
+from cnncalc.layers.tape import Held
 
+FLOAT_BYTES = 4
 Number = int | float
 """Tools that divide have floats; what they count is whole below 2**53."""
 Unit = Literal["MACs", "FLOPs", "activations"]
@@ -29,10 +32,6 @@ class CannotCount(Exception):  # noqa: N818  (it is no error of ours)
 
 class Untold(CannotCount):
     """It is us who cannot tell: a layer does not say what it is."""
-
-
-class Unavailable(CannotCount):
-    """The tool fails for one module, says so, and goes on."""
 
 
 class Seen(NamedTuple):
@@ -72,7 +71,8 @@ class Rule(Struct, frozen=True):
     ``inputs`` and ``outputs`` the elements of the first input and output, and ``scaled`` the input elements once more
     where there is a learned scale. What cannot be said so is a ``quirk``, a function whose docstring says it.
     ``own_statistics`` is the rule for a norm by the batch's own statistics, where that is another. ``fused`` says that
-    a bias counts only where the input lies in order in memory. ``fails`` gives the error where the tool has one.
+    a bias counts only where the input lies in order in memory. ``fails`` gives the error where the tool has one,
+    ``partial`` says where it knows that it misses a part.
     """
 
     macs: int = 0
@@ -84,6 +84,7 @@ class Rule(Struct, frozen=True):
     own_statistics: Rule | None = None
     fused: bool = False
     fails: Callable[[Seen], str] | None = None
+    partial: Callable[[Seen], bool] | None = None
 
     def for_(self, seen: Seen) -> Rule:
         """The rule that holds for this module or function."""
@@ -198,7 +199,7 @@ def answer(graph: Graph, convention: Convention, batch: int = 1, functional: fro
     of_functions: Number = 0
     confessed, untold = False, False
     rules = (convention.functions or {}).values()
-    laid = _laid_out(graph, batch) if any(rule.fused for rule in rules) else []
+    tensors = _tensors(graph, batch) if any(rule.fused for rule in rules) else []
     for node, needed in zip(graph.nodes, _needed(graph), strict=True):
         if node.layer is None or (convention.traces and not needed):
             nodes.append(NodeCount(0))
@@ -206,7 +207,7 @@ def answer(graph: Graph, convention: Convention, batch: int = 1, functional: fro
         try:
             module = (0, (), False, False) if node.kind in functional else _of_module(convention, node, batch)
             here, said, lacks, unsure = module
-            there, says = _of_functions(convention, node, batch, laid)
+            there, says = _of_functions(convention, node, batch, tensors)
         except CannotCount as error:
             problem = problem or f"{node.path}: {error}"
             untold |= isinstance(error, Untold)
@@ -256,10 +257,8 @@ def _of_module(convention: Convention, node: Node, batch: int) -> tuple[Number, 
         return 0, (), True, convention.confesses
     seen = _module(name, layer, node, batch)
     rule = rule.for_(seen)
-    try:
-        return rule.count(seen), (rule.says(seen),), False, False
-    except Unavailable as error:
-        return 0, (f"nothing, for it fails ({error})",), False, True
+    lacks = rule.partial is not None and rule.partial(seen)
+    return rule.count(seen), (rule.says(seen),), lacks, lacks
 
 
 def _module(name: str, layer: Layer, node: Node, batch: int) -> Seen:
@@ -273,7 +272,8 @@ def _module(name: str, layer: Layer, node: Node, batch: int) -> Seen:
         layer,
         batch,
         _batched(node.input_shapes, batch),
-        _batched(node.output_shapes, batch),
+        # a tensor of the net's own is a batch of one
+        _batched(node.output_shapes, batch if node.inputs else 1),
         macs * batch,
         named.get("weight"),
         "bias" in named,
@@ -282,11 +282,11 @@ def _module(name: str, layer: Layer, node: Node, batch: int) -> Seen:
 
 
 def _of_functions(
-    convention: Convention, node: Node, batch: int, laid: list[tuple[Strides, ...]]
+    convention: Convention, node: Node, batch: int, tensors: list[tuple[Held, ...]]
 ) -> tuple[Number, tuple[str, ...]]:
     """The count for the functions that the node's module calls, and the same in words.
 
-    ``laid`` has the strides of all tensors by node, where the tool's rules ask for them.
+    ``tensors`` are the outputs of all nodes, where the tool's rules ask how they lie in memory.
     """
     layer = node.layer
     if convention.functions is None or layer is None:
@@ -301,8 +301,11 @@ def _of_functions(
         rule = convention.functions.get(name)
         if rule is not None:
             seen = _function(call, layer, batch)
-            if laid and call.reads is not None:
-                seen = seen._replace(in_order=_reads_in_order(call, batch, laid, node.inputs[call.reads]))
+            if tensors and call.reads is not None:
+                ref = node.inputs[call.reads]
+                read = tensors[ref.node][ref.port]
+                # one of two axes may lie as it will
+                seen = seen._replace(in_order=len(read.shape) == 2 or read.is_contiguous)
             rule = rule.for_(seen)
             total += rule.count(seen)
             says.append(f"{rule.says(seen)} of {name}")
@@ -323,28 +326,25 @@ def _function(call: Call, layer: Layer, batch: int) -> Seen:
         call.weight,
         call.bias,
         call.training,
+        call.in_order,
     )
 
 
-def _reads_in_order(call: Call, batch: int, laid: list[tuple[Strides, ...]], ref: Ref) -> bool:
-    """Whether a call's input lies in order in memory; one of two axes may lie as it will."""
-    sizes, strides = (batch, *call.inputs[0]), laid[ref.node][ref.port]
-    if call.exchanged:
-        sizes = (sizes[1], sizes[0], *sizes[2:])
-        strides = (strides[1], strides[0], *strides[2:])
-    return len(sizes) == 2 or is_in_order(sizes, strides)
-
-
-def _laid_out(graph: Graph, batch: int) -> list[tuple[Strides, ...]]:
-    """The strides of all outputs of all nodes."""
-    laid: list[tuple[Strides, ...]] = []
+def _tensors(graph: Graph, batch: int) -> list[tuple[Held, ...]]:
+    """The outputs of all nodes, with their strides, as the layers write them down."""
+    known: dict[tuple[Layer, tuple[Held, ...]], tuple[Held, ...]] = {}
+    made: list[tuple[Held, ...]] = []
     for node in graph.nodes:
         if node.layer is None:
-            laid.append(tuple(in_order((batch, *shape)) for shape in node.output_shapes))
-        else:
-            given = tuple(laid[ref.node][ref.port] for ref in node.inputs)
-            laid.append(node.layer.torch_strides(batch, given, *node.input_shapes))
-    return laid
+            sizes = [(batch, *shape) for shape in node.output_shapes]
+            made.append(tuple(Held(size, contiguous(size), 0, FLOAT_BYTES, False) for size in sizes))
+            continue
+        inputs = tuple(made[ref.node][ref.port]._replace(storage=0) for ref in node.inputs)
+        key = (node.layer, inputs)
+        if key not in known:
+            known[key] = write(node.layer, inputs, 1, batch, training=False, element=FLOAT_BYTES).outputs
+        made.append(known[key])
+    return made
 
 
 def _batched(shapes: Shapes, batch: int | None) -> Shapes:
