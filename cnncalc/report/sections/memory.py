@@ -183,7 +183,8 @@ def facts(report: Report) -> list[tuple[str, str, str]]:
         rows.append(("recomputed", least + show_bytes(held.recomputed), f"at most, in {held.recomputed_block}"))
     rows.append(("training in all", least + show_bytes(held.total), "without what kernels use inside"))
     if totals.fit is not None:
-        rows.append(("largest batch", f"{totals.fit.batch:,}", f"that trains in {show_bytes(totals.fit.bytes)}"))
+        batch = "any" if totals.fit.batch is None else f"{totals.fit.batch:,}"
+        rows.append(("largest batch", batch, f"that trains in {show_bytes(totals.fit.bytes)}"))
     return rows
 
 
