@@ -13,7 +13,22 @@ from cnncalc.errors import CnncalcError
 if TYPE_CHECKING:
     import typer
 
-COMMANDS = ("analyze", "check", "lint", "rf", "sizes", "solve", "verify", "zoo", "schema")
+COMMANDS = (
+    "analyze",
+    "explain",
+    "rf",
+    "sizes",
+    "solve",
+    "conventions",
+    "lint",
+    "check",
+    "diff",
+    "verify",
+    "bench",
+    "convert",
+    "zoo",
+    "schema",
+)
 """One module in ``cnncalc.commands`` for each: with a function of its name, or an ``app`` of subcommands."""
 
 

@@ -7,12 +7,14 @@ import re
 from cnncalc.errors import CnncalcError
 
 PREFIXES = "kMGTPE"
+_LARGE = (*PREFIXES, "Z", "Y")
 _POWER = {"": 0, "K": 3, "B": 9, **{prefix: 3 * (i + 1) for i, prefix in enumerate(PREFIXES)}}
 # A comma parts thousands and nothing else: "4,2G" must not become 42G.
 _COUNT = re.compile(
     r"([+-]?)([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+(?:_[0-9]+)*)(?:\.([0-9]*))?(?:[eE]\+?([0-9]{1,2}))?\s*(.?)"
 )
 _LONGEST = 100
+_BYTES = re.compile(r"([0-9][0-9_,.]*(?:[eE]\+?[0-9]{1,2})?)\s*([kKMGTPE]?)(i?)B")
 
 
 def parse(text: str) -> int:
@@ -42,6 +44,46 @@ def parse(text: str) -> int:
     return -value if match[1] == "-" else value
 
 
+def parse_bytes(text: str) -> int:
+    """A size in bytes: ``80GB`` is 80·10⁹, ``40MiB`` is 40·2²⁰.
+
+    Raises:
+        CnncalcError: it is none.
+    """
+    match = _BYTES.fullmatch(text.strip()) if len(text) <= _LONGEST else None
+    if match is None or (match[3] and not match[2]):
+        raise CnncalcError(f"'{text[:_LONGEST]}' is no size; write 80GB or 40MiB")
+    number, unit, binary = match.groups()
+    if not binary:
+        return parse(number + unit)
+    scaled: int = parse(f"{number}E") * 1024 ** (1 + PREFIXES.index("k" if unit == "K" else unit))
+    value, rest = divmod(scaled, 10**18)
+    if rest:
+        raise CnncalcError(f"'{text}' is no whole number of bytes")
+    return value
+
+
+def parse_rate(text: str) -> int:
+    """Bytes per second: ``3.35TB/s``, ``800GiB/s``.
+
+    Raises:
+        CnncalcError: it is none.
+    """
+    size = text.strip().removesuffix("/s")
+    if size == text.strip():
+        raise CnncalcError(f"'{text[:_LONGEST]}' is no bandwidth; write 3.35TB/s")
+    return parse_bytes(size)
+
+
+def parse_flops(text: str) -> int:
+    """Operations per second: ``989T``, ``989 TFLOP/s``.
+
+    Raises:
+        CnncalcError: it is none.
+    """
+    return parse(text.strip().removesuffix("FLOP/s"))
+
+
 def show(value: int) -> str:
     """A count for people: all digits below 10,000, else two decimals and a unit (``4.09 G``, ``25.56 M``).
 
@@ -58,35 +100,14 @@ def show(value: int) -> str:
     return f"{'-' if value < 0 else ''}{hundredths // 100:,}.{hundredths % 100:02d} {prefix}"
 
 
-BINARY_PREFIXES = "KMGTPE"
-_BYTES = re.compile(r"([0-9]+)(?:\.([0-9]+))?\s*(?:([kKMGTPE])(i?))?([bB]?)")
-
-
-def parse_bytes(text: str) -> int:
-    """A size in bytes: ``24GB`` is 24·10⁹, ``24GiB`` 24·2³⁰, ``512`` as many bytes; a fraction of a byte is left out.
-
-    Raises:
-        CnncalcError: not a size.
-    """
-    match = _BYTES.fullmatch(text.strip()) if len(text) <= _LONGEST else None
-    if match is None or (match[3] and not match[5]):
-        hint = f"did you mean '{text.strip()}B'?" if match is not None else "write 24GB (24·10⁹) or 24GiB (24·2³⁰)"
-        raise CnncalcError(f"'{text[:_LONGEST]}' is no size in bytes\n  hint: {hint}")
-    decimals = match[2] or ""
-    power = BINARY_PREFIXES.index(match[3].upper()) + 1 if match[3] else 0
-    scale: int = (1024 if match[4] else 1000) ** power
-    shift: int = 10 ** len(decimals)
-    return int(match[1] + decimals) * scale // shift
-
-
 def show_bytes(value: int) -> str:
-    """A size for people: all digits below 10,000, else two decimals and a unit of 1024s (``97.49 MiB``)."""
+    """Bytes that are held: all digits below 10,000, else two decimals and a unit of 1024s (``97.49 MiB``)."""
     if abs(value) < 10_000:
         return f"{value:,} B"
-    for power, prefix in enumerate(BINARY_PREFIXES, 1):
+    for power, prefix in enumerate(PREFIXES.upper(), 1):
         scale = 1024**power
         hundredths = (abs(value) * 100 + scale // 2) // scale
-        if hundredths < 102_400 or prefix == BINARY_PREFIXES[-1]:
+        if hundredths < 102_400 or prefix == PREFIXES.upper()[-1]:
             break
     return f"{'-' if value < 0 else ''}{hundredths // 100:,}.{hundredths % 100:02d} {prefix}iB"
 
@@ -99,3 +120,34 @@ def share(part: int, whole: int) -> str:
     if not tenths:
         return "<0.1" if part else "0"
     return f"{tenths // 10}.{tenths % 10}"
+
+
+def significant(value: int, unit: str = "") -> str:
+    """Three significant digits with a prefix, rounded half up: ``3.16 EFLOPs`` of 3,160,000,000,000,000,000."""
+    if value < 1000:
+        return f"{value:,} {unit}".rstrip()
+    scales = {prefix: 1000**power for power, prefix in enumerate(_LARGE, 1)}
+    prefix = next((one for one, scale in scales.items() if value * 2 + scale < 2000 * scale), _LARGE[-1])
+    return f"{_three(value, scales[prefix])} {prefix}{unit}"
+
+
+def show_moved(value: int) -> str:
+    """Bytes that are moved, in the units of bandwidths, as :func:`show`: ``25.56 MB``."""
+    text = show(value)
+    return f"{text}B" if text[-1] in PREFIXES else f"{text} B"
+
+
+def show_time(picoseconds: int) -> str:
+    """A time of whole picoseconds for people: ``12.3 µs``, three significant digits."""
+    for power, unit in enumerate(("ps", "ns", "µs", "ms")):
+        if picoseconds < 1000 ** (power + 1) - 1000**power // 2:
+            return _three(picoseconds, 1000**power) + f" {unit}"
+    return _three(picoseconds, 10**12) + " s"
+
+
+def _three(value: int, scale: int) -> str:
+    """``value / scale`` with three significant digits, rounded half up; all digits of what is above 999."""
+    decimals = next((d for d in (2, 1) if value * 10**d * 2 + scale < 2000 * scale), 0)
+    rounded = (value * 10**decimals * 2 + scale) // (2 * scale)
+    whole, rest = divmod(rounded, 10**decimals)
+    return f"{whole:,}.{rest:0{decimals}d}" if decimals and scale > 1 else f"{whole:,}"

@@ -1,9 +1,33 @@
-"""What a backward pass costs: the gradients of weights and of activations."""
+"""What a training step costs: the forward pass, the gradients of activations, the gradients of weights."""
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from cnncalc.graph import Graph
 from cnncalc.layers.base import Layer, Shapes, Unknown
+
+
+class StepMacs(Struct, frozen=True):
+    """Multiply-accumulates of one layer in one training step, for a whole batch; ``None`` where unknown.
+
+    ``input_gradient`` is what gradients of activations take: of the layer's inputs, as far as something before them
+    learns, and of what lies within the layer.
+    """
+
+    forward: int | None
+    input_gradient: int | None
+    weight_gradient: int | None
+
+    @property
+    def backward(self) -> int | None:
+        """Both gradients together."""
+        if self.input_gradient is None or self.weight_gradient is None:
+            return None
+        return self.input_gradient + self.weight_gradient
+
+
+NOTHING = StepMacs(0, 0, 0)
 
 
 def needs_gradient(graph: Graph) -> list[bool]:
@@ -18,18 +42,32 @@ def needs_gradient(graph: Graph) -> list[bool]:
     return needs
 
 
-def backward_macs(graph: Graph, batch: int = 1) -> list[int | None]:
-    """Multiply-accumulates of each node's part in one backward pass; ``None`` where that is unknown."""
+def step_macs(graph: Graph, batch: int = 1) -> list[StepMacs]:
+    """Multiply-accumulates of each node's part in one training step."""
     needs = needs_gradient(graph)
-    known: dict[tuple[Layer, Shapes, tuple[bool, ...]], int | None] = {}
-    result: list[int | None] = []
-    for node in graph.nodes:
+    known: dict[tuple[Layer, Shapes, tuple[bool, ...], int], StepMacs] = {}
+    result: list[StepMacs] = []
+    fixed = graph.fixed()
+    for number, node in enumerate(graph.nodes):
         if node.layer is None:
-            result.append(0)
+            result.append(NOTHING)
             continue
-        key = (node.layer, node.input_shapes, tuple(needs[ref.node] for ref in node.inputs))
+        times = 1 if number in fixed else batch
+        key = (node.layer, node.input_shapes, tuple([needs[ref.node] for ref in node.inputs]), times)
         if key not in known:
-            macs = node.layer.gradient_macs(key[2], *node.input_shapes)
-            known[key] = None if isinstance(macs, Unknown) else macs * batch
+            known[key] = StepMacs(
+                forward=_of_batch(node.layer.macs(*node.input_shapes), times),
+                input_gradient=_of_batch(node.layer.input_gradient_macs(key[2], *node.input_shapes), times),
+                weight_gradient=_of_batch(node.layer.weight_gradient_macs(*node.input_shapes), times),
+            )
         result.append(known[key])
     return result
+
+
+def _of_batch(macs: int | Unknown, batch: int) -> int | None:
+    return None if isinstance(macs, Unknown) else macs * batch
+
+
+def backward_macs(graph: Graph, batch: int = 1) -> list[int | None]:
+    """Multiply-accumulates of each node's part in one backward pass; ``None`` where that is unknown."""
+    return [macs.backward for macs in step_macs(graph, batch)]

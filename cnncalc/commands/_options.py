@@ -1,22 +1,34 @@
 """What several commands take, once: the source and how to read it, the format and where to write."""
 
 # No "from __future__ import annotations": typer would evaluate every annotation from its text.
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from cnncalc.errors import CnncalcError
 
 if TYPE_CHECKING:
+    from cnncalc.analysis.roofline import Machine as MachineData
     from cnncalc.graph import Graph
 
 Source = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="A YAML file, '-' for standard input, or the name of a shipped net, as resnet50 (see 'cnncalc zoo').",
+        help="A YAML file, '-' for standard input, the name of a shipped net, as resnet50 (see 'cnncalc zoo'), or "
+        "torch:package.module:factory (torch:path/to/file.py:factory) for a PyTorch module, with --input.",
         show_default=False,
     ),
+]
+_SOURCES = typer.Argument(
+    metavar="SOURCE...",
+    help="YAML files, folders of them, '-' for standard input, or names of shipped nets (see 'cnncalc zoo').",
+    show_default=False,
+)
+Sources = Annotated[list[str], _SOURCES]
+MaybeSources = Annotated[list[str] | None, _SOURCES]
+AllVariants = Annotated[
+    bool, typer.Option("--all-variants", help="Of a spec that has variants, take each in place of its own arguments.")
 ]
 Set = Annotated[
     list[str] | None,
@@ -29,6 +41,23 @@ Input = Annotated[
         "--input",
         metavar="SHAPE",
         help="Channels, then the spatial sizes, as 3x224x224; for a net of several inputs NAME=SHAPE. Repeatable.",
+    ),
+]
+Kwargs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="JSON",
+        help="For a torch: source, the factory's arguments, as '{\"weights\": null}'.",
+        show_default=False,
+    ),
+]
+InputDtype = Annotated[
+    str | None,
+    typer.Option(
+        "--input-dtype",
+        metavar="NAME",
+        help="For a torch: source, its inputs' dtype, as int64.",
+        show_default="float32",
     ),
 ]
 Batch = Annotated[int, typer.Option(min=1, help="Samples in a batch; MACs, FLOPs and activations are per batch.")]
@@ -48,14 +77,44 @@ Show = Annotated[
         help="Further analyses, as initialisation (commas between), or all; their columns and options bring them.",
     ),
 ]
+Convention = Annotated[
+    str | None,
+    typer.Option(metavar="TOOL", help="Add what another tool counts, as thop; see 'cnncalc conventions'."),
+]
 LabelSmoothing = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="For the least loss that it leaves (initialisation), as 0.1.", show_default=False),
 ]
 
+Images = Annotated[
+    str | None, typer.Option(metavar="N", help="Images of a training run (training), as 1.28M.", show_default=False)
+]
+Epochs = Annotated[
+    str | None, typer.Option(metavar="N", help="Epochs of a training run (training), as 300.", show_default=False)
+]
+Machine = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Least times on a machine (speed): a shipped one, as h100_sxm ('cnncalc bench --machines' lists them), or "
+        "a YAML file.",
+        show_default=False,
+    ),
+]
 Dtype = Annotated[
-    Literal["float32", "float64", "float16", "bfloat16", "int8"] | None,
-    typer.Option(help="Of weights and activations (memory); int8: the weights alone.", show_default=False),
+    Literal["float64", "float32", "tf32", "float16", "bfloat16", "int8"] | None,
+    typer.Option(
+        help="Of all tensors (memory, speed), by default float32; int8 in memory: the weights alone.",
+        show_default=False,
+    ),
+]
+Algorithms = Annotated[
+    Literal["direct", "fast"] | None,
+    typer.Option(
+        help="For the lower bound: every product is computed (direct, the default), or convolutions may take "
+        "Winograd's or the FFT's way (fast).",
+        show_default=False,
+    ),
 ]
 Optimizer = Annotated[
     Literal["sgd", "momentum", "adam", "adamw"] | None,
@@ -84,11 +143,65 @@ Fit = Annotated[
 ]
 
 
-def load(source: str, *, set: list[str] | None, variant: str | None, input: list[str] | None) -> "Graph":
+def count(option: str, text: str | None) -> int | None:
+    """The count that an option gives, if it is given.
+
+    Raises:
+        CnncalcError: it is no count.
+    """
+    from cnncalc import units
+
+    try:
+        return None if text is None else units.parse(text)
+    except CnncalcError as error:
+        raise CnncalcError(f"{option}: {error}") from None
+
+
+def machine(name: str | None) -> "MachineData | None":
+    """The machine of ``--machine``, if it is given.
+
+    Raises:
+        CnncalcError: there is no such machine, or its file is wrong.
+    """
+    if name is None:
+        return None
+    from cnncalc import machines
+
+    return machines.load(name)
+
+
+def load(
+    source: str,
+    *,
+    set: list[str] | None,
+    variant: str | None,
+    input: list[str] | None,
+    kwargs: str | None = None,
+    input_dtype: str | None = None,
+) -> "Graph":
     """The graph of a source under the common options."""
     from cnncalc import sources
 
-    return sources.load(source, variant=variant, args=set or [], input=input_shapes(input or []))
+    shapes = input_shapes(input or [])
+    given = None if kwargs is None else parse_kwargs(kwargs)
+    return sources.load(source, variant=variant, args=set or [], input=shapes, kwargs=given, dtype=input_dtype)
+
+
+def parse_kwargs(text: str) -> dict[str, Any]:
+    """The arguments of ``--kwargs``.
+
+    Raises:
+        CnncalcError: it is no JSON object.
+    """
+    import json
+
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise CnncalcError(f"--kwargs: '{text}' is no JSON: {error}\n  hint: as '{{\"weights\": null}}'") from None
+    if not isinstance(found, dict):
+        raise CnncalcError(f"--kwargs: '{text}' is no JSON object\n  hint: as '{{\"weights\": null}}'")
+    return found
 
 
 def input_shapes(texts: list[str]) -> dict[str, tuple[int, ...]] | tuple[int, ...] | None:
@@ -121,3 +234,15 @@ def parse_shape(text: str) -> tuple[int, ...]:
             f"--input: '{text}' is no shape\n  hint: channels, then the spatial sizes, all at least 1, as 3x224x224"
         )
     return tuple(map(int, sizes))
+
+
+def complain(message: str, *, mark: str = "error: ") -> None:
+    """One message on standard error; the command goes on. ``mark`` stands before one that has no mark of its own."""
+    import sys
+
+    from cnncalc.text import visible
+
+    first = message.partition("\n")[0]
+    text = visible(message if ": error: " in first else f"{mark}{message}", keep="\n")
+    if sys.stderr is not None:
+        print(text, file=sys.stderr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cnncalc.errors import CnncalcError
@@ -16,11 +16,17 @@ class OutputError(CnncalcError):
     """A result that could not be written."""
 
 
-def chosen_format(format: str | None, output: str | None) -> str:
-    """The format asked for, else the one that the file's ending tells, else a table."""
+def chosen_format(format: str | None, output: str | None, more: Mapping[str, str] | None = None) -> str:
+    """The format asked for, else the one that the file's ending tells, else a table.
+
+    Args:
+        format: the option.
+        output: the file.
+        more: further endings that the command knows, each with its format.
+    """
     if format is not None:
         return format
-    return ENDINGS.get(os.path.splitext(output)[1].lower(), "table") if output else "table"
+    return (ENDINGS | dict(more or {})).get(os.path.splitext(output)[1].lower(), "table") if output else "table"
 
 
 def terminal(output: str | None) -> tuple[int | None, bool]:

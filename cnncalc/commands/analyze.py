@@ -12,6 +12,8 @@ def analyze(
     set: options.Set = None,
     variant: options.Variant = None,
     input: options.Input = None,
+    kwargs: options.Kwargs = None,
+    input_dtype: options.InputDtype = None,
     batch: options.Batch = 1,
     format: options.Format = None,
     output: options.Output = None,
@@ -28,7 +30,12 @@ def analyze(
     top: Annotated[int | None, typer.Option(min=1, help="Show only the first rows, as 10 (with --sort).")] = None,
     show: options.Show = None,
     label_smoothing: options.LabelSmoothing = None,
+    convention: options.Convention = None,
+    images: options.Images = None,
+    epochs: options.Epochs = None,
+    machine: options.Machine = None,
     dtype: options.Dtype = None,
+    algorithms: options.Algorithms = None,
     optimizer: options.Optimizer = None,
     mixed_precision: options.MixedPrecision = None,
     checkpoint: options.Checkpoint = None,
@@ -52,11 +59,16 @@ def analyze(
         from cnncalc.report.columns import choose
 
         chosen = choose(columns)
-    graph = options.load(source, set=set, variant=variant, input=input)
+    graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype)
     report = assemble(graph, batch)
     settings = {
         "label_smoothing": label_smoothing,
+        "convention": convention,
+        "images": options.count("--images", images),
+        "epochs": options.count("--epochs", epochs),
+        "machine": options.machine(machine),
         "dtype": dtype,
+        "algorithms": algorithms,
         "optimizer": optimizer,
         "mixed_precision": mixed_precision,
         "checkpoint": checkpoint,

@@ -1,14 +1,28 @@
-"""``cnncalc check``: a net's totals against limits."""
+"""``cnncalc check``: nets' totals against limits."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cnncalc.commands import _options as options
 
+if TYPE_CHECKING:
+    from cnncalc.report.broken import Broken
+    from cnncalc.report.check import Checked, Limits
+    from cnncalc.targets import Target
+
+Format = Annotated[
+    Literal["table", "json", "csv", "markdown", "html", "github", "junit"] | None,
+    typer.Option(
+        "--format",
+        help="By default what the ending of --output says, else a table. github: annotations of a workflow.",
+        show_default=False,
+    ),
+]
+
 
 def check(
-    source: options.Source,
+    sources: options.Sources,
     max: Annotated[
         list[str] | None,
         typer.Option("--max", metavar="METRIC=VALUE", help="Greatest allowed total, as params=26M. Repeatable."),
@@ -19,53 +33,138 @@ def check(
     ] = None,
     set: options.Set = None,
     variant: options.Variant = None,
+    all_variants: options.AllVariants = False,
+    lenient: Annotated[
+        bool,
+        typer.Option(
+            "--lenient", help="Pass over files that are no specs, and be content with specs without a budget."
+        ),
+    ] = False,
     input: options.Input = None,
+    kwargs: options.Kwargs = None,
+    input_dtype: options.InputDtype = None,
     batch: options.Batch = 1,
-    format: options.Format = None,
+    format: Format = None,
     output: options.Output = None,
 ) -> None:
-    """Hold a net's totals against limits.
+    """Hold the totals of nets against limits.
 
     The limits are the spec's budget and those given here, which replace the spec's for that metric and
-    side. Exit status 1 where one is broken, or cannot be shown to be kept.
+    side. Exit status 1 where one is broken, or cannot be shown to be kept. Of a folder all specs in it are
+    checked; of several, those without limits are only read.
 
     Metrics: params, buffers, macs, flops, elementwise_ops, activations.
 
     Example: cnncalc check resnet50 --max params=26M --max macs=4.2G
+
+    Example: cnncalc check models --all-variants --format github
     """
+    from cnncalc import targets
     from cnncalc.commands import _output
     from cnncalc.errors import CnncalcError
+    from cnncalc.report.broken import broken
+
+    given = {"max": limits("max", max or []), "min": limits("min", min or [])}
+    kind = _output.chosen_format(format, output, {".xml": "junit"})
+    several = targets.is_many(sources) or all_variants
+    checked, unread = [], []
+    for target in targets.targets(sources, variant=variant, all_variants=all_variants, lenient=lenient):
+        try:
+            checked.append(
+                one_net(target, given, set=set, input=input, kwargs=kwargs, input_dtype=input_dtype, batch=batch)
+            )
+        except CnncalcError as error:
+            if not several and kind not in ("github", "junit"):
+                raise
+            unread.append(broken(target.label, error))
+    if not lenient and checked and not unread and not any(net.report.checks for net in checked):
+        raise CnncalcError(
+            f"{' '.join(sources)}: there is nothing to check\n"
+            "  hint: give the spec a budget ('budget: {params: {max: 26M}}'), or limits here (--max params=26M)"
+        )
+    if several or not any(net.report.checks for net in checked):
+        write_several(checked, unread, kind, output)
+    else:
+        write_one(checked[0], kind, output)
+    for problem in unread if kind != "github" else ():
+        options.complain(problem.message)
+    if unread:
+        raise typer.Exit(2)
+    if any(net.report.status == "fail" for net in checked):
+        raise typer.Exit(1)
+
+
+def one_net(
+    target: "Target",
+    given: "Limits",
+    *,
+    set: list[str] | None,
+    input: list[str] | None,
+    kwargs: str | None,
+    input_dtype: str | None,
+    batch: int,
+) -> "Checked":
+    """A net held against the limits of its spec and those given."""
     from cnncalc.report import check as checks
     from cnncalc.report.assemble import assemble
 
-    given = {"max": limits("max", max or []), "min": limits("min", min or [])}
-    graph = options.load(source, set=set, variant=variant, input=input)
+    graph = options.load(
+        target.source, set=set, variant=target.variant, input=input, kwargs=kwargs, input_dtype=input_dtype
+    )
     merged = {metric: dict(bounds) for metric, bounds in graph.budget.items()}
+    places = {metric: dict(sides) for metric, sides in graph.budget_places.items()}
     for side, bounds in given.items():
         for metric, bound in bounds.items():
             merged.setdefault(metric, {})[side] = bound
-    if not any(merged.values()):
-        raise CnncalcError(
-            f"{source}: there is nothing to check\n"
-            "  hint: give the spec a budget ('budget: {params: {max: 26M}}'), or limits here (--max params=26M)"
-        )
-    result = checks.check(assemble(graph, batch), merged)
-    kind = _output.chosen_format(format, output)
+            places.get(metric, {}).pop(side, None)
+    return checks.Checked(target.label, checks.check(assemble(graph, batch), merged), places)
+
+
+def write_one(net: "Checked", kind: str, output: str | None) -> None:
+    """The report of one net."""
+    from cnncalc.commands import _output
+    from cnncalc.report import check as checks
+
+    result = net.report
     if kind == "json":
         from cnncalc.report.json import render
 
         _output.write(render(result) + "\n", output)
+    elif kind in ("github", "junit"):
+        write_several([net], [], kind, output)
     else:
         from cnncalc.text import visible
 
         failed = sum(one.status == "fail" for one in result.checks)
         count = len(result.checks)
         verdict = f"{failed} of {count} checks failed" if failed else f"all {count} checks passed"
-        note = f"{visible(graph.name or graph.source)}, batch {batch}: {verdict}"
-        columns = [c for c in checks.COLUMNS if c.name != "reason" or any(c.value(one, None) for one in result.checks)]
+        note = f"{visible(result.model.name or result.model.source)}, batch {result.model.batch}: {verdict}"
+        columns = checks.chosen_columns(checks.COLUMNS, result.checks)
         _output.write_grid(columns, result.checks, format=kind, output=output, note=note)
-    if result.status == "fail":
-        raise typer.Exit(1)
+
+
+def write_several(checked: list["Checked"], unread: list["Broken"], kind: str, output: str | None) -> None:
+    """The reports of several nets as one."""
+    from cnncalc.commands import _output
+    from cnncalc.report import check as checks
+
+    if kind == "json":
+        from cnncalc.report.json import render
+
+        _output.write(render(checks.together(checked, unread)) + "\n", output)
+    elif kind == "github":
+        _output.write(checks.github(checked, unread), output)
+    elif kind == "junit":
+        from cnncalc.report import junit
+
+        _output.write(junit.render("cnncalc check", checks.suites(checked, unread)), output)
+    else:
+        rows = checks.rows(checked)
+        columns = checks.chosen_columns(checks.SEVERAL_COLUMNS, [one for _, one in rows])
+        if rows or kind != "table":
+            _output.write_grid(columns, rows, format=kind, output=output, note=checks.verdict(checked, unread))
+        else:
+            _output.write(checks.verdict(checked, unread) + "\n", output)
 
 
 def limits(side: str, texts: list[str]) -> dict[str, int]:

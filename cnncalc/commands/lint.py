@@ -1,6 +1,6 @@
-"""``cnncalc lint``: design faults of a net, before anyone trains it."""
+"""``cnncalc lint``: design faults of nets, before anyone trains them."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -8,12 +8,22 @@ from cnncalc.commands import _options as options
 
 if TYPE_CHECKING:
     from cnncalc.graph import Graph
+    from cnncalc.report.broken import Broken
+    from cnncalc.report.lint import LintReport
 
 Choices = list[str] | None
+Format = Annotated[
+    Literal["table", "json", "csv", "markdown", "html", "github", "junit", "sarif"] | None,
+    typer.Option(
+        "--format",
+        help="By default what the ending of --output says, else a table. github: annotations of a workflow.",
+        show_default=False,
+    ),
+]
 
 
 def lint(
-    source: options.Source = "",
+    sources: options.MaybeSources = None,
     select: Annotated[
         Choices,
         typer.Option(
@@ -33,28 +43,37 @@ def lint(
     ] = False,
     set: options.Set = None,
     variant: options.Variant = None,
+    all_variants: options.AllVariants = False,
+    lenient: Annotated[bool, typer.Option("--lenient", help="Pass over files that are no specs.")] = False,
     input: options.Input = None,
-    format: options.Format = None,
+    kwargs: options.Kwargs = None,
+    input_dtype: options.InputDtype = None,
+    format: Format = None,
     output: options.Output = None,
 ) -> None:
     """Find design faults: lost pixels, shifts, checkerboards, blind units, layers that do nothing.
 
     Each finding has a rule number, the layer and its place in the spec, and exact numbers; each rule says why
     it matters, what would mend it and who says so. Errors are faults whatever the net is for, warnings most
-    likely are, and notes (info) are what is worth knowing. Exit status 1 where there is an error.
+    likely are, and notes (info) are what is worth knowing. Exit status 1 where there is an error. Of a folder
+    all specs in it are looked at.
 
     A comment on a layer's line silences rules there: '# cnncalc: ignore[CNN101]', or all with '# cnncalc: ignore'.
 
     Example: cnncalc lint resnet50 --ignore CNN3
+
+    Example: cnncalc lint models --output lint.sarif
     """
+    from cnncalc import targets
     from cnncalc.analysis import lint as linter
     from cnncalc.commands import _output
     from cnncalc.errors import CnncalcError
     from cnncalc.report import lint as reports
+    from cnncalc.report.broken import broken
 
     numbers = chosen(select or [], ignore or [])
     applied = [rule for rule in sorted(linter.RULES.values()) if rule.number in numbers]
-    kind = _output.chosen_format(format, output)
+    kind = _output.chosen_format(format, output, {".xml": "junit", ".sarif": "sarif"})
     width, colour = _output.terminal(output)
     if rules:
         listed = reports.rule_list(applied)
@@ -64,26 +83,64 @@ def lint(
             from cnncalc.report.json import render
 
             _output.write(render(listed) + "\n", output)
+        elif kind in ("github", "junit", "sarif"):
+            raise CnncalcError(f"--rules: there is no list of rules as {kind}\n  hint: use --format json")
         else:
             _output.write_grid(reports.RULE_COLUMNS, listed.rules, format=kind, output=output)
         return
-    if not source:
+    if not sources:
         raise CnncalcError("give a net to look at\n  hint: cnncalc lint resnet50, or --rules to list the rules")
-    graph, text = load(source, set=set, variant=variant, input=input)
-    found = linter.lint(graph, wanted=lambda rule: rule.number in numbers, silent=linter.silenced(text))
-    result = reports.report(graph, found, applied, strict=strict)
+    several = targets.is_many(sources) or all_variants
+    results: list[LintReport] = []
+    unread: list[Broken] = []
+    for target in targets.targets(sources, variant=variant, all_variants=all_variants, lenient=lenient):
+        try:
+            graph, text = load(
+                target.source, set=set, variant=target.variant, input=input, kwargs=kwargs, input_dtype=input_dtype
+            )
+            found = linter.lint(graph, wanted=lambda rule: rule.number in numbers, silent=linter.silenced(text))
+            results.append(reports.report(graph, found, applied, strict=strict))
+        except CnncalcError as error:
+            if not several and kind not in ("github", "junit", "sarif"):
+                raise
+            unread.append(broken(target.label, error))
+    alone = results[0] if results and not several else None
     if kind == "table":
-        _output.write(reports.render(result, width=width, colour=colour), output)
-    elif kind == "json":
+        blocks = [reports.render(result, width=width, colour=colour) for result in results]
+        _output.write("\n".join(blocks), output)
+    else:
+        _output.write(text_of(results, unread, kind, alone), output)
+    for problem in unread if kind != "github" else ():
+        options.complain(problem.message)
+    if unread:
+        raise typer.Exit(2)
+    if any(result.status == "fail" for result in results):
+        raise typer.Exit(1)
+
+
+def text_of(results: "list[LintReport]", unread: "list[Broken]", kind: str, alone: "LintReport | None") -> str:
+    """All reports in a format for machines, ``alone`` where one net was asked for."""
+    from cnncalc.commands import _output
+    from cnncalc.report import lint as reports
+
+    if kind == "json":
         from cnncalc.report.json import render
 
-        _output.write(render(result) + "\n", output)
-    elif kind == "csv":
-        _output.write_grid(reports.COLUMNS, result.findings, format=kind, output=output)
-    else:
-        _output.write_grid(reports.GROUP_COLUMNS, reports.groups(result.findings), format=kind, output=output)
-    if result.status == "fail":
-        raise typer.Exit(1)
+        return render(alone or reports.together(results, unread)) + "\n"
+    if kind == "github":
+        return reports.github(results, unread)
+    if kind == "junit":
+        from cnncalc.report import junit
+
+        return junit.render("cnncalc lint", reports.suites(results, unread))
+    if kind == "sarif":
+        from cnncalc.report import sarif
+
+        return sarif.render(results, unread)
+    faults = [fault for result in results for fault in result.findings]
+    columns, rows = (reports.COLUMNS, faults) if kind == "csv" else (reports.GROUP_COLUMNS, reports.groups(faults))
+    text: str = _output.renderer(kind).table(columns, rows)
+    return text
 
 
 def chosen(select: list[str], ignore: list[str]) -> frozenset[str]:
@@ -105,10 +162,20 @@ def chosen(select: list[str], ignore: list[str]) -> frozenset[str]:
     return (numbers(select) if select else frozenset(RULES)) - numbers(ignore)
 
 
-def load(source: str, *, set: Choices, variant: str | None, input: Choices) -> tuple["Graph", str]:
-    """The graph of a source, and the text that it was read from."""
+def load(
+    source: str,
+    *,
+    set: Choices,
+    variant: str | None,
+    input: Choices,
+    kwargs: str | None = None,
+    input_dtype: str | None = None,
+) -> tuple["Graph", str]:
+    """The graph of a source, and the text that it was read from (none, where it is Python code)."""
     from cnncalc import sources
 
+    if sources.is_torch(source):
+        return options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype), ""
     text, shown, chosen = sources.text_of(source, variant)
     shapes = options.input_shapes(input or [])
     return sources.load_text(text, shown, variant=chosen, args=set or [], input=shapes), text

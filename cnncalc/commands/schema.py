@@ -1,6 +1,6 @@
 """``cnncalc schema``: the JSON Schemas of the spec language and of the reports."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -9,11 +9,11 @@ from cnncalc.commands import _options as options
 
 def schema(
     of: Annotated[
-        Literal["spec", "report", "check", "lint", "rf", "rf-unit", "sizes", "solve", "verify", "zoo"],
+        str,
         typer.Argument(
             metavar="WHAT",
-            help="spec, or whose JSON to describe: report (analyze), check, lint, rf, rf-unit (rf --layer), sizes, "
-            "solve, verify or zoo.",
+            help="spec, or whose JSON to describe: report (analyze), rf-unit (rf --layer), check-many and "
+            "lint-many (of several nets), diff-git (diff --git), or the name of any other command that writes JSON.",
             show_default=False,
         ),
     ],
@@ -32,7 +32,10 @@ def schema(
 
         described = spec_schema()
     else:
-        from cnncalc.report.schema import report_schema
+        from cnncalc.report.columns import unknown_name
+        from cnncalc.report.schema import REPORTS, report_schema
 
+        if of not in REPORTS:
+            raise unknown_name("schema", of, ["spec", *REPORTS], ["spec", *REPORTS])
         described = report_schema(of)
     _output.write(json.dumps(described, indent=2, ensure_ascii=False) + "\n", output)

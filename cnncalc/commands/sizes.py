@@ -55,7 +55,7 @@ def sizes(
     from cnncalc import sources
     from cnncalc.analysis import input_sizes as analysis
     from cnncalc.commands import _output
-    from cnncalc.commands.verify import _Progress
+    from cnncalc.commands._progress import Progress
     from cnncalc.errors import CnncalcError
     from cnncalc.report import sizes as reports
 
@@ -73,7 +73,7 @@ def sizes(
         )
     diagnosis = analysis.diagnose(net, place)
     fault = diagnosis.attempt.error
-    with _Progress() as progress:
+    with Progress() as progress:
         progress.show("looking for a size that works")
         base = analysis.find_base(net, inputs, max)
         if base is None:

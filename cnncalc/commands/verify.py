@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnncalc.commands import _options as options
+from cnncalc.commands._progress import Progress
 
 if TYPE_CHECKING:
     from cnncalc.analysis.verdict import Verdict
@@ -17,13 +18,15 @@ def verify(
         str | None,
         typer.Argument(
             metavar="SOURCE",
-            help="A YAML file, '-' for standard input, or the name of a shipped net; none with --random.",
+            help="A YAML file, '-' for standard input, the name of a shipped net, or torch:package.module:factory; "
+            "none with --random.",
             show_default=False,
         ),
     ] = None,
     set: options.Set = None,
     variant: options.Variant = None,
     input: options.Input = None,
+    kwargs: options.Kwargs = None,
     batch: options.Batch = 1,
     device: Annotated[str, typer.Option(help="Where PyTorch runs: cpu, cuda (or cuda:1), mps.")] = "cpu",
     dtype: Annotated[
@@ -74,14 +77,15 @@ def verify(
         _random_nets(random, seed, chosen, device=device, format=format, output=output)
         return
     assert source is not None
-    graph = options.load(source, set=set, variant=variant, input=input)
+    graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs)
 
     def resize(shapes: Any) -> "Graph":
         from cnncalc import sources
 
-        return sources.load(source, variant=variant, args=set or [], input=shapes)
+        given = None if kwargs is None else options.parse_kwargs(kwargs)
+        return sources.load(source, variant=variant, args=set or [], input=shapes, kwargs=given)
 
-    with _Progress() as progress:
+    with Progress() as progress:
         if backend == "numpy":
             from cnncalc.reference import verify as numpy_verify
 
@@ -167,7 +171,7 @@ def _random_nets(
     torch_verify = _torch()
     from cnncalc.torch.random_nets import hunt
 
-    with _Progress(count) as progress:
+    with Progress(count) as progress:
         result = hunt(
             count, seed, checks=known_checks(chosen, torch_verify.CHECKS), device=device, progress=progress.show
         )
@@ -179,37 +183,3 @@ def _random_nets(
         _output.write("\n".join(result.lines()) + "\n", output)
     if result.failures:
         raise typer.Exit(1)
-
-
-class _Progress:
-    """What is being measured, on standard error and only on a terminal."""
-
-    def __init__(self, total: int | None = None) -> None:
-        self.total = total
-        self.bar: Any = None
-        self.task: Any = None
-
-    def __enter__(self) -> "_Progress":
-        import sys
-
-        if sys.stderr is not None and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-            columns = [SpinnerColumn(), TimeElapsedColumn(), *([BarColumn()] if self.total else [])]
-            text = TextColumn("{task.description}", markup=False)
-            self.bar = Progress(*columns, text, console=Console(stderr=True), transient=True)
-            self.bar.start()
-            self.task = self.bar.add_task("loading PyTorch", total=self.total)
-        return self
-
-    def show(self, what: str) -> None:
-        """The next thing to be measured."""
-        if self.bar is not None:
-            from cnncalc.text import visible
-
-            self.bar.update(self.task, description=visible(what), advance=1 if self.total else 0)
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()

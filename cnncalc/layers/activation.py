@@ -38,6 +38,7 @@ def exponential_gain(scale: float, rate: float) -> float:
 class Relu(Elementwise, frozen=True):
     """``max(x, 0)``, as ``torch.nn.ReLU``. Elementwise operations: 1 comparison."""
 
+    torch_name = "ReLU"
     ops_per_element = 1
     in_place = True
     keeps_output = True
@@ -49,6 +50,7 @@ class Relu(Elementwise, frozen=True):
 class Relu6(Elementwise, frozen=True):
     """``min(max(x, 0), 6)``, as ``torch.nn.ReLU6``. Elementwise operations: 2 comparisons."""
 
+    torch_name = "ReLU6"
     ops_per_element = 2
     in_place = True
 
@@ -65,6 +67,7 @@ class LeakyRelu(Elementwise, frozen=True):
     Elementwise operations: 1 comparison, 1 product.
     """
 
+    torch_name = "LeakyReLU"
     aliases = ("lrelu", "leakyrelu")
     ops_per_element = 2
     in_place = True
@@ -81,6 +84,7 @@ class Prelu(Elementwise, frozen=True):
     Elementwise operations: 1 comparison, 1 product.
     """
 
+    torch_name = "PReLU"
     ops_per_element = 2
 
     num_parameters: Positive = 1
@@ -116,6 +120,7 @@ class Elu(Elementwise, frozen=True):
     Elementwise operations: 1 comparison, 1 exp, 1 subtraction, 1 product.
     """
 
+    torch_name = "ELU"
     ops_per_element = 4
     in_place = True
 
@@ -131,6 +136,7 @@ class Selu(Elementwise, frozen=True):
     Elementwise operations: 1 comparison, 1 exp, 1 subtraction, 2 products.
     """
 
+    torch_name = "SELU"
     ops_per_element = 5
     in_place = True
 
@@ -144,6 +150,7 @@ class Celu(Elementwise, frozen=True):
     Elementwise operations: 1 comparison, 1 division, 1 exp, 1 subtraction, 1 product.
     """
 
+    torch_name = "CELU"
     ops_per_element = 5
     in_place = True
 
@@ -166,6 +173,7 @@ class Gelu(Elementwise, frozen=True):
     additions, 1 tanh and 6 products.
     """
 
+    torch_name = "GELU"
     ops_per_element = 5
 
     approximate: Literal["none", "tanh"] = "none"
@@ -180,6 +188,7 @@ class Gelu(Elementwise, frozen=True):
 class Silu(Elementwise, frozen=True):
     """``x·sigmoid(x)``, as ``torch.nn.SiLU``. Elementwise operations: 4 for the sigmoid, 1 product."""
 
+    torch_name = "SiLU"
     aliases = ("swish",)
     ops_per_element = 5
     in_place = True
@@ -194,6 +203,7 @@ class Mish(Elementwise, frozen=True):
     Elementwise operations: 1 exp, 1 addition, 1 log, 1 tanh, 1 product.
     """
 
+    torch_name = "Mish"
     ops_per_element = 5
     in_place = True
 
@@ -207,6 +217,7 @@ class Hardsigmoid(Elementwise, frozen=True):
     Elementwise operations: 1 addition, 2 comparisons, 1 division.
     """
 
+    torch_name = "Hardsigmoid"
     aliases = ("hard_sigmoid", "hsigmoid", "h_sigmoid")
     ops_per_element = 4
     in_place = True
@@ -218,6 +229,7 @@ class Hardsigmoid(Elementwise, frozen=True):
 class Hardswish(Elementwise, frozen=True):
     """``x·hardsigmoid(x)``, as ``torch.nn.Hardswish``. Elementwise operations: 4 for the hardsigmoid, 1 product."""
 
+    torch_name = "Hardswish"
     aliases = ("hard_swish", "hswish", "h_swish")
     ops_per_element = 5
     in_place = True
@@ -229,6 +241,7 @@ class Hardswish(Elementwise, frozen=True):
 class Hardtanh(Elementwise, frozen=True):
     """``min(max(x, min_val), max_val)``, as ``torch.nn.Hardtanh``. Elementwise operations: 2 comparisons."""
 
+    torch_name = "Hardtanh"
     aliases = ("hard_tanh",)
     ops_per_element = 2
     in_place = True
@@ -251,6 +264,7 @@ class Hardtanh(Elementwise, frozen=True):
 class Softsign(Elementwise, frozen=True):
     """``x/(1 + |x|)``, as ``torch.nn.Softsign``. Elementwise operations: 1 absolute value, 1 addition, 1 division."""
 
+    torch_name = "Softsign"
     ops_per_element = 3
 
     def gain(self) -> float:
@@ -270,6 +284,7 @@ class Softshrink(Elementwise, frozen=True):
     Elementwise operations: 2 comparisons, 1 addition.
     """
 
+    torch_name = "Softshrink"
     ops_per_element = 3
 
     lambd: Annotated[float, Meta(ge=0)] = 0.5
@@ -278,6 +293,7 @@ class Softshrink(Elementwise, frozen=True):
 class Hardshrink(Elementwise, frozen=True):
     """``x`` beyond ``±lambd``, else 0, as ``torch.nn.Hardshrink``. Elementwise operations: 2 comparisons."""
 
+    torch_name = "Hardshrink"
     ops_per_element = 2
 
     lambd: float = 0.5
@@ -286,6 +302,7 @@ class Hardshrink(Elementwise, frozen=True):
 class Tanhshrink(Elementwise, frozen=True):
     """``x − tanh(x)``, as ``torch.nn.Tanhshrink``. Elementwise operations: 1 tanh, 1 subtraction."""
 
+    torch_name = "Tanhshrink"
     ops_per_element = 2
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
@@ -298,6 +315,7 @@ class Tanhshrink(Elementwise, frozen=True):
 class Threshold(Elementwise, frozen=True):
     """``x`` above ``threshold``, else ``value``, as ``torch.nn.Threshold``. Elementwise operations: 1 comparison."""
 
+    torch_name = "Threshold"
     ops_per_element = 1
     in_place = True
 
@@ -311,6 +329,7 @@ class Sigmoid(Elementwise, frozen=True):
     Elementwise operations: 1 negation, 1 exp, 1 addition, 1 division.
     """
 
+    torch_name = "Sigmoid"
     ops_per_element = 4
     keeps_output = True
 
@@ -324,6 +343,7 @@ class LogSigmoid(Elementwise, frozen=True):
     Elementwise operations: 2 negations, 1 exp, 1 addition, 1 log.
     """
 
+    torch_name = "LogSigmoid"
     aliases = ("logsigmoid",)
     ops_per_element = 5
 
@@ -335,6 +355,7 @@ class LogSigmoid(Elementwise, frozen=True):
 class Tanh(Elementwise, frozen=True):
     """``tanh(x)``, as ``torch.nn.Tanh``. Elementwise operations: 1 tanh."""
 
+    torch_name = "Tanh"
     ops_per_element = 1
     keeps_output = True
 
@@ -348,6 +369,7 @@ class Softplus(Elementwise, frozen=True):
     Elementwise operations: 1 product, 1 exp, 1 addition, 1 log, 1 division.
     """
 
+    torch_name = "Softplus"
     ops_per_element = 5
 
     beta: float = 1.0
@@ -393,6 +415,7 @@ class Softmax(AlongAxis, frozen=True):
     implementation subtracts first, so as not to overflow, is not counted.)
     """
 
+    torch_name = "Softmax"
     aliases = ("softmax2d",)
     ops_per_element = 3
 
@@ -406,6 +429,7 @@ class Softmin(AlongAxis, frozen=True):
     Elementwise operations for n elements: n negations, and ``3n − 1`` for the softmax.
     """
 
+    torch_name = "Softmin"
     ops_per_element = 4
 
     def ops_per_line(self, size: int) -> int:
@@ -422,6 +446,7 @@ class LogSoftmax(AlongAxis, frozen=True):
     maximum that an implementation subtracts first is not counted.)
     """
 
+    torch_name = "LogSoftmax"
     ops_per_element = 3
 
     def ops_per_line(self, size: int) -> int:
@@ -434,6 +459,7 @@ class Glu(AlongAxis, frozen=True):
     Elementwise operations per output element: 4 for the sigmoid, 1 product.
     """
 
+    torch_name = "GLU"
     ops_per_element = 5
 
     def output_shape(self, *inputs: Shape) -> Shape:

@@ -9,7 +9,7 @@ from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas import cost
 from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import describe
-from cnncalc.layers.base import EVERYTHING, Layer, Positive, Read, Reads, Shape, Weight, along, pointwise
+from cnncalc.layers.base import EVERYTHING, Call, Layer, Positive, Read, Reads, Shape, Weight, along, pointwise
 
 if TYPE_CHECKING:
     from cnncalc.layers.tape import Held, Tape
@@ -56,13 +56,29 @@ class ScaledDotProductAttention(Layer, frozen=True):
             )
         return (*query[:-1], value[-1])
 
+    def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
+        leading = tuple(f"N_{axis}" for axis in range(1, len(inputs[0]) - 1))
+        return (*leading, "L", "d"), (*leading, "S", "d"), (*leading, "S", "e")
+
+    def output_symbols(self, rank: int) -> tuple[str, ...]:
+        return (*(f"N_{axis},out" for axis in range(1, rank - 1)), "L_out", "e_out")
+
     def macs(self, *inputs: Shape) -> int:
         query, key, value = inputs
         length, features = query[-2:]
         scores = cost.matmul_macs(length, features, key[-2])
         return prod(query[:-2]) * (scores + cost.matmul_macs(length, key[-2], value[-1]))
 
-    def gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int:
+    def direct_macs(self, *inputs: Shape) -> int:
+        """Without the scores that a causal mask takes away."""
+        query, key, value = inputs
+        length, keys = query[-2], key[-2]
+        # Row i sees min(i + 1, keys) keys.
+        seen = keys * length - keys * (keys - 1) // 2 if length >= keys else length * (length + 1) // 2
+        pairs = seen if self.is_causal else length * keys
+        return prod(query[:-2]) * pairs * (query[-1] + value[-1])
+
+    def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int:
         query, key, value = inputs
         rows = prod(query[:-1])
         scores, context = cost.matmul_macs(rows, query[-1], key[-2]), cost.matmul_macs(rows, key[-2], value[-1])
@@ -75,6 +91,9 @@ class ScaledDotProductAttention(Layer, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return score_ops(prod(inputs[0][:-1]), inputs[1][-2])
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return (Call(self.kind, inputs, self.output_shape(*inputs), self.macs(*inputs)),)
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         query, key, value = inputs
@@ -102,10 +121,12 @@ class MultiHeadAttention(Layer, frozen=True):
     S − 1 additions, S divisions); with bias one addition per element of each projection.
     """
 
+    torch_name = "MultiheadAttention"
     aliases = ("mha", "multihead_attention")
     field_aliases: ClassVar[dict[str, str]] = {"heads": "num_heads"}
     arity = (1, 3)
     is_product = True
+    symbols: ClassVar[dict[str, str]] = {"num_heads": "h"}
 
     num_heads: Positive
     bias: bool = True
@@ -140,6 +161,12 @@ class MultiHeadAttention(Layer, frozen=True):
             weights.append(Weight("out_proj.bias", (embed,)))
         return tuple(weights)
 
+    def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
+        return (("L", "E"), ("S", "E_k"), ("S", "E_v"))[: len(inputs)]
+
+    def output_symbols(self, rank: int) -> tuple[str, ...]:
+        return ("L_out", "E_out")
+
     def input_projections(self, *inputs: Shape) -> tuple[int, int, int]:
         """MACs of the projections of query, key and value."""
         (length, embed), (source, key), (_, value) = query_key_value(*inputs)
@@ -159,13 +186,16 @@ class MultiHeadAttention(Layer, frozen=True):
         output_projection = cost.matmul_macs(length, embed, embed)
         return sum(self.input_projections(*inputs)) + self.products(*inputs) + output_projection
 
-    def gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int:
+    def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int:
         length, embed = inputs[0]
-        projections = self.input_projections(*inputs)
         of_inputs = (wanted[0], wanted[min(1, len(wanted) - 1)], wanted[-1])
-        weights = sum(projections) + cost.matmul_macs(length, embed, embed)
+        projections = zip(self.input_projections(*inputs), of_inputs, strict=True)
         inner = 2 * self.products(*inputs) + cost.matmul_macs(length, embed, embed)
-        return weights + inner + sum(macs for macs, want in zip(projections, of_inputs, strict=True) if want)
+        return inner + sum(macs for macs, want in projections if want)
+
+    def weight_gradient_macs(self, *inputs: Shape) -> int:
+        length, embed = inputs[0]
+        return sum(self.input_projections(*inputs)) + cost.matmul_macs(length, embed, embed)
 
     def activations(self, *inputs: Shape) -> int:
         """The three projections, the scores of every head, the context and the result."""
@@ -175,6 +205,21 @@ class MultiHeadAttention(Layer, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int:
         (length, embed), (source, _), _ = query_key_value(*inputs)
         return score_ops(self.num_heads * length, source) + (2 * (length + source) * embed if self.bias else 0)
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        shapes = query_key_value(*inputs)
+        length, embed = inputs[0]
+        source, heads = shapes[1][0], self.num_heads
+        per_head = [(heads, rows, embed // heads) for rows in (length, source, source)]
+        # F.multi_head_attention_forward multiplies sizes with each other, four times
+        sizes = (Call("mul", ((), ()), (), batched=False),) * 4
+        projections = [
+            Call("linear", (shape,), (shape[0], embed), macs, bias=self.bias, exchanged=True)
+            for shape, macs in zip(shapes, self.input_projections(*inputs), strict=True)
+        ]
+        attention = Call(ScaledDotProductAttention.kind, tuple(per_head), per_head[0], self.products(*inputs))
+        last = Call("linear", inputs[:1], inputs[0], cost.matmul_macs(length, embed, embed), bias=self.bias)
+        return (*sizes, *projections, attention, last)
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         query, key, value = query_key_value(*inputs)

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas.receptive_field import POINT, Window
+from cnncalc.formulas.traffic import positions_read
 
 if TYPE_CHECKING:
     from cnncalc.layers.tape import Held, Tape
@@ -65,7 +66,8 @@ class Read(NamedTuple):
     single output axis tells (``SCATTERED``); a window alone says what they then read together.
     ``border`` says what a tap beyond the input reads: nothing (``zeros``), the unit that the padding
     mode puts there, or another input of the layer (``joined``). ``across`` names further output axes
-    that tell which part is read: the units along them read the window together.
+    that tell which part is read: the units along them read the window together. ``untold``: nobody
+    knows what is read.
     """
 
     axis: int | None = None
@@ -73,12 +75,46 @@ class Read(NamedTuple):
     whole: bool = False
     border: str = "zeros"
     across: tuple[int, ...] = ()
+    untold: bool = False
+
+
+class Call(NamedTuple):
+    """One call of a PyTorch function that a layer's module makes, as a counter of operations sees it.
+
+    ``name`` is the function's in a trace, with the rank where PyTorch's has it (``conv2d``, ``batch_norm``);
+    ``patched`` the Python name it is called by, where a program that replaces that name gets the call
+    (``F.relu``, ``Tensor.mul``). Shapes are without the batch; where ``batched`` is false the tensors have none.
+    ``weight`` is the shape of the learned factor, and ``bias`` says whether there is a learned summand.
+    ``training`` is a norm by the batch's own statistics; ``exchanged`` says that batch and first axis of
+    the input changed places, so that it lies in order in memory only where one of them is 1.
+    """
+
+    name: str
+    inputs: Shapes
+    output: Shape
+    macs: int = 0
+    patched: str = ""
+    weight: Shape | None = None
+    bias: bool = False
+    training: bool = False
+    exchanged: bool = False
+    batched: bool = True
 
 
 EVERYTHING = Read(whole=True)
 SCATTERED = Read()
+UNTOLD = Read(untold=True)
 Reads = tuple[Read, ...]
 """One :class:`Read` for each axis of an input, channels first."""
+
+
+AXIS_SYMBOLS = {0: (), 1: ("C",), 2: ("C", "L"), 3: ("C", "H", "W"), 4: ("C", "Z", "H", "W")}
+"""What formulas call the axes of a tensor, channels first (``D`` is dilation, so depth is ``Z``)."""
+
+
+def axis_symbols(rank: int) -> tuple[str, ...]:
+    """What formulas call the axes of a tensor of ``rank`` axes."""
+    return AXIS_SYMBOLS.get(rank) or tuple(f"N_{axis + 1}" for axis in range(rank))
 
 
 def along(axis: int, window: Window = POINT, border: str = "zeros") -> Read:
@@ -104,10 +140,30 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Least and greatest number of inputs; ``None`` for any number."""
     abstract: ClassVar[bool] = False
     """True for a base class that is no layer itself."""
+    drawn: ClassVar[bool] = True
+    """Whether random nets draw it: not what makes no net from sizes alone."""
+    commutative: ClassVar[bool] = False
+    """Whether the order of the inputs makes no difference."""
+    torch_name: ClassVar[str] = ""
+    """The class of ``torch.nn`` that computes it, with ``Nd`` for the rank; none for what torch.nn has no class for."""
     in_place: ClassVar[bool] = False
     """Whether PyTorch's module can write its output over its input (``inplace=True``)."""
     is_product: ClassVar[bool] = False
     """Whether the layer is a convolution, linear or matrix product, whose outputs count as activations."""
+    symbols: ClassVar[dict[str, str]] = {
+        "out": "C_out",
+        "kernel": "K",
+        "stride": "S",
+        "padding": "P",
+        "dilation": "D",
+        "groups": "G",
+        "size": "O",
+        "output_size": "O",
+        "output_padding": "A",
+    }
+    """What formulas call its fields, as the notes and papers do; others go by their own names."""
+    is_view: ClassVar[bool] = False
+    """Whether the outputs can be the input itself, with another shape or strides, so that nothing need be moved."""
 
     def __init_subclass__(cls, **config: Any) -> None:
         super().__init_subclass__(**config)
@@ -152,24 +208,88 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         return None
 
-    def gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int | Unknown:
-        """Multiply-accumulates per sample of the backward pass: for the gradients of the weights and of
-        those inputs that are ``wanted``.
+    def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int | Unknown:
+        """Multiply-accumulates per sample for the gradients of those inputs that are ``wanted``, and of what lies
+        between the weights and the output within the layer.
 
         Of a product ``Y = X·W`` each gradient (``∂L/∂W = Xᵀ·∂L/∂Y``, ``∂L/∂X = ∂L/∂Y·Wᵀ``) is a product
         of the same three sizes, so each costs what the forward product costs (Goodfellow et al. 2016,
         §6.5.6; for a convolution §9.5).
         """
         macs = self.macs(*inputs)
+        return macs if isinstance(macs, Unknown) else macs * sum(wanted)
+
+    def weight_gradient_macs(self, *inputs: Shape) -> int | Unknown:
+        """Multiply-accumulates per sample for the gradients of the learnable weights, as much as forward."""
+        macs = self.macs(*inputs)
         if isinstance(macs, Unknown):
             return macs
-        return macs * (sum(wanted) + any(weight.learnable for weight in self.weights(*inputs)))
+        return macs * any(weight.learnable for weight in self.weights(*inputs))
+
+    def drop_probability(self) -> tuple[int, int] | None:
+        """How often, in training, the whole output is dropped, as a fraction; ``None`` where it never is."""
+        return None
+
+    def direct_macs(self, *inputs: Shape) -> int | Unknown:
+        """Of :meth:`macs`, those that a direct algorithm cannot leave out: a product with padding's zeros can be."""
+        return self.macs(*inputs)
+
+    def bilinear_macs(self, *inputs: Shape) -> int | Unknown:
+        """Fewest products of any algorithm that is bilinear in each pair of channels, as Winograd's and the FFT are:
+        at least one for every input position read and for every output position (the rank of a bilinear map is
+        at least the dimension of each of its spaces; Winograd 1980 and Lavin & Gray 2016, arXiv:1509.09308, for the
+        convolution of one axis).
+        """
+        return self.direct_macs(*inputs)
+
+    def elements_read(self, *inputs: Shape) -> tuple[int, ...]:
+        """For each input, how many of its elements the outputs depend on at all, as :meth:`reads` tells."""
+        outputs = self.output_shapes(*inputs)
+        read = []
+        for shape, reads in zip(inputs, self.reads(*inputs), strict=True):
+            axes = zip(shape, reads, strict=True)
+            read.append(prod([_positions(size, one, outputs[0]) for size, one in axes]))
+        return tuple(read)
+
+    def weights_read(self, *inputs: Shape) -> int:
+        """Weights and buffers that a forward pass in evaluation reads: all but the counters of batches."""
+        return sum(prod(weight.shape) for weight in self.weights(*inputs) if weight.learnable or weight.shape)
 
     def forward(self, tape: Tape, *inputs: Held) -> Held | tuple[Held, ...]:
         """Writes on the tape which tensors a forward pass makes, keeps and lets go; the output, or all outputs."""
         tape.unknown.append(f"{self.kind} does not say which tensors its forward pass makes and keeps")
         shapes = self.output_shapes(*(x.shape[1:] for x in inputs))
         return tuple(tape.new((tape.batch, *shape), *inputs, tape.weight(), keep=inputs) for shape in shapes)
+
+    def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
+        """What formulas call the axes of each input; of several inputs, numbered along axes in which they differ."""
+        named = [axis_symbols(len(shape)) for shape in inputs]
+        if len(inputs) > 1:
+            alike = [len(set(sizes)) == 1 for sizes in zip(*inputs, strict=False)]
+            same_rank = len(set(map(len, inputs))) == 1
+            return tuple(
+                tuple(s if same_rank and alike[axis] else f"{s}_{i}" for axis, s in enumerate(symbols))
+                for i, symbols in enumerate(named, start=1)
+            )
+        if "out" in self.__struct_fields__:
+            return tuple(tuple("C_in" if symbol == "C" else symbol for symbol in symbols) for symbols in named)
+        return tuple(named)
+
+    def output_symbols(self, rank: int) -> tuple[str, ...]:
+        """What formulas call the axes of an output of ``rank`` axes."""
+        return tuple(f"{symbol}_out" for symbol in axis_symbols(rank))
+
+    def derived(self, *inputs: Shape) -> dict[str, Shape]:
+        """Numbers on the way to others that deserve a name: one for each spatial axis, by symbol, in the order in
+        which they follow from each other.
+        """
+        return {}
+
+    def alternatives(self, *inputs: Shape) -> dict[str, tuple[tuple[Layer, Shapes], ...]]:
+        """Other layers that do what this one does, by what they are called: each is a sequence of layers
+        with their input shapes.
+        """
+        return {}
 
     def narrowed(self, divisor: int, *inputs: Shape) -> Layer:
         """The layer with its channel counts divided by ``divisor`` (at least 1 is left), for inputs so narrowed.
@@ -178,6 +298,14 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         can be measured on it at a small part of the cost.
         """
         return self
+
+    def torch_module(self, *inputs: Shape) -> str:
+        """The class of ``torch.nn`` that computes it for inputs of these shapes, as ``Conv2d``; else nothing."""
+        return self.torch_name.replace("Nd", f"{max(len(inputs[0]) - 1, 1)}d")
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...] | Unknown:
+        """The calls of PyTorch functions that its module makes, but for those that move data alone."""
+        return Unknown(f"{self.kind} does not say which PyTorch functions it calls")
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         """For each input, what the outputs read of each of its axes."""
@@ -198,6 +326,9 @@ class Movement(Layer, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return 0
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return ()
 
 
 class Elementwise(Layer, frozen=True):
@@ -220,6 +351,9 @@ class Elementwise(Layer, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int | Unknown:
         return self.ops_per_element * prod(inputs[0])
 
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return (Call(self.kind, inputs, self.output_shape(*inputs), patched=f"F.{self.kind}"),)
+
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         out = tape.pointwise(*inputs)
         tape.keep(out, *((out,) if self.keeps_output else inputs))
@@ -234,6 +368,18 @@ class ShortForm(Layer, frozen=True):
     def expand(self, shape: Shape) -> tuple[Layer, ...]:
         """The layers that this one stands for, in order, for an input of this shape."""
         raise NotImplementedError
+
+    @classmethod
+    def contract(cls, layers: tuple[Layer, ...], shape: Shape) -> ShortForm | None:
+        """The short form that expands to these layers for an input of this shape, where there is one."""
+        return None
+
+
+def _positions(size: int, read: Read, output: Shape) -> int:
+    """How many positions of an input axis are read, each counted once; all where that is not told."""
+    if read.whole or read.window is None or (read.axis is not None and read.axis >= len(output)):
+        return size
+    return positions_read(size, 1 if read.axis is None else output[read.axis], read.window, read.border)
 
 
 def normal_axis(axis: int, rank: int, *, field: str = "axis") -> int:
@@ -255,6 +401,8 @@ __all__ = [
     "EVERYTHING",
     "REGISTRY",
     "SCATTERED",
+    "UNTOLD",
+    "Call",
     "Elementwise",
     "Layer",
     "LayerError",
@@ -272,6 +420,7 @@ __all__ = [
     "Unknown",
     "Weight",
     "along",
+    "axis_symbols",
     "normal_axis",
     "pointwise",
 ]

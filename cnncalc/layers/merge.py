@@ -9,7 +9,7 @@ from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas import cost
 from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import describe
-from cnncalc.layers.base import EVERYTHING, Layer, Movement, Read, Reads, Shape, along, normal_axis
+from cnncalc.layers.base import EVERYTHING, Call, Layer, Movement, Read, Reads, Shape, along, axis_symbols, normal_axis
 from cnncalc.layers.shape import place_name
 
 if TYPE_CHECKING:
@@ -97,6 +97,10 @@ class Concat(Movement, frozen=True):
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         return tape.joined((tape.batch, *self.output_shape(*(x.shape[1:] for x in inputs))), *inputs)
 
+    def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
+        axis, symbols = normal_axis(self.axis, len(inputs[0])), axis_symbols(len(inputs[0]))
+        return tuple((*symbols[:axis], f"{symbols[axis]}_{i}", *symbols[axis + 1 :]) for i in range(1, len(inputs) + 1))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axis = normal_axis(self.axis, len(inputs[0]))
         reads, first = [], 0
@@ -116,6 +120,8 @@ class Merge(Layer, frozen=True):
     abstract = True
     arity: ClassVar[tuple[int, int | None]] = (2, None)
     verb: ClassVar[str]
+    torch_function: ClassVar[str] = ""
+    """PyTorch's name for it, where it is another."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return broadcast(self.verb, inputs)
@@ -125,6 +131,14 @@ class Merge(Layer, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return (len(inputs) - 1) * prod(self.output_shape(*inputs))
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        out, calls = inputs[0], []
+        for other in inputs[1:]:
+            both = (out, other)
+            out = broadcast(self.verb, both)
+            calls.append(Call(self.torch_function or self.kind, both, out))
+        return tuple(calls)
 
     def step(self, tape: Tape, first: Held, second: Held) -> Held:
         """Two of the inputs."""
@@ -148,6 +162,7 @@ class Add(Merge, frozen=True):
     Elementwise operations: one addition per output element for each input after the first.
     """
 
+    commutative = True
     verb = "add"
 
 
@@ -160,6 +175,7 @@ class Subtract(Merge, frozen=True):
     aliases = ("sub",)
     arity = (2, 2)
     verb = "subtract"
+    torch_function = "sub"
 
 
 class Multiply(Merge, frozen=True):
@@ -169,7 +185,20 @@ class Multiply(Merge, frozen=True):
     """
 
     aliases = ("mul",)
+    commutative = True
     verb = "multiply"
+    torch_function = "mul"
+
+
+class Divide(Merge, frozen=True):
+    """The first input by the second, element by element; axes of size 1 are broadcast.
+
+    Elementwise operations: one division per output element.
+    """
+
+    aliases = ("div",)
+    arity = (2, 2)
+    verb = "divide"
 
     def step(self, tape: Tape, first: Held, second: Held) -> Held:
         return tape.product(first, second)
@@ -181,6 +210,7 @@ class Maximum(Merge, frozen=True):
     Elementwise operations: one comparison per output element for each input after the first.
     """
 
+    commutative = True
     verb = "take the maximum of"
 
     def step(self, tape: Tape, first: Held, second: Held) -> Held:
@@ -193,6 +223,7 @@ class Minimum(Merge, frozen=True):
     Elementwise operations: one comparison per output element for each input after the first.
     """
 
+    commutative = True
     verb = "take the minimum of"
 
     def step(self, tape: Tape, first: Held, second: Held) -> Held:
@@ -224,12 +255,22 @@ class Matmul(Layer, frozen=True):
         leading = broadcast("multiply the matrices", tuple((*shape[:-2], 1, 1) for shape in inputs))[:-2]
         return (*leading, first[-2], second[-1])
 
+    def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
+        leading = super().input_symbols(*(shape[:-2] for shape in inputs))
+        return (*leading[0], "n", "k"), (*leading[1], "k", "m")
+
+    def output_symbols(self, rank: int) -> tuple[str, ...]:
+        return (*super().output_symbols(rank - 2), "n_out", "m_out")
+
     def macs(self, *inputs: Shape) -> int:
         *leading, rows, columns = self.output_shape(*inputs)
         return prod(leading) * cost.matmul_macs(rows, inputs[0][-1], columns)
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return 0
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return (Call("matmul", inputs, self.output_shape(*inputs), self.macs(*inputs)),)
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         return tape.matrix_product(*inputs)

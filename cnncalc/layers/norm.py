@@ -20,6 +20,7 @@ from cnncalc.layers import strides as layout
 from cnncalc.layers.axes import channels, spatial
 from cnncalc.layers.base import (
     EVERYTHING,
+    Call,
     Elementwise,
     Positive,
     Reads,
@@ -74,6 +75,12 @@ def normalised_axes(axes: int | tuple[int, ...] | None, rank: int) -> tuple[int,
     return chosen
 
 
+def norm_call(layer: Elementwise, shape: Shape, *, training: bool = False) -> tuple[Call, ...]:
+    """The one call of a norm's module, with the shape of the learned factor where it has one."""
+    factor = next((weight.shape for weight in layer.weights(shape) if weight.name == "weight"), None)
+    return (Call(layer.kind, (shape,), shape, weight=factor, training=training),)
+
+
 def axes_last(axes: int | tuple[int, ...] | None, rank: int) -> tuple[tuple[int, ...], tuple[int, ...], int]:
     """The order that puts ``axes`` last (of ``rank`` axes, the batch among them), the way back, and their number."""
     last = [axis + 1 for axis in normalised_axes(axes, rank - 1)]
@@ -95,6 +102,7 @@ class BatchNorm(Elementwise, frozen=True):
     3 per channel, if the batch is one sample.
     """
 
+    torch_name = "BatchNormNd"
     aliases = ("bn", "batchnorm", "batch_norm1d", "batch_norm2d", "batch_norm3d")
     ops_per_element = 2
 
@@ -120,6 +128,9 @@ class BatchNorm(Elementwise, frozen=True):
             return self.ops_per_element * elements
         return normalisation_ops(elements, inputs[0][0]) + 2 * self.affine * elements
 
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return norm_call(self, *inputs, training=not self.track_running_stats)
+
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         (x,) = inputs
         own = tape.training or not self.track_running_stats
@@ -139,6 +150,7 @@ class LayerNorm(Elementwise, frozen=True):
     they are, and 3 per set that is normalised.
     """
 
+    torch_name = "LayerNorm"
     aliases = ("ln", "layernorm")
     field_aliases: ClassVar[dict[str, str]] = {"axis": "axes", "dim": "axes"}
     ops_per_element = 5
@@ -163,6 +175,9 @@ class LayerNorm(Elementwise, frozen=True):
         sets = prod(size for axis, size in enumerate(shape) if axis not in over)
         return normalisation_ops(prod(shape), sets) + len(self.weights(shape)) * prod(shape)
 
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return norm_call(self, *inputs)
+
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         order, back, count = axes_last(self.axes, len(inputs[0].shape))
         x = tape.permute(inputs[0], order)
@@ -181,6 +196,7 @@ class RmsNorm(Elementwise, frozen=True):
     division, product), 1 for the weight where there is one, and 3 per set that is normalised (eps, root, reciprocal).
     """
 
+    torch_name = "RMSNorm"
     aliases = ("rmsnorm",)
     field_aliases: ClassVar[dict[str, str]] = {"axis": "axes", "dim": "axes"}
     ops_per_element = 3
@@ -203,6 +219,9 @@ class RmsNorm(Elementwise, frozen=True):
         over = normalised_axes(self.axes, len(shape))
         sets = prod(size for axis, size in enumerate(shape) if axis not in over)
         return (self.ops_per_element + self.elementwise_affine) * prod(shape) + 3 * sets
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return norm_call(self, *inputs)
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         order, back, count = axes_last(self.axes, len(inputs[0].shape))
@@ -245,6 +264,7 @@ class GroupNorm(Elementwise, frozen=True):
     and 3 per group.
     """
 
+    torch_name = "GroupNorm"
     aliases = ("gn", "groupnorm")
     field_aliases: ClassVar[dict[str, str]] = {"num_groups": "groups"}
     ops_per_element = 5
@@ -271,6 +291,9 @@ class GroupNorm(Elementwise, frozen=True):
         elements = prod(inputs[0])
         return normalisation_ops(elements, self.groups) + 2 * self.affine * elements
 
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return norm_call(self, *inputs)
+
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         x = tape.in_format(inputs[0], inputs[0])
         strides = layout.formatted(x.shape, x.lies)
@@ -292,6 +315,7 @@ class InstanceNorm(Elementwise, frozen=True):
     With ``track_running_stats`` it is, in evaluation, a batch norm: 2 per element.
     """
 
+    torch_name = "InstanceNormNd"
     aliases = ("instancenorm", "instance_norm1d", "instance_norm2d", "instance_norm3d")
     ops_per_element = 5
 
@@ -317,6 +341,9 @@ class InstanceNorm(Elementwise, frozen=True):
         if self.track_running_stats:
             return 2 * elements
         return normalisation_ops(elements, inputs[0][0]) + 2 * self.affine * elements
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return norm_call(self, *inputs)
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         (x,) = inputs
@@ -347,6 +374,7 @@ class LocalResponseNorm(Elementwise, frozen=True):
     addition, a power and a division; every neighbourhood taken as full.
     """
 
+    torch_name = "LocalResponseNorm"
     aliases = ("lrn",)
     ops_per_element = 4
 
@@ -361,6 +389,18 @@ class LocalResponseNorm(Elementwise, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return (self.ops_per_element + self.size) * prod(inputs[0])
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        (shape,) = inputs
+        # the squares are averaged over neighbouring channels by a pool over an axis of their own
+        pool = "avg_pool2d" if len(shape) == 2 else "avg_pool3d"
+        padded = (1, shape[0] + self.size // 2 + (self.size - 1) // 2, *shape[1:])
+        return (
+            Call("mul", inputs, shape, patched="Tensor.mul"),
+            Call(pool, (padded,), shape, patched=f"F.{pool}"),
+            Call("mul", inputs, shape, patched="Tensor.mul"),
+            Call("add", inputs, shape, patched="Tensor.add"),
+        )
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         x = tape.contiguous(inputs[0])

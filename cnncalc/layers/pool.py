@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from math import gcd, prod
+from math import inf, prod
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas import size as sizes
-from cnncalc.formulas.receptive_field import adaptive_pool_window
-from cnncalc.layers.axes import Axis, Padding, axis_name, check_fits, per_axis, spatial, window_axes
-from cnncalc.layers.base import EVERYTHING, Layer, PerAxis, Positive, Reads, Shape, along
+from cnncalc.formulas.receptive_field import adaptive_pool_taps, adaptive_pool_window
+from cnncalc.layers.axes import Axis, Padding, axis_name, check_fits, per_axis, same_pads, spatial, window_axes
+from cnncalc.layers.base import EVERYTHING, Call, Layer, PerAxis, Positive, Reads, Shape, along
+
+IDENTITY = "Identity"
+"""The module of ``torch.nn`` that hands its input on."""
 
 if TYPE_CHECKING:
     from cnncalc.layers.tape import Held, Tape
@@ -108,6 +111,34 @@ class SlidingPool(Layer, frozen=True):
         taps = prod(per_axis(self.kernel, len(inputs[0]) - 1, "kernel"))
         return prod(self.output_shape(*inputs)) * self.ops_per_window(taps)
 
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return self.pool_calls(inputs[0], self.kind)
+
+    def padded(self, shape: Shape) -> Shape | None:
+        """The input with its padding, where that is put around it before PyTorch's pool, which has no word for it:
+        ``same``, and padding that differs between the ends.
+        """
+        axes = self.axes(shape)
+        if getattr(self, "padding", 0) != "same" and all(axis.padding[0] == axis.padding[1] for axis in axes):
+            return None
+        return (shape[0], *(axis.size + sum(axis.padding) for axis in axes))
+
+    def torch_module(self, *inputs: Shape) -> str:
+        return super().torch_module(*inputs) if self.padded(*inputs) is None else ""
+
+    def pool_calls(self, shape: Shape, kind: str) -> tuple[Call, ...]:
+        """The call of PyTorch's pool ``kind`` of such an input; of a padded one the pool sees the padding."""
+        name, padded = f"{kind}{len(shape) - 1}d", self.padded(shape)
+        out = self.output_shape(shape)
+        if padded is not None:
+            axes = [
+                axis._replace(size=size, padding=(0, 0))
+                for axis, size in zip(self.axes(shape), padded[1:], strict=True)
+            ]
+            output_size = sizes.ceil_pool_output_size if self.ceil_mode else sizes.conv_output_size
+            out = (shape[0], *(output_size(*axis) for axis in axes))
+        return (Call(name, (padded or shape,), out, patched=f"F.{name}"),)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])
         return ((along(0), *(along(i + 1, axis.window()) for i, axis in enumerate(axes))),)
@@ -121,6 +152,7 @@ class MaxPool(SlidingPool, frozen=True):
     element, every window taken as full.
     """
 
+    torch_name = "MaxPoolNd"
     aliases = ("max_pool1d", "max_pool2d", "max_pool3d", "maxpool", "max_pooling")
 
     padding: Padding = 0
@@ -132,6 +164,9 @@ class MaxPool(SlidingPool, frozen=True):
         if self.padding != "same":
             check_pads(axes)
         return axes
+
+    def derived(self, *inputs: Shape) -> dict[str, Shape]:
+        return same_pads(self.padding, self.axes(inputs[0]))
 
     def ops_per_window(self, taps: int) -> int:
         return taps - 1
@@ -151,6 +186,7 @@ class AvgPool(SlidingPool, frozen=True):
     ``K_h·K_w − 1`` additions and 1 division per output element, every window taken as full.
     """
 
+    torch_name = "AvgPoolNd"
     aliases = ("avg_pool1d", "avg_pool2d", "avg_pool3d", "avgpool", "average_pool", "mean_pool")
 
     padding: Padding = 0
@@ -177,6 +213,17 @@ class AvgPool(SlidingPool, frozen=True):
             )
         return out
 
+    def derived(self, *inputs: Shape) -> dict[str, Shape]:
+        return same_pads(self.padding, self.axes(inputs[0]))
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        (call,) = self.pool_calls(inputs[0], self.kind)
+        if self.padded(*inputs) is None or self.count_include_pad or self.divisor_override is not None:
+            return (call,)
+        # what each window covers, of one channel of one sample
+        covered = call._replace(inputs=((1, *call.inputs[0][1:]),), output=(1, *call.output[1:]), batched=False)
+        return (call, covered)
+
     def ops_per_window(self, taps: int) -> int:
         return taps
 
@@ -197,6 +244,7 @@ class LpPool(SlidingPool, frozen=True, kw_only=True):
     Elementwise operations: ``K_h·K_w`` powers, ``K_h·K_w − 1`` additions and 1 root per output element.
     """
 
+    torch_name = "LPPoolNd"
     aliases = ("lp_pool1d", "lp_pool2d", "lp_pool3d", "lppool")
 
     norm_type: Annotated[float, Meta(gt=0)]
@@ -205,6 +253,17 @@ class LpPool(SlidingPool, frozen=True, kw_only=True):
         axes = window_axes(shape, self.kernel, self.kernel if self.stride is None else self.stride, "valid")
         check_kernel_within_input(axes)
         return axes
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        out = self.output_shape(*inputs)
+        if self.norm_type == inf:
+            return self.pool_calls(inputs[0], MaxPool.kind)
+        return (
+            *self.pool_calls(inputs[0], AvgPool.kind),
+            Call("relu", (out,), out, patched="F.relu"),
+            Call("mul", (out,), out),
+            Call("mul", (out,), out, patched="Tensor.mul"),
+        )
 
     def ops_per_window(self, taps: int) -> int:
         return 2 * taps
@@ -257,12 +316,19 @@ class AdaptivePool(Layer, frozen=True):
         return 0
 
     def taps(self, shape: Shape) -> int:
-        """Input elements read by all output elements together.
+        """Input elements read by all output elements together."""
+        return shape[0] * prod(adaptive_pool_taps(size, out) for size, out in self.per_axis_sizes(shape))
 
-        Along an axis the O windows cover all H units, and share one at each of the O − gcd(H, O)
-        borders that lie within a unit.
-        """
-        return shape[0] * prod(size + out - gcd(size, out) for size, out in self.per_axis_sizes(shape))
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        name = f"{self.kind}{len(inputs[0]) - 1}d"
+        if self.torch_module(*inputs) == IDENTITY:
+            return ()
+        return (Call(name, inputs, self.output_shape(*inputs), patched=f"F.{name}"),)
+
+    def torch_module(self, *inputs: Shape) -> str:
+        # over one axis PyTorch does not take None, which keeps it
+        kept = len(inputs[0]) == 2 and self.output_size in (None, (None,))
+        return IDENTITY if kept else super().torch_module(*inputs)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         pairs = self.per_axis_sizes(inputs[0])
@@ -290,6 +356,7 @@ class AdaptiveAvgPool(AdaptivePool, frozen=True):
     and 1 division.
     """
 
+    torch_name = "AdaptiveAvgPoolNd"
     aliases = ("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
 
     def elementwise_ops(self, *inputs: Shape) -> int:
@@ -305,6 +372,7 @@ class AdaptiveMaxPool(AdaptivePool, frozen=True):
     Elementwise operations: for an output element whose window holds n elements, n − 1 comparisons.
     """
 
+    torch_name = "AdaptiveMaxPoolNd"
     aliases = ("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
 
     def elementwise_ops(self, *inputs: Shape) -> int:
@@ -318,6 +386,8 @@ class GlobalPool(Layer, frozen=True):
     """Base of the pools over all spatial axes, which are kept with size 1."""
 
     abstract = True
+    adaptive: ClassVar[type[AdaptivePool]]
+    """The pool to a given size that does the same for a size of 1."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
@@ -326,6 +396,10 @@ class GlobalPool(Layer, frozen=True):
 
     def macs(self, *inputs: Shape) -> int:
         return 0
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        name = f"{self.adaptive.kind}{len(inputs[0]) - 1}d"
+        return (Call(name, inputs, self.output_shape(*inputs), patched=f"F.{name}"),)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return ((along(0), *(EVERYTHING for _ in spatial(inputs[0]))),)
@@ -337,6 +411,8 @@ class GlobalAvgPool(GlobalPool, frozen=True):
     Elementwise operations: per channel ``H·W − 1`` additions and 1 division.
     """
 
+    adaptive = AdaptiveAvgPool
+    torch_name = "AdaptiveAvgPoolNd"
     aliases = ("gap", "global_average_pool", "global_avgpool", "global_avg_pooling", "global_average_pooling")
 
     def elementwise_ops(self, *inputs: Shape) -> int:
@@ -353,6 +429,8 @@ class GlobalMaxPool(GlobalPool, frozen=True):
     Elementwise operations: per channel ``H·W − 1`` comparisons.
     """
 
+    adaptive = AdaptiveMaxPool
+    torch_name = "AdaptiveMaxPoolNd"
     aliases = ("gmp", "global_maxpool", "global_max_pooling")
 
     def elementwise_ops(self, *inputs: Shape) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from cnncalc.layers.axes import channels
-from cnncalc.layers.base import Elementwise, Movement, Probability, Shape, Weight
+from cnncalc.layers.base import Call, Elementwise, Movement, Probability, Shape, Weight
+from cnncalc.layers.resample import simplest_ratio
 
 if TYPE_CHECKING:
     from cnncalc.layers.tape import Held, Tape
@@ -15,6 +16,7 @@ class PassThrough(Movement, frozen=True):
     """Base of layers that hand their input on."""
 
     abstract = True
+    is_view = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return inputs[0]
@@ -40,11 +42,15 @@ class Noise(PassThrough, frozen=True):
 class Identity(PassThrough, frozen=True):
     """The tensor itself, as ``torch.nn.Identity``. Elementwise operations: none."""
 
+    torch_name = "Identity"
+
 
 class Dropout(Noise, frozen=True):
     """In training zeroes elements with probability ``p``, as ``torch.nn.Dropout``. Elementwise operations: none
     in inference.
     """
+
+    torch_name = "Dropout"
 
     p: Probability = 0.5
 
@@ -61,6 +67,9 @@ class ChannelDropout(Noise, frozen=True):
 
     p: Probability = 0.5
 
+    def torch_module(self, *inputs: Shape) -> str:
+        return "Dropout" if len(inputs[0]) == 1 else f"Dropout{len(inputs[0]) - 1}d"
+
     def drop(self, tape: Tape, x: Held) -> Held:
         return tape.product(x, tape.new(() if self.p == 1 else (*x.shape[:2], *(1 for _ in x.shape[2:]))))
 
@@ -69,6 +78,8 @@ class AlphaDropout(Noise, frozen=True):
     """In training sets elements to SELU's negative saturation with probability ``p``, keeping mean and
     variance, as ``torch.nn.AlphaDropout``. Elementwise operations: none in inference.
     """
+
+    torch_name = "AlphaDropout"
 
     p: Probability = 0.5
 
@@ -89,6 +100,9 @@ class StochasticDepth(Noise, frozen=True):
 
     p: Probability
     mode: Literal["batch", "row"] = "row"
+
+    def drop_probability(self) -> tuple[int, int]:
+        return simplest_ratio(self.p)
 
     def drop(self, tape: Tape, x: Held) -> Held:
         shape = (tape.batch if self.mode == "row" else 1, *(1 for _ in x.shape[1:]))
@@ -113,6 +127,9 @@ class LayerScale(Elementwise, frozen=True):
     def output_shape(self, *inputs: Shape) -> Shape:
         channels(inputs[0])
         return inputs[0]
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return (Call("mul", inputs, inputs[0]),)
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         (shape,) = inputs

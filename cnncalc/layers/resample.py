@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import repeat
-from math import gcd, prod
+from math import floor, gcd, prod
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -12,11 +12,19 @@ from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas import resample
-from cnncalc.formulas.receptive_field import MAX_PERIOD, POINT, Taps, Window, adaptive_pool_window
+from cnncalc.formulas.receptive_field import (
+    MAX_PERIOD,
+    POINT,
+    Taps,
+    Window,
+    adaptive_pool_taps,
+    adaptive_pool_window,
+)
 from cnncalc.layers.axes import axis_name, describe, per_axis, spatial
 from cnncalc.layers.base import (
     EVERYTHING,
     SCATTERED,
+    Call,
     Layer,
     Movement,
     PerAxis,
@@ -79,6 +87,7 @@ class Upsample(Layer, frozen=True):
     are not counted.
     """
 
+    torch_name = "Upsample"
     aliases = ("upsampling", "interpolate", "resize")
     field_aliases: ClassVar[dict[str, str]] = {"scale": "scale_factor"}
 
@@ -133,7 +142,7 @@ class Upsample(Layer, frozen=True):
             return (shape[0], *per_axis(self.size, rank, "size"))
         # A whole factor needs no float; for the others PyTorch rounds the product of two doubles.
         out = tuple(
-            size * int(scale) if scale == int(scale) else int(size * scale)
+            size * int(scale) if scale == int(scale) else floor(size * scale)
             for size, scale in zip(sizes, scales, strict=True)
         )
         for number, (size, scale, result) in enumerate(zip(sizes, scales, out, strict=True)):
@@ -154,8 +163,7 @@ class Upsample(Layer, frozen=True):
         if self.mode.startswith("nearest"):
             return 0
         if self.mode == "area":
-            # The windows [⌊i·H/O⌋, ⌈(i+1)·H/O⌉) of an axis cover H + O − gcd(H, O) units in all.
-            return shape[0] * prod(h + o - gcd(h, o) for h, o in zip(shape[1:], out[1:], strict=True))
+            return shape[0] * prod(map(adaptive_pool_taps, shape[1:], out[1:]))
         taps = 16 if self.mode == "bicubic" else 1 << rank
         return prod(out) * (2 * taps - 1)
 
@@ -182,6 +190,27 @@ class Upsample(Layer, frozen=True):
             bottom, top = simplest_ratio(scale)
         grids = {"nearest": resample.floor_grid, "nearest-exact": resample.centre_grid}
         return resample.sampled_window(grids.get(self.mode, resample.half_pixel_grid)(top, bottom), reach)
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        rank, out = len(inputs[0]) - 1, self.output_shape(*inputs)
+        if self.mode == "area":
+            pool = f"adaptive_avg_pool{rank}d"
+            return (
+                Call("interpolate", inputs, out, patched="F.interpolate"),
+                Call(pool, inputs, out, patched=f"F.{pool}"),
+            )
+        return (Call(f"upsample_{self.torch_mode(rank)}{rank}d", inputs, out, patched="F.interpolate"),)
+
+    def torch_mode(self, rank: int) -> str:
+        """PyTorch's name of the mode for so many spatial axes, without ``rank``'s ``d`` behind it."""
+        return ("linear", "bilinear", "trilinear")[rank - 1] if self.mode == "linear" else self.mode
+
+    def elements_read(self, *inputs: Shape) -> tuple[int, ...]:
+        (shape,) = inputs
+        if any(read.window is None and not read.whole for read in self.reads(shape)[0]):
+            # The pattern is too long to be told; an output reads one position of an axis at least.
+            return (shape[0] * prod(map(min, shape[1:], self.output_shape(shape)[1:])),)
+        return super().elements_read(shape)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
@@ -220,7 +249,10 @@ class PixelShuffle(Rearranged, frozen=True):
     Elementwise operations: none.
     """
 
+    torch_name = "PixelShuffle"
     aliases = ("depth_to_space",)
+
+    symbols: ClassVar[dict[str, str]] = {"upscale_factor": "r"}
 
     upscale_factor: Positive
 
@@ -247,7 +279,10 @@ class PixelUnshuffle(Rearranged, frozen=True):
     Elementwise operations: none. A position reads, over all its channels, an ``r×r`` patch.
     """
 
+    torch_name = "PixelUnshuffle"
     aliases = ("space_to_depth",)
+
+    symbols: ClassVar[dict[str, str]] = {"downscale_factor": "r"}
 
     downscale_factor: Positive
 
@@ -277,6 +312,8 @@ class ChannelShuffle(Rearranged, frozen=True):
 
     Elementwise operations: none.
     """
+
+    torch_name = "ChannelShuffle"
 
     groups: Positive
 

@@ -12,11 +12,23 @@ from msgspec import Meta
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas.receptive_field import Taps, Window
-from cnncalc.layers.axes import ExplicitPadding, Pair, axis_name, describe, padding_pairs, per_axis, spatial
+from cnncalc.formulas.size import conv_output_size, slice_size
+from cnncalc.layers.axes import (
+    ExplicitPadding,
+    Pair,
+    axis_name,
+    check_fits,
+    describe,
+    padding_pairs,
+    per_axis,
+    spatial,
+    window_axes,
+)
 from cnncalc.layers.base import (
     EVERYTHING,
     SCATTERED,
     Movement,
+    NonNegative,
     PerAxis,
     Positive,
     Read,
@@ -163,6 +175,7 @@ class Crop(Movement, frozen=True):
     centre crop takes the smaller part before. Elementwise operations: none.
     """
 
+    is_view = True
     aliases = ("cropping", "center_crop", "centre_crop")
 
     size: PerAxis | None = None
@@ -218,6 +231,7 @@ class Slice(Movement, frozen=True):
     operations: none.
     """
 
+    is_view = True
     aliases = ("narrow",)
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
 
@@ -229,8 +243,10 @@ class Slice(Movement, frozen=True):
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
         axis = normal_axis(self.axis, len(shape))
-        kept = len(range(*slice(self.start, self.stop, self.step).indices(shape[axis])))
-        if not kept:
+        size = shape[axis]
+        start, stop, _ = slice(self.start, self.stop, self.step).indices(size)
+        kept = slice_size(start, size if stop == size else stop, self.step)
+        if kept < 1:
             ends = f"{self.start} to {'the end' if self.stop is None else self.stop}"
             raise LayerError(f"nothing of {place_name(axis, len(shape))} {shape[axis]} lies from {ends}", field="start")
         return (*shape[:axis], kept, *shape[axis + 1 :])
@@ -255,6 +271,7 @@ class Split(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     aliases = ("chunk",)
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
 
@@ -321,6 +338,9 @@ class Flatten(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    torch_name = "Flatten"
+    is_view = True
+
     start_axis: int = 0
     end_axis: int = -1
 
@@ -347,6 +367,8 @@ class Unflatten(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    torch_name = "Unflatten"
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis", "unflattened_size": "sizes"}
 
     axis: int
@@ -373,6 +395,7 @@ class Reshape(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     aliases = ("view",)
 
     shape: tuple[SizeOrRest, ...]
@@ -394,6 +417,7 @@ class Permute(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dims": "axes", "dim": "axes"}
 
     axes: tuple[int, ...]
@@ -427,6 +451,7 @@ class Transpose(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim0": "axis0", "dim1": "axis1"}
 
     axis0: int
@@ -458,6 +483,7 @@ class Squeeze(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axes", "axis": "axes"}
 
     axes: int | tuple[int, ...] | None = None
@@ -488,6 +514,7 @@ class Unsqueeze(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
 
     axis: int
@@ -505,3 +532,156 @@ class Unsqueeze(Movement, frozen=True):
         (shape,) = inputs
         new = normal_axis(self.axis, len(shape) + 1)
         return (tuple(along(axis + (axis >= new)) for axis in range(len(shape))),)
+
+
+class Broadcast(Movement, frozen=True):
+    """Axes of size 1 repeated to the sizes of ``shape``, as ``torch.Tensor.expand``; others stay as they are.
+
+    ``shape`` may have more axes than the input: those come before it. Elementwise operations: none.
+    """
+
+    aliases = ("broadcast_to",)
+
+    shape: tuple[Positive, ...]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        own = self.shape[max(0, len(self.shape) - len(shape)) :]
+        if len(own) < len(shape) or any(want != have != 1 for have, want in zip(shape, own, strict=True)):
+            raise LayerError(
+                f"cannot expand {describe(shape)} to {describe(self.shape)}",
+                field="shape",
+                hint="an axis of size 1 can be repeated, and axes can be put before all others",
+            )
+        return self.shape
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        more = len(self.shape) - len(shape)
+        first = Window(0, (Taps(0, 0),))
+        return (
+            tuple(
+                along(axis + more) if size == self.shape[axis + more] else along(axis + more, first)
+                for axis, size in enumerate(shape)
+            ),
+        )
+
+
+class Roll(Movement, frozen=True):
+    """Shift along ``axes`` by ``shifts``; what leaves at one end comes in at the other, as ``torch.roll``.
+
+    Elementwise operations: none.
+    """
+
+    field_aliases: ClassVar[dict[str, str]] = {"dims": "axes", "dim": "axes"}
+
+    shifts: int | tuple[int, ...]
+    axes: int | tuple[int, ...]
+
+    def by_axis(self, shape: Shape) -> dict[int, int]:
+        """How far each axis is shifted."""
+        axes = normal_axes(self.axes, len(shape))
+        shifts = self.shifts if isinstance(self.shifts, tuple) else (self.shifts,)
+        if len(axes) != len(shifts):
+            raise LayerError(f"shifts has {len(shifts)} values, axes {len(axes)}", field="shifts")
+        return dict(zip(axes, shifts, strict=True))
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        self.by_axis(inputs[0])
+        return inputs[0]
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        reads = list(pointwise(shape))
+        for axis, shift in self.by_axis(shape).items():
+            by = shift % shape[axis] - (shape[axis] if 2 * (shift % shape[axis]) > shape[axis] else 0)
+            reads[axis] = along(axis, Window(1, (Taps(-by, -by),)), "circular")
+        return (tuple(reads),)
+
+
+class Take(Movement, frozen=True):
+    """Elements along one axis, chosen by the whole numbers of a second input, as ``x[:, index]``.
+
+    The axes of the index stand where the axis was. Elementwise operations: none.
+    """
+
+    aliases = ("index_select",)
+    field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
+    arity = (2, 2)
+    drawn = False
+
+    axis: int = 0
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        shape, index = inputs
+        axis = normal_axis(self.axis, len(shape))
+        return (*shape[:axis], *index, *shape[axis + 1 :])
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        shape, index = inputs
+        chosen = normal_axis(self.axis, len(shape))
+        more = len(index) - 1
+        own = Read(across=tuple(range(chosen, chosen + len(index))))
+        of_tensor = tuple(
+            own if axis == chosen else along(axis if axis < chosen else axis + more) for axis in range(len(shape))
+        )
+        return of_tensor, tuple(along(chosen + axis) for axis in range(len(index)))
+
+
+class SlidingWindows(Movement, frozen=True):
+    """Every window of ``size`` units, ``step`` apart, along one axis; its units become a last axis
+    (``torch.Tensor.unfold``).
+
+    Elementwise operations: none.
+    """
+
+    field_aliases: ClassVar[dict[str, str]] = {"dim": "axis", "dimension": "axis"}
+
+    size: Positive
+    step: Positive = 1
+    axis: int = -1
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        axis = normal_axis(self.axis, len(shape))
+        if self.size > shape[axis]:
+            raise LayerError(
+                f"size {self.size} is larger than {place_name(axis, len(shape))} {shape[axis]}", field="size"
+            )
+        return (*shape[:axis], (shape[axis] - self.size) // self.step + 1, *shape[axis + 1 :], self.size)
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        axis = normal_axis(self.axis, len(shape))
+        reads = list(pointwise(shape))
+        reads[axis] = Read(axis, Window(self.step, (Taps(0, self.size - 1),)), across=(len(shape),))
+        return (tuple(reads),)
+
+
+class Unfold(Movement, frozen=True):
+    """Sliding patches of an image as columns: ``C×H×W`` to ``C·K_h·K_w×L``, as ``torch.nn.Unfold``.
+
+    Elementwise operations: none.
+    """
+
+    aliases = ("im2col",)
+    field_aliases: ClassVar[dict[str, str]] = {"kernel_size": "kernel"}
+    drawn = False
+
+    kernel: PerAxis
+    stride: PerAxis = 1
+    padding: NonNegative | tuple[NonNegative, ...] = 0
+    dilation: PerAxis = 1
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        if len(shape) != 3:
+            raise LayerError(f"needs channels, height and width, got {describe(shape)}")
+        axes = window_axes(shape, self.kernel, self.stride, self.padding, self.dilation)
+        check_fits(axes)
+        patch = prod(axis.kernel for axis in axes)
+        return (shape[0] * patch, prod(conv_output_size(*axis) for axis in axes))
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        # Channel, row and column of a patch's pixel lie in both axes together.
+        return (tuple(Read(across=(0, 1)) for _ in inputs[0]),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -10,9 +10,12 @@ from msgspec import Struct
 
 from cnncalc import __version__
 from cnncalc.analysis.lint import Finding, Findings, Rule, Severity
-from cnncalc.graph import Graph
+from cnncalc.graph import Graph, Place
+from cnncalc.report.broken import Broken
 from cnncalc.report.columns import Column
+from cnncalc.report.github import Level, annotation
 from cnncalc.report.grid import style
+from cnncalc.report.junit import Case, Suite
 from cnncalc.report.model import Generator, Model
 from cnncalc.text import visible, wrap
 
@@ -74,6 +77,19 @@ class LintReport(Struct, frozen=True):
     counts: Counts
     findings: tuple[Fault, ...]
     rules: tuple[RuleText, ...]
+
+
+class LintReports(Struct, frozen=True):
+    """The answer to ``lint`` of several nets.
+
+    ``broken`` are those that could not be read; where there are any, ``status`` is ``error``.
+    """
+
+    schema_version: int
+    generator: Generator
+    status: Literal["pass", "fail", "error"]
+    nets: tuple[LintReport, ...]
+    broken: tuple[Broken, ...]
 
 
 class RuleList(Struct, frozen=True):
@@ -214,6 +230,48 @@ def _rule(rule: RuleText, width: int | None, colour: bool, *, short: bool) -> li
 
 def _indented(text: str, width: int | None) -> list[str]:
     return wrap(f"  {text}", width, "    ")
+
+
+def together(reports: Sequence[LintReport], broken: Sequence[Broken]) -> LintReports:
+    """Several nets as one report."""
+    failed = any(one.status == "fail" for one in reports)
+    status: Literal["pass", "fail", "error"] = "error" if broken else "fail" if failed else "pass"
+    return LintReports(1, Generator("cnncalc", __version__), status, tuple(reports), tuple(broken))
+
+
+LEVELS: dict[Severity, Level] = {"error": "error", "warning": "warning", "info": "notice"}
+
+
+def place(fault: Fault) -> Place | None:
+    """Where a fault stands, as far as it is known."""
+    return None if fault.file is None else Place(fault.file, fault.line or 0, fault.column or 0)
+
+
+def github(reports: Sequence[LintReport], broken: Sequence[Broken]) -> str:
+    """An annotation for each group of findings, as GitHub's runner reads them, then the verdicts."""
+    lines = list(map(Broken.annotation, broken))
+    for lint in reports:
+        for group in groups(lint.findings):
+            fault = group.first
+            text = f"{_layer(group)}: {_message(group)}"
+            level = LEVELS[fault.severity]
+            lines.append(annotation(level, text, place(fault), title=f"{fault.rule} {fault.name}"))
+    return "".join(f"{line}\n" for line in [*lines, *(f"cnncalc lint: {verdict(lint)}" for lint in reports)])
+
+
+def suites(reports: Sequence[LintReport], broken: Sequence[Broken]) -> Iterator[Suite]:
+    """Each net as a suite of tests, each group of findings as a test; only what makes ``lint`` fail fails."""
+    for lint in reports:
+        cases = []
+        for group in groups(lint.findings):
+            fault = group.first
+            text = f"{fault.severity}: {_layer(group)}: {_message(group)}"
+            fails = fault.severity == "error" or (lint.strict and fault.severity == "warning")
+            name = f"{fault.rule} {fault.name} {fault.layer}"
+            cases.append(Case(name, place(fault), failure=text if fails else "", output="" if fails else text))
+        whole = Place(lint.model.source, 0, 0)
+        yield Suite(lint.model.source or lint.model.name, cases or [Case("nothing found", whole)])
+    yield from map(Broken.suite, broken)
 
 
 COLUMNS = (

@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 Count = int | None
 """A whole number, or null where it is unknown; the diagnostics then say why."""
 
-SECTION_NAMES = ("initialisation", "memory")
+SECTION_NAMES = ("memory", "training", "speed", "initialisation", "convention")
 """The further analyses, each a key of the report and of its layers where it was asked for; see ``sections``."""
 
 
@@ -81,6 +81,130 @@ class InitialisationTotals(Struct, frozen=True):
     zero_init: int
     label_smoothing: float
     losses: tuple[InitialLoss, ...]
+
+
+class LayerConvention(Struct, frozen=True, gc=False):
+    """What another tool counts for one layer (``--convention``), in its unit; null where it fails there."""
+
+    counted: int | float | None
+
+
+class ConventionTotals(Struct, frozen=True):
+    """Another tool's answer for the whole net, in its unit; null where it gives none.
+
+    ``macs`` is the same in MACs, null for activations; ``difference`` is what it has beyond ours, in its unit.
+    """
+
+    tool: str
+    version: str
+    unit: str
+    status: Literal["complete", "partial", "fails"]
+    answer: int | None
+    macs: int | float | None
+    difference: int | None
+
+
+class StepFlops(Struct, frozen=True, gc=False):
+    """FLOPs of one training step: of the forward pass, of the gradients of activations (inputs of layers, as far as
+    something before them learns), of the gradients of weights, and of all three.
+    """
+
+    forward_flops: Count
+    input_gradient_flops: Count
+    weight_gradient_flops: Count
+    step_flops: Count
+
+
+class LayerTraining(StepFlops, frozen=True, gc=False):
+    """What one layer costs in one training step (``--show training``), as PyTorch and torchvision run it.
+
+    ``expected_if_skipped`` is there in a net with stochastic depth: the mean where what is dropped is neither computed
+    nor differentiated (Huang et al. 2016), rounded to whole FLOPs. ``runs`` is the probability that the layer runs.
+    """
+
+    expected_if_skipped: StepFlops | UnsetType = UNSET
+    runs: float | UnsetType = UNSET
+
+
+class TrainingRun(Struct, frozen=True):
+    """A whole training run (``--images``, ``--epochs``). ``steps`` counts the last batch of an epoch however small.
+
+    ``flops`` are those of all images in all epochs; ``petaflop_s_days`` are they over 10¹⁵·86,400.
+    """
+
+    images: int
+    epochs: int
+    steps: int
+    flops: int
+    petaflop_s_days: float
+    flops_if_skipped: int | UnsetType = UNSET
+
+
+class TrainingTotals(StepFlops, frozen=True):
+    """What a training step costs: sums over all layers, lower bounds where the status is ``partial``.
+
+    ``drops`` counts the layers of stochastic depth. ``expected_if_skipped`` is there where there are some, and null
+    where their draws depend on each other in too many ways to be told apart.
+    """
+
+    status: Literal["complete", "partial"]
+    drops: int = 0
+    expected_if_skipped: StepFlops | UnsetType | None = UNSET
+    run: TrainingRun | UnsetType = UNSET
+
+
+class LayerSpeed(Struct, frozen=True, gc=False):
+    """What one layer must move (``--show speed``), and with ``--machine`` the least time that it takes there.
+
+    ``read_bytes`` are the inputs that its outputs depend on, ``weight_bytes`` the weights and buffers that it reads,
+    ``written_bytes`` its outputs; all 0 where the output can be a view of the input. ``intensity`` is FLOPs per byte.
+    Times are whole picoseconds, rounded down: ``compute_ps`` at the peak, ``memory_ps`` at the memory's bandwidth,
+    ``roofline_ps`` the larger and ``limit`` which that is; ``bound_ps`` holds whatever the caches hold.
+    """
+
+    read_bytes: int
+    weight_bytes: int
+    written_bytes: int
+    bytes: int
+    intensity: float | None
+    compute_ps: int | UnsetType = UNSET
+    memory_ps: int | UnsetType = UNSET
+    roofline_ps: int | UnsetType = UNSET
+    limit: Literal["compute", "memory", "nothing", "several"] | UnsetType = UNSET
+    bound_ps: int | UnsetType = UNSET
+
+
+class MachineReport(Struct, frozen=True):
+    """The machine that the times are for; ``cache_bytes`` is what its caches hold together, 0 where not given."""
+
+    name: str
+    source: str
+    peak_flops: int
+    bandwidth: int
+    cache_bytes: int
+
+
+class SpeedTotals(Struct, frozen=True):
+    """Sums over all layers, and the net's least times.
+
+    ``bound_ps`` holds for layers that run one after the other; ``fused_bound_ps`` however they are fused and
+    overlap. ``algorithms``: whether every product is computed (``direct``), or convolutions may take
+    Winograd's or the FFT's way (``fast``). Where ``status`` is ``partial`` the FLOPs of some layers are unknown, and
+    count with nothing.
+    """
+
+    status: Literal["complete", "partial"]
+    dtype: str
+    algorithms: Literal["direct", "fast"]
+    read_bytes: int
+    weight_bytes: int
+    written_bytes: int
+    bytes: int
+    intensity: float | None
+    machine: MachineReport | UnsetType = UNSET
+    roofline_ps: int | UnsetType = UNSET
+    bound_ps: int | UnsetType = UNSET
+    fused_bound_ps: int | UnsetType = UNSET
 
 
 class LayerMemory(Struct, frozen=True, gc=False):
@@ -178,7 +302,10 @@ class LayerReport(Struct, frozen=True, gc=False):
     shared_with: str | UnsetType = UNSET
     receptive_fields: dict[str, ReceptiveField] | UnsetType = UNSET
     initialisation: LayerInitialisation | UnsetType = UNSET
+    convention: LayerConvention | UnsetType = UNSET
     memory: LayerMemory | UnsetType = UNSET
+    training: LayerTraining | UnsetType = UNSET
+    speed: LayerSpeed | UnsetType = UNSET
 
     @property
     def has_sections(self) -> bool:
@@ -254,7 +381,10 @@ class Report(Struct, frozen=True):
     diagnostics: tuple[Diagnostic, ...]
     separable: tuple[SeparablePair, ...] = ()
     initialisation: InitialisationTotals | UnsetType = UNSET
+    convention: ConventionTotals | UnsetType = UNSET
     memory: MemoryTotals | UnsetType = UNSET
+    training: TrainingTotals | UnsetType = UNSET
+    speed: SpeedTotals | UnsetType = UNSET
 
     @property
     def has_sections(self) -> bool:

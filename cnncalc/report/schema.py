@@ -11,8 +11,16 @@ from cnncalc.spec.schema import DIALECT, tidy
 
 REPORTS = {
     "report": ("model", "Report"),
+    "bench": ("bench", "BenchReport"),
     "check": ("check", "CheckReport"),
+    "check-many": ("check", "CheckReports"),
+    "conventions": ("conventions", "ConventionsReport"),
+    "diff": ("diff", "DiffReport"),
+    "diff-git": ("changes", "ChangesReport"),
+    "explain": ("explain", "ExplainReport"),
     "lint": ("lint", "LintReport"),
+    "lint-many": ("lint", "LintReports"),
+    "machines": ("machines", "Machines"),
     "rf": ("rf", "FieldReport"),
     "rf-unit": ("rf", "UnitReport"),
     "sizes": ("sizes", "SizesReport"),

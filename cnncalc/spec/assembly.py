@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping as MappingABC
 from typing import Any
 
-from cnncalc.graph import Graph, Node, Ref
+from cnncalc.graph import Graph, Node, Place, Ref
 from cnncalc.layers.base import Shape
 from cnncalc.spec import reader
 from cnncalc.spec.builder import TOO_DEEP, Builder
@@ -43,6 +43,7 @@ class Assembly(Builder):
             citation=self.document.citation,
             args={name: _plain(value) for name, value in self.file_args.items()},
             budget=self.budget(),
+            budget_places=self.budget_places(),
         )
 
     def bind_file_args(self, variant: str | None, settings: MappingABC[str, str]) -> None:
@@ -153,6 +154,14 @@ class Assembly(Builder):
                     raise self.source.error(f"a limit has 'max' or 'min', not '{side.text}'", side)
                 sides[side.text] = self.bound(bound)
         return limits
+
+    def budget_places(self) -> dict[str, dict[str, Place]]:
+        """Where the limits stand, for reports that point at them."""
+        return {
+            key.text: {side.text: self.place(side) for side, _ in value.entries}
+            for key, value in (self.document.budget.entries if self.document.budget else ())
+            if isinstance(value, reader.Mapping)
+        }
 
     def bound(self, node: reader.Node) -> int:
         if isinstance(node, reader.Scalar) and isinstance(node.value, int) and not isinstance(node.value, bool):

@@ -5,6 +5,7 @@ A section is one module of this package with
 - ``COLUMNS``: its columns, each row of which reads ``LayerReport.<section>``;
 - ``add(report, graph, settings)``: the report with the section's totals and layers;
 - ``folded(parts)``: what one row for several layers has;
+- ``hidden(report)``, where it has one: the names of columns that have nothing to show in this report;
 - ``facts(report)``: what stands below the table, as (what, exactly, for a person) texts.
 
 Its JSON structures stand in ``report/model.py``.
@@ -20,11 +21,15 @@ from msgspec import UNSET, Struct
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from cnncalc.analysis.roofline import Algorithms, Machine
     from cnncalc.graph import Graph
     from cnncalc.report.columns import Column
     from cnncalc.report.model import LayerReport, Report
 
 SECTIONS: dict[str, tuple[str, ...]] = {
+    "memory": ("weight_bytes", "output_bytes", "saved_bytes", "live_bytes"),
+    "training": ("forward_flops", "input_gradient", "weight_gradient", "step_flops", "expected_step", "runs"),
+    "speed": ("moved_bytes", "intensity", "roofline", "limit", "time_bound"),
     "initialisation": (
         "fan_in",
         "fan_out",
@@ -36,12 +41,15 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "not_decayed",
         "zero_init",
     ),
-    "memory": ("weight_bytes", "output_bytes", "saved_bytes", "live_bytes"),
+    "convention": ("counted",),
 }
 """The sections in the order in which they are shown, each with the names of its columns."""
 SETTINGS: dict[str, tuple[str, ...]] = {
-    "initialisation": ("label_smoothing",),
     "memory": ("dtype", "optimizer", "mixed_precision", "checkpoint", "fit"),
+    "training": ("images", "epochs"),
+    "speed": ("machine", "dtype", "algorithms"),
+    "initialisation": ("label_smoothing",),
+    "convention": ("convention",),
 }
 """The settings that each section reads."""
 ALIASES = {"init": "initialisation", "initialization": "initialisation"}
@@ -51,6 +59,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What the sections can be told; each reads what is its own."""
 
     label_smoothing: float = 0.1
+    convention: str = "flop_counter"
+    images: int | None = None
+    epochs: int | None = None
+    machine: Machine | None = None
+    algorithms: Algorithms = "direct"
     dtype: str = "float32"
     optimizer: str = "adam"
     mixed_precision: bool = False
@@ -131,8 +144,13 @@ def present(report: Report) -> list[str]:
 
 
 def columns(report: Report) -> list[Column]:
-    """The columns of the sections that a report has."""
-    return [column for section in present(report) for column in module(section).COLUMNS]
+    """The columns of the sections that a report has: but for those that a section says have nothing to show."""
+    chosen = []
+    for section in present(report):
+        part = module(section)
+        hidden = part.hidden(report) if hasattr(part, "hidden") else ()
+        chosen += [column for column in part.COLUMNS if column.name not in hidden]
+    return chosen
 
 
 def folded(layers: Sequence[LayerReport]) -> dict[str, Any]:

@@ -88,6 +88,8 @@ def _setting(settings: Settings) -> Setting:
         CnncalcError: these do not go together.
     """
     dtype, mixed = settings.dtype, settings.mixed_precision
+    if dtype == "tf32":  # a way to multiply: its tensors are float32
+        dtype = "float32"
     if mixed and dtype == "float32":
         dtype = "float16"
     if mixed and dtype == "float64":

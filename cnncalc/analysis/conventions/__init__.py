@@ -1,0 +1,50 @@
+"""What other tools answer for a net, reproduced from this one's own analysis: one file for each tool."""
+
+from __future__ import annotations
+
+from cnncalc.analysis.conventions.convention import (
+    Answer,
+    CannotCount,
+    Convention,
+    NodeCount,
+    Number,
+    Rule,
+    Seen,
+    answer,
+)
+from cnncalc.analysis.conventions.flop_counter import FLOP_COUNTER
+from cnncalc.analysis.conventions.fvcore import FVCORE, FVCORE_ACTIVATIONS
+from cnncalc.analysis.conventions.ptflops import PTFLOPS, PTFLOPS_ATEN
+from cnncalc.analysis.conventions.thop import THOP
+from cnncalc.analysis.conventions.torchinfo import TORCHINFO
+from cnncalc.analysis.conventions.torchprofile import TORCHPROFILE
+from cnncalc.analysis.conventions.torchscan import TORCHSCAN, TORCHSCAN_FLOPS
+
+CONVENTIONS: dict[str, Convention] = {
+    convention.name: convention
+    for convention in (
+        FLOP_COUNTER,
+        FVCORE,
+        FVCORE_ACTIVATIONS,
+        TORCHINFO,
+        PTFLOPS,
+        PTFLOPS_ATEN,
+        THOP,
+        TORCHPROFILE,
+        TORCHSCAN,
+        TORCHSCAN_FLOPS,
+    )
+}
+"""All conventions by name, in the order in which they are shown."""
+
+__all__ = [
+    "CONVENTIONS",
+    "Answer",
+    "CannotCount",
+    "Convention",
+    "NodeCount",
+    "Number",
+    "Rule",
+    "Seen",
+    "answer",
+]

@@ -1,0 +1,324 @@
+"""What a convention is: data that says how much a tool counts for each module or function of PyTorch that it sees.
+
+The tools count different things, and look at different things: some at modules by their class
+(``BatchNorm2d``), some at the functions in a trace (``batch_norm``), one at both. A layer says what
+it is in PyTorch (:meth:`~cnncalc.layers.base.Layer.torch_module`, ``torch_calls``), a convention
+what a tool counts for that; what neither table holds, the tool does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+from cnncalc.graph import Graph, Node
+from cnncalc.layers.base import Call, Layer, Shape, Shapes, Unknown, Weight
+
+Number = int | float
+"""Tools that divide have floats; what they count is whole below 2**53."""
+Unit = Literal["MACs", "FLOPs", "activations"]
+
+
+class CannotCount(Exception):  # noqa: N818  (it is no error of ours)
+    """The tool itself fails here; the message is its error."""
+
+
+class Seen(NamedTuple):
+    """One module or function as a tool meets it; shapes have the batch in front.
+
+    ``macs`` are of the whole batch; ``weight`` is the shape of the learned factor, if there is one;
+    ``learned`` are all learned tensors of a module.
+    """
+
+    name: str
+    layer: Layer
+    batch: int
+    inputs: Shapes
+    outputs: Shapes
+    macs: int
+    weight: Shape | None
+    bias: bool
+    training: bool = False
+    exchanged: bool = False
+    learned: tuple[Weight, ...] = ()
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the first input lies in order in memory."""
+        return not self.exchanged or 1 in self.inputs[0][:2]
+
+    @property
+    def input_elements(self) -> int:
+        """Elements of the first input."""
+        return prod(self.inputs[0])
+
+    @property
+    def output_elements(self) -> int:
+        """Elements of the first output."""
+        return prod(self.outputs[0])
+
+
+class Rule(Struct, frozen=True):
+    """How much a tool counts for one module or function: a weight for each kind of operation.
+
+    ``macs`` weighs multiply-accumulates, ``bias`` the output elements where there is a learned summand,
+    ``inputs`` and ``outputs`` the elements of the first input and output, and ``scaled`` the input elements once more
+    where there is a learned scale. What cannot be said so is a ``quirk``, a function whose docstring says it.
+    ``own_statistics`` is the rule for a norm by the batch's own statistics, where that is another. ``fused`` says that
+    a bias counts only where the input lies in order in memory. ``fails`` gives the error where the tool has one.
+    """
+
+    macs: int = 0
+    bias: int = 0
+    inputs: int = 0
+    scaled: int = 0
+    outputs: int = 0
+    quirk: Callable[[Seen], Number] | None = None
+    own_statistics: Rule | None = None
+    fused: bool = False
+    fails: Callable[[Seen], str] | None = None
+
+    def for_(self, seen: Seen) -> Rule:
+        """The rule that holds for this module or function."""
+        return self.own_statistics if self.own_statistics is not None and seen.training else self
+
+    def count(self, seen: Seen) -> Number:
+        """The tool's number.
+
+        Raises:
+            CannotCount: the tool fails.
+        """
+        error = "" if self.fails is None else self.fails(seen)
+        if error:
+            raise CannotCount(error)
+        return (
+            self.macs * seen.macs
+            + (self.outputs + self._bias(seen)) * seen.output_elements
+            + self._per_input(seen) * seen.input_elements
+            + (self.quirk(seen) if self.quirk is not None else 0)
+        )
+
+    def _per_input(self, seen: Seen) -> int:
+        return self.inputs + self.scaled * (seen.weight is not None)
+
+    def _bias(self, seen: Seen) -> int:
+        return self.bias * (seen.bias and (seen.in_order or not self.fused))
+
+    def says(self, seen: Seen) -> str:
+        """The same in words, for this module or function."""
+        parts = []
+        if self.macs:
+            parts.append("each multiply-accumulate" + (f" as {self.macs}" if self.macs > 1 else ""))
+        for weight, what in (
+            (self._per_input(seen), "input element"),
+            (self.outputs, "output element"),
+            (self._bias(seen), "output element for the bias"),
+        ):
+            if weight:
+                parts.append(f"{weight} per {what}")
+        if self.quirk is not None:
+            parts.append(" ".join((self.quirk.__doc__ or "").split()))
+        return " and ".join(parts) or "nothing"
+
+
+NOTHING = Rule()
+"""Known to the tool, and free."""
+Rules = Mapping[str, Rule]
+
+
+class Convention(Struct, frozen=True):
+    """A tool's way of counting, as its source code of one version has it.
+
+    ``modules`` are looked up by class, ``functions`` by their name in a trace, or, where ``patches`` is
+    true, by the Python name that the tool replaces. ``other`` is the rule for modules that ``modules`` does not
+    hold. With ``confesses`` such a module makes the tool's total partial; the others pass over it in silence.
+    ``per_sample`` tools divide what they count for modules by the batch. A ``traces`` tool never sees
+    what no output of the net depends on: PyTorch takes that out of its traces.
+    """
+
+    name: str
+    tool: str
+    version: str
+    unit: Unit
+    counts: str
+    modules: Rules | None = None
+    functions: Rules | None = None
+    patches: bool = False
+    other: Rule | None = None
+    confesses: bool = False
+    per_sample: bool = False
+    traces: bool = False
+    reads: str = ""
+
+    @property
+    def per_mac(self) -> int:
+        """What one multiply-accumulate is in the tool's unit."""
+        return 2 if self.unit == "FLOPs" else 1
+
+
+class NodeCount(Struct, frozen=True):
+    """What a tool counts for one node, in words too; ``None`` where it or we cannot tell."""
+
+    count: Number | None
+    says: tuple[str, ...] = ()
+    problem: str = ""
+
+
+class Answer(Struct, frozen=True):
+    """A tool's answer for a net: the total, and the part of each node.
+
+    ``count`` is ``None`` where the tool fails, or where a layer does not say what it is in PyTorch; ``problem`` then
+    says why. ``partial`` is what the tool itself says of its number.
+    """
+
+    convention: Convention
+    count: int | None
+    nodes: tuple[NodeCount, ...]
+    partial: bool = False
+    unknown: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def answer(graph: Graph, convention: Convention, batch: int = 1, functional: frozenset[str] = frozenset()) -> Answer:
+    """What the tool answers for the PyTorch module of this net, in evaluation mode.
+
+    Layers of the types ``functional`` are taken for calls of functions in the net's own code, as many nets have
+    their activations and all have their sums; no tool sees a module there.
+    """
+    nodes, unknown, problem = [], [], ""
+    of_modules: Number = 0
+    of_functions: Number = 0
+    confessed = False
+    for node, needed in zip(graph.nodes, _needed(graph), strict=True):
+        if node.layer is None or (convention.traces and not needed):
+            nodes.append(NodeCount(0))
+            continue
+        try:
+            module = (0, (), False, False) if node.kind in functional else _of_module(convention, node, batch)
+            here, said, lacks, unsure = module
+            there, says = _of_functions(convention, node, batch)
+        except CannotCount as error:
+            problem = problem or f"{node.path}: {error}"
+            nodes.append(NodeCount(None, problem=str(error)))
+            continue
+        of_modules += here
+        of_functions += there
+        confessed |= unsure
+        if lacks:
+            unknown.append(node.kind)
+        share: Number = here
+        if convention.per_sample:
+            share = here // batch if here % batch == 0 else here / batch
+        nodes.append(NodeCount(share + there, tuple(dict.fromkeys((*said, *says)))))
+    total = (of_modules / batch if convention.per_sample else of_modules) + of_functions
+    return Answer(
+        convention,
+        None if problem else int(total),
+        tuple(nodes),
+        partial=confessed,
+        unknown=tuple(dict.fromkeys(unknown)),
+        problem=problem,
+    )
+
+
+def _needed(graph: Graph) -> list[bool]:
+    """Whether an output of the net depends on each node."""
+    needed = [False] * len(graph.nodes)
+    for _, ref in graph.outputs:
+        needed[ref.node] = True
+    for number in range(len(graph.nodes) - 1, -1, -1):
+        if needed[number]:
+            for ref in graph.nodes[number].inputs:
+                needed[ref.node] = True
+    return needed
+
+
+class Unavailable(CannotCount):
+    """The tool fails for one module, says so, and goes on."""
+
+
+def _of_module(convention: Convention, node: Node, batch: int) -> tuple[Number, tuple[str, ...], bool, bool]:
+    """The count for the node's module, and in words; whether the tool lacks it; whether its total is then partial."""
+    layer = node.layer
+    if convention.modules is None or layer is None:
+        return 0, (), False, False
+    name = layer.torch_module(*node.input_shapes)
+    rule = convention.modules.get(name, convention.other)
+    if rule is None:
+        return 0, (), True, convention.confesses
+    seen = _module(name, layer, node, batch)
+    rule = rule.for_(seen)
+    try:
+        return rule.count(seen), (rule.says(seen),), False, False
+    except Unavailable as error:
+        return 0, (f"nothing, for it fails ({error})",), False, True
+
+
+def _module(name: str, layer: Layer, node: Node, batch: int) -> Seen:
+    macs = layer.macs(*node.input_shapes)
+    if isinstance(macs, Unknown):
+        raise CannotCount(macs.reason)
+    learned = tuple(weight for weight in layer.weights(*node.input_shapes) if weight.learnable)
+    named = {weight.name: weight.shape for weight in learned}
+    return Seen(
+        name,
+        layer,
+        batch,
+        _batched(node.input_shapes, batch),
+        _batched(node.output_shapes, batch),
+        macs * batch,
+        named.get("weight"),
+        "bias" in named,
+        learned=learned,
+    )
+
+
+def _of_functions(convention: Convention, node: Node, batch: int) -> tuple[Number, tuple[str, ...]]:
+    """The count for the functions that the node's module calls, and the same in words."""
+    layer = node.layer
+    if convention.functions is None or layer is None:
+        return 0, ()
+    calls = layer.torch_calls(*node.input_shapes)
+    if isinstance(calls, Unknown):
+        raise CannotCount(calls.reason)
+    total: Number = 0
+    says = []
+    for call in calls:
+        name = call.patched if convention.patches else f"aten::{call.name}"
+        rule = convention.functions.get(name)
+        if rule is not None:
+            seen = _function(call, layer, batch)
+            rule = rule.for_(seen)
+            total += rule.count(seen)
+            says.append(f"{rule.says(seen)} of {name}")
+    if len(says) == 1 and not convention.patches:
+        says = [said.rpartition(" of ")[0] for said in says]
+    return total, tuple(says)
+
+
+def _function(call: Call, layer: Layer, batch: int) -> Seen:
+    own = batch if call.batched else None
+    return Seen(
+        call.name,
+        layer,
+        batch,
+        _batched(call.inputs, own),
+        _batched((call.output,), own),
+        call.macs * batch,
+        call.weight,
+        call.bias,
+        call.training,
+        call.exchanged,
+    )
+
+
+def _batched(shapes: Shapes, batch: int | None) -> Shapes:
+    return shapes if batch is None else tuple((batch, *shape) for shape in shapes)
+
+
+def each_rank(name: str, rule: Rule) -> dict[str, Rule]:
+    """The same rule for 1, 2 and 3 spatial axes; ``Nd`` in the name stands for them."""
+    return {name.replace("Nd", f"{rank}d"): rule for rank in (1, 2, 3)}

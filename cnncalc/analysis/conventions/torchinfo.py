@@ -1,0 +1,45 @@
+"""torchinfo 1.8.0: ``total_mult_adds`` of its summary, which never looks at what a module does.
+
+For each call of a module without children it takes the learned tensors named ``weight`` and ``bias``:
+their size × batch × output positions where the class name has "Conv" in it, else their size × batch. So
+a linear layer over several positions is counted as if there were one, a norm by its parameters, and
+what is no module of its own, attention and products of two tensors not at all.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from cnncalc.analysis.conventions.convention import NOTHING, Convention, Rule, Seen, each_rank
+
+
+def once_per_position(seen: Seen) -> int:
+    """each weight and bias once per output position"""
+    return _parameters(seen) * seen.outputs[0][0] * prod(seen.outputs[0][2:])
+
+
+def once_per_sample(seen: Seen) -> int:
+    """each weight and bias once per sample, whatever it does"""
+    return _parameters(seen) * seen.outputs[0][0]
+
+
+def _parameters(seen: Seen) -> int:
+    return sum(prod(tensor.shape) for tensor in seen.learned if tensor.name in ("weight", "bias"))
+
+
+CONV = Rule(quirk=once_per_position)
+
+TORCHINFO = Convention(
+    name="torchinfo",
+    tool="torchinfo",
+    version="1.8.0",
+    unit="MACs",
+    counts="parameters × output positions for classes with Conv in their name, parameters × batch for all others",
+    reads="modules and their parameters",
+    modules={
+        **each_rank("ConvNd", CONV),
+        **each_rank("ConvTransposeNd", CONV),
+        "MultiheadAttention": NOTHING,  # it has a child, which is never called as a module
+    },
+    other=Rule(quirk=once_per_sample),
+)

@@ -1,0 +1,164 @@
+"""torchscan 0.2.0: ``macs`` and ``module_flops`` of its report, from formulas by the class of each module.
+
+What it does not know makes the total partial, and it says so: every class outside the tables below, so
+also the sums and concatenations that are modules here and operators elsewhere.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from cnncalc.analysis.conventions.convention import NOTHING, Convention, Rule, Seen, Unavailable, each_rank
+
+VERSION = "0.2.0"
+
+
+def kernel_size(seen: Seen) -> int:
+    """Elements of a pool's window, as torchscan has it: one number alone is not squared."""
+    kernel: int | tuple[int, ...] = getattr(seen.layer, "kernel", 1)
+    return prod(kernel) if isinstance(kernel, tuple) else kernel
+
+
+def max_pool(seen: Seen) -> int:
+    """kernel − 1 per output element, where the kernel of 3×3 written as 3 is 3"""
+    return seen.output_elements * (kernel_size(seen) - 1)
+
+
+def avg_pool(seen: Seen) -> int:
+    """kernel − 1 + number of spatial axes per output element, where the kernel of 3×3 written as 3 is 3"""
+    return seen.output_elements * (kernel_size(seen) - 1 + len(seen.inputs[0]) - 2)
+
+
+def adaptive_kernel(seen: Seen) -> tuple[int, ...]:
+    """The ratio of input to output size along each axis; where that is no whole number, the remainder + 1."""
+    sizes = zip(seen.inputs[0][2:], seen.outputs[0][2:], strict=False)
+    return tuple(size % out + 1 if size % out else size // out for size, out in sizes)
+
+
+def adaptive_max_pool(seen: Seen) -> int:
+    """kernel − 1 per output element, the kernel being the ratio of sizes (or the remainder + 1)"""
+    return seen.output_elements * (prod(adaptive_kernel(seen)) - 1)
+
+
+def adaptive_avg_pool(seen: Seen) -> int:
+    """kernel − 1 + number of spatial axes per output element, the kernel being the ratio of sizes (or remainder + 1)"""
+    kernel = adaptive_kernel(seen)
+    return seen.output_elements * (prod(kernel) - 1 + len(kernel))
+
+
+def conv(seen: Seen) -> int:
+    """multiply-accumulates over the output elements"""
+    groups, kernel = getattr(seen.layer, "groups", 1), (seen.weight or ())[2:]
+    return seen.output_elements * (seen.inputs[0][1] // groups) * prod(kernel)
+
+
+def conv_transpose(seen: Seen) -> int:
+    """a multiply-accumulate of each input channel and tap for each OUTPUT element, and 4 per spatial axis"""
+    return 4 * (len(seen.inputs[0]) - 2) + conv(seen)
+
+
+def dropout(seen: Seen) -> int:
+    """1 per element, for a random number that evaluation does not draw"""
+    return seen.input_elements if getattr(seen.layer, "p", 0) > 0 else 0
+
+
+def product_flops(seen: Seen) -> int:
+    """each multiply-accumulate as 2, less 1 per output element, and 1 for the bias"""
+    return 2 * seen.macs - seen.output_elements * (not seen.bias)
+
+
+def conv_transpose_flops(seen: Seen) -> int:
+    """2 per input channel and tap, less 1, for each OUTPUT element, 1 for the bias, and 8 per spatial axis"""
+    return 8 * (len(seen.inputs[0]) - 2) + 2 * conv(seen) - seen.output_elements * (not seen.bias)
+
+
+def batch_norm_flops(seen: Seen) -> int:
+    """4 per element (2 without scale) and 2 per channel"""
+    return 2 * seen.inputs[0][1] + (2 + 2 * (seen.weight is not None)) * seen.input_elements
+
+
+def layer_norm_flops(seen: Seen) -> int:
+    """6 per element, 1 for each of scale and shift, and 2 per set that is normalised"""
+    shape, axes = seen.inputs[0][1:], getattr(seen.layer, "axes", None)
+    over = range(len(shape)) if axes is None else axes if isinstance(axes, tuple) else (axes,)
+    sizes = [shape[axis] for axis in over]
+    elements = seen.input_elements
+    return 6 * elements + 2 * (elements // prod(sizes)) + len(seen.learned) * elements
+
+
+def attention_flops(seen: Seen) -> int:
+    """the products at 2n − 1 per result, biases, scaling and 3n − 1 per softmax; it fails unless it is given
+    query, key and value"""
+    if len(seen.inputs) < 3:
+        raise Unavailable("AttributeError: 'NoneType' object has no attribute 'ndim'")
+    (batch, target, embed), (_, source, _), _ = seen.inputs
+    heads = getattr(seen.layer, "num_heads", 1)
+    head, bias = embed // heads, any("bias" in tensor.name for tensor in seen.learned)
+    rows = batch * heads * target
+    projections = sum(prod(shape[:-1]) * embed * (2 * shape[-1] - 1 + bias) for shape in seen.inputs)
+    scores = 1 + rows * head + rows * source * (2 * head - 1) + rows * (3 * source - 1)
+    return projections + scores + rows * head * (2 * source - 1) + batch * target * embed * (2 * embed - 1 + bias)
+
+
+POOLS = {
+    **each_rank("MaxPoolNd", Rule(quirk=max_pool)),
+    **each_rank("AvgPoolNd", Rule(quirk=avg_pool)),
+    **each_rank("AdaptiveMaxPoolNd", Rule(quirk=adaptive_max_pool)),
+    **each_rank("AdaptiveAvgPoolNd", Rule(quirk=adaptive_avg_pool)),
+}
+
+TORCHSCAN = Convention(
+    name="torchscan",
+    tool="torchscan macs",
+    version=VERSION,
+    unit="MACs",
+    counts="multiply-accumulates, 2 per batch-norm element (1 without scale), kernel − 1 per output element of max "
+    "pools and a little more of average pools",
+    reads="modules",
+    confesses=True,
+    modules={
+        "Linear": Rule(macs=1),
+        **each_rank("ConvNd", Rule(macs=1)),
+        **each_rank("ConvTransposeNd", Rule(quirk=conv_transpose)),
+        **each_rank("BatchNormNd", Rule(inputs=1, scaled=1)),
+        **POOLS,
+        "ReLU": NOTHING,
+        "ELU": NOTHING,
+        "LeakyReLU": NOTHING,
+        "ReLU6": NOTHING,
+        "Tanh": NOTHING,
+        "Sigmoid": NOTHING,
+        "Dropout": NOTHING,
+        "Flatten": NOTHING,
+        "Identity": NOTHING,
+    },
+)
+
+TORCHSCAN_FLOPS = Convention(
+    name="torchscan-flops",
+    tool="torchscan module_flops",
+    version=VERSION,
+    unit="FLOPs",
+    counts="2n − 1 for each sum of n products, biases, 4 per batch-norm element (2 without scale), 1 to 6 per "
+    "element of activations, kernel − 1 per output element of pools, 1 per dropout element",
+    reads="modules",
+    confesses=True,
+    modules={
+        "Linear": Rule(quirk=product_flops),
+        **each_rank("ConvNd", Rule(quirk=product_flops)),
+        **each_rank("ConvTransposeNd", Rule(quirk=conv_transpose_flops)),
+        **each_rank("BatchNormNd", Rule(quirk=batch_norm_flops)),
+        "LayerNorm": Rule(quirk=layer_norm_flops),
+        "MultiheadAttention": Rule(quirk=attention_flops),
+        **POOLS,
+        "ReLU": Rule(inputs=1),
+        "ReLU6": Rule(inputs=2),
+        "LeakyReLU": Rule(inputs=4),
+        "Sigmoid": Rule(inputs=4),
+        "ELU": Rule(inputs=6),
+        "Tanh": Rule(inputs=6),
+        "Dropout": Rule(quirk=dropout),
+        "Flatten": NOTHING,
+        "Identity": NOTHING,
+    },
+)

@@ -1,0 +1,101 @@
+"""What each layer must at least move: the elements it reads and writes, each counted once, and the real products."""
+
+from __future__ import annotations
+
+from math import prod
+
+from msgspec import Struct
+
+from cnncalc.graph import Graph, Node
+from cnncalc.layers.base import Layer, Shapes, Unknown
+
+BYTES = {"float64": 8, "float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
+"""Bytes of one element; TF32 is float32 in memory."""
+
+
+class Traffic(Struct, frozen=True):
+    """Elements that one layer must read and write for a whole batch, and the products that it cannot leave out.
+
+    ``inputs`` are the elements of its inputs that its outputs depend on, a tensor that is given twice counted once.
+    A layer whose output can be a view of its input moves nothing. ``direct_macs`` leaves out products
+    with padding's zeros; ``bilinear_macs`` is the least of Winograd's and FFT algorithms. ``None`` where unknown.
+    """
+
+    inputs: int
+    weights: int
+    outputs: int
+    direct_macs: int | None
+    bilinear_macs: int | None
+
+    @property
+    def read(self) -> int:
+        """Elements read."""
+        return self.inputs + self.weights
+
+
+NOTHING = Traffic(0, 0, 0, 0, 0)
+
+
+def traffic(graph: Graph, batch: int = 1) -> list[Traffic]:
+    """What every node must move and compute."""
+    known: dict[tuple[Layer, Shapes, tuple[int, ...]], Traffic] = {}
+    result: list[Traffic] = []
+    for node in graph.nodes:
+        if node.layer is None:
+            result.append(NOTHING)
+            continue
+        same = tuple([node.inputs.index(ref) for ref in node.inputs])
+        key = (node.layer, node.input_shapes, same)
+        if key not in known:
+            known[key] = _of_layer(node.layer, node, same, batch)
+        result.append(known[key])
+    return result
+
+
+def _of_layer(layer: Layer, node: Node, same: tuple[int, ...], batch: int) -> Traffic:
+    if layer.is_view:
+        return NOTHING
+    shapes = node.input_shapes
+    read = layer.elements_read(*shapes)
+    once = {first: max(count for count, other in zip(read, same, strict=True) if other == first) for first in same}
+    direct, bilinear = layer.direct_macs(*shapes), layer.bilinear_macs(*shapes)
+    return Traffic(
+        inputs=sum(once.values()) * batch,
+        weights=layer.weights_read(*shapes),
+        outputs=sum(map(prod, node.output_shapes)) * batch,
+        direct_macs=None if isinstance(direct, Unknown) else direct * batch,
+        bilinear_macs=None if isinstance(bilinear, Unknown) else bilinear * batch,
+    )
+
+
+def whole_net(graph: Graph, parts: list[Traffic], batch: int = 1) -> Traffic:
+    """What the net as a whole cannot do without, however its layers are fused and whatever stays on the chip: its
+    inputs and its weights read once, its outputs written once.
+
+    An input of which some layer takes a view counts with nothing, and so does an output that is one.
+    """
+    inputs = 0
+    for number, node in enumerate(graph.nodes):
+        if node.layer is None:
+            readers = [n for n, other in enumerate(graph.nodes) if any(ref.node == number for ref in other.inputs)]
+            if not any(_is_view(graph.nodes[reader]) for reader in readers):
+                inputs += max((_read_of(graph.nodes[reader], number) for reader in readers), default=0) * batch
+    outputs = {ref for _, ref in graph.outputs if graph.nodes[ref.node].layer and not _is_view(graph.nodes[ref.node])}
+    return Traffic(
+        inputs=inputs,
+        weights=sum(part.weights for node, part in zip(graph.nodes, parts, strict=True) if node.shared is None),
+        outputs=sum(prod(graph.shape(ref)) for ref in outputs) * batch,
+        direct_macs=sum(part.direct_macs or 0 for part in parts),
+        bilinear_macs=sum(part.bilinear_macs or 0 for part in parts),
+    )
+
+
+def _is_view(node: Node) -> bool:
+    return node.layer is not None and node.layer.is_view
+
+
+def _read_of(reader: Node, number: int) -> int:
+    """How many elements of one input a layer reads."""
+    assert reader.layer is not None
+    read = reader.layer.elements_read(*reader.input_shapes)
+    return max(count for count, ref in zip(read, reader.inputs, strict=True) if ref.node == number)

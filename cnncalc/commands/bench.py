@@ -1,0 +1,184 @@
+"""``cnncalc bench``: real times beside their lower bounds."""
+
+# No "from __future__ import annotations": typer would evaluate every annotation from its text.
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from cnncalc.commands import _options as options
+
+if TYPE_CHECKING:
+    from cnncalc.analysis.roofline import Machine
+
+
+def bench(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A YAML file, '-' for standard input, or the name of a shipped net; none with --calibrate alone.",
+            show_default=False,
+        ),
+    ] = None,
+    set: options.Set = None,
+    variant: options.Variant = None,
+    input: options.Input = None,
+    batch: options.Batch = 1,
+    device: Annotated[str, typer.Option(help="Where PyTorch runs: cpu, cuda (or cuda:1), mps.")] = "cpu",
+    dtype: Annotated[
+        Literal["float32", "float64", "float16", "bfloat16"], typer.Option(help="Of weights and activations.")
+    ] = "float32",
+    repeat: Annotated[int, typer.Option(min=1, help="Timed tries of each layer and of the net.")] = 20,
+    backward: Annotated[bool, typer.Option("--backward", help="Time the backward pass too.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of PyTorch on a CPU; by default its own choice.")
+    ] = None,
+    machine: options.Machine = None,
+    algorithms: options.Algorithms = None,
+    list_machines: Annotated[
+        bool, typer.Option("--machines", help="List the shipped machines, with their sources, and stop.")
+    ] = False,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Measure this machine first and write it there, whole or not at all, as mine.yaml; a net is then held "
+            "against it.",
+            show_default=False,
+        ),
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=1, help="Fold blocks below this level into one row with their sums, as 1.")
+    ] = None,
+    format: options.Format = None,
+    output: options.Output = None,
+) -> None:
+    """Measure the real time of every layer and of the net with PyTorch, beside the least that a machine can take.
+
+    Each layer is run by itself, after untimed tries; shown are the median, half the range of the middle half
+    (±), and with --machine the lower bound. The best bound is that of this machine: --calibrate measures it,
+    in about a minute.
+
+    Example: cnncalc bench resnet18 --calibrate mine.yaml --depth 1
+    """
+    from cnncalc.commands import _output
+    from cnncalc.commands._progress import Progress
+    from cnncalc.errors import CnncalcError
+
+    if list_machines:
+        from cnncalc import machines
+        from cnncalc.report import machines as listing
+
+        shipped = [(name, machines.load(name)) for name in machines.names()]
+        kind = _output.chosen_format(format, output)
+        if kind == "json":
+            from cnncalc.report.json import render
+
+            _output.write(render(listing.listing(shipped)) + "\n", output)
+        else:
+            _output.write_grid(listing.COLUMNS, shipped, format=kind, output=output, drop=True)
+        return
+    if source is None and calibrate is None:
+        raise CnncalcError("bench: give a SOURCE, or --calibrate FILE\n  hint: as cnncalc bench resnet18")
+    if machine is not None and calibrate is not None:
+        raise CnncalcError(
+            "bench: --calibrate measures the machine that --machine would name\n  hint: give one of them"
+        )
+    graph = None if source is None else options.load(source, set=set, variant=variant, input=input)
+    limits, warning = options.machine(machine), ""
+    kind = _output.chosen_format(format, output)
+    with Progress() as progress:
+        torch = _torch()
+        if threads is not None:
+            torch.set_num_threads(threads)
+        if calibrate is not None:
+            from cnncalc import machines
+            from cnncalc.torch.calibrate import calibrate as measure_machine
+
+            limits, warning = measure_machine(device, progress=progress.show)
+            _output.write(machines.written(limits), calibrate)
+        if warning:
+            typer.echo(f"warning: {warning}", err=True)
+        if graph is None:
+            return
+        from cnncalc.torch.bench import measure
+
+        measured = measure(
+            graph,
+            batch=batch,
+            device=device,
+            dtype=dtype,
+            repeat=repeat,
+            backward=backward,
+            progress=progress.show,
+        )
+    from cnncalc.report import bench as reports
+
+    found = reports.report(
+        graph,
+        measured,
+        device=device,
+        dtype=dtype,
+        batch=batch,
+        machine=limits,
+        peak=_peak(torch, device, dtype, limits),
+        algorithms=algorithms or ("direct" if device == "cpu" else "fast"),
+        backward=backward,
+        remarks=_remarks(torch, device, dtype, repeat, limits),
+    )
+    rows = found.layers if depth is None else tuple(reports.folded(found.layers, depth))
+    if kind == "json":
+        from msgspec.structs import replace
+
+        from cnncalc.report.json import render
+
+        _output.write(render(replace(found, layers=rows)) + "\n", output)
+        return
+    columns = reports.columns(found)
+    if kind != "table":
+        _output.write(_output.renderer(kind).table(columns, rows, found), output)
+        return
+    from cnncalc.report.grid import grid
+    from cnncalc.text import visible, wrap
+
+    width, colour = _output.terminal(output)
+    lines = grid(columns, rows, found, width=width, colour=colour)
+    notes = [part for line in reports.summary(found) for part in wrap(visible(line), width, "  ")]
+    _output.write("\n".join([*lines, "", *notes]) + "\n", output)
+
+
+def _torch() -> Any:
+    """PyTorch.
+
+    Raises:
+        CnncalcError: it is not installed.
+    """
+    from importlib import import_module
+
+    from cnncalc.errors import CnncalcError
+
+    try:
+        import_module("torch")
+    except ImportError:
+        raise CnncalcError("bench: PyTorch is not installed\n  hint: pip install 'cnncalc[torch]' brings it") from None
+    return import_module("torch")
+
+
+def _peak(torch: Any, device: str, dtype: str, machine: "Machine | None") -> str:
+    """On a GPU of CUDA float32 products may run as TF32, and convolutions do unless told otherwise."""
+    backends = torch.backends
+    allowed = backends.cuda.matmul.allow_tf32 or backends.cudnn.allow_tf32
+    if device.startswith("cuda") and dtype == "float32" and allowed and machine is not None and "tf32" in machine.peak:
+        return "tf32"
+    return dtype
+
+
+def _remarks(torch: Any, device: str, dtype: str, repeat: int, machine: "Machine | None") -> list[str]:
+    threads = torch.get_num_threads()
+    on = f"{device}, {threads} {'threads' if threads > 1 else 'thread'}" if device == "cpu" else device
+    remarks = [f"PyTorch {torch.__version__} on {on}, {dtype}, median of {repeat} tries, evaluation mode"]
+    if device == "cpu" and machine is not None and machine.threads is not None and threads > machine.threads:
+        remarks.append(
+            f"the machine's numbers are for {machine.threads} threads: the bound need not hold for {threads}"
+        )
+    return remarks

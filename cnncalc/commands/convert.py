@@ -1,0 +1,79 @@
+"""``cnncalc convert``: a net as a file for another tool."""
+
+# No "from __future__ import annotations": typer would evaluate every annotation from its text.
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cnncalc.commands import _options as options
+
+if TYPE_CHECKING:
+    from cnncalc.convert import Writer
+
+
+def convert(
+    source: options.Source,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="The file to write, whole or not at all; its ending says what. '-' is standard output (with --to).",
+            show_default=False,
+        ),
+    ],
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="FORMAT", help="What to write, as py. By default TARGET's ending."),
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=1, help="Fold blocks below this level in a drawing, as 2.", show_default=False)
+    ] = None,
+    set: options.Set = None,
+    variant: options.Variant = None,
+    input: options.Input = None,
+) -> None:
+    """Write a net as PyTorch code (.py), or draw it for Graphviz (.dot) or Mermaid (.mmd).
+
+    The code needs PyTorch alone: a class for each kind of block, with the spec's names, so that a state dict
+    of cnncalc.torch.build() fits. Writing it takes PyTorch too.
+
+    Example: cnncalc convert resnet50 resnet50.py
+    """
+    from importlib import import_module
+
+    from cnncalc.commands import _output
+    from cnncalc.errors import CnncalcError
+
+    writer = chosen_writer(target, to)
+    if depth is not None and not writer.folds:
+        raise CnncalcError("--depth: only a drawing can be folded\n  hint: write a .dot or .mmd file")
+    graph = options.load(source, set=set, variant=variant, input=input)
+    render = import_module(writer.module).render
+    _output.write(render(graph, depth) if writer.folds else render(graph), target)
+
+
+def chosen_writer(target: str, to: str | None) -> "Writer":
+    """The format that is asked for, or that the file's ending tells.
+
+    Raises:
+        CnncalcError: there is no such format, or nothing tells one.
+    """
+    import os
+
+    from cnncalc.convert import WRITERS
+    from cnncalc.errors import CnncalcError
+
+    listed = ", ".join(f".{ending} ({writer.help})" for ending, writer in WRITERS.items())
+    if to is not None:
+        if (ending := to.lower().lstrip(".")) in WRITERS:
+            return WRITERS[ending]
+        raise CnncalcError(f"--to {to}: there is no such format\n  hint: it can be {listed}")
+    if target == "-":
+        raise CnncalcError(
+            f"-: standard output has no ending to tell the format\n  hint: add --to, as --to py: {listed}"
+        )
+    ending = os.path.splitext(target)[1].lower().lstrip(".")
+    if ending not in WRITERS:
+        what = f"'.{ending}' is the ending of no format" if ending else "it has no ending to tell the format"
+        raise CnncalcError(f"{target}: {what}\n  hint: it can be {listed}")
+    return WRITERS[ending]

@@ -1,0 +1,237 @@
+"""``cnncalc diff``: two nets side by side."""
+
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from cnncalc.commands import _options as options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cnncalc.graph import Graph
+    from cnncalc.report.conditions import Condition
+    from cnncalc.report.diff import DiffReport, LayerDiff
+
+Texts = list[str] | None
+
+
+def diff(
+    sources: Annotated[
+        Texts,
+        typer.Argument(
+            metavar="A [B]",
+            help="The net before and the net after: any SOURCE. Without B, A with the options of B. "
+            "With --git, files and folders.",
+            show_default=False,
+        ),
+    ] = None,
+    git: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REVISION",
+            help="Compare all specs at or below the paths with what they were there, as main or main...",
+            show_default=False,
+        ),
+    ] = None,
+    set: options.Set = None,
+    set_a: Annotated[Texts, typer.Option("--set-a", metavar="KEY=VALUE", help="The same for A alone.")] = None,
+    set_b: Annotated[Texts, typer.Option("--set-b", metavar="KEY=VALUE", help="The same for B alone.")] = None,
+    variant: options.Variant = None,
+    variant_a: Annotated[str | None, typer.Option(metavar="NAME", help="The same for A alone.")] = None,
+    variant_b: Annotated[str | None, typer.Option(metavar="NAME", help="The same for B alone.")] = None,
+    input: options.Input = None,
+    input_a: Annotated[Texts, typer.Option("--input-a", metavar="SHAPE", help="The same for A alone.")] = None,
+    input_b: Annotated[Texts, typer.Option("--input-b", metavar="SHAPE", help="The same for B alone.")] = None,
+    batch: options.Batch = 1,
+    fail_on: Annotated[
+        Texts,
+        typer.Option(
+            "--fail-on",
+            metavar="CONDITION",
+            help="Exit status 1 where this holds, as 'params>+1%', 'macs>+100k', 'flops>4G', 'rf!='. Repeatable.",
+        ),
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=1, help="Fold blocks below this level into one row with their sums, as 1.")
+    ] = None,
+    all: Annotated[bool, typer.Option("--all", help="A row for each layer that differs, in whatever way.")] = False,
+    format: options.Format = None,
+    output: options.Output = None,
+) -> None:
+    """Compare two nets: what came, went, was changed, moved or renamed, and the totals.
+
+    Layers are matched by their paths and their structure. 'affected' are layers in which nothing was edited but
+    whose shapes or numbers differ. Whole blocks, runs of them, and all affected layers are one row each,
+    unless --all or --depth is given; numbers in the rows are differences.
+
+    A condition of --fail-on is a metric (params, buffers, macs, flops, elementwise_ops, activations, layers, rf,
+    jump, or added, removed, changed, moved, renamed), one of > >= < <= !=, and a value: with a sign the difference
+    (+1%, +100k, -5%), without one the new number (26M), and nothing after != for any change.
+
+    Example: cnncalc diff resnet50 resnet101 --fail-on 'params>+10%'
+
+    Example: git show main:net.yaml | cnncalc diff - net.yaml
+
+    Example: cnncalc diff net.yaml --set-b width=48
+
+    Example: cnncalc diff --git main... models --format markdown
+    """
+    from cnncalc.commands import _output
+    from cnncalc.errors import CnncalcError
+    from cnncalc.report import conditions
+
+    wanted = [conditions.parse(text) for text in fail_on or []]
+    kind = _output.chosen_format(format, output)
+    sides = {
+        "a": Side(set_a, variant_a, input_a),
+        "b": Side(set_b, variant_b, input_b),
+        "": Side(set, variant, input),
+    }
+    if git is not None:
+        if any(any(side) for side in sides.values()):
+            raise CnncalcError(
+                "--git: the nets are taken as their files have them\n  hint: leave out --set, --variant and --input"
+            )
+        since(git, sources or ["."], kind, output, batch=batch, wanted=wanted, depth=depth, all=all)
+        return
+    a, b = both(sources or [], sides["b"])
+    before, after = (
+        options.load(
+            source,
+            set=(set or []) + (sides[side].set or []),
+            variant=sides[side].variant or variant,
+            input=sides[side].input or input,
+        )
+        for source, side in ((a, "a"), (b, "b"))
+    )
+    between(before, after, kind, output, batch=batch, wanted=wanted, depth=depth, all=all)
+
+
+class Side(NamedTuple):
+    """The options of one side, or those of both."""
+
+    set: Texts
+    variant: str | None
+    input: Texts
+
+
+def both(sources: list[str], side: Side) -> tuple[str, str]:
+    """The two sources.
+
+    Raises:
+        CnncalcError: there is one, and nothing that makes the other differ; or there are more.
+    """
+    from cnncalc.errors import CnncalcError
+
+    if len(sources) > 2:
+        raise CnncalcError(
+            f"diff takes two nets, got {len(sources)}\n  hint: --git REVISION compares any number of files"
+        )
+    if not sources or (len(sources) == 1 and not any(side)):
+        raise CnncalcError(
+            "there is nothing to compare with\n"
+            "  hint: cnncalc diff A B, or one net with options for the other side: diff net.yaml --set-b width=48"
+        )
+    a, b = sources[0], sources[-1]
+    if a == b == "-":
+        raise CnncalcError("standard input can be only one of the two nets\n  hint: write the other to a file")
+    return a, b
+
+
+def between(
+    before: "Graph",
+    after: "Graph",
+    kind: str,
+    output: str | None,
+    *,
+    batch: int,
+    wanted: "list[Condition]",
+    depth: int | None,
+    all: bool,
+) -> None:
+    """Compare two graphs and write the report."""
+    from cnncalc.commands import _output
+    from cnncalc.report import diff as reports
+    from cnncalc.report import diff_text as texts
+
+    report = reports.diff(before, after, batch=batch, conditions=wanted)
+    rows = chosen_rows(depth, all)(report)
+    if kind == "json":
+        from msgspec import structs
+
+        layers = report.layers if depth is None else tuple(rows)
+        _output.write(structs.replace(report, layers=layers).to_json() + "\n", output)
+    elif kind == "markdown":
+        _output.write(texts.markdown(report, rows), output)
+    elif kind == "table":
+        width, colour = _output.terminal(output)
+        _output.write(texts.render(report, rows, width=width, colour=colour), output)
+    elif kind == "csv":
+        _output.write_grid(texts.CSV_COLUMNS, report.layers if depth is None else rows, format=kind, output=output)
+    else:
+        _output.write_grid(texts.LAYER_COLUMNS, rows, format=kind, output=output)
+    if report.status == "fail":
+        for line in texts.failures(report) if kind in ("csv", "html") else ():
+            options.complain(line, mark="")
+        raise typer.Exit(1)
+
+
+def since(
+    revision: str,
+    paths: list[str],
+    kind: str,
+    output: str | None,
+    *,
+    batch: int,
+    wanted: "list[Condition]",
+    depth: int | None,
+    all: bool,
+) -> None:
+    """Compare the specs of a repository with a revision and write the report."""
+    from cnncalc import history
+    from cnncalc.commands import _output
+    from cnncalc.report import changes as reports
+
+    changes = history.changes(revision, paths)
+    nets = history.nets(changes)
+    report = reports.report(revision, changes.unchanged, nets, batch=batch, conditions=wanted)
+    choose = nets_rows(depth, all)
+    if kind == "json":
+        _output.write((report if depth is None else reports.with_rows(report, depth)).to_json() + "\n", output)
+    elif kind == "markdown":
+        _output.write(reports.text(report, choose), output)
+    elif kind == "table":
+        width, colour = _output.terminal(output)
+        _output.write(reports.table(report, choose, width=width, colour=colour), output)
+    elif kind == "csv":
+        _output.write_grid(reports.NET_CSV_COLUMNS, reports.rows(report), format=kind, output=output)
+    else:
+        _output.write_grid(reports.NET_COLUMNS, report.nets, format=kind, output=output)
+    for problem in report.broken:
+        options.complain(problem.message)
+    if report.broken:
+        raise typer.Exit(2)
+    if report.status == "fail":
+        for line in reports.failed(report) if kind in ("csv", "html") else ():
+            options.complain(line, mark="")
+        raise typer.Exit(1)
+
+
+def chosen_rows(depth: int | None, all: bool) -> "Callable[[DiffReport], Sequence[LayerDiff]]":
+    """Which rows of a report to show."""
+    if depth is not None:
+        from cnncalc.report.diff import folded
+
+        return lambda report: folded(report.layers, depth)
+    return lambda report: report.layers if all else report.summary
+
+
+def nets_rows(depth: int | None, all: bool) -> "Callable[[DiffReport], Sequence[LayerDiff]]":
+    """The same for nets of which some came or went: of these, the blocks at the top."""
+    from cnncalc.report.diff import folded
+
+    choose = chosen_rows(depth, all)
+    if depth is not None or all:
+        return choose
+    return lambda one: choose(one) if one.before.inputs and one.after.inputs else folded(one.layers, 1)

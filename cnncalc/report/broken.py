@@ -1,0 +1,41 @@
+"""A net of several that could not be read: for reports that go on with the others."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from cnncalc.errors import CnncalcError
+from cnncalc.graph import Place
+from cnncalc.report.github import annotation
+from cnncalc.report.junit import Case, Suite
+from cnncalc.spec.problem import SpecError
+
+
+class Broken(Struct, frozen=True):
+    """What was asked for, the whole message, and the place in the file as far as there is one."""
+
+    net: str
+    message: str
+    file: str | None
+    line: int | None
+    column: int | None
+
+    @property
+    def place(self) -> Place:
+        """Its place; a line of 0 is the file as a whole."""
+        return Place(self.file or self.net, self.line or 0, self.column or 0)
+
+    def annotation(self) -> str:
+        """The message as GitHub's runner reads it."""
+        return annotation("error", self.message, self.place, title="cnncalc")
+
+    def suite(self) -> Suite:
+        """A suite of one test that ends in an error."""
+        return Suite(self.net, [Case("can be read", self.place, error=self.message)])
+
+
+def broken(net: str, error: CnncalcError) -> Broken:
+    """What could not be read, from the error that said so."""
+    if isinstance(error, SpecError):
+        return Broken(net, str(error), error.file, error.line, error.column)
+    return Broken(net, str(error), None, None, None)

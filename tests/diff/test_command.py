@@ -1,0 +1,119 @@
+"""``cnncalc diff``: sources, options for each side, formats and exit statuses."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.commands.conftest import Run, run
+
+__all__ = ["run"]
+
+SPEC = """
+input: [3, 16, 16]
+args: {width: 8}
+variants: {wide: {width: 16}}
+layers:
+  - conv: {out: width, kernel: 3, bias: false}
+  - batch_norm
+  - relu
+"""
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    path = tmp_path / "net.yaml"
+    path.write_text(SPEC)
+    return path
+
+
+def params(out: str) -> tuple[int, int]:
+    total = next(total for total in json.loads(out)["totals"] if total["metric"] == "params")
+    return total["before"], total["after"]
+
+
+def own(width: int) -> int:
+    """3·9 weights for each channel, and the norm's two."""
+    return width * (27 + 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "widths"),
+    [
+        (["--set-b", "width=9"], (8, 9)),
+        (["--set", "width=5", "--set-b", "width=9"], (5, 9)),
+        (["--set-a", "width=5", "--set-b", "width=9"], (5, 9)),
+        (["--variant-b", "wide"], (8, 16)),
+        (["--variant", "wide", "--set-b", "width=9"], (16, 9)),
+        (["--variant-a", "wide", "--input-b", "3x9x9"], (16, 8)),
+    ],
+)
+def test_each_side_has_options_of_its_own(run: Run, spec: Path, options: list[str], widths: tuple[int, int]) -> None:
+    result = run("diff", spec, *options, "--format", "json")
+    assert (result.status, result.err) == (0, "")
+    assert params(result.out) == (own(widths[0]), own(widths[1]))
+
+
+def test_common_options_hold_for_both(run: Run, spec: Path) -> None:
+    answer = json.loads(run("diff", spec, spec, "--input", "3x9x9", "--batch", 2, "--format", "json").out)
+    assert answer["same"]
+    assert answer["before"]["inputs"] == answer["after"]["inputs"] == {"input": [3, 9, 9]}
+    macs = next(total for total in answer["totals"] if total["metric"] == "macs")
+    assert macs["before"] == 2 * 27 * 8 * 7 * 7
+
+
+def test_standard_input_is_one_of_the_two(run: Run, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stdin:
+        buffer = io.BytesIO(SPEC.replace("width: 8", "width: 6").encode())
+
+    monkeypatch.setattr("sys.stdin", Stdin())
+    result = run("diff", "-", spec, "--format", "json")
+    assert params(result.out) == (own(6), own(8))
+    assert "standard input can be only one of the two" in run("diff", "-", "-").err
+
+
+def test_conditions_decide_the_exit_status_and_say_which(run: Run, spec: Path) -> None:
+    line = ("diff", spec, "--set-b", "width=9")
+    assert run(*line, "--fail-on", "params>+13%").status == 0
+    failed = run(*line, "--fail-on", "params>+12%", "--fail-on", "layers!=")
+    assert failed.status == 1
+    assert [line.split()[-1] for line in failed.out.splitlines()[-2:]] == ["fail", "pass"]
+    for kind in ("csv", "html"):
+        result = run(*line, "--fail-on", "params>+12%", "--format", kind)
+        assert (result.status, result.err) == (1, "params>+12%: 232 → 261, +12.5 %\n")
+    markdown = run(*line, "--fail-on", "params>+12%", "--fail-on", "layers!=", "--format", "markdown").out
+    assert "❌ `params>+12%`: 232 → 261, +12.5 %" in markdown
+    assert "✅ `layers!=`: 3 → 3" in markdown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["vgg11"], "there is nothing to compare with\n  hint: cnncalc diff A B"),
+        (["vgg11", "vgg99"], "vgg99: error: there is no such file or shipped net"),
+        (["vgg11", "vgg13", "--fail-on", "params+1"], "--fail-on params+1: is no condition"),
+        (["vgg11", "resnet50", "--set-a", "block=2"], "cannot set 'block'"),
+    ],
+)
+def test_wrong_usage_is_one_message(run: Run, arguments: list[str], message: str) -> None:
+    result = run("diff", *arguments)
+    assert (result.status, result.out) == (2, "")
+    assert message in result.err
+
+
+def test_rows_by_depth_and_all_of_them(run: Run) -> None:
+    rows = [line.split()[:2] for line in run("diff", "vgg11", "vgg13", "--depth", 1).out.splitlines()]
+    assert ["changed", "stage1"] in rows
+    every = run("diff", "vgg11", "vgg13", "--all").out
+    assert "affected" in every
+    assert "other layers" not in every
+    answer = json.loads(run("diff", "vgg11", "vgg13", "--depth", 1, "--format", "json").out)
+    assert {"stage1", "stage2"} <= {row["path"] for row in answer["layers"]}
+
+
+def test_the_ending_of_the_file_chooses_the_format(run: Run, spec: Path, tmp_path: Path) -> None:
+    run("diff", spec, "--variant-b", "wide", "--output", tmp_path / "change.md")
+    assert (tmp_path / "change.md").read_text().startswith("### ")

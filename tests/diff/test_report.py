@@ -1,0 +1,324 @@
+"""The report of a comparison: totals, rows and what they are folded into."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from fractions import Fraction
+from pathlib import Path
+from random import Random
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+import cnncalc
+from cnncalc.errors import CnncalcError
+from cnncalc.layers import REGISTRY
+from cnncalc.layers.base import Layer
+from cnncalc.report import conditions
+from cnncalc.report.conditions import Pair, judge
+from cnncalc.report.diff import DiffReport, LayerDiff, folded
+from cnncalc.report.diff_text import percentage, render
+from cnncalc.report.fold import COUNTS
+from cnncalc.report.grid import cells
+from cnncalc.report.schema import report_schema
+from cnncalc.sources import load_text
+from cnncalc.spec.random import random_spec
+
+PUBLISHED = json.loads((Path(__file__).parent.parent / "data" / "torchvision.json").read_text())["models"]
+
+
+def between(first: int, second: int) -> DiffReport:
+    return cnncalc.diff(load_text(random_spec(Random(first))), load_text(random_spec(Random(second))), batch=3)
+
+
+def side(row: LayerDiff, which: str, name: str) -> int:
+    report = getattr(row, which)
+    return 0 if report is None else getattr(report, name)
+
+
+numbers = st.integers(0, 10**6)
+few = settings(max_examples=25)
+
+
+@few
+@given(numbers, numbers, st.integers(1, 3))
+def test_the_differences_of_the_rows_add_up_to_those_of_the_totals(first: int, second: int, depth: int) -> None:
+    report = between(first, second)
+    for rows in (report.layers, report.summary, folded(report.layers, depth)):
+        for total in report.totals[: len(COUNTS)]:
+            name = total.metric
+            assert total.difference == total.after - total.before  # type: ignore[operator]
+            assert total.difference == sum(side(row, "after", name) - side(row, "before", name) for row in rows)
+
+
+@few
+@given(numbers, numbers)
+def test_the_other_way_round_is_the_mirror(first: int, second: int) -> None:
+    one, other = between(first, second), between(second, first)
+    mirrored = {"added": "removed", "removed": "added"}
+    told = {(row.before and row.before.path, row.after and row.after.path, row.status) for row in one.layers}
+    assert told == {
+        (row.after and row.after.path, row.before and row.before.path, mirrored.get(row.status, row.status))
+        for row in other.layers
+    }
+    assert [total.difference for total in one.totals] == [
+        None if total.difference is None else -total.difference for total in other.totals
+    ]
+
+
+@few
+@given(numbers)
+def test_a_net_and_itself_are_the_same(number: int) -> None:
+    report = between(number, number)
+    assert report.same
+    assert (report.layers, report.net) == ((), {})
+    assert not any(total.difference for total in report.totals)
+    assert "the nets are the same" in str(report)
+
+
+@few
+@given(numbers, numbers)
+def test_every_row_is_a_layer_of_the_nets_and_says_truly_what_differs(first: int, second: int) -> None:
+    report = between(first, second)
+    counts = report.counts
+    assert len(report.layers) == sum(getattr(counts, name) for name in counts.__struct_fields__) - counts.same
+    for row in report.layers:
+        if row.before is None or row.after is None:
+            assert row.status == ("added" if row.before is None else "removed")
+            continue
+        assert row.differs or row.edits
+        assert all(getattr(row.before, name) != getattr(row.after, name) for name in row.differs)
+        assert all(old != new for old, new in row.edits.values())
+        assert (row.status == "renamed") <= (row.before.path != row.after.path and not row.edits)
+
+
+def test_resnet101_has_17_more_blocks_and_the_parameters_that_torchvision_has_more() -> None:
+    report = cnncalc.diff("resnet50", "resnet101")
+    params = report.totals[0]
+    published = PUBLISHED["resnet101"]["params"] - PUBLISHED["resnet50"]["params"]
+    assert (params.metric, params.difference) == ("params", published)
+    # a bottleneck: three convolutions, three norms, three activations and the sum
+    assert report.counts.added == 17 * 10
+    assert (report.counts.removed, report.counts.changed, report.counts.renamed, report.counts.moved) == (0, 0, 0, 0)
+    blocks, others = report.summary
+    assert blocks.path == "stage3.bottleneck7…23"
+    assert blocks.after is not None
+    assert blocks.after.params == published
+    assert others.status == "affected"
+    assert not report.same
+
+
+WIDE = """
+name: net
+input: [3, 16, 16]
+args: {{width: 8}}
+blocks:
+  stage:
+    args: {{out: required}}
+    layers: [{{conv: {{out: out, kernel: 3, padding: 1, bias: false}}}}, batch_norm, relu]
+layers:
+  - stage: {{out: width}}
+  - stage: {{out: 2 * width{name}}}
+{more}  - flatten
+  - linear: 10
+"""
+
+
+def wide(width: int = 8, more: str = "", name: str = "") -> cnncalc.Graph:
+    return load_text(WIDE.format(more=more, name=name).replace("width: 8", f"width: {width}"))
+
+
+def test_a_widened_net_tells_edits_from_what_follows_from_them() -> None:
+    report = cnncalc.diff(wide(), wide(12))
+    assert report.net == {"args": ({"width": 8}, {"width": 12})}
+    told = {row.path: (row.status, dict(row.edits)) for row in report.layers}
+    assert {path for path, (status, _) in told.items() if status == "changed"} == {"stage1.conv1", "stage2.conv1"}
+    assert told["stage1.conv1"] == ("changed", {"out": (8, 12)})
+    assert told["stage2.batch_norm1"] == ("affected", {})
+    # 3·9·8 → 3·9·12
+    (row,) = [row for row in report.layers if row.path == "stage1.conv1"]
+    assert (side(row, "before", "params"), side(row, "after", "params")) == (216, 324)
+    assert "affected" in str(report)
+
+
+def test_a_block_that_came_or_got_a_name_is_one_row() -> None:
+    added = cnncalc.diff(wide(), wide(more="  - stage: {out: 5}\n"))
+    assert [(row.status, row.path) for row in added.summary if row.status != "changed"] == [
+        ("added", "stage3"),
+        ("affected", "other layers"),
+    ]
+    named = cnncalc.diff(wide(), wide(name=", name: deep"))
+    (row,) = named.summary
+    assert row.before is not None
+    assert row.after is not None
+    assert (row.status, row.before.path, row.after.path, row.layers) == ("renamed", "stage2", "deep", {"renamed": 3})
+
+
+def test_outputs_that_are_others_are_a_difference() -> None:
+    text = "input: [3, 8, 8]\nlayers: [relu, tanh]\noutputs: {}\n"
+    report = cnncalc.diff(load_text(text.format("{a: relu1}")), load_text(text.format("{a: tanh1}")))
+    assert not report.same
+    assert report.net == {"outputs": ({"a": "relu1"}, {"a": "tanh1"})}
+    assert "outputs a: relu1 → a: tanh1" in str(report)
+
+
+def test_a_layer_that_cannot_be_counted_makes_the_totals_partial() -> None:
+    class Mystery(Layer, frozen=True):
+        """A layer whose author forgot the cost."""
+
+        def output_shape(self, *inputs):  # type: ignore[no-untyped-def]
+            return inputs[0]
+
+    try:
+        nets = [load_text(f"input: [3, 8, 8]\nlayers: [{names}]\n") for names in ("relu", "relu, mystery")]
+    finally:
+        del REGISTRY["mystery"]
+    report = cnncalc.diff(*nets, fail_on=["macs>+1%", "params>+1%"])
+    by_metric = {total.metric: total.status for total in report.totals}
+    assert (by_metric["macs"], by_metric["params"]) == ("partial", "complete")
+    assert [(one.metric, one.status) for one in report.conditions] == [("macs", "fail"), ("params", "pass")]
+    assert report.conditions[0].reason == "unknown: the macs of some layers could not be counted"
+    assert "lower bounds: MACs, FLOPs, elementwise ops" in str(report)
+    assert "lower bounds" in report.to_markdown()
+
+
+# -- formats ---------------------------------------------------------------------------------------
+
+
+@few
+@given(numbers, numbers)
+def test_the_json_is_valid_and_whole(first: int, second: int) -> None:
+    report = between(first, second)
+    answer = json.loads(report.to_json())
+    jsonschema.Draft202012Validator(report_schema("diff")).validate(answer)
+    assert [row["path"] for row in answer["layers"]] == [row.path for row in report.layers]
+
+
+@few
+@given(numbers, numbers)
+def test_the_markdown_renders_as_tables_folded_away(first: int, second: int) -> None:
+    report = between(first, second)
+    text = report.to_markdown()
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
+    tables = [token for token in tokens if token.type == "table_open"]
+    rows = [token for token in tokens if token.type == "tr_open"]
+    different = any(total.difference for total in report.totals)
+    assert len(tables) == different + bool(report.summary)
+    totals = sum(bool(total.before or total.after) for total in report.totals)
+    # a head each; the sum of the layers' table is a row too
+    assert len(rows) == different * (1 + totals) + bool(report.summary) * (len(report.summary) + 2)
+    assert text.count("<details>") == text.count("</details>") == bool(report.summary)
+
+
+@pytest.mark.parametrize("width", [60, 100])
+@pytest.mark.parametrize("nets", [("resnet50", "resnet101"), ("mobilenet_v2", "vgg11")])
+def test_a_terminal_is_not_exceeded(width: int, nets: tuple[str, str]) -> None:
+    report = cnncalc.diff(*nets, fail_on=["params>+1%"])
+    assert max(map(len, render(report, width=width).splitlines())) <= width
+
+
+def test_percentages_never_hide_a_difference() -> None:
+    assert [percentage(v) for v in (None, 0.0, 0.00001, -0.004, 0.049, 0.05, 12.34, -1234.5)] == [
+        "–",
+        "0",
+        "+1e-05",
+        "-0.004",
+        "+0.049",
+        "+0.1",
+        "+12.3",
+        "-1,234.5",
+    ]
+
+
+# -- conditions ------------------------------------------------------------------------------------
+
+OPERATORS = {
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    "!=": lambda a, b: a != b,
+}
+
+
+@given(st.integers(1, 10**12), st.integers(0, 10**12), st.sampled_from(sorted(OPERATORS)), st.integers(-(10**5), 10**5))
+def test_a_percentage_is_exact(before: int, after: int, operator: str, thousandths: int) -> None:
+    sign = "-" if thousandths < 0 else "+"
+    text = f"params {operator} {sign}{abs(thousandths) // 1000}.{abs(thousandths) % 1000:03d}%"
+    (outcome,) = judge([conditions.parse(text)], {"params": Pair(before, after)})
+    met = OPERATORS[operator](Fraction(100 * (after - before), before), Fraction(thousandths, 1000))
+    assert (outcome.status == "fail") == met
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "after", "met"),
+    [
+        ("params>+1%", 100, 101, False),
+        ("params>+1%", 1000, 1011, True),
+        ("params>1%", 1000, 1011, True),
+        ("params<-5%", 100, 94, True),
+        ("params>+1%", 0, 0, False),
+        ("params>=+1%", 0, 0, False),
+        ("params>=0%", 0, 0, True),
+        ("params>+1000%", 0, 1, True),
+        ("params>+1k", 5000, 6000, False),
+        ("params>+1k", 5000, 6001, True),
+        ("params>-1k", 5000, 4001, True),
+        ("params>6k", 5000, 6001, True),
+        ("params<=6k", 7000, 6000, True),
+        ("params!=", 5, 5, False),
+        ("params !=", 5, 6, True),
+        ("params!=6", 5, 6, False),
+        (" PARAMS > +1% ", 100, 102, True),
+    ],
+)
+def test_conditions(text: str, before: int, after: int, met: bool) -> None:
+    (outcome,) = judge([conditions.parse(text)], {"params": Pair(before, after)})
+    assert (outcome.status == "fail") == met
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("params", "is no condition\n  hint: write METRIC, one of"),
+        ("parms>1", "unknown metric 'parms'\n  hint: did you mean 'params'"),
+        ("params>", "'' is no count"),
+        ("params>+x%", "no percentage; write"),
+        ("params>1.5", "'1.5' is not a whole number"),
+        ("params=3", "is no condition"),
+    ],
+)
+def test_a_wrong_condition_is_one_message(text: str, message: str) -> None:
+    with pytest.raises(CnncalcError, match=re.escape(message)):
+        conditions.parse(text)
+
+
+def test_a_metric_that_one_net_lacks_fails_and_that_both_lack_passes() -> None:
+    condition = [conditions.parse("rf>+1")]
+    assert judge(condition, {"rf": Pair(None, 3)})[0].status == "fail"
+    assert judge(condition, {"rf": Pair(None, None)})[0].status == "pass"
+
+
+def test_edits_can_be_forbidden() -> None:
+    report = cnncalc.diff("vgg11", "vgg13", fail_on=["added>0", "removed>0", "layers>+100%"])
+    assert [one.status for one in report.conditions] == ["fail", "pass", "pass"]
+    assert report.status == "fail"
+
+
+def test_csv_has_both_sides_exactly() -> None:
+    from cnncalc.report.csv import table
+    from cnncalc.report.diff_text import CSV_COLUMNS
+
+    report = cnncalc.diff("vgg11", "vgg13")
+    rows = list(csv.DictReader(io.StringIO(table(CSV_COLUMNS, report.layers))))
+    assert len(rows) == len(report.layers)
+    new = next(row for row in rows if row["layer_after"] == "stage1.conv2")
+    assert (new["change"], new["layer_before"], new["params_before"]) == ("added", "", "")
+    assert new["params_after"] == str(64 * 64 * 9 + 64)
+    assert cells(CSV_COLUMNS[0], report.layers, None) == [row["change"] for row in rows]
