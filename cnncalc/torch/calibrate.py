@@ -7,8 +7,8 @@ thread is left alone more often than all are. Of the memory's bandwidth that is 
 may be edited where the data sheet says less.
 
 One thing the best of many tries does not mend: other work that draws on the memory all the time. Where the machine is
-busy when the calibration begins, the memory is given the bandwidth of the caches, with which a bound still holds, and the
-headroom is ``BUSY_HEADROOM``.
+busy when the calibration begins, the memory is given the bandwidth of the caches, with which a bound still holds, and
+the headroom is ``BUSY_HEADROOM``.
 """
 
 from __future__ import annotations
