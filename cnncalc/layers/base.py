@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 from math import prod
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from msgspec import Meta, Struct
 
 from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas.receptive_field import POINT, Window
 from cnncalc.formulas.traffic import positions_read
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 Shape = tuple[int, ...]
 Shapes = tuple[Shape, ...]
@@ -63,7 +66,8 @@ class Read(NamedTuple):
     single output axis tells (``SCATTERED``); a window alone says what they then read together.
     ``border`` says what a tap beyond the input reads: nothing (``zeros``), the unit that the padding
     mode puts there, or another input of the layer (``joined``). ``across`` names further output axes
-    that tell which part is read: the units along them read the window together.
+    that tell which part is read: the units along them read the window together. ``untold``: nobody
+    knows what is read.
     """
 
     axis: int | None = None
@@ -71,6 +75,7 @@ class Read(NamedTuple):
     whole: bool = False
     border: str = "zeros"
     across: tuple[int, ...] = ()
+    untold: bool = False
 
 
 class Call(NamedTuple):
@@ -98,6 +103,7 @@ class Call(NamedTuple):
 
 EVERYTHING = Read(whole=True)
 SCATTERED = Read()
+UNTOLD = Read(untold=True)
 Reads = tuple[Read, ...]
 """One :class:`Read` for each axis of an input, channels first."""
 
@@ -125,8 +131,12 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Least and greatest number of inputs; ``None`` for any number."""
     abstract: ClassVar[bool] = False
     """True for a base class that is no layer itself."""
+    drawn: ClassVar[bool] = True
+    """Whether random nets draw it: not what makes no net from sizes alone."""
     torch_name: ClassVar[str] = ""
     """The class of ``torch.nn`` that computes it, with ``Nd`` for the rank; none for what torch.nn has no class for."""
+    in_place: ClassVar[bool] = False
+    """Whether PyTorch's module can write its output over its input (``inplace=True``)."""
     is_product: ClassVar[bool] = False
     """Whether the layer is a convolution, linear or matrix product, whose outputs count as activations."""
     is_view: ClassVar[bool] = False
@@ -222,6 +232,12 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Weights and buffers that a forward pass in evaluation reads: all but the counters of batches."""
         return sum(prod(weight.shape) for weight in self.weights(*inputs) if weight.learnable or weight.shape)
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held | tuple[Held, ...]:
+        """Writes on the tape which tensors a forward pass makes, keeps and lets go; the output, or all outputs."""
+        tape.unknown.append(f"{self.kind} does not say which tensors its forward pass makes and keeps")
+        shapes = self.output_shapes(*(x.shape[1:] for x in inputs))
+        return tuple(tape.new((tape.batch, *shape), *inputs, tape.weight(), keep=inputs) for shape in shapes)
+
     def narrowed(self, divisor: int, *inputs: Shape) -> Layer:
         """The layer with its channel counts divided by ``divisor`` (at least 1 is left), for inputs so narrowed.
 
@@ -270,6 +286,8 @@ class Elementwise(Layer, frozen=True):
 
     abstract = True
     ops_per_element: ClassVar[int]
+    keeps_output: ClassVar[bool] = False
+    """Whether the gradient is told by the output, which autograd keeps then, and not by the input."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return inputs[0]
@@ -282,6 +300,11 @@ class Elementwise(Layer, frozen=True):
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return (Call(self.kind, inputs, self.output_shape(*inputs), patched=f"F.{self.kind}"),)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        out = tape.pointwise(*inputs)
+        tape.keep(out, *((out,) if self.keeps_output else inputs))
+        return out
 
 
 class ShortForm(Layer, frozen=True):
@@ -320,6 +343,7 @@ __all__ = [
     "EVERYTHING",
     "REGISTRY",
     "SCATTERED",
+    "UNTOLD",
     "Call",
     "Elementwise",
     "Layer",

@@ -63,10 +63,18 @@ def test_what_is_no_size(text: str) -> None:
         units.parse_bytes(text)
 
 
-def test_bytes_for_people() -> None:
-    assert [units.show_bytes(value) for value in (0, 9_999, 12_345, 102_400_000)] == [
+def test_moved_bytes_for_people() -> None:
+    assert [units.show_moved(value) for value in (0, 9_999, 12_345, 102_400_000)] == [
         "0 B",
         "9,999 B",
         "12.35 kB",
         "102.40 MB",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0 B"), (9_999, "9,999 B"), (10_240, "10.00 KiB"), (102_228_128, "97.49 MiB"), (24 << 30, "24.00 GiB")],
+)
+def test_held_bytes_for_people(value: int, text: str) -> None:
+    assert units.show_bytes(value) == text
