@@ -17,6 +17,7 @@ REPORTS = {
     "conventions": ("conventions", "ConventionsReport"),
     "diff": ("diff", "DiffReport"),
     "diff-git": ("changes", "ChangesReport"),
+    "explain": ("explain", "ExplainReport"),
     "lint": ("lint", "LintReport"),
     "lint-many": ("lint", "LintReports"),
     "machines": ("machines", "Machines"),
