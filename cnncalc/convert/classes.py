@@ -60,6 +60,8 @@ class Column:
 
 
 COUNTS = re.compile("channels|features|num_|shape|groups|dim$|size$")
+HALVED = re.compile("padding kernel_size$")
+"""An argument of a module that may be half of another one, rounded down: the padding that keeps the size."""
 WINDOWS = re.compile("kernel|stride|padding|dilation")
 
 
@@ -770,7 +772,7 @@ def multiple(column: Column, argument: Argument) -> tuple[int, int] | None:
     pairs = [(one, two) for one, two in zip(column.values, argument.values, strict=True) if one is not ANY]
     if any(type(one) is not int or type(two) is not int or two < 1 for one, two in pairs):
         return None
-    if column.hint == "padding" and argument.column.hint == "kernel_size":
+    if HALVED.match(f"{column.hint} {argument.column.hint}"):
         return (1, 2) if all(one == two // 2 for one, two in pairs) else None
     if column.kind != "count" or argument.column.kind != "count" or any(one < 1 for one, _ in pairs):
         return None

@@ -701,7 +701,8 @@ def is_name(name: str) -> bool:
 
 def camel(name: str) -> str:
     """``conv_bn`` as ``ConvBn``."""
-    return "".join(part[:1].upper() + part[1:] for part in re.split(r"[^a-zA-Z0-9]+", name)) or "Block"
+    joined = "".join(part[:1].upper() + part[1:] for part in re.split(r"[^a-zA-Z0-9]+", name))
+    return joined if joined[:1].isalpha() else f"Block{joined}"
 
 
 def unique(name: str, taken: Collection[str]) -> str:
