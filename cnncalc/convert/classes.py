@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
-from cnncalc.convert.blocks import Block, Path, Step, Value
+from cnncalc.convert.blocks import Block, Path, Step, Value, base_of
 from cnncalc.convert.code import Arg, Call, Tensor, Text, Verbatim
 from cnncalc.convert.union import Union
 from cnncalc.graph import Graph
@@ -170,11 +170,6 @@ class Class:
         return [argument.values[number] for argument in self.arguments]
 
 
-def base_of(name: str) -> str:
-    """A name without the number at its end: ``conv`` of ``conv2``, ``inception`` of ``inception_3a``."""
-    return re.sub(r"_?\d+[a-z]?$", "", name)
-
-
 def number_of(name: str) -> int | None:
     """The number at the end of a name."""
     found = re.search(r"(?<![0-9])(0|[1-9]\d*)$", name)
@@ -257,8 +252,9 @@ class Finder:
         return order
 
     def base(self, block: Block) -> str:
-        """The name that a block shares with its like; that of the block around it where it has only a number."""
-        return next((base for name in reversed(block.path) if (base := base_of(name))), "block")
+        """The name that a block shares with its like; where it has only a number, ``block`` and whose it is."""
+        around = next((base for name in reversed(block.path) if (base := base_of(name))), "")
+        return around if base_of(block.path[-1]) else f"{around}_block".strip("_")
 
     def form(self, block: Block, inner: Callable[[Block], Any]) -> Any:
         """All that must be equal in blocks of one class."""
@@ -458,7 +454,8 @@ class Finder:
         (item,) = slot.items
         if item.text is not None and isinstance(item.text.call, Call) and item.text.call.function == "+":
             return "residual"
-        return base_of(item.attributes[-1])
+        name = item.attributes[-1]
+        return base_of(name) if base_of(name) not in ("", name) else f"has_{name}"
 
     def grouped(self, family: list[Block], split: bool) -> list[tuple[list[Block], list[list[tuple[int, list[Step]]]]]]:
         """Blocks of the same form, runs of any length being the same."""

@@ -189,6 +189,32 @@ NETS = {
           - b: {out: 6, gate: true, act: silu}
           - b: {out: 8, act: silu, wide: 5}
     """,
+    "numbered blocks, as torchvision's": """
+        input: [3, 16, 16]
+        blocks:
+          block:
+            args: {out: required, stride: 1}
+            layers:
+              - residual:
+                  body:
+                    - conv: {name: conv1, out: out, kernel: 3, stride: stride, padding: 1, bias: false}
+                    - batch_norm: {name: bn1}
+                    - relu
+                    - conv: {name: conv2, out: out, kernel: 3, padding: 1, bias: false}
+                  shortcut:
+                    - conv: {out: out, kernel: 1, stride: stride}
+              - relu
+          layer:
+            args: {out: required, stride: 2}
+            layers: [{block: {name: "0", out: out, stride: stride}}, {block: {name: "1", out: out}}]
+          features:
+            layers: [{conv: {name: "0", out: 4, kernel: 3}}, {relu: {name: "1"}}, {max_pool: {name: "2", kernel: 2}}]
+        layers:
+          - features: {name: features}
+          - layer: {name: layer1, out: 4, stride: 1}
+          - layer: {name: layer2, out: 8}
+          - layer: {name: layer3, out: 16}
+    """,
     "blocks within blocks of their own name": """
         input: [4, 8, 8]
         blocks:
@@ -219,6 +245,13 @@ def test_a_net_of_this_shape_computes_what_the_built_one_does(name):
 
 def test_blocks_that_differ_by_a_step_are_one_class():
     assert len(re.findall(r"^class B\w*\(", render(net("blocks that differ by a step")), re.MULTILINE)) == 1
+
+
+def test_numbered_blocks_are_classes_and_numbered_layers_a_sequential():
+    text = render(net("numbered blocks, as torchvision's"))
+    assert re.findall(r"^class (\w+)\(", text, re.MULTILINE)[:2] == ["LayerBlock", "Layer"]
+    assert "nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2))" in text
+    assert "Layer(4, 8, stride=2, shortcut=True)" in text
 
 
 def test_a_loop_says_how_an_argument_grows():
