@@ -32,7 +32,7 @@ def convert(
     variant: options.Variant = None,
     input: options.Input = None,
 ) -> None:
-    """Write a net as PyTorch code (.py), or draw it for Graphviz (.dot) or Mermaid (.mmd).
+    """Write a net as PyTorch code (.py) or as a spec (.yaml), or draw it for Graphviz (.dot) or Mermaid (.mmd).
 
     The code needs PyTorch alone: a class for each kind of block, with the spec's names, so that a state dict
     of cnncalc.torch.build() fits. Writing it takes PyTorch too.
