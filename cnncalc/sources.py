@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
 from cnncalc.layers.base import Shape
@@ -22,21 +24,86 @@ InputShapes = Shape | Mapping[str, Shape] | None
 
 
 def load(
-    source: str | os.PathLike[str], *, variant: str | None = None, args: Settings = (), input: InputShapes = None
+    source: str | os.PathLike[str],
+    *,
+    variant: str | None = None,
+    args: Settings = (),
+    input: InputShapes = None,
+    kwargs: Mapping[str, Any] | None = None,
+    dtype: str | None = None,
 ) -> Graph:
-    """The graph of a source: a YAML file, ``-`` for standard input, or the name of a shipped spec or variant.
+    """The graph of a source: a YAML file, ``-`` for standard input, the name of a shipped spec or variant, or
+    ``torch:package.module:factory``.
 
     Args:
         source: what to load.
         variant: a variant of the spec.
         args: arguments of the spec that replace its own.
         input: input shape or shapes, without the batch, that replace the spec's.
+        kwargs: arguments of the factory, for a ``torch:`` source; ``args`` are among them.
+        dtype: of the inputs of a ``torch:`` source.
 
     Raises:
         CnncalcError: the source cannot be read or is no valid net; ``str()`` says what, where and why.
     """
+    if is_torch(source):
+        if variant is not None:
+            raise CnncalcError(
+                f"{source}: error: has no variants\n  hint: give the factory its arguments with --kwargs"
+            )
+        given = {**_values(args), **(kwargs or {})}
+        graph: Graph = _capture("load")(os.fspath(source), input=input, kwargs=given, dtype=dtype)
+        return graph
+    if kwargs or dtype is not None:
+        raise CnncalcError(
+            f"{os.fspath(source)}: error: --kwargs and --input-dtype are for torch: sources\n"
+            "  hint: --set KEY=VALUE is for specs"
+        )
     text, shown, chosen = text_of(source, variant)
     return load_text(text, shown, variant=chosen, args=args, input=input)
+
+
+def is_torch(source: Any) -> bool:
+    """Whether a source names Python code that gives a module: ``torch:package.module:factory``."""
+    return isinstance(source, (str, os.PathLike)) and str(os.fspath(source)).startswith("torch:")
+
+
+def of_module(module: Any, *, input: Any = None, dtype: str | None = None) -> Graph:
+    """The graph of a live ``nn.Module``."""
+    graph: Graph = _capture("of_module")(module, input=input, dtype=dtype)
+    return graph
+
+
+def _capture(name: str) -> Any:
+    """A function of the room that needs PyTorch.
+
+    Raises:
+        CnncalcError: PyTorch is not installed.
+    """
+    from importlib import import_module
+
+    try:
+        import_module("torch")
+    except ImportError:
+        raise CnncalcError(
+            "a torch: source needs PyTorch, which is not installed\n  hint: pip install 'cnncalc[torch]'"
+        ) from None
+    return getattr(import_module("cnncalc.torch.capture.load"), name)
+
+
+def _values(args: Settings) -> dict[str, Any]:
+    """Arguments as Python values: those of texts as JSON where they are some, else as texts."""
+    if isinstance(args, Mapping):
+        return dict(args)
+    import json
+
+    found: dict[str, Any] = {}
+    for name, text in settings(args).items():
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            found[name] = text
+    return found
 
 
 def text_of(source: str | os.PathLike[str], variant: str | None = None) -> tuple[str, str, str | None]:
@@ -46,6 +113,11 @@ def text_of(source: str | os.PathLike[str], variant: str | None = None) -> tuple
         CnncalcError: there is no such source, or it cannot be read.
     """
     name = os.fspath(source)
+    if is_torch(name):
+        raise CnncalcError(
+            f"{name}: error: this needs a spec, and this source is Python code\n"
+            f"  hint: 'cnncalc convert {name} net.yaml' writes one"
+        )
     if name == "-":
         return decode("<stdin>", sys.stdin.buffer.read()), "<stdin>", variant
     if os.path.isfile(name):
@@ -91,6 +163,26 @@ def load_text(
     document = parse(with_source, read(with_source))
     inputs = _inputs(input, document.input)
     return Assembly(document).build(variant, settings(args), inputs)
+
+
+def layer_graph(name: str, fields: Mapping[str, str], inputs: Mapping[str, Shape]) -> Graph:
+    """A net of one layer: its fields as texts in the expression language, its input shapes by name.
+
+    Raises:
+        CnncalcError: the layer has no such field, or cannot take it or the shapes.
+    """
+    from json import dumps
+
+    def quoted(text: str) -> str:
+        return dumps(text, ensure_ascii=False)
+
+    shapes = ", ".join(f"{quoted(one)}: [{', '.join(map(str, shape))}]" for one, shape in inputs.items())
+    given = [f"{quoted(field.strip())}: {quoted(value)}" for field, value in fields.items()]
+    if len(inputs) > 1:
+        given.append(f"from: [{', '.join(map(quoted, inputs))}]")
+    text = f"input: {{{shapes}}}\nlayers:\n  - {name}" + (f": {{{', '.join(given)}}}" if given else "") + "\n"
+    graph = load_text(text, "<command line>")
+    return replace(graph, name=name)
 
 
 def settings(args: Settings) -> dict[str, str]:
@@ -173,8 +265,8 @@ def decode(name: str, data: bytes) -> str:
 
 def _not_found(name: str) -> CnncalcError:
     """What is missing, and what is near: a file beside it, or a shipped net."""
-    if name.startswith("torch:") or name.endswith(".onnx"):
-        return CnncalcError(f"{name}: error: this version reads YAML specs only")
+    if name.endswith(".onnx"):
+        return CnncalcError(f"{name}: error: this version reads YAML specs and torch: sources only")
     folder, base = os.path.split(name)
     try:
         beside = [entry for entry in os.listdir(folder or ".") if entry.endswith((".yaml", ".yml"))]
