@@ -306,8 +306,10 @@ def test_a_metric_that_one_net_lacks_fails_and_that_both_lack_passes() -> None:
 
 
 def test_edits_can_be_forbidden() -> None:
-    report = cnncalc.diff("vgg11", "vgg13", fail_on=["added>0", "removed>0", "layers>+100%"])
-    assert [one.status for one in report.conditions] == ["fail", "pass", "pass"]
+    report = cnncalc.diff("vgg11", "vgg13", fail_on=["added>0", "removed>0", "layers>+100%", "differ>0"])
+    assert [one.status for one in report.conditions] == ["fail", "pass", "pass", "fail"]
+    same = cnncalc.diff("vgg11", "vgg11", fail_on=["differ>0", "affected>0"])
+    assert same.status == "pass"
     assert report.status == "fail"
 
 
