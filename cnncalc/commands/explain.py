@@ -112,7 +112,7 @@ def chosen(
     from cnncalc.spec.fields import aliases, find_layer
     from cnncalc.spec.problem import nearest
 
-    is_net = os.path.exists(source) or source == "-" or (os.path.basename(source) == source and find_shipped(source))
+    is_net = os.path.isfile(source) or source == "-" or (os.path.basename(source) == source and find_shipped(source))
     fields = [text for text in what if "=" in text]
     if is_net or (find_layer(source) is None and not fields):
         if fields:
@@ -122,7 +122,7 @@ def chosen(
             )
         if len(what) > 1:
             raise CnncalcError(f"explain {source}: one path at a time, not {' and '.join(what)}")
-        if not is_net and (near := nearest(source, [*REGISTRY, *aliases()])) and not source.endswith((".yaml", ".yml")):
+        if not is_net and source.isidentifier() and (near := nearest(source, [*REGISTRY, *aliases()])):
             raise CnncalcError(f"there is no net or layer '{source}'\n  hint: {near}")
         return options.load(source, set=set, variant=variant, input=input), (what[0] if what else None)
     if find_layer(source) is None:

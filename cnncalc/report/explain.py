@@ -530,12 +530,8 @@ def chain(entry: Entry, *, latex: bool = False) -> list[str]:
         if not isinstance(expr, Name):
             steps.append(numbers.write(expr))
     result = counted(expr.value, latex=latex)
-    plain = numbers.integer(int(expr.value)) if Fraction(expr.value).denominator == 1 else result
-    if len(steps) < 3 or steps[-1] != plain:
-        steps.append(result)
-    else:
-        steps[-1] = result
-    return steps
+    plain = counted(expr.value, latex=latex, parted=False)
+    return [*dict.fromkeys(step for step in steps if step not in (plain, result)), result]
 
 
 def remarks(entry: Entry, part: Part | None) -> list[str]:
@@ -548,6 +544,9 @@ def remarks(entry: Entry, part: Part | None) -> list[str]:
             if learnable == (entry.quantity.name == "params")
         ]
         shown = [", ".join(tensors)] if tensors and not entry.quantity.note else []
+    value = entry.quantity.value
+    if isinstance(value, Fraction) and value.denominator > 1 and entry.quantity.name.endswith("ratio"):
+        shown.append(f"about {float(value):.3g}")
     return [*shown, *([entry.quantity.note] if entry.quantity.note else [])]
 
 

@@ -18,10 +18,14 @@ from cnncalc.formulas import cost as formulas
 from cnncalc.layers.axes import AXIS_NAMES
 from cnncalc.layers.base import Layer, Reads, Shapes, Weight, pointwise
 
+MOST_PHASES = 64
+"""Fields that repeat after more units than that are given as numbers alone."""
+
 
 class Account(NamedTuple):
     """All explanations of one layer; ``tensors`` are what it owns, with the shapes as expressions, and ``reads`` what
-    its outputs read, ``None`` where that is their own place alone.
+    its outputs read, ``None`` where that is their own place alone. Of a ``long`` one, whose units take more
+    than ``MOST_PHASES`` turns in what they read, it is not traced.
     """
 
     quantities: tuple[Quantity, ...]
@@ -30,6 +34,7 @@ class Account(NamedTuple):
     layer: Layer
     shapes: Shapes
     reads: tuple[Reads, ...] | None
+    long: bool
 
 
 def account(layer: Layer, shapes: Shapes, *, batch: int = 1, width: int = 4, shared: bool = False) -> Account:
@@ -73,9 +78,11 @@ def account(layer: Layer, shapes: Shapes, *, batch: int = 1, width: int = 4, sha
     add("output_bytes", "output in memory", "bytes_out", formulas.tensor_bytes(elements, each), "output_shapes")
     held = formulas.tensor_bytes(trace.result("params", params), each)
     add("weight_bytes", "parameters in memory", "bytes_params", held, "weights", owner)
-    reads = tuple(map(followed, traced.reads(*inputs)))
-    own_place = reads == tuple(map(pointwise, inputs))
-    return Account(tuple(found), traced.weights(*inputs), trace, traced, inputs, None if own_place else reads)
+    plain = tuple(map(followed, layer.reads(*shapes)))
+    long = any(len(set(one.window.taps)) > MOST_PHASES for reads in plain for one in reads if one.window)
+    own_place = plain == tuple(map(pointwise, shapes))
+    reads = None if own_place or long else tuple(map(followed, traced.reads(*inputs)))
+    return Account(tuple(found), traced.weights(*inputs), trace, traced, inputs, reads, long)
 
 
 def _derived(trace: Trace, layer: Layer, inputs: Shapes) -> list[Quantity]:
