@@ -15,12 +15,14 @@ from cnncalc.analysis.explain.costs import Account, account
 from cnncalc.analysis.explain.field import field_account
 from cnncalc.analysis.explain.quantity import Quantity
 from cnncalc.analysis.explain.symbols import spatial
+from cnncalc.analysis.explain.traced import expression
 from cnncalc.analysis.explain.tree import Const, Expr, Name, names_in
 from cnncalc.analysis.receptive_field import Result, receptive_fields
 from cnncalc.errors import CnncalcError
 from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph, Node
 from cnncalc.layers.base import Layer, Shapes
+from cnncalc.report.assemble import settings_of
 from cnncalc.report.model import Generator
 from cnncalc.report.notation import ATOM, Latex, Unicode, counted
 
@@ -251,7 +253,7 @@ def _parts(
                 path=node.path,
                 kind=node.layer.kind,
                 node=node,
-                settings=_settings(node.layer),
+                settings=settings_of(node.layer),
                 tensors=tuple((w.name, _shape(w.shape), w.learnable) for w in made.tensors) if first else (),
                 variables=variables,
                 entries=entries,
@@ -278,15 +280,7 @@ def _field(
     return seen[key]
 
 
-def _settings(layer: Layer) -> dict[str, Any]:
-    from cnncalc.report.assemble import _settings as settings
-
-    return settings(layer)
-
-
 def _shape(shape: tuple[int, ...]) -> tuple[Expr, ...]:
-    from cnncalc.analysis.explain.traced import expression
-
     return tuple(map(expression, shape))
 
 

@@ -254,6 +254,8 @@ _LATEX = {
     "ᵈ": r"$^{d}$",
     "±": r"$\pm$",
     "π": r"$\pi$",
+    "ᵀ": r"$^{T}$",
+    "¹": r"$^{1}$",
     "∂": r"$\partial$",
     "§": r"\S{}",
     "–": "--",
@@ -267,7 +269,7 @@ _LATEX = {
 
 def escaped(text: str) -> str:
     """Prose for LaTeX in plain ASCII; a character that is not known is written by its number."""
-    text = visible(text)
+    text = re.sub(r'"([^"]*)"', "``\\1''", visible(text))
     return "".join(_LATEX.get(c) or (c if c.isascii() else rf"\symbol{{{ord(c)}}}") for c in text)
 
 

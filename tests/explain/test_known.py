@@ -15,10 +15,11 @@ from cnncalc.formulas import cost
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.formulas import size as sizes
 from cnncalc.layers import REGISTRY, Layer
-from cnncalc.layers.base import EVERYTHING, Positive, Weight, along
+from cnncalc.layers.base import EVERYTHING, Positive, ShortForm, Weight, along
 from cnncalc.report.explain import SYMBOLIC, explain
 from cnncalc.sources import load_text, zoo_names
 from tests.explain.printed import read_text
+from tests.reference.draws import LAYERS
 from tests.test_one_place import registry  # noqa: F401
 
 
@@ -248,6 +249,24 @@ def test_every_formula_of_sizes_and_costs_names_its_source():
                 if function.__name__.startswith("_"):
                     continue
                 assert any(map(CITATION.search, cited((function,)))), function.__name__
+
+
+def test_all_that_sources_can_say_is_known_to_latex():
+    """Every docstring that may be cited has only characters that are written in plain TeX."""
+    from cnncalc.analysis.explain.quantity import counting, described, paragraph
+    from cnncalc.report.notation import escaped
+
+    texts = [text for cls in REGISTRY.values() for text in (counting(cls), described(cls, "output_shapes"))]
+    texts += [paragraph(f.__doc__) for m in (sizes, cost, rf) for f in vars(m).values() if getattr(f, "__code__", None)]
+    for text in texts:
+        written = escaped(text)
+        assert written.isascii()
+        assert r"\symbol" not in written, text
+
+
+def test_every_layer_is_drawn():
+    """So that the random tests see each of them."""
+    assert {cls for cls in REGISTRY.values() if not issubclass(cls, ShortForm)} <= set(LAYERS)
 
 
 # Traced numbers are numbers.
