@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
-import os
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
 from cnncalc.report.assemble import assemble
 from cnncalc.report.model import Report
-from cnncalc.sources import InputShapes
+from cnncalc.sources import InputShapes, is_torch, of_module
 from cnncalc.sources import load as load_source
 
 if TYPE_CHECKING:
@@ -33,50 +33,72 @@ def _no_collection() -> Iterator[None]:
 
 
 def load(
-    source: str | os.PathLike[str], *, variant: str | None = None, input: InputShapes = None, **args: Any
+    source: Any,
+    *,
+    variant: str | None = None,
+    input: InputShapes | Sequence[tuple[int, ...]] = None,
+    dtype: str | None = None,
+    **args: Any,
 ) -> Graph:
-    """The graph of a YAML file or of a shipped net.
+    """The graph of a YAML file, of a shipped net, or of a PyTorch module.
 
     Args:
-        source: a path, or a name such as ``"resnet50"``.
+        source: a path, a name such as ``"resnet50"``, ``"torch:package.module:factory"``, or an ``nn.Module``.
         variant: a variant of the spec.
-        input: input shape ``(channels, *spatial)``, or one per named input, in place of the spec's.
-        **args: arguments of the spec in place of its own, such as ``classes=10``.
+        input: input shape ``(channels, *spatial)``, or one per named input, in place of the spec's. A module
+            needs it; for several inputs by the names of its ``forward``'s arguments, or in their order.
+        dtype: of a module's inputs, as ``"int64"``.
+        **args: arguments of the spec in place of its own, such as ``classes=10``; those of a factory.
 
     Raises:
         CnncalcError: the source is no valid net; ``str()`` says what, where and why.
     """
+    if _is_module(source):
+        if variant is not None or args:
+            raise CnncalcError("error: a module is already built: it takes input and dtype alone")
+        with _no_collection():
+            return of_module(source, input=input, dtype=dtype)
+    if is_torch(source):
+        return load_source(source, variant=variant, kwargs=args, input=input, dtype=dtype)  # type: ignore[arg-type]
     with _no_collection():
-        return load_source(source, variant=variant, args=args, input=input)
+        return load_source(source, variant=variant, args=args, input=input, dtype=dtype)  # type: ignore[arg-type]
+
+
+def _is_module(source: object) -> bool:
+    """Whether it is a PyTorch module; who has one has imported torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(source, torch.nn.Module)
 
 
 def analyze(
-    source: str | os.PathLike[str] | Graph,
+    source: Any,
     *,
     batch: int = 1,
     variant: str | None = None,
-    input: InputShapes = None,
+    input: InputShapes | Sequence[tuple[int, ...]] = None,
+    dtype: str | None = None,
     **args: Any,
 ) -> Report:
     """Every layer's shape, parameters, cost and receptive field; arguments as for :func:`load`.
 
     Args:
-        source: a path, the name of a shipped net, or a graph.
+        source: what :func:`load` takes, or a graph.
         batch: samples per batch; MACs, FLOPs, elementwise operations and activations grow with it.
         variant: as for :func:`load`.
         input: as for :func:`load`.
+        dtype: as for :func:`load`.
         **args: as for :func:`load`.
 
     Raises:
         CnncalcError: the source is no valid net, or ``batch`` is below 1.
     """
-    graph = _graph(source, batch, variant, input, args)
+    graph = _graph(source, batch, variant=variant, input=input, dtype=dtype, **args)
     with _no_collection():
         return assemble(graph, batch)
 
 
 def explain(
-    source: str | os.PathLike[str] | Graph,
+    source: Any,
     path: str | None = None,
     *,
     total: str | Iterable[str] = (),
@@ -90,7 +112,7 @@ def explain(
     """The formula of every number, with the numbers in it and its source; ``print`` it, or take ``to_latex()`` of it.
 
     Args:
-        source: a path, the name of a shipped net, or a graph.
+        source: what :func:`load` takes, or a graph.
         path: a layer or block, or ``"total"``; the whole net where not given.
         total: names of totals, as ``"params"``, to be explained in the place of layers.
         batch: samples per batch.
@@ -105,15 +127,15 @@ def explain(
     """
     from cnncalc.report.explain import explain as explained
 
-    graph = _graph(source, batch, variant, input, args)
+    graph = _graph(source, batch, variant=variant, input=input, **args)
     totals = [total] if isinstance(total, str) else list(total)
     with _no_collection():
         return explained(graph, path, totals=totals, batch=batch, dtype=dtype, compare=compare)
 
 
 def diff(
-    before: str | os.PathLike[str] | Graph,
-    after: str | os.PathLike[str] | Graph,
+    before: Any,
+    after: Any,
     *,
     batch: int = 1,
     fail_on: Iterable[str] = (),
@@ -121,7 +143,7 @@ def diff(
     """What differs between two nets: ``print`` it, or ask its ``layers``, ``totals``, ``to_markdown()`` ….
 
     Args:
-        before: a path, the name of a shipped net, or a graph (:func:`load` takes variants and arguments).
+        before: what :func:`load` takes without more, or a graph (:func:`load` takes variants and arguments).
         after: the same.
         batch: samples per batch, as for :func:`analyze`.
         fail_on: conditions such as ``"params>+1%"``; where one holds, the report's ``status`` is ``"fail"``.
@@ -139,16 +161,14 @@ def diff(
         return compare(*graphs, batch=batch, conditions=conditions)
 
 
-def _graph(
-    source: str | os.PathLike[str] | Graph, batch: int, variant: str | None, input: InputShapes, args: dict[str, Any]
-) -> Graph:
+def _graph(source: Any, batch: int, **options: Any) -> Graph:
     """The graph that is meant, and a check of the batch."""
     _check_batch(batch)
-    if isinstance(source, Graph):
-        if variant is not None or input is not None or args:
-            raise CnncalcError("error: a graph is already built: give variant, input and arguments to load()")
-        return source
-    return load(source, variant=variant, input=input, **args)
+    if not isinstance(source, Graph):
+        return load(source, **options)
+    if any(value is not None for value in options.values()):
+        raise CnncalcError("error: a graph is already built: give variant, input and arguments to load()")
+    return source
 
 
 def _check_batch(batch: int) -> None:

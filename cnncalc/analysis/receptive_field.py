@@ -51,6 +51,7 @@ Tracks = tuple[Track, ...]
 WHOLE = Whole()
 MAX_BITS = 512
 FAR = Lost(f"its units lie more than 2^{MAX_BITS} input pixels apart")
+HIDDEN = Lost("an operator does not tell what it reads")
 LONG = Lost(f"the pattern of its units repeats only after more than {rf.MAX_PERIOD} of them")
 
 
@@ -146,6 +147,8 @@ def step(
     compose: Compose = _compose,
 ) -> Seen:
     """What one output of a node sees; ``reads`` is ``None`` where each unit reads just its own place."""
+    if not before:
+        return Seen((None,) * len(result.axes))
     if reads is None:
         after = [seen.tracks for seen in before]
         if len(after) == 1:
@@ -176,6 +179,8 @@ def step(
 
 def through(track: Track, reads: Reads, rank: int, compose: Compose = _compose) -> Track:
     """A track after a layer that reads its input so, with an output of ``rank`` axes."""
+    if isinstance(track, (Local, Spread)) and any(read.untold for read in reads):
+        return HIDDEN
     if isinstance(track, Local):
         read = reads[track.axis]
         if read.window is not None and read.axis is not None:

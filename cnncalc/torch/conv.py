@@ -10,8 +10,9 @@ import torch.nn.functional as F  # noqa: N812  (the name that everyone gives it)
 from torch import Tensor, nn
 
 from cnncalc.layers.base import Shape
-from cnncalc.layers.conv import Conv, ConvTranspose
-from cnncalc.torch.padding import ends, explicit_ends, flat, symmetric
+from cnncalc.layers.conv import Conv, ConvTranspose, FunctionalConv
+from cnncalc.torch.function import Function, Hook
+from cnncalc.torch.padding import each, ends, explicit_ends, flat, symmetric
 from cnncalc.torch.registry import builds
 
 CONVS: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -35,17 +36,13 @@ def build_conv(layer: Conv, shape: Shape) -> nn.Module:
     """``nn.ConvNd``, with padding by hand where it is ``same`` or differs between the two ends."""
     rank = len(shape) - 1
     fields, make = _fields(layer, shape), CONVS[rank - 1]
-    padding = symmetric(layer.padding, rank)
+    pairs = ends(layer.padding, shape[1:], layer.kernel, layer.stride, layer.dilation)
+    padding = symmetric(pairs, rank)
     if padding is not None:
         return make(**fields, padding=padding, padding_mode=layer.padding_mode)
-
-    def pad(_: nn.Module, inputs: tuple[Tensor]) -> Tensor:
-        (x,) = inputs  # ``same`` depends on its size
-        pads = flat(ends(layer.padding, tuple(x.shape[2:]), layer.kernel, layer.stride, layer.dilation))
-        return F.pad(x, pads, mode="constant" if layer.padding_mode == "zeros" else layer.padding_mode)
-
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
     module = make(**fields)
-    module.register_forward_pre_hook(pad)
+    module.register_forward_pre_hook(Hook(Function(F.pad, pad=flat(pairs), mode=mode)))
     return module
 
 
@@ -58,10 +55,34 @@ def build_conv_transpose(layer: ConvTranspose, shape: Shape) -> nn.Module:
     padding = symmetric(layer.padding, rank)
     if padding is not None:
         return make(**fields, padding=padding)
-
-    def crop(_: nn.Module, __: tuple[Tensor], out: Tensor) -> Tensor:
-        return F.pad(out, [-end for end in flat(explicit_ends(layer.padding, rank))])
-
     module = make(**fields)
-    module.register_forward_hook(crop)
+    module.register_forward_hook(Hook(Function(F.pad, pad=[-end for end in flat(explicit_ends(layer.padding, rank))])))
     return module
+
+
+class ConvByTensor(nn.Module):
+    """A convolution whose weight and bias come in: one for all samples, or one for each."""
+
+    def __init__(self, layer: FunctionalConv, rank: int) -> None:
+        super().__init__()
+        self.layer, self.rank = layer, rank
+        self.convolve = (F.conv1d, F.conv2d, F.conv3d)[rank - 1]
+
+    def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """``F.convNd``; weights that differ by sample are those of so many groups."""
+        layer, rank = self.layer, self.rank
+        kernel, stride, dilation = weight.shape[3:], each(layer.stride, rank), each(layer.dilation, rank)
+        x = F.pad(x, flat(ends(layer.padding, tuple(x.shape[2:]), kernel, stride, dilation)))
+        batch = weight.shape[0]
+        joined = x.reshape(x.shape[0] // batch, batch * x.shape[1], *x.shape[2:])
+        out = self.convolve(
+            joined, weight.flatten(0, 1), None, stride=stride, dilation=dilation, groups=layer.groups * batch
+        )
+        out = out.reshape(x.shape[0], weight.shape[1], *out.shape[2:])
+        return out if bias is None else out + bias.reshape(bias.shape[0], -1, *(1,) * rank)
+
+
+@builds(FunctionalConv)
+def build_functional_conv(layer: FunctionalConv, shape: Shape, weight: Shape, bias: Shape = ()) -> nn.Module:
+    """``F.convNd``."""
+    return ConvByTensor(layer, len(shape) - 1)
