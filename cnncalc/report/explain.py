@@ -17,6 +17,7 @@ from cnncalc.analysis.explain.quantity import Quantity
 from cnncalc.analysis.explain.symbols import spatial
 from cnncalc.analysis.explain.traced import expression
 from cnncalc.analysis.explain.tree import Const, Expr, Name, names_in
+from cnncalc.analysis.memory.training import ELEMENT
 from cnncalc.analysis.receptive_field import Result, receptive_fields
 from cnncalc.errors import CnncalcError
 from cnncalc.formulas.cost import flops
@@ -26,8 +27,6 @@ from cnncalc.report.assemble import settings_of
 from cnncalc.report.model import Generator
 from cnncalc.report.notation import ATOM, Latex, Unicode, counted
 
-WIDTHS = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
-"""Bytes of one element by its type."""
 TOTALS = ("params", "buffers", "macs", "flops", "elementwise_ops", "activations")
 """What is summed over the layers."""
 
@@ -164,8 +163,8 @@ def explain(
     Raises:
         CnncalcError: there is no such layer, total or type; the message has the nearest.
     """
-    if dtype not in WIDTHS:
-        raise _unknown("type", dtype, WIDTHS)
+    if dtype not in ELEMENT:
+        raise _unknown("type", dtype, ELEMENT)
     if path == "total":
         path, totals = None, totals or TOTALS
     chosen = _chosen(graph, path)
@@ -230,7 +229,7 @@ def _parts(
         key = (node.layer, node.input_shapes, node.shared is not None)
         first = key not in accounts
         if first:
-            made = account(*key[:2], batch=batch, width=WIDTHS[dtype], shared=node.shared is not None)
+            made = account(*key[:2], batch=batch, dtype=dtype, shared=node.shared is not None)
             accounts[key] = node.path, made
             for symbol, meaning in made.trace.meanings.items():
                 symbols.setdefault(symbol, {})[meaning] = None

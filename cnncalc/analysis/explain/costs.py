@@ -13,6 +13,7 @@ from cnncalc.analysis.cost import layer_cost
 from cnncalc.analysis.explain.quantity import Quantity, quantity
 from cnncalc.analysis.explain.symbols import spatial, title_of, traced_layer, traced_shapes
 from cnncalc.analysis.explain.traced import Trace
+from cnncalc.analysis.memory.training import ELEMENT, held_bytes
 from cnncalc.analysis.receptive_field import followed
 from cnncalc.formulas import cost as formulas
 from cnncalc.layers.axes import AXIS_NAMES
@@ -37,14 +38,14 @@ class Account(NamedTuple):
     long: bool
 
 
-def account(layer: Layer, shapes: Shapes, *, batch: int = 1, width: int = 4, shared: bool = False) -> Account:
+def account(layer: Layer, shapes: Shapes, *, batch: int = 1, dtype: str = "float32", shared: bool = False) -> Account:
     """The sizes and costs of a layer, each with its formula.
 
     Args:
         layer: the layer.
         shapes: shapes of its inputs.
         batch: samples; all but the weights grow with them.
-        width: bytes of one element.
+        dtype: the type of the elements; of ``int8`` only what is multiplied with is (see ``memory.training``).
         shared: whether the weights are another's, and so no parameters of this layer.
     """
     trace = Trace()
@@ -64,7 +65,7 @@ def account(layer: Layer, shapes: Shapes, *, batch: int = 1, width: int = 4, sha
         return value
 
     owner = "the weights are another layer's" if shared else ""
-    params = add("params", "parameters", "params", 0 if shared else cost.params, "weights", owner)
+    add("params", "parameters", "params", 0 if shared else cost.params, "weights", owner)
     add("buffers", "buffers", "buffers", 0 if shared else cost.buffers, "weights", owner)
     reasons = "; ".join(cost.unknown)
     macs = add("macs", "MACs", "MACs", cost.macs, "macs", reasons)
@@ -72,12 +73,13 @@ def account(layer: Layer, shapes: Shapes, *, batch: int = 1, width: int = 4, sha
     add("flops", "FLOPs", "FLOPs", work, "macs", reasons)
     add("elementwise_ops", "elementwise ops", "ops", cost.elementwise_ops, "elementwise_ops", reasons)
     add("activations", "activations", "acts", cost.activations, "activations", reasons)
-    each = trace.name("b", width, meaning="bytes per element")
+    each = trace.name("b", ELEMENT[dtype], meaning="bytes per element")
+    matrix = trace.name("b_w", 1, meaning="bytes per element") if dtype == "int8" else each
     elements = sum(map(prod, outputs)) * samples
-    assert params is not None
     add("output_bytes", "output in memory", "bytes_out", formulas.tensor_bytes(elements, each), "output_shapes")
-    held = formulas.tensor_bytes(trace.result("params", params), each)
-    add("weight_bytes", "parameters in memory", "bytes_params", held, "weights", owner)
+    learnable, buffers = (0, 0) if shared else held_bytes(traced.weights(*inputs), each, matrix)
+    add("weight_bytes", "parameters in memory", "bytes_params", learnable, "weights", owner)
+    add("buffer_bytes", "buffers in memory", "bytes_buffers", buffers, "weights", owner)
     plain = tuple(map(followed, layer.reads(*shapes)))
     long = any(len(set(one.window.taps)) > MOST_PHASES for reads in plain for one in reads if one.window)
     own_place = plain == tuple(map(pointwise, shapes))

@@ -64,6 +64,8 @@ def _traced(trace: Trace, symbol: str, value: Any, default: Any, rank: int) -> A
         letters = [name[0] for name in AXIS_NAMES.get(rank, ())]
         suffixes = letters if len(value) == rank else [str(i) for i in range(1, len(value) + 1)]
         suffixes = suffixes if len(suffixes) == len(value) else [str(i) for i in range(1, len(value) + 1)]
+        if len(value) != rank and any(isinstance(one, tuple) for one in value):
+            return value
         return tuple(_one(trace, symbol, suffix, one, default) for suffix, one in zip(suffixes, value, strict=True))
     return value
 
