@@ -49,6 +49,8 @@ def traced_layer(trace: Trace, layer: Layer, shapes: Shapes) -> Layer:
         default = NODEFAULT if position < optional else defaults[position - optional]
         value = getattr(layer, field)
         symbol = symbol_of(type(layer), field)
+        if symbol == field and isinstance(value, tuple) and any(isinstance(one, tuple) for one in value):
+            continue  # lists of lists that nobody has named
         traced = _traced(trace, symbol, value, default, rank)
         if traced is not value:
             changed[field] = traced
@@ -64,8 +66,6 @@ def _traced(trace: Trace, symbol: str, value: Any, default: Any, rank: int) -> A
         letters = [name[0] for name in AXIS_NAMES.get(rank, ())]
         suffixes = letters if len(value) == rank else [str(i) for i in range(1, len(value) + 1)]
         suffixes = suffixes if len(suffixes) == len(value) else [str(i) for i in range(1, len(value) + 1)]
-        if len(value) != rank and any(isinstance(one, tuple) for one in value):
-            return value
         return tuple(_one(trace, symbol, suffix, one, default) for suffix, one in zip(suffixes, value, strict=True))
     return value
 
