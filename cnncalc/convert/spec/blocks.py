@@ -48,6 +48,12 @@ class Word(str):
     __slots__ = ()
 
 
+class Literal(str):
+    """A text that is no name of anything."""
+
+    __slots__ = ()
+
+
 class Param(Struct):
     """An argument of a block, with its value in every instance."""
 
@@ -351,7 +357,7 @@ class Templates:
         channels = [None if item is None else self.channels(item.reads) for item in items]
         when = None
         if False in virtual:
-            when = Leaf(virtual, "residual", channels=channels, condition=True, skip=True)
+            when = Leaf(virtual, "has_skip", channels=channels, condition=True, skip=True)
         if shortcut is not None:
             self.classes.check_shortcuts(items)
         names = [item.op.name if isinstance(item, Skip) and item.op.node >= 0 else None for item in items]
@@ -368,7 +374,7 @@ class Templates:
             return TOp(Named(names, kinds), Leaf(absent, "act", channels=channels, kind="act"), {}, source, None, layer)
         fields = {}
         for name in layer.__struct_fields__:
-            values = [WILD if op is None else getattr(op.layer, name) for op in ops]
+            values = [WILD if op is None else literal(layer, name, getattr(op.layer, name)) for op in ops]
             kind, last = kind_of(layer, name)
             fields[name] = Leaf(values, name, channels=channels, kind=kind, last=last)
         return TOp(Named(names, kinds), first.layer.kind, fields, source, first.share, layer)
@@ -739,6 +745,11 @@ FAMILIES = {
 """Fields whose values may follow from each other; any other's only from one of its own name."""
 
 
+def literal(layer: type[Layer], field: str, value: Any) -> Any:
+    """A field's value, told apart where it is a free text."""
+    return Literal(value) if type(value) is str and value not in choices(layer)[field] else value
+
+
 def kind_of(layer: type[Layer], field: str) -> tuple[str, bool]:
     """What kind of number a field holds, and whether it is one that follows from others: what a word can
     say in its stead (``same``) is told by the kernel and the dilation.
@@ -790,7 +801,8 @@ def name_params(block: Block, graph: Graph) -> None:
     """Names for the arguments: the field's, told apart where several have the same; and their defaults."""
     shapes = [graph.shape(group.result[0]) if len(group.result) == 1 else () for group in block.groups]
     results = [shape[0] if shape else None for shape in shapes]
-    taken: set[str] = set()
+    # An argument of a tensor's name would stand in its way where the tensor is read.
+    taken = {str(leaf.constant) for leaf in leaves(block.body) if isinstance(leaf.constant, TensorName)}
     places = place_names([param for param in block.params if param.hint == OUT])
     by_hint = Counter(param.hint for param in block.params if param.hint == OUT)
     words = {**dict.fromkeys(REGISTRY), **dict.fromkeys(("if", "repeat", "residual", "from", "name", "share", "index"))}

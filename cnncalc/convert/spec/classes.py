@@ -8,7 +8,7 @@ or not, a layer that is there or not, how often a block is repeated.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 from msgspec import NODEFAULT, Struct
@@ -86,6 +86,19 @@ class Apart(Struct):
     """Groups each of which is a class of its own."""
     loose: set[str] = set()
     """Path levels that are better no groups at all."""
+
+    def doubt(self, paths: Set[str], unequal: str) -> bool:
+        """Sets groups apart after a text that does not load, or not to an equal graph: those around the layer that a
+        message names, or all.
+        """
+        named = re.match("'(.*?)' ", unequal)
+        about = {named[1]} if named else paths
+        levels = {path[: dot.start()] for path in about for dot in re.finditer(r"\.", path)}
+        for apart in (self.unjoined, self.lone, self.loose):
+            if not levels <= apart:
+                apart |= levels
+                return True
+        return False
 
     def learn(self, error: Mismatch) -> bool:
         """Sets groups apart that were taken to be of one class; whether there is anything left to try."""

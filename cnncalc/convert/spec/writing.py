@@ -14,6 +14,7 @@ from cnncalc.convert.spec.blocks import (
     WILD,
     Block,
     Leaf,
+    Literal,
     Param,
     TCall,
     Templates,
@@ -103,8 +104,12 @@ def attempt(graph: Graph, *, nested: bool) -> str | None:
                 return None
             continue
         try:
-            return text if difference(graph, load(text)) is None else None
-        except CnncalcError:
+            unequal = difference(graph, load(text))
+        except CnncalcError:  # a name that means something else where it stands, most likely
+            unequal = ""
+        if unequal is None:
+            return text
+        if not apart.doubt({node.path for node in graph.nodes}, unequal):
             return None
     return None
 
@@ -316,6 +321,8 @@ class Writer:
     def constant(self, value: Any) -> Data:
         if isinstance(value, TensorName):
             return str(value)
+        if isinstance(value, Literal):
+            return Text(repr(str(value)))
         if isinstance(value, tuple) and not isinstance(value, Ref):
             return [self.constant(part) for part in value]
         return Text(value) if isinstance(value, str) else value
