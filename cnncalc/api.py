@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
 from cnncalc.report.assemble import assemble
 from cnncalc.report.model import Report
-from cnncalc.sources import InputShapes
+from cnncalc.sources import InputShapes, is_torch, of_module
 from cnncalc.sources import load as load_source
 
 if TYPE_CHECKING:
@@ -32,38 +33,60 @@ def _no_collection() -> Iterator[None]:
 
 
 def load(
-    source: str | os.PathLike[str], *, variant: str | None = None, input: InputShapes = None, **args: Any
+    source: Any,
+    *,
+    variant: str | None = None,
+    input: InputShapes | Sequence[tuple[int, ...]] = None,
+    dtype: str | None = None,
+    **args: Any,
 ) -> Graph:
-    """The graph of a YAML file or of a shipped net.
+    """The graph of a YAML file, of a shipped net, or of a PyTorch module.
 
     Args:
-        source: a path, or a name such as ``"resnet50"``.
+        source: a path, a name such as ``"resnet50"``, ``"torch:package.module:factory"``, or an ``nn.Module``.
         variant: a variant of the spec.
-        input: input shape ``(channels, *spatial)``, or one per named input, in place of the spec's.
-        **args: arguments of the spec in place of its own, such as ``classes=10``.
+        input: input shape ``(channels, *spatial)``, or one per named input, in place of the spec's. A module
+            needs it; for several inputs by the names of its ``forward``'s arguments, or in their order.
+        dtype: of a module's inputs, as ``"int64"``.
+        **args: arguments of the spec in place of its own, such as ``classes=10``; those of a factory.
 
     Raises:
         CnncalcError: the source is no valid net; ``str()`` says what, where and why.
     """
+    if _is_module(source):
+        if variant is not None or args:
+            raise CnncalcError("error: a module is already built: it takes input and dtype alone")
+        with _no_collection():
+            return of_module(source, input=input, dtype=dtype)
+    if is_torch(source):
+        return load_source(source, variant=variant, kwargs=args, input=input, dtype=dtype)  # type: ignore[arg-type]
     with _no_collection():
-        return load_source(source, variant=variant, args=args, input=input)
+        return load_source(source, variant=variant, args=args, input=input, dtype=dtype)  # type: ignore[arg-type]
+
+
+def _is_module(source: object) -> bool:
+    """Whether it is a PyTorch module; who has one has imported torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(source, torch.nn.Module)
 
 
 def analyze(
-    source: str | os.PathLike[str] | Graph,
+    source: Any,
     *,
     batch: int = 1,
     variant: str | None = None,
-    input: InputShapes = None,
+    input: InputShapes | Sequence[tuple[int, ...]] = None,
+    dtype: str | None = None,
     **args: Any,
 ) -> Report:
     """Every layer's shape, parameters, cost and receptive field; arguments as for :func:`load`.
 
     Args:
-        source: a path, the name of a shipped net, or a graph.
+        source: what :func:`load` takes, or a graph.
         batch: samples per batch; MACs, FLOPs, elementwise operations and activations grow with it.
         variant: as for :func:`load`.
         input: as for :func:`load`.
+        dtype: as for :func:`load`.
         **args: as for :func:`load`.
 
     Raises:
@@ -71,11 +94,11 @@ def analyze(
     """
     _check_batch(batch)
     if isinstance(source, Graph):
-        if variant is not None or input is not None or args:
+        if variant is not None or input is not None or dtype is not None or args:
             raise CnncalcError("error: a graph is already built: give variant, input and arguments to load()")
         graph = source
     else:
-        graph = load(source, variant=variant, input=input, **args)
+        graph = load(source, variant=variant, input=input, dtype=dtype, **args)
     with _no_collection():
         return assemble(graph, batch)
 

@@ -73,6 +73,16 @@ class Graph(Struct, frozen=True):
         """The named inputs and their shapes."""
         return {node.path: node.output_shape for node in self.nodes if node.layer is None}
 
+    def fixed(self) -> frozenset[int]:
+        """The nodes that depend on no input: a batch shares what they give, and computes it once."""
+        found: set[int] = set()
+        for number, node in enumerate(self.nodes):
+            if node.layer is not None and (
+                not node.inputs or (found and all(ref.node in found for ref in node.inputs))
+            ):
+                found.add(number)
+        return frozenset(found)
+
     def path(self, ref: Ref) -> str:
         """The readable name of one tensor: the node's path, with ``.port`` where it has several outputs."""
         node = self.nodes[ref.node]

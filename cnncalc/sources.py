@@ -22,21 +22,86 @@ InputShapes = Shape | Mapping[str, Shape] | None
 
 
 def load(
-    source: str | os.PathLike[str], *, variant: str | None = None, args: Settings = (), input: InputShapes = None
+    source: str | os.PathLike[str],
+    *,
+    variant: str | None = None,
+    args: Settings = (),
+    input: InputShapes = None,
+    kwargs: Mapping[str, Any] | None = None,
+    dtype: str | None = None,
 ) -> Graph:
-    """The graph of a source: a YAML file, ``-`` for standard input, or the name of a shipped spec or variant.
+    """The graph of a source: a YAML file, ``-`` for standard input, the name of a shipped spec or variant, or
+    ``torch:package.module:factory``.
 
     Args:
         source: what to load.
         variant: a variant of the spec.
         args: arguments of the spec that replace its own.
         input: input shape or shapes, without the batch, that replace the spec's.
+        kwargs: arguments of the factory, for a ``torch:`` source; ``args`` are among them.
+        dtype: of the inputs of a ``torch:`` source.
 
     Raises:
         CnncalcError: the source cannot be read or is no valid net; ``str()`` says what, where and why.
     """
+    if is_torch(source):
+        if variant is not None:
+            raise CnncalcError(
+                f"{source}: error: has no variants\n  hint: give the factory its arguments with --kwargs"
+            )
+        given = {**_values(args), **(kwargs or {})}
+        graph: Graph = _capture("load")(os.fspath(source), input=input, kwargs=given, dtype=dtype)
+        return graph
+    if kwargs or dtype is not None:
+        raise CnncalcError(
+            f"{os.fspath(source)}: error: --kwargs and --input-dtype are for torch: sources\n"
+            "  hint: --set KEY=VALUE is for specs"
+        )
     text, shown, chosen = text_of(source, variant)
     return load_text(text, shown, variant=chosen, args=args, input=input)
+
+
+def is_torch(source: Any) -> bool:
+    """Whether a source names Python code that gives a module: ``torch:package.module:factory``."""
+    return isinstance(source, (str, os.PathLike)) and str(os.fspath(source)).startswith("torch:")
+
+
+def of_module(module: Any, *, input: Any = None, dtype: str | None = None) -> Graph:
+    """The graph of a live ``nn.Module``."""
+    graph: Graph = _capture("of_module")(module, input=input, dtype=dtype)
+    return graph
+
+
+def _capture(name: str) -> Any:
+    """A function of the room that needs PyTorch.
+
+    Raises:
+        CnncalcError: PyTorch is not installed.
+    """
+    from importlib import import_module
+
+    try:
+        import_module("torch")
+    except ImportError:
+        raise CnncalcError(
+            "a torch: source needs PyTorch, which is not installed\n  hint: pip install 'cnncalc[torch]'"
+        ) from None
+    return getattr(import_module("cnncalc.torch.capture.load"), name)
+
+
+def _values(args: Settings) -> dict[str, Any]:
+    """Arguments as Python values: those of texts as JSON where they are some, else as texts."""
+    if isinstance(args, Mapping):
+        return dict(args)
+    import json
+
+    found: dict[str, Any] = {}
+    for name, text in settings(args).items():
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            found[name] = text
+    return found
 
 
 def text_of(source: str | os.PathLike[str], variant: str | None = None) -> tuple[str, str, str | None]:
@@ -46,8 +111,13 @@ def text_of(source: str | os.PathLike[str], variant: str | None = None) -> tuple
         CnncalcError: there is no such source, or it cannot be read.
     """
     name = os.fspath(source)
+    if is_torch(name):
+        raise CnncalcError(
+            f"{name}: error: this needs a spec, and this source is Python code\n"
+            f"  hint: 'cnncalc convert {name} net.yaml' writes one"
+        )
     if name == "-":
-        return _decode("<stdin>", sys.stdin.buffer.read()), "<stdin>", variant
+        return decode("<stdin>", sys.stdin.buffer.read()), "<stdin>", variant
     if os.path.isfile(name):
         return _read(name), name, variant
     if os.path.isdir(name):
@@ -149,10 +219,10 @@ def _read(path: str) -> str:
             data = file.read()
     except OSError as error:
         raise CnncalcError(f"{path}: error: cannot be read: {error.strerror or error}") from None
-    return _decode(path, data)
+    return decode(path, data)
 
 
-def _decode(name: str, data: bytes) -> str:
+def decode(name: str, data: bytes) -> str:
     """Text from UTF-8, with or without a byte order mark.
 
     Raises:
@@ -173,8 +243,8 @@ def _decode(name: str, data: bytes) -> str:
 
 def _not_found(name: str) -> CnncalcError:
     """What is missing, and what is near: a file beside it, or a shipped net."""
-    if name.startswith("torch:") or name.endswith(".onnx"):
-        return CnncalcError(f"{name}: error: this version reads YAML specs only")
+    if name.endswith(".onnx"):
+        return CnncalcError(f"{name}: error: this version reads YAML specs and torch: sources only")
     folder, base = os.path.split(name)
     try:
         beside = [entry for entry in os.listdir(folder or ".") if entry.endswith((".yaml", ".yml"))]

@@ -46,17 +46,22 @@ def layer_cost(layer: Layer, inputs: Shapes, batch: int) -> Cost:
 
 
 def costs(graph: Graph, batch: int = 1) -> list[Cost]:
-    """The cost of every node; one that reuses another's weights has none of its own."""
-    known: dict[tuple[Layer, Shapes, bool], Cost] = {}
+    """The cost of every node; one that reuses another's weights has none of its own.
+
+    What depends on no input is computed once, whatever the batch.
+    """
+    known: dict[tuple[Layer, Shapes, bool, int], Cost] = {}
     result = []
-    for node in graph.nodes:
+    fixed = graph.fixed()
+    for number, node in enumerate(graph.nodes):
         if node.layer is None:
             result.append(NOTHING)
             continue
-        key = (node.layer, node.input_shapes, node.shared is not None)
+        times = 1 if number in fixed else batch
+        key = (node.layer, node.input_shapes, node.shared is not None, times)
         cost = known.get(key)
         if cost is None:
-            own = layer_cost(node.layer, node.input_shapes, batch)
+            own = layer_cost(node.layer, node.input_shapes, times)
             if node.shared is not None:
                 own = Cost(0, 0, own.macs, own.elementwise_ops, own.activations, own.unknown)
             cost = known[key] = own

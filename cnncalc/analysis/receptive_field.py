@@ -50,6 +50,7 @@ Tracks = tuple[Track, ...]
 WHOLE = Whole()
 MAX_BITS = 512
 FAR = Lost(f"its units lie more than 2^{MAX_BITS} input pixels apart")
+HIDDEN = Lost("an operator does not tell what it reads")
 LONG = Lost(f"the pattern of its units repeats only after more than {rf.MAX_PERIOD} of them")
 
 
@@ -127,6 +128,8 @@ def _followed(reads: Reads) -> Reads:
 
 def _step(number: int, node: Node, reads: tuple[Reads, ...] | None, before: list[Seen], result: Result) -> Seen:
     """What one output of a node sees; ``reads`` is ``None`` where each unit reads just its own place."""
+    if not before:
+        return Seen((None,) * len(result.axes))
     if reads is None:
         after = [seen.tracks for seen in before]
         if len(after) == 1:
@@ -161,6 +164,8 @@ _compose = lru_cache(maxsize=16)(rf.compose)
 
 def through(track: Track, reads: Reads, rank: int) -> Track:
     """A track after a layer that reads its input so, with an output of ``rank`` axes."""
+    if isinstance(track, (Local, Spread)) and any(read.untold for read in reads):
+        return HIDDEN
     if isinstance(track, Local):
         read = reads[track.axis]
         if read.window is not None and read.axis is not None:

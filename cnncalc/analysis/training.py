@@ -45,18 +45,20 @@ def needs_gradient(graph: Graph) -> list[bool]:
 def step_macs(graph: Graph, batch: int = 1) -> list[StepMacs]:
     """Multiply-accumulates of each node's part in one training step."""
     needs = needs_gradient(graph)
-    known: dict[tuple[Layer, Shapes, tuple[bool, ...]], StepMacs] = {}
+    known: dict[tuple[Layer, Shapes, tuple[bool, ...], int], StepMacs] = {}
     result: list[StepMacs] = []
-    for node in graph.nodes:
+    fixed = graph.fixed()
+    for number, node in enumerate(graph.nodes):
         if node.layer is None:
             result.append(NOTHING)
             continue
-        key = (node.layer, node.input_shapes, tuple([needs[ref.node] for ref in node.inputs]))
+        times = 1 if number in fixed else batch
+        key = (node.layer, node.input_shapes, tuple([needs[ref.node] for ref in node.inputs]), times)
         if key not in known:
             known[key] = StepMacs(
-                forward=_of_batch(node.layer.macs(*node.input_shapes), batch),
-                input_gradient=_of_batch(node.layer.input_gradient_macs(key[2], *node.input_shapes), batch),
-                weight_gradient=_of_batch(node.layer.weight_gradient_macs(*node.input_shapes), batch),
+                forward=_of_batch(node.layer.macs(*node.input_shapes), times),
+                input_gradient=_of_batch(node.layer.input_gradient_macs(key[2], *node.input_shapes), times),
+                weight_gradient=_of_batch(node.layer.weight_gradient_macs(*node.input_shapes), times),
             )
         result.append(known[key])
     return result

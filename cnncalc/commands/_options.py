@@ -1,7 +1,7 @@
 """What several commands take, once: the source and how to read it, the format and where to write."""
 
 # No "from __future__ import annotations": typer would evaluate every annotation from its text.
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,7 +15,8 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="A YAML file, '-' for standard input, or the name of a shipped net, as resnet50 (see 'cnncalc zoo').",
+        help="A YAML file, '-' for standard input, the name of a shipped net, as resnet50 (see 'cnncalc zoo'), or "
+        "torch:package.module:factory (torch:path/to/file.py:factory) for a PyTorch module, with --input.",
         show_default=False,
     ),
 ]
@@ -40,6 +41,23 @@ Input = Annotated[
         "--input",
         metavar="SHAPE",
         help="Channels, then the spatial sizes, as 3x224x224; for a net of several inputs NAME=SHAPE. Repeatable.",
+    ),
+]
+Kwargs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="JSON",
+        help="For a torch: source, the factory's arguments, as '{\"weights\": null}'.",
+        show_default=False,
+    ),
+]
+InputDtype = Annotated[
+    str | None,
+    typer.Option(
+        "--input-dtype",
+        metavar="NAME",
+        help="For a torch: source, its inputs' dtype, as int64.",
+        show_default="float32",
     ),
 ]
 Batch = Annotated[int, typer.Option(min=1, help="Samples in a batch; MACs, FLOPs and activations are per batch.")]
@@ -84,7 +102,10 @@ Machine = Annotated[
 ]
 Dtype = Annotated[
     Literal["float64", "float32", "tf32", "float16", "bfloat16", "int8"] | None,
-    typer.Option(help="Of all tensors (speed); float32 by default.", show_default=False),
+    typer.Option(
+        help="Of all tensors (memory, speed), by default float32; int8 in memory: the weights alone.",
+        show_default=False,
+    ),
 ]
 Algorithms = Annotated[
     Literal["direct", "fast"] | None,
@@ -93,6 +114,31 @@ Algorithms = Annotated[
         "Winograd's or the FFT's way (fast).",
         show_default=False,
     ),
+]
+Optimizer = Annotated[
+    Literal["sgd", "momentum", "adam", "adamw"] | None,
+    typer.Option(help="Whose state training holds (memory).", show_default=False),
+]
+MixedPrecision = Annotated[
+    bool | None,
+    typer.Option(
+        "--mixed-precision",
+        help="Weights in --dtype (float16) and float32 (memory).",
+        show_default=False,
+    ),
+]
+Checkpoint = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="DEPTH",
+        help="Run blocks at this level again for gradients (memory).",
+        show_default=False,
+    ),
+]
+Fit = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="The largest batch that fits, as 24GB or 24GiB (memory).", show_default=False),
 ]
 
 
@@ -123,11 +169,38 @@ def machine(name: str | None) -> "MachineData | None":
     return machines.load(name)
 
 
-def load(source: str, *, set: list[str] | None, variant: str | None, input: list[str] | None) -> "Graph":
+def load(
+    source: str,
+    *,
+    set: list[str] | None,
+    variant: str | None,
+    input: list[str] | None,
+    kwargs: str | None = None,
+    input_dtype: str | None = None,
+) -> "Graph":
     """The graph of a source under the common options."""
     from cnncalc import sources
 
-    return sources.load(source, variant=variant, args=set or [], input=input_shapes(input or []))
+    shapes = input_shapes(input or [])
+    given = None if kwargs is None else parse_kwargs(kwargs)
+    return sources.load(source, variant=variant, args=set or [], input=shapes, kwargs=given, dtype=input_dtype)
+
+
+def parse_kwargs(text: str) -> dict[str, Any]:
+    """The arguments of ``--kwargs``.
+
+    Raises:
+        CnncalcError: it is no JSON object.
+    """
+    import json
+
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise CnncalcError(f"--kwargs: '{text}' is no JSON: {error}\n  hint: as '{{\"weights\": null}}'") from None
+    if not isinstance(found, dict):
+        raise CnncalcError(f"--kwargs: '{text}' is no JSON object\n  hint: as '{{\"weights\": null}}'")
+    return found
 
 
 def input_shapes(texts: list[str]) -> dict[str, tuple[int, ...]] | tuple[int, ...] | None:
@@ -162,13 +235,13 @@ def parse_shape(text: str) -> tuple[int, ...]:
     return tuple(map(int, sizes))
 
 
-def complain(message: str) -> None:
-    """One message about one of several nets, on standard error; the others go on."""
+def complain(message: str, *, mark: str = "error: ") -> None:
+    """One message on standard error; the command goes on. ``mark`` stands before one that has no mark of its own."""
     import sys
 
     from cnncalc.text import visible
 
     first = message.partition("\n")[0]
-    text = visible(message if ": error: " in first else f"error: {message}", keep="\n")
+    text = visible(message if ": error: " in first else f"{mark}{message}", keep="\n")
     if sys.stderr is not None:
         print(text, file=sys.stderr)

@@ -12,6 +12,8 @@ def analyze(
     set: options.Set = None,
     variant: options.Variant = None,
     input: options.Input = None,
+    kwargs: options.Kwargs = None,
+    input_dtype: options.InputDtype = None,
     batch: options.Batch = 1,
     format: options.Format = None,
     output: options.Output = None,
@@ -34,6 +36,10 @@ def analyze(
     machine: options.Machine = None,
     dtype: options.Dtype = None,
     algorithms: options.Algorithms = None,
+    optimizer: options.Optimizer = None,
+    mixed_precision: options.MixedPrecision = None,
+    checkpoint: options.Checkpoint = None,
+    fit: options.Fit = None,
 ) -> None:
     """Shapes, parameters, FLOPs and receptive fields, layer by layer; with --show also what stands there.
 
@@ -53,7 +59,7 @@ def analyze(
         from cnncalc.report.columns import choose
 
         chosen = choose(columns)
-    graph = options.load(source, set=set, variant=variant, input=input)
+    graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype)
     report = assemble(graph, batch)
     settings = {
         "label_smoothing": label_smoothing,
@@ -63,6 +69,10 @@ def analyze(
         "machine": options.machine(machine),
         "dtype": dtype,
         "algorithms": algorithms,
+        "optimizer": optimizer,
+        "mixed_precision": mixed_precision,
+        "checkpoint": checkpoint,
+        "fit": fit,
     }
     if show is not None or columns is not None or sort is not None or any(v is not None for v in settings.values()):
         from cnncalc.report import sections

@@ -69,7 +69,7 @@ def bench(
             "bench: --calibrate measures the machine that --machine would name\n  hint: give one of them"
         )
     graph = None if source is None else options.load(source, set=set, variant=variant, input=input)
-    limits = options.machine(machine)
+    limits, warning = options.machine(machine), ""
     kind = _output.chosen_format(format, output)
     with Progress() as progress:
         torch = _torch()
@@ -79,8 +79,10 @@ def bench(
             from cnncalc import machines
             from cnncalc.torch.calibrate import calibrate as measure_machine
 
-            limits = measure_machine(device, progress=progress.show)
+            limits, warning = measure_machine(device, progress=progress.show)
             _output.write(machines.written(limits), calibrate)
+        if warning:
+            typer.echo(f"warning: {warning}", err=True)
         if graph is None:
             return
         from cnncalc.torch.bench import measure

@@ -41,6 +41,8 @@ def check(
         ),
     ] = False,
     input: options.Input = None,
+    kwargs: options.Kwargs = None,
+    input_dtype: options.InputDtype = None,
     batch: options.Batch = 1,
     format: Format = None,
     output: options.Output = None,
@@ -68,7 +70,9 @@ def check(
     checked, unread = [], []
     for target in targets.targets(sources, variant=variant, all_variants=all_variants, lenient=lenient):
         try:
-            checked.append(one_net(target, given, set=set, input=input, batch=batch))
+            checked.append(
+                one_net(target, given, set=set, input=input, kwargs=kwargs, input_dtype=input_dtype, batch=batch)
+            )
         except CnncalcError as error:
             if not several and kind not in ("github", "junit"):
                 raise
@@ -78,7 +82,7 @@ def check(
             f"{' '.join(sources)}: there is nothing to check\n"
             "  hint: give the spec a budget ('budget: {params: {max: 26M}}'), or limits here (--max params=26M)"
         )
-    if several or not checked:
+    if several or not any(net.report.checks for net in checked):
         write_several(checked, unread, kind, output)
     else:
         write_one(checked[0], kind, output)
@@ -91,13 +95,22 @@ def check(
 
 
 def one_net(
-    target: "Target", given: "Limits", *, set: list[str] | None, input: list[str] | None, batch: int
+    target: "Target",
+    given: "Limits",
+    *,
+    set: list[str] | None,
+    input: list[str] | None,
+    kwargs: str | None,
+    input_dtype: str | None,
+    batch: int,
 ) -> "Checked":
     """A net held against the limits of its spec and those given."""
     from cnncalc.report import check as checks
     from cnncalc.report.assemble import assemble
 
-    graph = options.load(target.source, set=set, variant=target.variant, input=input)
+    graph = options.load(
+        target.source, set=set, variant=target.variant, input=input, kwargs=kwargs, input_dtype=input_dtype
+    )
     merged = {metric: dict(bounds) for metric, bounds in graph.budget.items()}
     places = {metric: dict(sides) for metric, sides in graph.budget_places.items()}
     for side, bounds in given.items():

@@ -46,6 +46,8 @@ def lint(
     all_variants: options.AllVariants = False,
     lenient: Annotated[bool, typer.Option("--lenient", help="Pass over files that are no specs.")] = False,
     input: options.Input = None,
+    kwargs: options.Kwargs = None,
+    input_dtype: options.InputDtype = None,
     format: Format = None,
     output: options.Output = None,
 ) -> None:
@@ -93,7 +95,9 @@ def lint(
     unread: list[Broken] = []
     for target in targets.targets(sources, variant=variant, all_variants=all_variants, lenient=lenient):
         try:
-            graph, text = load(target.source, set=set, variant=target.variant, input=input)
+            graph, text = load(
+                target.source, set=set, variant=target.variant, input=input, kwargs=kwargs, input_dtype=input_dtype
+            )
             found = linter.lint(graph, wanted=lambda rule: rule.number in numbers, silent=linter.silenced(text))
             results.append(reports.report(graph, found, applied, strict=strict))
         except CnncalcError as error:
@@ -158,10 +162,20 @@ def chosen(select: list[str], ignore: list[str]) -> frozenset[str]:
     return (numbers(select) if select else frozenset(RULES)) - numbers(ignore)
 
 
-def load(source: str, *, set: Choices, variant: str | None, input: Choices) -> tuple["Graph", str]:
-    """The graph of a source, and the text that it was read from."""
+def load(
+    source: str,
+    *,
+    set: Choices,
+    variant: str | None,
+    input: Choices,
+    kwargs: str | None = None,
+    input_dtype: str | None = None,
+) -> tuple["Graph", str]:
+    """The graph of a source, and the text that it was read from (none, where it is Python code)."""
     from cnncalc import sources
 
+    if sources.is_torch(source):
+        return options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype), ""
     text, shown, chosen = sources.text_of(source, variant)
     shapes = options.input_shapes(input or [])
     return sources.load_text(text, shown, variant=chosen, args=set or [], input=shapes), text

@@ -50,6 +50,8 @@ def rf(
     set: options.Set = None,
     variant: options.Variant = None,
     input: options.Input = None,
+    kwargs: options.Kwargs = None,
+    input_dtype: options.InputDtype = None,
     format: options.Format = None,
     output: options.Output = None,
 ) -> None:
@@ -73,7 +75,7 @@ def rf(
         from cnncalc.report.pictures import kind_of
 
         ending = kind_of(plot)
-    graph = options.load(source, set=set, variant=variant, input=input)
+    graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype)
     kind = _output.chosen_format(format, output)
     if layer is not None:
         found = fields.unit_report(graph, layer, unit, from_)

@@ -18,13 +18,15 @@ def verify(
         str | None,
         typer.Argument(
             metavar="SOURCE",
-            help="A YAML file, '-' for standard input, or the name of a shipped net; none with --random.",
+            help="A YAML file, '-' for standard input, the name of a shipped net, or torch:package.module:factory; "
+            "none with --random.",
             show_default=False,
         ),
     ] = None,
     set: options.Set = None,
     variant: options.Variant = None,
     input: options.Input = None,
+    kwargs: options.Kwargs = None,
     batch: options.Batch = 1,
     device: Annotated[str, typer.Option(help="Where PyTorch runs: cpu, cuda (or cuda:1), mps.")] = "cpu",
     dtype: Annotated[
@@ -38,7 +40,7 @@ def verify(
         str | None,
         typer.Option(
             metavar="A,B,…",
-            help="Only these: shape, params, buffers, flops, backward, init, pixels, field, jump, values.",
+            help="Only these: shape, params, buffers, flops, backward, init, peak, saved, optimizer, pixels, field, …",
             show_default=False,
         ),
     ] = None,
@@ -75,12 +77,13 @@ def verify(
         _random_nets(random, seed, chosen, device=device, format=format, output=output)
         return
     assert source is not None
-    graph = options.load(source, set=set, variant=variant, input=input)
+    graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs)
 
     def resize(shapes: Any) -> "Graph":
         from cnncalc import sources
 
-        return sources.load(source, variant=variant, args=set or [], input=shapes)
+        given = None if kwargs is None else options.parse_kwargs(kwargs)
+        return sources.load(source, variant=variant, args=set or [], input=shapes, kwargs=given)
 
     with Progress() as progress:
         if backend == "numpy":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cnncalc.layers import (
     activation,
+    arithmetic,
     attention,
     conv,
     linear,
@@ -14,6 +15,7 @@ from cnncalc.layers import (
     regularization,
     resample,
     shape,
+    tensor,
 )
 from cnncalc.layers.base import REGISTRY, Layer
 
@@ -21,6 +23,7 @@ __all__ = [
     "REGISTRY",
     "Layer",
     "activation",
+    "arithmetic",
     "attention",
     "conv",
     "linear",
@@ -31,4 +34,5 @@ __all__ = [
     "regularization",
     "resample",
     "shape",
+    "tensor",
 ]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas import cost
 from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import describe
 from cnncalc.layers.base import EVERYTHING, Call, Layer, Positive, Read, Reads, Shape, Weight, along, pointwise
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 
 def score_ops(rows: int, keys: int) -> int:
@@ -84,6 +87,10 @@ class ScaledDotProductAttention(Layer, frozen=True):
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return (Call(self.kind, inputs, self.output_shape(*inputs), self.macs(*inputs)),)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        query, key, value = inputs
+        return attend(tape, query, key, value, self.is_causal)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         leading = pointwise(inputs[0][:-2])
@@ -200,6 +207,20 @@ class MultiHeadAttention(Layer, frozen=True):
         last = Call("linear", inputs[:1], inputs[0], cost.matmul_macs(length, embed, embed), bias=self.bias)
         return (*sizes, *projections, attention, last)
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        query, key, value = query_key_value(*inputs)
+        embed, heads = query.shape[-1], self.num_heads
+
+        def project(x: Held) -> Held:
+            out = tape.linear(x, tape.weight(embed, x.shape[-1]), tape.weight(embed) if self.bias else None)
+            return tape.permute(tape.reshape(out, (*out.shape[:-1], heads, embed // heads)), (0, 2, 1, 3))
+
+        query_heads, key_heads, value_heads = project(query), project(key), project(value)
+        context = attend(tape, query_heads, key_heads, value_heads)
+        tape.free(query_heads, key_heads, value_heads)
+        joined = tape.reshape(tape.permute(context, (0, 2, 1, 3)), query.shape)
+        return tape.linear(joined, tape.weight(embed, embed), tape.weight(embed) if self.bias else None)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         whole = (EVERYTHING, EVERYTHING)
         if len(inputs) == 1:
@@ -207,7 +228,39 @@ class MultiHeadAttention(Layer, frozen=True):
         return ((along(0), EVERYTHING), *(whole for _ in inputs[1:]))
 
 
-def query_key_value(query: Shape, key: Shape | None = None, value: Shape | None = None) -> tuple[Shape, Shape, Shape]:
-    """The three shapes of attention, where the key defaults to the query and the value to the key."""
+def attend(tape: Tape, query: Held, key: Held, value: Held, is_causal: bool = False) -> Held:
+    """``softmax(Q·Kᵀ/√d)·V`` without a fused kernel: query and key are scaled before they are multiplied."""
+    scaled = tape.pointwise(query)
+    mask = _causal_mask(tape, query.shape[-2], key.shape[-2]) if is_causal else None
+    columns = tape.pointwise(tape.permute(key, (*range(len(key.shape) - 2), len(key.shape) - 1, len(key.shape) - 2)))
+    scores = tape.matrix_product(scaled, columns)
+    tape.free(columns)
+    if mask is not None:
+        unmasked, scores = scores, tape.pointwise(scores, mask)
+        tape.free(unmasked)
+    weights = tape.new(scores.shape, scores)
+    tape.keep(weights, weights)
+    tape.free(scores)
+    out = tape.matrix_product(weights, value)
+    tape.free(scaled, weights, *(() if mask is None else (mask,)))
+    return out
+
+
+def _causal_mask(tape: Tape, length: int, keys: int) -> Held:
+    """0 up to the own place, −∞ behind, made of booleans."""
+    ones = tape.new((length, keys), element=1)
+    triangle = tape.new((length, keys), element=1)
+    tape.free(ones)
+    ends = (tape.new(()), tape.new(()))
+    mask = tape.new((length, keys))
+    tape.free(triangle, *ends)
+    return mask
+
+
+T = TypeVar("T")
+
+
+def query_key_value(query: T, key: T | None = None, value: T | None = None) -> tuple[T, T, T]:
+    """The three inputs of attention, where the key defaults to the query and the value to the key."""
     key = query if key is None else key
     return query, key, key if value is None else value

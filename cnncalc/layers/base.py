@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 from math import prod
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from msgspec import Meta, Struct
 
 from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas.receptive_field import POINT, Window
 from cnncalc.formulas.traffic import positions_read
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 Shape = tuple[int, ...]
 Shapes = tuple[Shape, ...]
@@ -63,7 +66,8 @@ class Read(NamedTuple):
     single output axis tells (``SCATTERED``); a window alone says what they then read together.
     ``border`` says what a tap beyond the input reads: nothing (``zeros``), the unit that the padding
     mode puts there, or another input of the layer (``joined``). ``across`` names further output axes
-    that tell which part is read: the units along them read the window together.
+    that tell which part is read: the units along them read the window together. ``untold``: nobody
+    knows what is read.
     """
 
     axis: int | None = None
@@ -71,6 +75,7 @@ class Read(NamedTuple):
     whole: bool = False
     border: str = "zeros"
     across: tuple[int, ...] = ()
+    untold: bool = False
 
 
 class Call(NamedTuple):
@@ -98,6 +103,7 @@ class Call(NamedTuple):
 
 EVERYTHING = Read(whole=True)
 SCATTERED = Read()
+UNTOLD = Read(untold=True)
 Reads = tuple[Read, ...]
 """One :class:`Read` for each axis of an input, channels first."""
 
@@ -127,8 +133,12 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """True for a base class that is no layer itself."""
     commutative: ClassVar[bool] = False
     """Whether the order of the inputs makes no difference."""
+    drawn: ClassVar[bool] = True
+    """Whether random nets draw it: not what makes no net from sizes alone."""
     torch_name: ClassVar[str] = ""
     """The class of ``torch.nn`` that computes it, with ``Nd`` for the rank; none for what torch.nn has no class for."""
+    in_place: ClassVar[bool] = False
+    """Whether PyTorch's module can write its output over its input (``inplace=True``)."""
     is_product: ClassVar[bool] = False
     """Whether the layer is a convolution, linear or matrix product, whose outputs count as activations."""
     is_view: ClassVar[bool] = False
@@ -177,15 +187,6 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         return None
 
-    def gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int | Unknown:
-        """Multiply-accumulates per sample of the backward pass: for the gradients of the weights and of
-        those inputs that are ``wanted``.
-        """
-        of_inputs, of_weights = self.input_gradient_macs(wanted, *inputs), self.weight_gradient_macs(*inputs)
-        if isinstance(of_inputs, Unknown):
-            return of_inputs
-        return of_weights if isinstance(of_weights, Unknown) else of_inputs + of_weights
-
     def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int | Unknown:
         """Multiply-accumulates per sample for the gradients of those inputs that are ``wanted``, and of what lies
         between the weights and the output within the layer.
@@ -232,6 +233,12 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def weights_read(self, *inputs: Shape) -> int:
         """Weights and buffers that a forward pass in evaluation reads: all but the counters of batches."""
         return sum(prod(weight.shape) for weight in self.weights(*inputs) if weight.learnable or weight.shape)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held | tuple[Held, ...]:
+        """Writes on the tape which tensors a forward pass makes, keeps and lets go; the output, or all outputs."""
+        tape.unknown.append(f"{self.kind} does not say which tensors its forward pass makes and keeps")
+        shapes = self.output_shapes(*(x.shape[1:] for x in inputs))
+        return tuple(tape.new((tape.batch, *shape), *inputs, tape.weight(), keep=inputs) for shape in shapes)
 
     def narrowed(self, divisor: int, *inputs: Shape) -> Layer:
         """The layer with its channel counts divided by ``divisor`` (at least 1 is left), for inputs so narrowed.
@@ -281,6 +288,8 @@ class Elementwise(Layer, frozen=True):
 
     abstract = True
     ops_per_element: ClassVar[int]
+    keeps_output: ClassVar[bool] = False
+    """Whether the gradient is told by the output, which autograd keeps then, and not by the input."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return inputs[0]
@@ -293,6 +302,11 @@ class Elementwise(Layer, frozen=True):
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return (Call(self.kind, inputs, self.output_shape(*inputs), patched=f"F.{self.kind}"),)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        out = tape.pointwise(*inputs)
+        tape.keep(out, *((out,) if self.keeps_output else inputs))
+        return out
 
 
 class ShortForm(Layer, frozen=True):
@@ -314,7 +328,7 @@ def _positions(size: int, read: Read, output: Shape) -> int:
     """How many positions of an input axis are read, each counted once; all where that is not told."""
     if read.whole or read.window is None:
         return size
-    return positions_read(size, 1 if read.axis is None else output[read.axis], read.window)
+    return positions_read(size, 1 if read.axis is None else output[read.axis], read.window, read.border)
 
 
 def normal_axis(axis: int, rank: int, *, field: str = "axis") -> int:
@@ -336,6 +350,7 @@ __all__ = [
     "EVERYTHING",
     "REGISTRY",
     "SCATTERED",
+    "UNTOLD",
     "Call",
     "Elementwise",
     "Layer",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import gcd, prod
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from msgspec.structs import replace
 
@@ -11,7 +11,17 @@ from cnncalc.errors import LayerError
 from cnncalc.formulas import cost, traffic
 from cnncalc.formulas import size as sizes
 from cnncalc.formulas.receptive_field import MAX_PERIOD, Taps, Window, transposed_window
-from cnncalc.layers.axes import Axis, ExplicitPadding, Padding, axis_name, check_fits, per_axis, spatial, window_axes
+from cnncalc.layers.axes import (
+    Axis,
+    ExplicitPadding,
+    Padding,
+    axis_name,
+    check_fits,
+    describe,
+    per_axis,
+    spatial,
+    window_axes,
+)
 from cnncalc.layers.base import (
     EVERYTHING,
     SCATTERED,
@@ -27,6 +37,9 @@ from cnncalc.layers.base import (
     Weight,
     along,
 )
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 LONG_NAMES = {"out_channels": "out", "kernel_size": "kernel"}
 
@@ -143,6 +156,15 @@ class Conv(Layer, frozen=True):
         taps = prod(traffic.taps_inside(*_inside(axis, axis.size, out)) for axis, out in axes)
         return cost.conv_weight_count(taps, shape[0], self.out, self.groups) + self.out * self.bias
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        axes = self.axes(x.shape[1:])
+        uneven = any(axis.padding[0] != axis.padding[1] for axis in axes)
+        if self.padding == "same" or uneven or self.padding_mode != "zeros":  # padded before, by hand
+            x = tape.padded(x, tuple(axis.size + sum(axis.padding) for axis in axes), self.padding_mode)
+        shape = (tape.batch, self.out, *(sizes.conv_output_size(*axis) for axis in axes))
+        return tape.convolved(shape, x, tuple(axis.kernel for axis in axes), self.groups)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])
         channels = group_read(inputs[0][0], self.out, self.groups)
@@ -236,6 +258,21 @@ class ConvTranspose(Layer, frozen=True):
         taps = prod(traffic.taps_inside(*_inside(axis, out, axis.size)) for axis, out in axes)
         return cost.conv_weight_count(taps, shape[0], self.out, self.groups) + self.out * self.bias
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        axes = self.axes(x.shape[1:])
+        kernel = tuple(axis.kernel for axis in axes)
+        shape = self.output_shape(x.shape[1:])[1:]
+        if all(axis.padding[0] == axis.padding[1] for axis in axes):
+            return tape.convolved((tape.batch, self.out, *shape), x, kernel, self.groups, transposed=True)
+        # PyTorch takes no such padding: it is cut off after
+        whole = tuple(size + sum(axis.padding) for size, axis in zip(shape, axes, strict=True))
+        out = tape.convolved((tape.batch, self.out, *whole), x, kernel, self.groups, transposed=True)
+        part = out
+        for number, size in enumerate(shape, start=2):
+            part = tape.narrow(part, number, size)
+        return tape.alike(part)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])
         windows = (transposed_window(a.kernel, a.stride, a.padding[0], a.dilation) for a in axes)
@@ -245,6 +282,61 @@ class ConvTranspose(Layer, frozen=True):
     def narrowed(self, divisor: int, *inputs: Shape) -> ConvTranspose:
         out = max(1, self.out // divisor)
         return replace(self, out=out, groups=gcd(self.groups, inputs[0][0], out))
+
+
+class FunctionalConv(Layer, frozen=True):
+    """Convolution by a weight that is itself a tensor of the net, as ``torch.nn.functional.conv2d``.
+
+    Inputs: the feature map, the weight ``out×in/groups×K…``, and a bias ``out`` where there is one. Elementwise
+    operations: one addition per output element where there is a bias.
+    """
+
+    arity: ClassVar[tuple[int, int | None]] = (2, 3)
+    is_product = True
+    drawn = False
+
+    stride: PerAxis = 1
+    padding: Padding = 0
+    dilation: PerAxis = 1
+    groups: Positive = 1
+
+    def axes(self, shape: Shape, weight: Shape) -> tuple[Axis, ...]:
+        """Kernel, stride, resolved padding and dilation along each spatial axis."""
+        return window_axes(shape, weight[2:], self.stride, self.padding, self.dilation)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        shape, weight = inputs[:2]
+        if len(weight) != len(shape) + 1:
+            raise LayerError(f"needs a weight of {len(shape) + 1} axes for {describe(shape)}, got {describe(weight)}")
+        axes = self.axes(shape, weight)
+        check_groups(shape[0], weight[0], self.groups)
+        if weight[1] * self.groups != shape[0]:
+            raise LayerError(
+                f"the weight {describe(weight)} is for {weight[1] * self.groups} channels, the input has {shape[0]}"
+            )
+        if len(inputs) > 2 and inputs[2] != weight[:1]:
+            raise LayerError(f"needs a bias of {weight[0]}, got {describe(inputs[2])}")
+        check_fits(axes)
+        return (weight[0], *(sizes.conv_output_size(*axis) for axis in axes))
+
+    def macs(self, *inputs: Shape) -> int:
+        shape, weight = inputs[:2]
+        return cost.conv_macs(prod(self.output_shape(*inputs)[1:]), prod(weight[2:]), shape[0], weight[0], self.groups)
+
+    def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int:
+        """Of the map and of the weight, each as much as the convolution itself."""
+        return self.macs(*inputs) * sum(wanted[:2])
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        return prod(self.output_shape(*inputs)) if len(inputs) > 2 else 0
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        shape, weight = inputs[:2]
+        axes = self.axes(shape, weight)
+        channels = group_read(shape[0], weight[0], self.groups)
+        of_map = (channels, *(along(i + 1, axis.window()) for i, axis in enumerate(axes)))
+        of_weight = (along(0), *(EVERYTHING for _ in weight[1:]))
+        return (of_map, of_weight, (along(0),))[: len(inputs)]
 
 
 class DepthwiseConv(ShortForm, frozen=True):

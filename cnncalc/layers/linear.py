@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas import cost
 from cnncalc.layers.base import EVERYTHING, Call, Layer, Positive, Reads, Shape, Weight, pointwise
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 
 class Linear(Layer, frozen=True):
@@ -44,6 +47,10 @@ class Linear(Layer, frozen=True):
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         weight = self.weights(*inputs)[0].shape
         return (Call("linear", inputs, self.output_shape(*inputs), self.macs(*inputs), weight=weight, bias=self.bias),)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.linear(x, tape.weight(self.out, x.shape[-1]), tape.weight(self.out) if self.bias else None)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return ((*pointwise(inputs[0][:-1]), EVERYTHING),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas import cost
@@ -11,6 +11,9 @@ from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import describe
 from cnncalc.layers.base import EVERYTHING, Call, Layer, Movement, Read, Reads, Shape, along, normal_axis
 from cnncalc.layers.shape import place_name
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 FIRST_ONLY = Window(0, (Taps(0, 0),))
 """Every unit reads the one unit of a broadcast axis."""
@@ -91,6 +94,9 @@ class Concat(Movement, frozen=True):
                 raise conflict("concatenate", first, shape, differ, f" along {place_name(axis, len(shape))}")
         return (*first[:axis], sum(shape[axis] for shape in inputs), *first[axis + 1 :])
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        return tape.joined((tape.batch, *self.output_shape(*(x.shape[1:] for x in inputs))), *inputs)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axis = normal_axis(self.axis, len(inputs[0]))
         reads, first = [], 0
@@ -129,6 +135,17 @@ class Merge(Layer, frozen=True):
             out = broadcast(self.verb, both)
             calls.append(Call(self.torch_function or self.kind, both, out))
         return tuple(calls)
+
+    def step(self, tape: Tape, first: Held, second: Held) -> Held:
+        """Two of the inputs."""
+        return tape.pointwise(first, second)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        result, *rest = inputs
+        for x in rest:
+            before, result = result, self.step(tape, result, x)
+            tape.free(before)
+        return result
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         out = self.output_shape(*inputs)
@@ -169,6 +186,20 @@ class Multiply(Merge, frozen=True):
     torch_function = "mul"
 
 
+class Divide(Merge, frozen=True):
+    """The first input by the second, element by element; axes of size 1 are broadcast.
+
+    Elementwise operations: one division per output element.
+    """
+
+    aliases = ("div",)
+    arity = (2, 2)
+    verb = "divide"
+
+    def step(self, tape: Tape, first: Held, second: Held) -> Held:
+        return tape.product(first, second)
+
+
 class Maximum(Merge, frozen=True):
     """Largest of the inputs, element by element; axes of size 1 are broadcast.
 
@@ -177,6 +208,9 @@ class Maximum(Merge, frozen=True):
 
     commutative = True
     verb = "take the maximum of"
+
+    def step(self, tape: Tape, first: Held, second: Held) -> Held:
+        return tape.pointwise(first, second, keep=(first, second))
 
 
 class Minimum(Merge, frozen=True):
@@ -187,6 +221,9 @@ class Minimum(Merge, frozen=True):
 
     commutative = True
     verb = "take the minimum of"
+
+    def step(self, tape: Tape, first: Held, second: Held) -> Held:
+        return tape.pointwise(first, second, keep=(first, second))
 
 
 class Matmul(Layer, frozen=True):
@@ -223,6 +260,9 @@ class Matmul(Layer, frozen=True):
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return (Call("matmul", inputs, self.output_shape(*inputs), self.macs(*inputs)),)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        return tape.matrix_product(*inputs)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         out = self.output_shape(*inputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import gcd, inf, prod
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -15,6 +15,9 @@ from cnncalc.layers.base import EVERYTHING, Call, Layer, PerAxis, Positive, Read
 
 IDENTITY = "Identity"
 """The module of ``torch.nn`` that hands its input on."""
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 
 def check_pads(axes: tuple[Axis, ...]) -> None:
@@ -74,6 +77,31 @@ class SlidingPool(Layer, frozen=True):
 
     def macs(self, *inputs: Shape) -> int:
         return 0
+
+    def pool(self, tape: Tape, x: Held, shape: Shape) -> Held:
+        """The windows of ``x``, which is padded where PyTorch's own pool does not do so."""
+        return tape.mean_pooled(shape, x)
+
+    def scaled(self, tape: Tape, x: Held, out: Held, padded: Shape) -> Held:
+        """What becomes of ``out`` where ``x`` was padded to the spatial sizes ``padded`` before."""
+        return out
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        shape = (tape.batch, *self.output_shape(x.shape[1:]))
+        axes = self.axes(x.shape[1:])
+        if getattr(self, "padding", 0) != "same" and all(axis.padding[0] == axis.padding[1] for axis in axes):
+            return self.pool(tape, x, shape)
+        # PyTorch's pools take no such padding: it is done before, and in ceil mode what then starts in it is cut off
+        padded = tape.padded(x, tuple(axis.size + sum(axis.padding) for axis in axes))
+        bare = (axis._replace(size=axis.size + sum(axis.padding), padding=(0, 0)) for axis in axes)
+        output_size = sizes.ceil_pool_output_size if self.ceil_mode else sizes.conv_output_size
+        out = self.pool(tape, padded, (*shape[:2], *(output_size(*axis) for axis in bare)))
+        tape.free(padded)
+        out = self.scaled(tape, x, out, padded.shape[2:])
+        for axis, size in enumerate(shape):
+            out = tape.narrow(out, axis, size)
+        return out
 
     def ops_per_window(self, taps: int) -> int:
         """Elementwise operations that one output element of ``taps`` inputs takes."""
@@ -140,6 +168,9 @@ class MaxPool(SlidingPool, frozen=True):
     def ops_per_window(self, taps: int) -> int:
         return taps - 1
 
+    def pool(self, tape: Tape, x: Held, shape: Shape) -> Held:
+        return tape.max_pooled(shape, x)
+
 
 class AvgPool(SlidingPool, frozen=True):
     """Mean over a sliding window, as ``torch.nn.AvgPool2d``; ``stride`` is ``kernel`` where not given.
@@ -190,6 +221,16 @@ class AvgPool(SlidingPool, frozen=True):
     def ops_per_window(self, taps: int) -> int:
         return taps
 
+    def scaled(self, tape: Tape, x: Held, out: Held, padded: Shape) -> Held:
+        if self.divisor_override is not None or self.count_include_pad:
+            return out
+        ones = tape.pointwise(tape.narrow(tape.narrow(x, 0, 1), 1, 1))._replace(grad=False)
+        around = tape.padded(ones, padded)
+        tape.free(ones)
+        counts = tape.mean_pooled((1, 1, *out.shape[2:]), around)
+        tape.free(around)
+        return tape.quotient(out, counts)
+
 
 class LpPool(SlidingPool, frozen=True, kw_only=True):
     """Power-average ``(Σ x^p)^(1/p)`` over a sliding window, as ``torch.nn.LPPool2d``; it takes no padding.
@@ -220,6 +261,22 @@ class LpPool(SlidingPool, frozen=True, kw_only=True):
 
     def ops_per_window(self, taps: int) -> int:
         return 2 * taps
+
+    def pool(self, tape: Tape, x: Held, shape: Shape) -> Held:
+        """``(sign(m)·relu(|m|)·n)^(1/p)`` of the mean ``m`` of ``n`` powers, as ``torch.nn.functional`` has it."""
+        powers = tape.pointwise(x, keep=(x,))
+        mean = tape.mean_pooled(shape, powers)
+        tape.free(powers)
+        sign = tape.pointwise(mean)
+        absolute = tape.pointwise(mean, keep=(mean,))
+        positive = tape.pointwise(absolute)
+        tape.keep(positive, positive)
+        tape.free(absolute)
+        signed = tape.product(sign, positive)
+        tape.free(sign, positive)
+        total = tape.pointwise(signed)
+        tape.free(signed)
+        return tape.pointwise(total, keep=(total,))
 
 
 class AdaptivePool(Layer, frozen=True):
@@ -279,6 +336,16 @@ class AdaptivePool(Layer, frozen=True):
         )
         return ((along(0), *spatial_reads),)
 
+    def pool(self, tape: Tape, x: Held, shape: Shape) -> Held:
+        """The pool of ``x`` to ``shape``."""
+        raise NotImplementedError
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        if self.output_size in (None, (None,)) and len(x.shape) == 3:
+            return x  # PyTorch has no such pool
+        return self.pool(tape, x, (tape.batch, *self.output_shape(x.shape[1:])))
+
 
 class AdaptiveAvgPool(AdaptivePool, frozen=True):
     """Mean pooling to a given size, as ``torch.nn.AdaptiveAvgPool2d``; ``null`` keeps an axis.
@@ -293,6 +360,9 @@ class AdaptiveAvgPool(AdaptivePool, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int:
         return self.taps(inputs[0])
 
+    def pool(self, tape: Tape, x: Held, shape: Shape) -> Held:
+        return tape.averaged(shape, x)
+
 
 class AdaptiveMaxPool(AdaptivePool, frozen=True):
     """Max pooling to a given size, as ``torch.nn.AdaptiveMaxPool2d``; ``null`` keeps an axis.
@@ -305,6 +375,9 @@ class AdaptiveMaxPool(AdaptivePool, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return self.taps(inputs[0]) - prod(self.output_shape(*inputs))
+
+    def pool(self, tape: Tape, x: Held, shape: Shape) -> Held:
+        return tape.adaptive_max_pooled(shape, x)
 
 
 class GlobalPool(Layer, frozen=True):
@@ -343,6 +416,10 @@ class GlobalAvgPool(GlobalPool, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(inputs[0])
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.averaged((tape.batch, *self.output_shape(x.shape[1:])), x)
+
 
 class GlobalMaxPool(GlobalPool, frozen=True):
     """Maximum over all spatial axes, kept with size 1: ``torch.nn.AdaptiveMaxPool2d(1)``.
@@ -356,3 +433,7 @@ class GlobalMaxPool(GlobalPool, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(inputs[0]) - inputs[0][0]
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.adaptive_max_pooled((tape.batch, *self.output_shape(x.shape[1:])), x)

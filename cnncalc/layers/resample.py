@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import repeat
 from math import gcd, prod
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 from msgspec.structs import replace
@@ -28,6 +28,9 @@ from cnncalc.layers.base import (
     along,
     pointwise,
 )
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 Scale = Annotated[float, Meta(gt=0, le=1e6)]
 
@@ -158,6 +161,11 @@ class Upsample(Layer, frozen=True):
         taps = 16 if self.mode == "bicubic" else 1 << rank
         return prod(out) * (2 * taps - 1)
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        shape = (tape.batch, *self.output_shape(x.shape[1:]))
+        return tape.averaged(shape, x) if self.mode == "area" else tape.formatted(shape, x)
+
     def window(self, size: int, output_size: int, scale: float | None) -> Window | None:
         """What output units read along one axis; ``None`` where the pattern is too long to be given."""
         if self.mode == "area":
@@ -219,7 +227,17 @@ def height_and_width(shape: Shape) -> Shape:
     return shape[1:]
 
 
-class PixelShuffle(Movement, frozen=True):
+class Rearranged(Movement, frozen=True):
+    """Base of layers that copy every element to another place; autograd keeps nothing for them."""
+
+    abstract = True
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.formatted((tape.batch, *self.output_shape(x.shape[1:])), x)
+
+
+class PixelShuffle(Rearranged, frozen=True):
     """Sub-pixel rearrangement: ``C·r²×H×W`` to ``C×rH×rW``, as ``torch.nn.PixelShuffle`` (Shi et al. 2016).
 
     Elementwise operations: none.
@@ -247,7 +265,7 @@ class PixelShuffle(Movement, frozen=True):
         return ((Read(across=(0, 1, 2)), read_along(1, repeated), read_along(2, repeated)),)
 
 
-class PixelUnshuffle(Movement, frozen=True):
+class PixelUnshuffle(Rearranged, frozen=True):
     """The inverse of ``pixel_shuffle``: ``C×rH×rW`` to ``C·r²×H×W``, as ``torch.nn.PixelUnshuffle``.
 
     Elementwise operations: none. A position reads, over all its channels, an ``r×r`` patch.
@@ -278,7 +296,7 @@ class PixelUnshuffle(Movement, frozen=True):
         return ((read_along(0, repeated), Read(1, patch, across=(0,)), Read(2, patch, across=(0,))),)
 
 
-class ChannelShuffle(Movement, frozen=True):
+class ChannelShuffle(Rearranged, frozen=True):
     """Channels of ``groups`` groups in turn: the first of each, then the second of each, …, as
     ``torch.nn.ChannelShuffle`` (Zhang et al. 2018, ShuffleNet).
 

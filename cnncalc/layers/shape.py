@@ -6,17 +6,29 @@ Axes count from 0 (channels) without the batch, negative ones from the end.
 from __future__ import annotations
 
 from math import prod
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas.receptive_field import Taps, Window
-from cnncalc.layers.axes import ExplicitPadding, Pair, axis_name, describe, padding_pairs, per_axis, spatial
+from cnncalc.formulas.size import conv_output_size
+from cnncalc.layers.axes import (
+    ExplicitPadding,
+    Pair,
+    axis_name,
+    check_fits,
+    describe,
+    padding_pairs,
+    per_axis,
+    spatial,
+    window_axes,
+)
 from cnncalc.layers.base import (
     EVERYTHING,
     SCATTERED,
     Movement,
+    NonNegative,
     PerAxis,
     Positive,
     Read,
@@ -27,6 +39,9 @@ from cnncalc.layers.base import (
     normal_axis,
     pointwise,
 )
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 SizeOrRest = Annotated[int, Meta(ge=-1)]
 """A size, or -1 for what is left."""
@@ -144,6 +159,10 @@ class Pad(Movement, frozen=True):
             raise LayerError(f"value means nothing for {self.mode} padding", field="value", hint="use mode: constant")
         return (shape[0], *(size + before + after for size, (before, after) in zip(shape[1:], pairs, strict=True)))
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.padded(x, self.output_shape(x.shape[1:])[1:], "zeros" if self.mode == "constant" else self.mode)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         border = "zeros" if self.mode == "constant" else self.mode
         return (offset_reads(tuple(-before for before, _ in self.pairs(inputs[0])), border),)
@@ -195,6 +214,12 @@ class Crop(Movement, frozen=True):
                 raise LayerError(f"cropping {before} + {after} leaves nothing of {place}", field="cropping")
         return (shape[0], *(size - before - after for size, (before, after) in zip(shape[1:], pairs, strict=True)))
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        for axis, size in enumerate(self.output_shape(x.shape[1:])[1:], start=2):
+            x = tape.narrow(x, axis, size)
+        return x
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (offset_reads(tuple(before for before, _ in self.pairs(inputs[0]))),)
 
@@ -223,6 +248,11 @@ class Slice(Movement, frozen=True):
             ends = f"{self.start} to {'the end' if self.stop is None else self.stop}"
             raise LayerError(f"nothing of {place_name(axis, len(shape))} {shape[axis]} lies from {ends}", field="start")
         return (*shape[:axis], kept, *shape[axis + 1 :])
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        axis = normal_axis(self.axis, len(x.shape) - 1)
+        return tape.narrow(x, axis + 1, self.output_shape(x.shape[1:])[axis], self.step)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
@@ -280,6 +310,11 @@ class Split(Movement, frozen=True):
         axis = normal_axis(self.axis, len(shape))
         return tuple((*shape[:axis], part, *shape[axis + 1 :]) for part in self.parts(shape))
 
+    def forward(self, tape: Tape, *inputs: Held) -> tuple[Held, ...]:
+        (x,) = inputs
+        axis = normal_axis(self.axis, len(x.shape) - 1) + 1
+        return tuple(tape.narrow(x, axis, part) for part in self.parts(x.shape[1:]))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         if len(self.parts(inputs[0])) == 1:
             return self.port_reads(0, *inputs)
@@ -315,6 +350,11 @@ class Flatten(Movement, frozen=True):
             raise LayerError(f"start_axis {self.start_axis} comes after end_axis {self.end_axis}", field="start_axis")
         return (*shape[:start], prod(shape[start : end + 1]), *shape[end + 1 :])
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        shape = self.output_shape(x.shape[1:])
+        return x if shape == x.shape[1:] else tape.reshape(x, (tape.batch, *shape))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (regrouped_reads(inputs[0], self.output_shape(*inputs)),)
 
@@ -339,6 +379,10 @@ class Unflatten(Movement, frozen=True):
             raise LayerError("needs at least one size", field="sizes")
         return (*shape[:axis], *with_rest(self.sizes, shape[axis], "sizes"), *shape[axis + 1 :])
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.reshape(x, (tape.batch, *self.output_shape(x.shape[1:])))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (regrouped_reads(inputs[0], self.output_shape(*inputs)),)
 
@@ -356,6 +400,10 @@ class Reshape(Movement, frozen=True):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return with_rest(self.shape, prod(inputs[0]), "shape")
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.reshape(x, (tape.batch, *self.output_shape(x.shape[1:])))
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (regrouped_reads(inputs[0], self.output_shape(*inputs)),)
@@ -386,6 +434,10 @@ class Permute(Movement, frozen=True):
         (shape,) = inputs
         return tuple(shape[axis] for axis in self.order(shape))
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.permute(x, (0, *(axis + 1 for axis in self.order(x.shape[1:]))))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         order = self.order(inputs[0])
         return (tuple(along(order.index(axis)) for axis in range(len(order))),)
@@ -415,6 +467,10 @@ class Transpose(Movement, frozen=True):
         (shape,) = inputs
         return tuple(shape[axis] for axis in self.order(shape))
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.permute(x, (0, *(axis + 1 for axis in self.order(x.shape[1:]))))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (tuple(map(along, self.order(inputs[0]))),)
 
@@ -439,6 +495,11 @@ class Squeeze(Movement, frozen=True):
         (shape,) = inputs
         return tuple(shape[axis] for axis in self.kept(shape))
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        axes = (0, *(axis + 1 for axis in self.kept(x.shape[1:])))
+        return tape.view(x, tuple(x.shape[axis] for axis in axes), tuple(x.strides[axis] for axis in axes))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         kept = self.kept(shape)
@@ -461,7 +522,164 @@ class Unsqueeze(Movement, frozen=True):
         axis = normal_axis(self.axis, len(shape) + 1)
         return (*shape[:axis], 1, *shape[axis:])
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.unsqueeze(x, normal_axis(self.axis, len(x.shape)) + 1)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         new = normal_axis(self.axis, len(shape) + 1)
         return (tuple(along(axis + (axis >= new)) for axis in range(len(shape))),)
+
+
+class Broadcast(Movement, frozen=True):
+    """Axes of size 1 repeated to the sizes of ``shape``, as ``torch.Tensor.expand``; others stay as they are.
+
+    ``shape`` may have more axes than the input: those come before it. Elementwise operations: none.
+    """
+
+    aliases = ("broadcast_to",)
+
+    shape: tuple[Positive, ...]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        own = self.shape[max(0, len(self.shape) - len(shape)) :]
+        if len(own) < len(shape) or any(want != have != 1 for have, want in zip(shape, own, strict=True)):
+            raise LayerError(
+                f"cannot expand {describe(shape)} to {describe(self.shape)}",
+                field="shape",
+                hint="an axis of size 1 can be repeated, and axes can be put before all others",
+            )
+        return self.shape
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        more = len(self.shape) - len(shape)
+        first = Window(0, (Taps(0, 0),))
+        return (
+            tuple(
+                along(axis + more) if size == self.shape[axis + more] else along(axis + more, first)
+                for axis, size in enumerate(shape)
+            ),
+        )
+
+
+class Roll(Movement, frozen=True):
+    """Shift along ``axes`` by ``shifts``; what leaves at one end comes in at the other, as ``torch.roll``.
+
+    Elementwise operations: none.
+    """
+
+    field_aliases: ClassVar[dict[str, str]] = {"dims": "axes", "dim": "axes"}
+
+    shifts: int | tuple[int, ...]
+    axes: int | tuple[int, ...]
+
+    def by_axis(self, shape: Shape) -> dict[int, int]:
+        """How far each axis is shifted."""
+        axes = normal_axes(self.axes, len(shape))
+        shifts = self.shifts if isinstance(self.shifts, tuple) else (self.shifts,)
+        if len(axes) != len(shifts):
+            raise LayerError(f"shifts has {len(shifts)} values, axes {len(axes)}", field="shifts")
+        return dict(zip(axes, shifts, strict=True))
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        self.by_axis(inputs[0])
+        return inputs[0]
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        reads = list(pointwise(shape))
+        for axis, shift in self.by_axis(shape).items():
+            by = shift % shape[axis] - (shape[axis] if 2 * (shift % shape[axis]) > shape[axis] else 0)
+            reads[axis] = along(axis, Window(1, (Taps(-by, -by),)), "circular")
+        return (tuple(reads),)
+
+
+class Take(Movement, frozen=True):
+    """Elements along one axis, chosen by the whole numbers of a second input, as ``x[:, index]``.
+
+    The axes of the index stand where the axis was. Elementwise operations: none.
+    """
+
+    aliases = ("index_select",)
+    field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
+    arity = (2, 2)
+    drawn = False
+
+    axis: int = 0
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        shape, index = inputs
+        axis = normal_axis(self.axis, len(shape))
+        return (*shape[:axis], *index, *shape[axis + 1 :])
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        shape, index = inputs
+        chosen = normal_axis(self.axis, len(shape))
+        more = len(index) - 1
+        own = Read(across=tuple(range(chosen, chosen + len(index))))
+        of_tensor = tuple(
+            own if axis == chosen else along(axis if axis < chosen else axis + more) for axis in range(len(shape))
+        )
+        return of_tensor, tuple(along(chosen + axis) for axis in range(len(index)))
+
+
+class SlidingWindows(Movement, frozen=True):
+    """Every window of ``size`` units, ``step`` apart, along one axis; its units become a last axis
+    (``torch.Tensor.unfold``).
+
+    Elementwise operations: none.
+    """
+
+    field_aliases: ClassVar[dict[str, str]] = {"dim": "axis", "dimension": "axis"}
+
+    size: Positive
+    step: Positive = 1
+    axis: int = -1
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        axis = normal_axis(self.axis, len(shape))
+        if self.size > shape[axis]:
+            raise LayerError(
+                f"size {self.size} is larger than {place_name(axis, len(shape))} {shape[axis]}", field="size"
+            )
+        return (*shape[:axis], (shape[axis] - self.size) // self.step + 1, *shape[axis + 1 :], self.size)
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        axis = normal_axis(self.axis, len(shape))
+        reads = list(pointwise(shape))
+        reads[axis] = Read(axis, Window(self.step, (Taps(0, self.size - 1),)), across=(len(shape),))
+        return (tuple(reads),)
+
+
+class Unfold(Movement, frozen=True):
+    """Sliding patches of an image as columns: ``C×H×W`` to ``C·K_h·K_w×L``, as ``torch.nn.Unfold``.
+
+    Elementwise operations: none.
+    """
+
+    aliases = ("im2col",)
+    field_aliases: ClassVar[dict[str, str]] = {"kernel_size": "kernel"}
+    drawn = False
+
+    kernel: PerAxis
+    stride: PerAxis = 1
+    padding: NonNegative | tuple[NonNegative, ...] = 0
+    dilation: PerAxis = 1
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        if len(shape) != 3:
+            raise LayerError(f"needs channels, height and width, got {describe(shape)}")
+        axes = window_axes(shape, self.kernel, self.stride, self.padding, self.dilation)
+        check_fits(axes)
+        patch = prod(axis.kernel for axis in axes)
+        return (shape[0] * patch, prod(conv_output_size(*axis) for axis in axes))
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        # Channel, row and column of a patch's pixel lie in both axes together.
+        return (tuple(Read(across=(0, 1)) for _ in inputs[0]),)

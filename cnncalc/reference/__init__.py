@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from cnncalc.reference import (
     activation,
+    arithmetic,
     attention,
     conv,
     linear,
@@ -21,6 +22,7 @@ from cnncalc.reference import (
     regularization,
     resample,
     shape,
+    tensor,
 )
 from cnncalc.reference.execution import Step, draw_weights, execute, run
 from cnncalc.reference.registry import (
@@ -39,6 +41,7 @@ __all__ = [
     "EVALUATORS",
     "Step",
     "activation",
+    "arithmetic",
     "attention",
     "conv",
     "dependency",
@@ -61,4 +64,5 @@ __all__ = [
     "run",
     "shape",
     "spans",
+    "tensor",
 ]

@@ -15,7 +15,7 @@ from math import prod
 import numpy as np
 
 from cnncalc.layers.axes import ExplicitPadding, per_axis
-from cnncalc.layers.conv import Conv, ConvTranspose
+from cnncalc.layers.conv import Conv, ConvTranspose, FunctionalConv
 from cnncalc.reference.array import Array, per_channel, spatial_axes
 from cnncalc.reference.registry import Gradients, Weights, differentiates, evaluates
 from cnncalc.reference.windows import Mode, Sizes, dilate, geometry, pad, unpad, windows
@@ -380,6 +380,29 @@ def differentiate_conv(layer: Conv, weights: Weights, inputs: tuple[Array], grad
         gradient, x, weight.shape[2:], stride=stride, padding=padding, dilation=dilation, groups=groups, mode=mode
     )
     return (over_x,), {"weight": over_weight, **({"bias": bias_gradient(gradient)} if layer.bias else {})}
+
+
+@evaluates(FunctionalConv)
+def evaluate_functional_conv(
+    layer: FunctionalConv, weights: Weights, x: Array, weight: Array, bias: Array | None = None
+) -> Array:
+    """:func:`conv` of each sample by its own weight, or by the one that all share."""
+    axes = layer.axes(x.shape[1:], weight.shape[1:])
+    stride, padding = tuple(axis.stride for axis in axes), tuple(axis.padding for axis in axes)
+    dilation = tuple(axis.dilation for axis in axes)
+    parts = [
+        conv(
+            x[n : n + 1],
+            weight[n % len(weight)],
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=layer.groups,
+        )
+        for n in range(len(x))
+    ]
+    y = np.concatenate(parts)
+    return y if bias is None else y + bias.reshape(*bias.shape, *(1,) * len(axes))
 
 
 @evaluates(ConvTranspose)

@@ -11,7 +11,7 @@ from functools import reduce
 import numpy as np
 
 from cnncalc.layers.base import normal_axis
-from cnncalc.layers.merge import Add, Concat, Matmul, Maximum, Merge, Minimum, Multiply, Subtract
+from cnncalc.layers.merge import Add, Concat, Divide, Matmul, Maximum, Merge, Minimum, Multiply, Subtract
 from cnncalc.reference.array import Array, sum_to
 from cnncalc.reference.registry import Gradients, Weights, differentiates, evaluates
 
@@ -19,6 +19,8 @@ from cnncalc.reference.registry import Gradients, Weights, differentiates, evalu
 @evaluates(Concat)
 def evaluate_concat(layer: Concat, weights: Weights, *inputs: Array) -> Array:
     """The inputs one after the other along an axis."""
+    batch = max(len(x) for x in inputs)
+    inputs = tuple(x if len(x) == batch else np.repeat(x, batch, axis=0) for x in inputs)
     return np.concatenate(inputs, axis=normal_axis(layer.axis, inputs[0].ndim - 1) + 1)
 
 
@@ -33,8 +35,17 @@ def folds(layer_class: type[Merge], function: Callable[[Array, Array], Array]) -
 folds(Add, np.add)
 folds(Subtract, np.subtract)
 folds(Multiply, np.multiply)
+folds(Divide, np.divide)
 folds(Maximum, np.maximum)
 folds(Minimum, np.minimum)
+
+
+@differentiates(Divide)
+def differentiate_divide(layer: Divide, weights: Weights, inputs: tuple[Array, Array], gradient: Array) -> Gradients:
+    """``∂L/∂a = g/b`` and ``∂L/∂b = −g·a/b²``, summed over the axes along which one was broadcast."""
+    first, second = inputs
+    over_second = -gradient * first / np.square(second)
+    return (sum_to(gradient / second, first.shape), sum_to(over_second, second.shape)), {}
 
 
 def matmul(first: Array, second: Array) -> Array:

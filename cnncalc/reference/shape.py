@@ -7,18 +7,25 @@ from __future__ import annotations
 
 import numpy as np
 
+from cnncalc.formulas.size import conv_output_size
+from cnncalc.layers.axes import window_axes
 from cnncalc.layers.base import normal_axis
 from cnncalc.layers.shape import (
+    Broadcast,
     Crop,
     Flatten,
     Pad,
     Permute,
     Reshape,
+    Roll,
     Slice,
+    SlidingWindows,
     Split,
     Squeeze,
+    Take,
     Transpose,
     Unflatten,
+    Unfold,
     Unsqueeze,
     normal_axes,
 )
@@ -104,3 +111,55 @@ def evaluate_squeeze(layer: Squeeze, weights: Weights, x: Array) -> Array:
 def evaluate_unsqueeze(layer: Unsqueeze, weights: Weights, x: Array) -> Array:
     """A new axis of size 1."""
     return np.expand_dims(x, normal_axis(layer.axis, x.ndim) + 1)
+
+
+@evaluates(Broadcast)
+def evaluate_broadcast(layer: Broadcast, weights: Weights, x: Array) -> Array:
+    """``y[n,…,i,…] = x[n,…,0,…]`` along an axis of size 1; new axes first."""
+    x = x.reshape(len(x), *(1,) * (len(layer.shape) - x.ndim + 1), *x.shape[1:])
+    return np.array(np.broadcast_to(x, (len(x), *layer.shape)))
+
+
+@evaluates(Roll)
+def evaluate_roll(layer: Roll, weights: Weights, x: Array) -> Array:
+    """``y[…,i,…] = x[…,(i − shift) mod n,…]``"""
+    for axis, shift in layer.by_axis(x.shape[1:]).items():
+        size = x.shape[axis + 1]
+        x = x[(slice(None),) * (axis + 1) + ([(i - shift) % size for i in range(size)],)]
+    return x
+
+
+@evaluates(Take)
+def evaluate_take(layer: Take, weights: Weights, x: Array, index: Array) -> Array:
+    """``y[n,…,j,…] = x[n,…,index[j],…]``"""
+    axis = normal_axis(layer.axis, x.ndim - 1) + 1
+    y: Array = np.take(x, index[0].astype(int) % x.shape[axis], axis=axis)
+    return y
+
+
+@evaluates(SlidingWindows)
+def evaluate_sliding_windows(layer: SlidingWindows, weights: Weights, x: Array) -> Array:
+    """``y[…,i,…,k] = x[…,i·step + k,…]``"""
+    axis = normal_axis(layer.axis, x.ndim - 1) + 1
+    count = (x.shape[axis] - layer.size) // layer.step + 1
+    taps = [x.take([i * layer.step + k for i in range(count)], axis=axis) for k in range(layer.size)]
+    return np.stack(taps, axis=-1)
+
+
+@evaluates(Unfold)
+def evaluate_unfold(layer: Unfold, weights: Weights, x: Array) -> Array:
+    """``y[n,(c,k,l),(i,j)] = x[n,c,i·S − P + k·D,j·S − P + l·D]``"""
+    vertical, horizontal = window_axes(x.shape[1:], layer.kernel, layer.stride, layer.padding, layer.dilation)
+    rows, columns = conv_output_size(*vertical), conv_output_size(*horizontal)
+    x = pad(x, (vertical.padding, horizontal.padding), "constant", 0.0)
+    taps = [
+        x[
+            :,
+            :,
+            k * vertical.dilation :: vertical.stride,
+            m * horizontal.dilation :: horizontal.stride,
+        ][:, :, :rows, :columns]
+        for k in range(vertical.kernel)
+        for m in range(horizontal.kernel)
+    ]
+    return np.stack(taps, axis=2).reshape(len(x), -1, rows * columns)

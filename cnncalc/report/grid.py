@@ -60,11 +60,7 @@ def grid(
     texts = [cells(column, rows, whole) for column in columns]
     totals = totals_row(columns, whole)
     widths = [
-        max(
-            display_width(column.header),
-            *map(display_width, [totals[i]] if totals else []),
-            *map(display_width, texts[i]),
-        )
+        max(map(display_width, [column.header, *([totals[i]] if totals else []), *texts[i]]))
         for i, column in enumerate(columns)
     ]
     kept = list(range(len(columns)))

@@ -116,6 +116,9 @@ class Builder(State):
             return
         if item.branches is not None:
             refs = self.branches(item, layer)
+        elif item.source is None and layer.arity[1] == 0:
+            self.place_layer(item, item.ready or self.make(item, layer), ())
+            return
         elif item.source is None and self.current:
             refs = self.current
         else:
@@ -127,7 +130,7 @@ class Builder(State):
         self.place_layer(item, ready, refs)
 
     def place_layer(self, item: Call, layer: Layer, refs: Tensors) -> None:
-        if len(refs) != 1 or layer.arity[0] != 1:
+        if len(refs) != 1 or layer.arity[0] != 1 or layer.arity[1] == 0:
             self.check_arity(item, layer, refs)
         if isinstance(layer, ShortForm):
             self.short_form(item, layer, refs)
@@ -205,8 +208,9 @@ class Builder(State):
         if layer is None:
             hint = nearest(name, [*REGISTRY, *self.document.blocks])
             raise self.problem(f"there is no layer or block '{name}'", item.node, hint=hint)
-        refs = self.sources(item.source, item.node)
-        self.current = refs
+        alone = item.source is None and layer.arity[1] == 0
+        refs = () if alone else self.sources(item.source, item.node)
+        self.current = self.current if alone else refs
         self.place_layer(item, self.make(item, layer), refs)
 
     def make(self, item: Call, layer: type[Layer]) -> Layer:

@@ -92,7 +92,7 @@ def _required(layer: type[Layer]) -> int:
 
 def _classes(fits: Callable[[type[Layer]], bool]) -> tuple[list[type[Layer]], list[float]]:
     """Layer classes, and how often each is drawn."""
-    found = [layer for _, layer in sorted(REGISTRY.items()) if fits(layer)]
+    found = [layer for _, layer in sorted(REGISTRY.items()) if layer.drawn and fits(layer)]
     return found, [_weight(layer) for layer in found]
 
 

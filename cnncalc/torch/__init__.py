@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from cnncalc.torch import (
     activation,
+    arithmetic,
     attention,
     conv,
     linear,
@@ -18,6 +19,7 @@ from cnncalc.torch import (
     regularization,
     resample,
     shape,
+    tensor,
 )
 from cnncalc.torch.module import Net, build
 from cnncalc.torch.registry import BUILDERS, build_layer, builds
@@ -26,6 +28,7 @@ __all__ = [
     "BUILDERS",
     "Net",
     "activation",
+    "arithmetic",
     "attention",
     "build",
     "build_layer",
@@ -39,4 +42,5 @@ __all__ = [
     "regularization",
     "resample",
     "shape",
+    "tensor",
 ]

@@ -27,7 +27,8 @@ class PlainAttention(nn.Module):
 class PlainMultiHeadAttention(nn.MultiheadAttention):
     """``nn.MultiheadAttention``, batch first, of one to three inputs, without fused kernels.
 
-    Its own ``forward`` would take a fused path in evaluation mode.
+    Its own ``forward`` would take a fused path in evaluation mode, and puts the batch second, for
+    which it copies its inputs.
     """
 
     def forward(  # type: ignore[override]
@@ -36,29 +37,23 @@ class PlainMultiHeadAttention(nn.MultiheadAttention):
         """Attention of the query to the key (by default the query) over the value (by default the key)."""
         key = query if key is None else key
         value = key if value is None else value
+        if self._qkv_same_embed_dim:
+            weights = self.in_proj_weight.chunk(3)
+        else:
+            weights = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
+        biases = (None,) * 3 if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
+
+        def project(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+            return F.linear(x, weight, bias).view(*x.shape[:2], self.num_heads, -1).transpose(1, 2)
+
         with sdpa_kernel(SDPBackend.MATH):
-            out, _ = F.multi_head_attention_forward(
-                query.transpose(0, 1),
-                key.transpose(0, 1),
-                value.transpose(0, 1),
-                self.embed_dim,
-                self.num_heads,
-                self.in_proj_weight,
-                self.in_proj_bias,
-                bias_k=None,
-                bias_v=None,
-                add_zero_attn=False,
-                dropout_p=0.0,
-                out_proj_weight=self.out_proj.weight,
-                out_proj_bias=self.out_proj.bias,
-                training=self.training,
-                need_weights=False,
-                use_separate_proj_weight=not self._qkv_same_embed_dim,
-                q_proj_weight=self.q_proj_weight,
-                k_proj_weight=self.k_proj_weight,
-                v_proj_weight=self.v_proj_weight,
+            out = F.scaled_dot_product_attention(
+                project(query, weights[0], biases[0]),
+                project(key, weights[1], biases[1]),
+                project(value, weights[2], biases[2]),
             )
-        return out.transpose(0, 1)
+        joined: Tensor = self.out_proj(out.transpose(1, 2).flatten(2))
+        return joined
 
 
 @builds(ScaledDotProductAttention)

@@ -10,8 +10,8 @@ import torch.nn.functional as F  # noqa: N812  (the name that everyone gives it)
 from torch import Tensor, nn
 
 from cnncalc.layers.base import Shape
-from cnncalc.layers.conv import Conv, ConvTranspose
-from cnncalc.torch.padding import ends, explicit_ends, flat, symmetric
+from cnncalc.layers.conv import Conv, ConvTranspose, FunctionalConv
+from cnncalc.torch.padding import each, ends, explicit_ends, flat, symmetric
 from cnncalc.torch.registry import builds
 
 CONVS: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -65,3 +65,31 @@ def build_conv_transpose(layer: ConvTranspose, shape: Shape) -> nn.Module:
     module = make(**fields)
     module.register_forward_hook(crop)
     return module
+
+
+class ConvByTensor(nn.Module):
+    """A convolution whose weight and bias come in: one for all samples, or one for each."""
+
+    def __init__(self, layer: FunctionalConv, rank: int) -> None:
+        super().__init__()
+        self.layer, self.rank = layer, rank
+        self.convolve = (F.conv1d, F.conv2d, F.conv3d)[rank - 1]
+
+    def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """``F.convNd``; weights that differ by sample are those of so many groups."""
+        layer, rank = self.layer, self.rank
+        kernel, stride, dilation = weight.shape[3:], each(layer.stride, rank), each(layer.dilation, rank)
+        x = F.pad(x, flat(ends(layer.padding, tuple(x.shape[2:]), kernel, stride, dilation)))
+        batch = weight.shape[0]
+        joined = x.reshape(x.shape[0] // batch, batch * x.shape[1], *x.shape[2:])
+        out = self.convolve(
+            joined, weight.flatten(0, 1), None, stride=stride, dilation=dilation, groups=layer.groups * batch
+        )
+        out = out.reshape(x.shape[0], weight.shape[1], *out.shape[2:])
+        return out if bias is None else out + bias.reshape(bias.shape[0], -1, *(1,) * rank)
+
+
+@builds(FunctionalConv)
+def build_functional_conv(layer: FunctionalConv, shape: Shape, weight: Shape, bias: Shape = ()) -> nn.Module:
+    """``F.convNd``."""
+    return ConvByTensor(layer, len(shape) - 1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cnncalc.layers.base import Shape
-from cnncalc.layers.merge import Add, Concat, Matmul, Maximum, Minimum, Multiply, Subtract
+from cnncalc.layers.merge import Add, Concat, Divide, Matmul, Maximum, Minimum, Multiply, Subtract
 from cnncalc.torch.dims import dim
 from cnncalc.torch.function import Function
 from cnncalc.torch.registry import builds
@@ -23,8 +23,9 @@ class Joined(nn.Module):
         self.dim = dim
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """One after the other."""
-        return torch.cat(inputs, dim=self.dim)
+        """One after the other; what is the same for every sample is repeated for each."""
+        batch = max(x.shape[0] for x in inputs)
+        return torch.cat([x if x.shape[0] == batch else x.expand(batch, *x.shape[1:]) for x in inputs], dim=self.dim)
 
 
 class Folded(nn.Module):
@@ -61,6 +62,12 @@ def build_subtract(layer: Subtract, *shapes: Shape) -> nn.Module:
 def build_multiply(layer: Multiply, *shapes: Shape) -> nn.Module:
     """``torch.mul``."""
     return Folded(torch.mul)
+
+
+@builds(Divide)
+def build_divide(layer: Divide, *shapes: Shape) -> nn.Module:
+    """``torch.div``."""
+    return Folded(torch.div)
 
 
 @builds(Maximum)

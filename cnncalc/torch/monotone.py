@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from cnncalc.layers.activation import AlongAxis, Glu
 from cnncalc.layers.attention import MultiHeadAttention, ScaledDotProductAttention
 from cnncalc.layers.base import Elementwise, Layer, Shape
-from cnncalc.layers.merge import Matmul, Maximum, Minimum, Multiply, Subtract
+from cnncalc.layers.merge import Divide, Matmul, Maximum, Minimum, Multiply, Subtract
 from cnncalc.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
 from cnncalc.layers.pool import AdaptiveAvgPool, AdaptiveMaxPool, GlobalAvgPool, GlobalMaxPool, LpPool, MaxPool
-from cnncalc.layers.reduce import Max, Mean, Min
+from cnncalc.layers.reduce import Max, Mean, Min, Variance, VectorNorm
 from cnncalc.layers.shape import Pad
 from cnncalc.torch.dims import dim, dims
 from cnncalc.torch.function import Function
@@ -143,7 +143,7 @@ def _multi_head(layer: MultiHeadAttention, *shapes: Shape) -> nn.Module:
     return Function(attend)
 
 
-def _mean(layer: Max | Min, shape: Shape) -> nn.Module:
+def _mean(layer: Max | Min | Variance | VectorNorm, shape: Shape) -> nn.Module:
     return build_layer(Mean(axes=layer.axes, keepdim=layer.keepdim), shape)
 
 
@@ -162,10 +162,13 @@ STAND_INS: dict[type, Callable[..., nn.Module]] = {
     Glu: _halves,
     Subtract: _sum,
     Multiply: _sum,
+    Divide: _sum,
     Maximum: _sum,
     Minimum: _sum,
     Max: _mean,
     Min: _mean,
+    VectorNorm: _mean,
+    Variance: _mean,
     Matmul: _matmul,
     ScaledDotProductAttention: _attention,
     MultiHeadAttention: _multi_head,

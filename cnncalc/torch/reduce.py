@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cnncalc.layers.base import Shape
-from cnncalc.layers.reduce import Max, Mean, Min, Reduction, Sum
+from cnncalc.layers.reduce import Max, Mean, Min, Reduction, Sum, Variance, VectorNorm
 from cnncalc.torch.dims import dims
 from cnncalc.torch.function import Function
 from cnncalc.torch.registry import builds
@@ -39,3 +39,15 @@ def build_max(layer: Max, shape: Shape) -> nn.Module:
 def build_min(layer: Min, shape: Shape) -> nn.Module:
     """``torch.amin``."""
     return Function(torch.amin, **arguments(layer, shape))
+
+
+@builds(Variance)
+def build_variance(layer: Variance, shape: Shape) -> nn.Module:
+    """``torch.var``."""
+    return Function(torch.var, **arguments(layer, shape), correction=layer.correction)
+
+
+@builds(VectorNorm)
+def build_vector_norm(layer: VectorNorm, shape: Shape) -> nn.Module:
+    """``torch.linalg.vector_norm``."""
+    return Function(torch.linalg.vector_norm, **arguments(layer, shape))

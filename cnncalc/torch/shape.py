@@ -8,16 +8,21 @@ from torch import Tensor, nn
 
 from cnncalc.layers.base import Shape
 from cnncalc.layers.shape import (
+    Broadcast,
     Crop,
     Flatten,
     Pad,
     Permute,
     Reshape,
+    Roll,
     Slice,
+    SlidingWindows,
     Split,
     Squeeze,
+    Take,
     Transpose,
     Unflatten,
+    Unfold,
     Unsqueeze,
 )
 from cnncalc.torch.dims import dim, dims
@@ -140,3 +145,60 @@ def build_squeeze(layer: Squeeze, shape: Shape) -> nn.Module:
 def build_unsqueeze(layer: Unsqueeze, shape: Shape) -> nn.Module:
     """``torch.unsqueeze``."""
     return Function(torch.unsqueeze, dim=dim(layer.axis))
+
+
+class BroadcastSample(nn.Module):
+    """``torch.Tensor.expand`` of each sample, new axes first."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same elements again and again."""
+        x = x.reshape(x.shape[0], *(1,) * (len(self.shape) - x.dim() + 1), *x.shape[1:])
+        return x.expand(-1, *self.shape)
+
+
+@builds(Broadcast)
+def build_broadcast(layer: Broadcast, shape: Shape) -> nn.Module:
+    """``torch.Tensor.expand``."""
+    return BroadcastSample(layer.shape)
+
+
+@builds(Roll)
+def build_roll(layer: Roll, shape: Shape) -> nn.Module:
+    """``torch.roll``."""
+    return Function(torch.roll, shifts=layer.shifts, dims=dims(layer.axes))
+
+
+class TakeAxis(nn.Module):
+    """``x[:, …, index]`` along one axis (the batch is axis 0); the index is that of the first sample."""
+
+    def __init__(self, axis: int) -> None:
+        super().__init__()
+        self.axis = axis
+
+    def forward(self, x: Tensor, index: Tensor) -> Tensor:
+        """The chosen elements; an index beyond the axis counts on from its beginning."""
+        axis = self.axis % x.dim()
+        chosen = index[0].long() % x.shape[axis]
+        return x[(slice(None),) * axis + (chosen,)]
+
+
+@builds(Take)
+def build_take(layer: Take, shape: Shape, index: Shape) -> nn.Module:
+    """Indexing."""
+    return TakeAxis(dim(layer.axis))
+
+
+@builds(SlidingWindows)
+def build_sliding_windows(layer: SlidingWindows, shape: Shape) -> nn.Module:
+    """``torch.Tensor.unfold``."""
+    return Function(torch.Tensor.unfold, dimension=dim(layer.axis), size=layer.size, step=layer.step)
+
+
+@builds(Unfold)
+def build_unfold(layer: Unfold, shape: Shape) -> nn.Module:
+    """``nn.Unfold``."""
+    return nn.Unfold(layer.kernel, layer.dilation, layer.padding, layer.stride)

@@ -7,7 +7,20 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from cnncalc.errors import LayerError
-from cnncalc.layers import activation, attention, conv, linear, merge, norm, pool, reduce, regularization, resample
+from cnncalc.layers import (
+    activation,
+    arithmetic,
+    attention,
+    conv,
+    linear,
+    merge,
+    norm,
+    pool,
+    reduce,
+    regularization,
+    resample,
+    tensor,
+)
 from cnncalc.layers import shape as moves
 from tests.layers.draws import one_or_each
 
@@ -309,6 +322,63 @@ def stochastic_depths(draw):
     return layers(regularization.StochasticDepth, raw, draw(TENSORS))
 
 
+@st.composite
+def functional_convs(draw):
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    shape = draw(maps(channels=SMALL.map(lambda n: n * groups)))
+    rank = len(shape) - 1
+    out = groups * draw(SMALL)
+    weight = (out, shape[0] // groups, *(draw(SMALL) for _ in range(rank)))
+    raw = {"groups": groups, "padding": draw(st.one_of(ends(rank, 3), st.sampled_from(["same", "valid"])))}
+    raw |= draw(fields(stride=one_or_each(SMALL, rank), dilation=one_or_each(SMALL, rank)))
+    return layers(conv.FunctionalConv, raw, shape, weight, *([(out,)] if draw(st.booleans()) else []))
+
+
+@st.composite
+def maths(draw):
+    of_one = st.sampled_from(["abs", "cos", "erf", "exp", "neg", "sin", "square"])
+    of_two = st.sampled_from(["add", "multiply", "divide", "subtract_from", "maximum", "minimum"])
+    if draw(st.booleans()):
+        return layers(arithmetic.Math, {"function": draw(of_one)}, draw(TENSORS))
+    return layers(arithmetic.Math, {"function": draw(of_two), "value": draw(SLOPES)}, draw(TENSORS))
+
+
+@st.composite
+def expands(draw):
+    shape = draw(st.lists(st.sampled_from([1, 1, 2, 3]), min_size=1, max_size=3).map(tuple))
+    to = [draw(SMALL) if size == 1 else size for size in shape]
+    return layers(moves.Broadcast, {"shape": [*draw(st.lists(SMALL, max_size=1)), *to]}, shape)
+
+
+@st.composite
+def rolls(draw):
+    shape = draw(TENSORS)
+    axes = draw(st.lists(st.integers(0, len(shape) - 1), min_size=1, unique=True))
+    return layers(moves.Roll, {"shifts": [draw(st.integers(-5, 5)) for _ in axes], "axes": axes}, shape)
+
+
+@st.composite
+def takes(draw):
+    shape = draw(TENSORS)
+    index = draw(st.lists(SMALL, min_size=1, max_size=2).map(tuple))
+    return layers(moves.Take, {"axis": draw(st.integers(-len(shape), len(shape) - 1))}, shape, index)
+
+
+@st.composite
+def sliding_windows(draw):
+    shape = draw(st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple))
+    raw = {"size": draw(SMALL), "step": draw(SMALL), "axis": draw(st.integers(-len(shape), len(shape) - 1))}
+    return layers(moves.SlidingWindows, raw, shape)
+
+
+@st.composite
+def unfolds(draw):
+    shape = (draw(SMALL), draw(st.integers(1, 6)), draw(st.integers(1, 6)))
+    each = one_or_each(SMALL, 2)
+    raw = {"kernel": draw(each), **draw(fields(stride=each, dilation=each, padding=one_or_each(st.integers(0, 2), 2)))}
+    return layers(moves.Unfold, raw, shape)
+
+
 EPS = st.sampled_from([1e-5, 1e-3, 0.1])
 SLOPES = st.sampled_from([0.3, 0.7, 1.5])
 TRACKED = {"eps": EPS, "affine": st.booleans(), "track_running_stats": st.booleans()}
@@ -387,7 +457,23 @@ LAYERS = {
     merge.Concat: concats(),
     **{cls: merges(cls) for cls in (merge.Add, merge.Multiply, merge.Maximum, merge.Minimum)},
     merge.Subtract: merges(merge.Subtract, most=2),
+    merge.Divide: merges(merge.Divide, most=2),
     merge.Matmul: matmuls(),
+    conv.FunctionalConv: functional_convs(),
+    arithmetic.Math: maths(),
+    moves.Broadcast: expands(),
+    moves.Roll: rolls(),
+    moves.Take: takes(),
+    moves.SlidingWindows: sliding_windows(),
+    moves.Unfold: unfolds(),
+    reduce.VectorNorm: along_axes(reduce.VectorNorm, "axes", required=True, keepdim=st.booleans()),
+    reduce.Variance: along_axes(
+        reduce.Variance, "axes", required=True, keepdim=st.booleans(), correction=st.integers(0, 1)
+    ),
+    tensor.Parameter: TENSORS.map(lambda shape: (tensor.Parameter(shape=shape), ())),
+    tensor.Constant: st.builds(
+        lambda shape, kept: (tensor.Constant(shape=shape, buffer=kept), ()), TENSORS, st.booleans()
+    ),
     attention.ScaledDotProductAttention: attentions(),
     attention.MultiHeadAttention: multi_head_attentions(),
     regularization.StochasticDepth: stochastic_depths(),

@@ -671,24 +671,36 @@ def gradients_stop_at_every_layer(graph):
     return [False] * len(graph.nodes)
 
 
-@fault(f"{LAYERS}.base:Layer.gradient_macs", FIRST, "conv1", "backward")
-def the_weight_gradient_is_forgotten(layer, wanted, *shapes):
-    return layer.macs(*shapes) * sum(wanted)
+@fault(f"{LAYERS}.base:Layer.weight_gradient_macs", FIRST, "conv1", "backward")
+def the_weight_gradient_is_forgotten(layer, *shapes):
+    return 0
 
 
-@fault(f"{LAYERS}.base:Layer.gradient_macs", FIRST, "conv2", "backward")
-def the_weight_gradient_ignores_groups(real, layer, wanted, *shapes):
-    macs = layer.macs(*shapes)
-    return real(layer, wanted, *shapes) + macs * (getattr(layer, "groups", 1) - 1) * bool(macs)
+@fault(f"{LAYERS}.base:Layer.weight_gradient_macs", FIRST, "conv2", "backward")
+def the_weight_gradient_ignores_groups(real, layer, *shapes):
+    return real(layer, *shapes) * getattr(layer, "groups", 1)
 
 
-@fault(f"{LAYERS}.attention:MultiHeadAttention.gradient_macs", TOKENS, "multi_head_attention1", "backward")
-def attention_costs_twice_its_forward_pass(layer, wanted, *shapes):
-    return 2 * layer.macs(*shapes) + layer.products(*shapes)
+@fault(f"{ANALYSIS}.training:StepMacs", FIRST, "conv2", "backward, weights")
+def the_gradients_of_inputs_are_taken_for_those_of_weights(real, forward, input_gradient, weight_gradient):
+    return real(forward, 0, input_gradient + weight_gradient)
+
+
+@fault(f"{LAYERS}.attention:MultiHeadAttention.weight_gradient_macs", TOKENS, "multi_head_attention1", "backward")
+def attention_learns_no_output_projection(layer, *shapes):
+    return sum(layer.input_projections(*shapes))
+
+
+@fault(f"{LAYERS}.attention:MultiHeadAttention.input_gradient_macs", TOKENS, "multi_head_attention1", "backward")
+def attention_has_no_gradient_within(layer, wanted, *shapes):
+    return sum(layer.input_projections(*shapes)) * any(wanted)
 
 
 @fault(
-    f"{LAYERS}.attention:ScaledDotProductAttention.gradient_macs", TOKENS, "scaled_dot_product_attention1", "backward"
+    f"{LAYERS}.attention:ScaledDotProductAttention.input_gradient_macs",
+    TOKENS,
+    "scaled_dot_product_attention1",
+    "backward",
 )
 def attention_has_no_gradient_of_its_scores(layer, wanted, *shapes):
     return layer.macs(*shapes)

@@ -1,0 +1,61 @@
+"""Functions of single elements: elementary ones, and arithmetic with one fixed number."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Literal
+
+from cnncalc.errors import LayerError
+from cnncalc.layers.base import Elementwise, Shape
+
+WITH_VALUE = ("add", "multiply", "divide", "subtract_from", "divide_into", "power", "maximum", "minimum")
+"""Functions of the element and a number."""
+
+
+class Math(Elementwise, frozen=True):
+    """One function of every element, as ``torch.exp`` and its kin, or arithmetic with the number ``value``.
+
+    ``subtract_from`` is ``value − x``, ``divide_into`` is ``value/x``, ``power`` is ``x^value``, ``maximum`` and
+    ``minimum`` are those of ``x`` and ``value``. Elementwise operations: 1 per element; ``rsqrt`` (a root
+    and a reciprocal) 2.
+    """
+
+    ops_per_element = 1
+    drawn = False
+
+    function: Literal[
+        "abs",
+        "cos",
+        "erf",
+        "exp",
+        "floor",
+        "log",
+        "neg",
+        "reciprocal",
+        "round",
+        "rsqrt",
+        "sign",
+        "sin",
+        "sqrt",
+        "square",
+        "add",
+        "multiply",
+        "divide",
+        "subtract_from",
+        "divide_into",
+        "power",
+        "maximum",
+        "minimum",
+    ]
+    value: float | None = None
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        alone = self.function not in WITH_VALUE
+        if alone == (self.value is not None):
+            what = "takes no value" if alone else "needs a value"
+            hint = "leave value out" if alone else f"as {{function: {self.function}, value: 2}}"
+            raise LayerError(f"{self.function} {what}", field="value" if alone else None, hint=hint)
+        return inputs[0]
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        return (2 if self.function == "rsqrt" else self.ops_per_element) * prod(inputs[0])

@@ -1,0 +1,21 @@
+"""Tensors that a net holds itself: a batch of one, which broadcasts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnncalc.layers.tensor import Constant, Parameter
+from cnncalc.reference.array import Array
+from cnncalc.reference.registry import Weights, evaluates
+
+
+@evaluates(Parameter)
+def evaluate_parameter(layer: Parameter, weights: Weights) -> Array:
+    """``y[0,…] = w[…]``"""
+    return weights["weight"][None]
+
+
+@evaluates(Constant)
+def evaluate_constant(layer: Constant, weights: Weights) -> Array:
+    """The buffer; 0 where the values are not kept with the net."""
+    return weights["weight"][None] if layer.buffer else np.zeros((1, *layer.shape))

@@ -1,0 +1,138 @@
+"""Nets written in PyTorch as graphs: ``torch.export`` gives the operators, and a small function for each the layers."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from cnncalc.errors import CnncalcError
+from cnncalc.graph import Graph, Node, Ref
+from cnncalc.torch.capture import operators
+from cnncalc.torch.capture.export import Inputs, exported, named_inputs
+from cnncalc.torch.capture.naming import name_nodes
+from cnncalc.torch.capture.simplify import simplified
+from cnncalc.torch.capture.tracer import Tracer
+from cnncalc.torch.capture.values import Value
+
+
+class Captured(NamedTuple):
+    """A module's graph, and which of its tensors are which of the graph's."""
+
+    graph: Graph
+    weights: dict[str, str]
+    """The module's name of each parameter and buffer, by the name that it has in the graph's own module."""
+
+
+def capture(
+    module: nn.Module, inputs: Inputs, *, dtype: torch.dtype = torch.float32, name: str = "", source: str = ""
+) -> Captured:
+    """The graph of a module in evaluation mode.
+
+    Args:
+        module: any module that ``torch.export`` takes; it is not changed, and nothing is computed.
+        inputs: the shapes of its inputs, without the batch.
+        dtype: of the inputs.
+        name: what to call the net; the module's class where not given.
+        source: where it comes from.
+
+    Raises:
+        CnncalcError: PyTorch cannot export it.
+    """
+    shapes = named_inputs(module, inputs)
+    program = exported(module, shapes, dtype)
+    return captured(program, shapes, name or type(module).__name__, source, module)
+
+
+def captured(
+    program: torch.export.ExportedProgram, inputs: dict[str, Any], name: str, source: str, module: nn.Module
+) -> Captured:
+    """The graph of an exported program."""
+    signature = program.graph_signature
+    first = _first_names(module)
+    parameters = {one: first.get(name, name) for one, name in signature.inputs_to_parameters.items()}
+    buffers = {one: first.get(name, name) for one, name in signature.inputs_to_buffers.items()}
+    given = [one for one in signature.user_inputs if isinstance(one, str)]
+    tracer = Tracer(program.graph, parameters, buffers, given)
+    results = tracer.run()
+    by_name = {node.name: node for node in program.graph.nodes}
+    wanted = [by_name[one] for one in signature.user_outputs if isinstance(one, str)]
+    assert operators.__all__
+    assert len(results) >= len(wanted)
+    values = [
+        (label, value)
+        for label, node in zip(_labels(program, len(signature.user_outputs)), signature.user_outputs, strict=True)
+        if isinstance(node, str) and isinstance(value := tracer.values[by_name[node]], Value)
+    ]
+    ends = [(label, tracer.ref(value)) for label, value in values]
+    if not ends:
+        raise CnncalcError(f"{name} gives no tensor")
+    pending, ends = simplified(tracer.pending, ends)
+    names = list(inputs) if len(given) != 1 else ["input"]
+    paths = name_nodes(pending, {one for one, _ in module.named_modules() if one}, names)
+    nodes = tuple(
+        Node(path, one.layer, one.inputs, one.input_shapes, one.output_shapes, None, one.shared)
+        for path, one in zip(paths, pending, strict=True)
+    )
+    weights = {
+        f"{path}.{own}": theirs
+        for path, one in zip(paths, pending, strict=True)
+        if one.shared is None
+        for own, theirs in one.weights.items()
+    }
+    graph = Graph(name, nodes, tuple(_outputs(nodes, ends)), source)
+    return Captured(graph, weights)
+
+
+def _first_names(module: nn.Module) -> dict[str, str]:
+    """For each name of a tensor that has several the first of them."""
+    tensors = [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
+    names: dict[int, str] = {}
+    return {name: names.setdefault(id(tensor), name) for name, tensor in tensors}
+
+
+def _outputs(nodes: tuple[Node, ...], ends: list[tuple[str, Ref]]) -> list[tuple[str, Ref]]:
+    """The results by name: the path where nothing better is known."""
+    found: dict[str, Ref] = {}
+    for label, ref in ends:
+        node = nodes[ref.node]
+        name = label or (node.path if len(node.output_shapes) == 1 else f"{node.path}.{ref.port}")
+        unique, number = name, 2
+        while unique in found:
+            unique, number = f"{name}_{number}", number + 1
+        found[unique] = ref
+    return list(found.items())
+
+
+def _labels(program: torch.export.ExportedProgram, count: int) -> list[str]:
+    """What a dict calls the results; nothing for those of a tuple."""
+    try:
+        spec = program.call_spec.out_spec
+        assert spec is not None
+        tree = torch.utils._pytree.tree_unflatten(list(range(count)), spec)
+        found = torch.utils._pytree.tree_flatten_with_path(tree)[0]
+    except (AssertionError, AttributeError, ValueError, TypeError):
+        return [""] * count
+    labels = [""] * count
+    for path, position in found:
+        keys = [str(key.key) for key in path if hasattr(key, "key")]
+        if keys and isinstance(position, int):
+            labels[position] = ".".join(str(getattr(key, "key", getattr(key, "idx", ""))) for key in path)
+    return labels
+
+
+def copy_weights(captured: Captured, module: nn.Module, net: nn.Module) -> None:
+    """Gives the graph's own module the tensors of the captured one."""
+    theirs = {
+        **dict(module.named_parameters(remove_duplicate=False)),
+        **dict(module.named_buffers(remove_duplicate=False)),
+    }
+    own = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+    with torch.no_grad():
+        for name, tensor in own.items():
+            source = theirs[captured.weights[name]]
+            tensor.copy_(source.reshape(tensor.shape))
+
+
+__all__ = ["Captured", "capture", "captured", "copy_weights"]

@@ -1,0 +1,153 @@
+"""A module as an exported program, by ``torch.export``: its operators, without values and without running anything."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from cnncalc.errors import CnncalcError
+from cnncalc.layers.base import Shape
+from cnncalc.torch.capture.values import BATCH
+
+Inputs = Shape | Sequence[Shape] | Mapping[str, Shape]
+"""One shape (channels, then spatial sizes), several in the order of ``forward``, or by the names of its arguments."""
+
+
+def named_inputs(module: nn.Module, inputs: Inputs) -> dict[str, Shape]:
+    """Shapes by the names of ``forward``'s arguments.
+
+    Raises:
+        CnncalcError: ``forward`` has no such argument, or not so many.
+    """
+    names = _argument_names(module)
+    if isinstance(inputs, Mapping):
+        given = {str(name): tuple(shape) for name, shape in inputs.items()}
+        if len(given) == 1 and names and next(iter(given)) in ("input", ""):
+            given = {names[0]: next(iter(given.values()))}
+        unknown = [name for name in given if names and name not in names]
+        if unknown:
+            raise CnncalcError(
+                f"forward of {type(module).__name__} has no argument '{unknown[0]}'\n  hint: it has {', '.join(names)}"
+            )
+        return {name: given[name] for name in names or given if name in given}
+    given_shapes: Any = inputs
+    alone = all(isinstance(size, int) for size in given_shapes)
+    shapes: list[Shape] = [tuple(given_shapes)] if alone else [tuple(one) for one in given_shapes]
+    if not names:
+        names = [f"input{number}" for number in range(1, len(shapes) + 1)]
+    if len(shapes) > len(names):
+        raise CnncalcError(
+            f"{len(shapes)} inputs for forward of {type(module).__name__}, which takes {', '.join(names)}"
+        )
+    return dict(zip(names, shapes, strict=False))
+
+
+def _argument_names(module: nn.Module) -> list[str]:
+    """The names of ``forward``'s arguments, in order; empty where they cannot be told."""
+    try:
+        parameters = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
+        return []
+    return [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+
+
+def exported(module: nn.Module, inputs: Mapping[str, Shape], dtype: torch.dtype) -> torch.export.ExportedProgram:
+    """The program of a module in evaluation mode for inputs of these shapes, without the batch.
+
+    Raises:
+        CnncalcError: PyTorch cannot export it; what, and where in the module.
+    """
+    tensor = next((t for t in [*module.parameters(), *module.buffers()] if t.is_floating_point()), None)
+    device = torch.device("cpu") if tensor is None else tensor.device
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    with mode:
+        example = {name: torch.empty((BATCH, *shape), dtype=dtype, device=device) for name, shape in inputs.items()}
+    names = _argument_names(module)
+    leading: list[Tensor] = []
+    for name in names or list(example):
+        if name not in example:
+            break
+        leading.append(example.pop(name))
+    with _evaluation(module), _quiet():
+        try:
+            return torch.export.export(module, tuple(leading), example, strict=False)
+        except CnncalcError:
+            raise
+        except Exception as error:
+            raise _cannot_export(module, error) from None
+
+
+@contextmanager
+def _evaluation(module: nn.Module) -> Iterator[None]:
+    """Every module in evaluation mode, and then as it was."""
+    training = [one for one in module.modules() if one.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for one in training:
+            one.training = True
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without PyTorch's own warnings and logs, which are about its own code."""
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.export", "torch.fx", "torch._dynamo")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def first_line(error: BaseException) -> str:
+    """The gist of an error."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+DATA_DEPENDENT = ("GuardOnDataDependentSymNode", "DataDependentOutputException", "UserError", "DataDependent")
+
+
+def _cannot_export(module: nn.Module, error: Exception) -> CnncalcError:
+    """What PyTorch said, and the line and the module that it was about."""
+    names = {id(one): name for name, one in module.named_modules()}
+    where = path = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file = frame.f_code.co_filename
+        inner = frame.f_locals.get("self")
+        if id(inner) in names and isinstance(inner, nn.Module):
+            path = names[id(inner)] or type(module).__name__
+        package = frame.f_globals.get("__name__", "")
+        if package.split(".")[0] not in ("torch", "cnncalc") and not file.startswith("<"):
+            where = f"{file}:{line} in {frame.f_code.co_name}"
+    kind = type(error).__name__
+    text = first_line(error)
+    lines = [f"PyTorch cannot export {type(module).__name__}: {text}"]
+    if path:
+        lines.append(f"  in the module: {path}")
+    if where:
+        lines.append(f"  at: {where}")
+    if any(word in kind for word in DATA_DEPENDENT) or "data-dependent" in str(error).lower():
+        lines.append(
+            "  hint: what the net does here depends on the values in a tensor, so it has no one cost; "
+            "torch.cond, or a size that does not come from data, can be exported"
+        )
+    elif "shape" in text or "size" in text or "channels" in text:
+        lines.append("  hint: does --input fit the net? Channels, then the spatial sizes, without the batch")
+    return CnncalcError("\n".join(lines))

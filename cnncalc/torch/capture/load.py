@@ -1,0 +1,239 @@
+"""``torch:package.module:factory`` and live modules as graphs."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from cnncalc.errors import CnncalcError
+from cnncalc.graph import Graph
+from cnncalc.spec.problem import nearest
+from cnncalc.torch.capture import Captured, capture
+from cnncalc.torch.capture.export import Inputs, first_line
+
+PREFIX = "torch:"
+HINT = "write torch:package.module:factory, or torch:path/to/file.py:factory"
+
+
+def load(
+    source: str,
+    *,
+    input: Inputs | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    dtype: str | None = None,
+) -> Graph:
+    """The graph of what a factory (or a class, or a module that is there already) gives.
+
+    Args:
+        source: ``torch:package.module:factory`` or ``torch:path/to/file.py:factory``.
+        input: shapes of the module's inputs, without the batch.
+        kwargs: arguments of the factory.
+        dtype: of the inputs, as ``float32``, ``int64``.
+
+    Raises:
+        CnncalcError: there is no such factory, it fails, or PyTorch cannot export what it gives.
+    """
+    return load_captured(source, input=input, kwargs=kwargs, dtype=dtype)[0].graph
+
+
+def load_captured(
+    source: str,
+    *,
+    input: Inputs | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    dtype: str | None = None,
+    values: bool = False,
+) -> tuple[Captured, nn.Module]:
+    """The graph with the names of its weights, and the module; with ``values`` one that has them."""
+    if input is None:
+        raise CnncalcError(
+            f"{source}: error: a module does not say its input's shape\n"
+            "  hint: give --input 3x224x224 (channels, then the spatial sizes, without the batch)"
+        )
+    factory = find(source)
+    arguments = dict(kwargs or {})
+    module = make(source, factory, arguments, values)
+    name = source.rpartition(":")[2]
+    found = capture(module, input, dtype=data_type(dtype), name=name, source=source)
+    found.graph.args.update({key: _shown(value) for key, value in arguments.items()})
+    return found, module
+
+
+def of_module(module: nn.Module, *, input: Inputs | None, dtype: str | None = None) -> Graph:
+    """The graph of a live module.
+
+    Raises:
+        CnncalcError: no input shape is given, or PyTorch cannot export the module.
+    """
+    if input is None:
+        raise CnncalcError(
+            f"{type(module).__name__} does not say its input's shape\n"
+            "  hint: give input=(3, 224, 224): channels, then the spatial sizes, without the batch"
+        )
+    return capture(module, input, dtype=data_type(dtype)).graph
+
+
+def data_type(name: str | None) -> torch.dtype:
+    """A dtype by its name.
+
+    Raises:
+        CnncalcError: there is none of that name.
+    """
+    if name is None:
+        return torch.get_default_dtype()
+    found = getattr(torch, name, None)
+    if not isinstance(found, torch.dtype):
+        known = ["float32", "float64", "float16", "bfloat16", "int64", "int32", "uint8", "bool"]
+        raise CnncalcError(f"there is no dtype '{name}'\n  hint: {nearest(name, known) or ', '.join(known)}")
+    return found
+
+
+def find(source: str) -> Any:
+    """What a source names: an attribute of a module, or of a Python file.
+
+    Raises:
+        CnncalcError: it is not there; with what is near.
+    """
+    place, _, attribute = source.removeprefix(PREFIX).rpartition(":")
+    if not place or not attribute:
+        raise CnncalcError(f"{source}: error: names no factory\n  hint: {HINT}")
+    with _in_path(os.getcwd()):
+        module = _file(source, place) if place.endswith(".py") or os.sep in place else _package(source, place)
+    found: Any = module
+    for name in attribute.split("."):
+        if not hasattr(found, name):
+            known = [one for one in dir(found) if not one.startswith("_") and callable(getattr(found, one, None))]
+            hint = nearest(name, known) or f"it has {', '.join(known[:8])}" if known else HINT
+            raise CnncalcError(f"{source}: error: {place} has no '{name}'\n  hint: {hint}")
+        found = getattr(found, name)
+    return found
+
+
+def _package(source: str, name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
+            raise _failed(source, f"importing {name}", error) from None
+        raise CnncalcError(
+            f"{source}: error: there is no Python module '{error.name}'\n"
+            f"  hint: it must be installed beside cnncalc, or lie in the current folder; {HINT}"
+        ) from None
+    except Exception as error:
+        raise _failed(source, f"importing {name}", error) from None
+
+
+def _file(source: str, path: str) -> Any:
+    """A Python file as a module; it may import what lies beside it."""
+    if not os.path.isfile(path):
+        folder = os.path.dirname(path) or "."
+        try:
+            beside = [one for one in os.listdir(folder) if one.endswith(".py")]
+        except OSError:
+            beside = []
+        hint = nearest(os.path.basename(path), beside) or HINT
+        raise CnncalcError(f"{source}: error: there is no file {path}\n  hint: {hint}")
+    name = os.path.splitext(os.path.basename(path))[0]
+    spec = importlib.util.spec_from_file_location(name, os.path.abspath(path))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    before = sys.modules.get(name)
+    sys.modules[name] = module
+    try:
+        with _in_path(os.path.dirname(os.path.abspath(path))):
+            spec.loader.exec_module(module)
+    except Exception as error:
+        raise _failed(source, f"running {path}", error) from None
+    finally:
+        if before is not None:
+            sys.modules[name] = before
+    return module
+
+
+@contextmanager
+def _in_path(folder: str) -> Any:
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        if folder in sys.path:
+            sys.path.remove(folder)
+
+
+def make(source: str, factory: Any, arguments: dict[str, Any], values: bool = False) -> nn.Module:
+    """The module that a factory gives; without values (on the ``meta`` device) where it can be made so.
+
+    Raises:
+        CnncalcError: it takes no such arguments, it fails, or gives no module.
+    """
+    if isinstance(factory, nn.Module):
+        if arguments:
+            raise CnncalcError(
+                f"{source}: error: is a module already, and takes no arguments\n  hint: leave --kwargs out"
+            )
+        return factory
+    if not callable(factory):
+        raise CnncalcError(f"{source}: error: is a {type(factory).__name__}, no factory of a module\n  hint: {HINT}")
+    _check_arguments(source, factory, arguments)
+    module = None if values else _without_values(factory, arguments)
+    if module is None:
+        try:
+            module = factory(**arguments)
+        except Exception as error:
+            raise _failed(source, "calling the factory", error) from None
+    if not isinstance(module, nn.Module):
+        raise CnncalcError(f"{source}: error: gives a {type(module).__name__}, no nn.Module")
+    return module
+
+
+def _without_values(factory: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    """The module on the ``meta`` device; nothing where its making needs values, for which it is made once more."""
+    try:
+        with torch.device("meta"):
+            return factory(**arguments)
+    except Exception:
+        return None
+
+
+def _check_arguments(source: str, factory: Callable[..., Any], arguments: dict[str, Any]) -> None:
+    try:
+        inspect.signature(factory).bind(**arguments)
+    except TypeError as error:
+        known = [*inspect.signature(factory).parameters]
+        wrong = next((name for name in arguments if name not in known), None)
+        hint = (nearest(wrong, known) if wrong else None) or f"it takes {', '.join(known)}"
+        raise CnncalcError(
+            f"{source}: error: {error}\n  hint: {hint}; give them with --kwargs '{{\"name\": value}}'"
+        ) from None
+    except ValueError:
+        return  # a built-in that tells no signature
+
+
+def _failed(source: str, what: str, error: Exception) -> CnncalcError:
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith("<") and file != __file__:
+            place = f"\n  at: {file}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return CnncalcError(f"{source}: error: {what} failed: {type(error).__name__}: {first_line(error)}{place}")
+
+
+def _shown(value: Any) -> Any:
+    """An argument as reports show it."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _shown(one) for key, one in value.items()}
+    return [_shown(one) for one in value] if isinstance(value, Iterable) else str(value)

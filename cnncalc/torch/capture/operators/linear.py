@@ -1,0 +1,152 @@
+"""Linear maps and matrix products."""
+
+from __future__ import annotations
+
+from math import prod
+
+from cnncalc.layers.arithmetic import Math
+from cnncalc.layers.base import Shape
+from cnncalc.layers.linear import Linear
+from cnncalc.layers.merge import Matmul
+from cnncalc.torch.capture.operators import merge as merges
+from cnncalc.torch.capture.operators import shape as shapes
+from cnncalc.torch.capture.operators.fields import number
+from cnncalc.torch.capture.registry import captures
+from cnncalc.torch.capture.tracer import Call, Tracer
+from cnncalc.torch.capture.values import UnsupportedError, Value
+
+
+@captures("linear", owns=("weight", "bias"))
+def linear(tracer: Tracer, call: Call) -> Value:
+    """``F.linear``; by a weight that is computed a matrix product."""
+    x, weight = call["input"], call["weight"]
+    weights = tracer.owned(call, weight="weight", bias="bias")
+    if weights is not None and len(weight.shape) == 2:
+        x.axis(-1)
+        return tracer.one(Linear(out=weight.shape[0], bias=call["bias"] is not None), x, call.shape, weights)
+    out = product(tracer, x, shapes.transposed(tracer, weight, -2, -1))
+    return out if call["bias"] is None else merges.added(tracer, [out, call["bias"]], call.shape)
+
+
+@captures("matmul", "bmm", "mm", "__matmul__")
+def matmul(tracer: Tracer, call: Call) -> Value:
+    """``torch.matmul``"""
+    first, second = list(call.arguments.values())[:2]
+    return product(tracer, first, second)
+
+
+@captures("addmm", "baddbmm")
+def addmm(tracer: Tracer, call: Call) -> Value:
+    """``beta·input + alpha·(a·b)``"""
+    first, second = list(call.arguments.values())[1:3]
+    out = product(tracer, first, second)
+    if number(call["alpha"]) != 1:
+        out = tracer.one(Math(function="multiply", value=number(call["alpha"])), out)
+    own = call["self"]
+    if number(call["beta"]) == 0:
+        return out
+    if number(call["beta"]) != 1:
+        own = tracer.one(Math(function="multiply", value=number(call["beta"])), own)
+    return merges.added(tracer, [own, out], call.shape)
+
+
+def product(tracer: Tracer, first: Value, second: Value) -> Value:
+    """The matrix product of the last two axes of two tensors."""
+    if len(first.shape) == 1:
+        out = product(tracer, shapes.unsqueezed(tracer, first, 0), second)
+        return shapes.squeezed(tracer, out, -2)
+    if len(second.shape) == 1:
+        out = product(tracer, first, shapes.unsqueezed(tracer, second, 1))
+        return shapes.squeezed(tracer, out, -1)
+    rank = max(len(first.shape), len(second.shape))
+    leading = _leading(first.shape[:-2], second.shape[:-2])
+    shape = (*leading, first.shape[-2], second.shape[-1])
+    if second.batch is None and len(second.shape) == 2:
+        # The rows may well hold the batch: each sample then has the others of them.
+        first.axis(-1)
+        ref = tracer.ref(first)
+        rows = tracer.shape(ref)
+        alone = len(rows) == 1
+        if alone:
+            ref = tracer.reshaped(ref, (1, *rows))
+        other = tracer.reshaped(tracer.ref(second), (1,) * (len(tracer.shape(ref)) - 2) + second.shape)
+        (made,) = tracer.emit(Matmul(), ref, other)
+        out = Value(shape, first.batch, None)
+        return tracer.checked(Value(shape, first.batch, tracer.reshaped(made, out.sample)))
+    if second.batch is None and first.batch is not None and first.batch.dim == len(first.shape) - 2:
+        return _by_rows(tracer, first, second, shape, rank, rows=True)
+    if first.batch is None and second.batch is not None and second.batch.dim == len(second.shape) - 1:
+        return _by_rows(tracer, second, first, shape, rank, rows=False)
+    for value in (first, second):
+        if value.batch is not None and value.batch.dim >= len(value.shape) - 2:
+            raise UnsupportedError("it multiplies matrices whose rows or columns are samples")
+    (one, other), batch = tracer.together([first, second], rank)
+    (made,) = tracer.emit(Matmul(), one, other)
+    return tracer.checked(Value(shape, batch, made))
+
+
+def _by_rows(tracer: Tracer, own: Value, other: Value, shape: Shape, rank: int, *, rows: bool) -> Value:
+    """A product with a matrix that all samples share, where the rows (or columns) of ``own`` are samples too."""
+    batch = own.batch
+    assert batch is not None
+    each = batch.before * batch.after
+    matrix = (each, own.shape[-1]) if rows else (own.shape[-2], each)
+    leading = (1,) * (rank - len(own.shape)) + own.shape[:-2]
+    mine = tracer.reshaped(tracer.ref(own), (*leading, *matrix))
+    theirs = tracer.reshaped(tracer.ref(other), (1,) * (rank - len(other.shape)) + other.shape)
+    (made,) = tracer.emit(Matmul(), *((mine, theirs) if rows else (theirs, mine)))
+    batch = batch._replace(dim=len(shape) - (2 if rows else 1))
+    out = Value(shape, batch, None)
+    return tracer.checked(Value(shape, batch, tracer.reshaped(made, out.sample)))
+
+
+def _leading(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that two broadcast to."""
+    rank = max(len(first), len(second))
+    pairs = zip((1,) * (rank - len(first)) + first, (1,) * (rank - len(second)) + second, strict=True)
+    return tuple(a if b == 1 else b for a, b in pairs)
+
+
+@captures("einsum")
+def einsum(tracer: Tracer, call: Call) -> Value:
+    """``torch.einsum`` of one or two tensors, as moves of axes around one matrix product."""
+    equation, tensors = call["equation"].replace(" ", ""), list(call["tensors"])
+    before, _, after = equation.partition("->")
+    terms = before.split(",")
+    if "." in equation or "->" not in equation or len(terms) != len(tensors) or len(tensors) != 2:
+        raise UnsupportedError(f"the equation '{equation}'")
+    if any(len(set(term)) != len(term) for term in (*terms, after)):
+        raise UnsupportedError(f"the equation '{equation}'")
+    sizes = {
+        letter: size
+        for term, one in zip(terms, tensors, strict=True)
+        for letter, size in zip(term, one.shape, strict=True)
+    }
+    first, second = terms
+    if any(letter not in after and (letter in first) != (letter in second) for letter in first + second):
+        raise UnsupportedError(f"the equation '{equation}'")
+    shared = [letter for letter in first if letter in second and letter in after]
+    inner = [letter for letter in first if letter in second and letter not in after]
+    rows = [letter for letter in first if letter not in second]
+    columns = [letter for letter in second if letter not in first]
+    one = _grouped(tracer, tensors[0], first, shared, rows, inner, sizes)
+    other = _grouped(tracer, tensors[1], second, shared, inner, columns, sizes)
+    out = product(tracer, one, other)
+    order = [*shared, *rows, *columns]
+    out = shapes.viewed(tracer, out, tuple(sizes[letter] for letter in order))
+    return shapes.permuted(tracer, out, tuple(order.index(letter) for letter in after))
+
+
+def _grouped(
+    tracer: Tracer,
+    value: Value,
+    term: str,
+    shared: list[str],
+    first: list[str],
+    second: list[str],
+    sizes: dict[str, int],
+) -> Value:
+    """A tensor with its shared axes first, and then two groups of axes, each as one."""
+    value = shapes.permuted(tracer, value, tuple(term.index(letter) for letter in (*shared, *first, *second)))
+    groups = (prod(sizes[letter] for letter in group) for group in (first, second))
+    return shapes.viewed(tracer, value, (*(sizes[letter] for letter in shared), *groups))

@@ -1,0 +1,144 @@
+"""Norms; where their weights are computed, the norm without them and then a product and a sum."""
+
+from __future__ import annotations
+
+from math import prod
+
+from cnncalc.layers.merge import Add, Multiply
+from cnncalc.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm
+from cnncalc.layers.shape import Permute
+from cnncalc.torch.capture.operators.fields import feature_map
+from cnncalc.torch.capture.registry import captures
+from cnncalc.torch.capture.tracer import Call, Tracer
+from cnncalc.torch.capture.values import UnsupportedError, Value
+
+STATISTICS = ("weight", "bias", "running_mean", "running_var")
+
+
+@captures("batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", owns=STATISTICS)
+def batch_norm(tracer: Tracer, call: Call) -> Value:
+    """``F.batch_norm``; channels are brought to the front where samples are merged with other axes."""
+    x = call["input"]
+    tracked = call["running_mean"] is not None
+    if x.batch is None:
+        return _without_batch(tracer, call, x)
+    weights = tracer.owned(call, **{name: name for name in STATISTICS})
+    counter = None
+    if tracked and weights is not None:
+        counter = weights["running_mean"].replace("running_mean", "num_batches_tracked")
+    if (
+        weights is None
+        or (call["weight"] is None) != (call["bias"] is None)
+        or (counter is not None and counter not in tracer.buffers.values())
+    ):
+        raise UnsupportedError("its weights are not those of a BatchNorm module")
+    if counter is not None:
+        weights["num_batches_tracked"] = counter
+    layer = BatchNorm(
+        eps=call["eps"],
+        momentum=call["momentum"],
+        affine=call["weight"] is not None,
+        track_running_stats=tracked,
+    )
+    if not tracked and (x.batch.dim, x.batch.before, x.batch.after) != (0, 1, 1):
+        raise UnsupportedError("it takes the statistics of merged samples")
+    channel = x.axis(1)
+    ref = tracer.ref(x)
+    rank = len(x.sample)
+    order = (channel, *(axis for axis in range(rank) if axis != channel))
+    if channel:
+        (ref,) = tracer.emit(Permute(axes=order), ref)
+    (ref,) = tracer.emit(layer, ref, weights=weights)
+    if channel:
+        (ref,) = tracer.emit(Permute(axes=tuple(order.index(axis) for axis in range(rank))), ref)
+    return tracer.checked(Value(x.shape, x.batch, ref))
+
+
+def _without_batch(tracer: Tracer, call: Call, x: Value) -> Value:
+    """Of a weight: each channel over all that follows it (Qiao et al. 2019, weight standardisation)."""
+    if call["running_mean"] is not None or x.shape[0] != 1 or len(x.shape) < 3:
+        raise UnsupportedError("it normalises a tensor without a batch")
+    plain = tracer.one(LayerNorm(axes=tuple(range(2, len(x.shape))), eps=call["eps"], elementwise_affine=False), x)
+    return affine(tracer, plain, call["weight"], call["bias"], 1)
+
+
+def affine(tracer: Tracer, x: Value, weight: Value | None, bias: Value | None, dim: int) -> Value:
+    """Product with a weight and sum with a bias along one dimension."""
+    for layer, one in ((Multiply(), weight), (Add(), bias)):
+        if one is not None:
+            ref = tracer.reshaped(tracer.ref(one), (*one.shape, *(1,) * (len(x.shape) - dim - 1)))
+            flat = Value(tracer.shape(ref), None, ref)
+            refs, batch = tracer.together([x, flat])
+            (made,) = tracer.emit(layer, *refs)
+            x = tracer.checked(Value(x.shape, batch, made))
+    return x
+
+
+@captures("layer_norm", "native_layer_norm", owns=("weight", "bias"))
+def layer_norm(tracer: Tracer, call: Call) -> Value:
+    """``F.layer_norm`` over the last axes."""
+    x, last = call["input"], len(call["normalized_shape"])
+    axes = tuple(x.axis(dim) for dim in range(len(x.shape) - last, len(x.shape)))
+    weights = tracer.owned(call, weight="weight", bias="bias")
+    field = axes[0] if last == 1 else axes
+    if weights is not None and not (call["weight"] is None and call["bias"] is not None):
+        layer = LayerNorm(
+            axes=field, eps=call["eps"], elementwise_affine=bool(weights), bias=call["bias"] is not None or not weights
+        )
+        return tracer.one(layer, x, weights=weights)
+    plain = tracer.one(LayerNorm(axes=field, eps=call["eps"], elementwise_affine=False), x)
+    return affine_last(tracer, plain, call["weight"], call["bias"])
+
+
+def affine_last(tracer: Tracer, x: Value, weight: Value | None, bias: Value | None) -> Value:
+    """Product with a weight and sum with a bias over the last axes."""
+    for layer, one in ((Multiply(), weight), (Add(), bias)):
+        if one is not None:
+            refs, batch = tracer.together([x, one])
+            (made,) = tracer.emit(layer, *refs)
+            x = tracer.checked(Value(x.shape, batch, made))
+    return x
+
+
+@captures("rms_norm", owns=("weight",))
+def rms_norm(tracer: Tracer, call: Call) -> Value:
+    """``F.rms_norm`` over the last axes."""
+    x, last = call["input"], len(call["normalized_shape"])
+    axes = tuple(x.axis(dim) for dim in range(len(x.shape) - last, len(x.shape)))
+    field = axes[0] if last == 1 else axes
+    weights = tracer.owned(call, weight="weight")
+    if weights is None:
+        plain = tracer.one(RmsNorm(axes=field, eps=call["eps"], elementwise_affine=False), x)
+        return affine_last(tracer, plain, call["weight"], None)
+    return tracer.one(RmsNorm(axes=field, eps=call["eps"], elementwise_affine=bool(weights)), x, weights=weights)
+
+
+@captures("group_norm", "native_group_norm", owns=("weight", "bias"))
+def group_norm(tracer: Tracer, call: Call) -> Value:
+    """``F.group_norm``"""
+    x = call["input"]
+    feature_map(tracer, x, len(x.shape) - 2)
+    weights = tracer.owned(call, weight="weight", bias="bias")
+    groups, eps = call["num_groups"], call["eps"]
+    if weights is not None and len(weights) != 1:
+        return tracer.one(GroupNorm(groups=groups, eps=eps, affine=bool(weights)), x, weights=weights)
+    return affine(
+        tracer, tracer.one(GroupNorm(groups=groups, eps=eps, affine=False), x), call["weight"], call["bias"], 1
+    )
+
+
+@captures("instance_norm", owns=STATISTICS)
+def instance_norm(tracer: Tracer, call: Call) -> Value:
+    """``F.instance_norm``"""
+    x = call["input"]
+    feature_map(tracer, x, len(x.shape) - 2)
+    weights = tracer.owned(call, **{name: name for name in STATISTICS})
+    tracked = call["running_mean"] is not None
+    if weights is None or (call["weight"] is None) != (call["bias"] is None) or prod(x.shape[2:]) < 2:
+        raise UnsupportedError("its weights are computed")
+    if tracked:
+        weights["num_batches_tracked"] = weights["running_mean"].replace("running_mean", "num_batches_tracked")
+    layer = InstanceNorm(
+        eps=call["eps"], momentum=call["momentum"], affine=call["weight"] is not None, track_running_stats=tracked
+    )
+    return tracer.one(layer, x, weights=weights)

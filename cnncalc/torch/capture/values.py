@@ -1,0 +1,130 @@
+"""A tensor of an exported net: its node in the graph, its shape in PyTorch, and where the batch is in it.
+
+The graph's shapes carry no batch. PyTorch's do, mostly as axis 0, but a net may move it (attention works on
+``L×N×E``) or merge it with other axes (the windows of a Swin stage are ``N·windows×…``). Nothing is
+guessed from sizes: the place of the batch is followed from operator to operator, and an operator that
+would mix samples is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple
+
+from cnncalc.graph import Ref
+from cnncalc.layers.base import Shape
+
+BATCH = 997
+"""The samples that a net is exported with: a prime that no net has as a size, so that ``expand`` and ``zeros``
+to the batch can be told from others. Exporting computes no values, so it costs nothing."""
+
+
+class UnsupportedError(Exception):
+    """An operator, or a use of one, that no layer says; the reason goes to the user."""
+
+
+class Batch(NamedTuple):
+    """Axis ``dim`` has ``before·BATCH·after`` elements; the outermost factor first."""
+
+    dim: int
+    before: int = 1
+    after: int = 1
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class Value:
+    """One tensor.
+
+    ``ref`` is its tensor in the graph, whose shape is ``sample``; ``None`` for what does not depend on the
+    net's inputs or weights, until it meets something that does. ``name`` says what it is then.
+    """
+
+    shape: Shape
+    batch: Batch | None
+    ref: Ref | None = None
+    name: str = ""
+
+    @property
+    def sample(self) -> Shape:
+        """The shape without the batch: PyTorch's axes in their order, a merged one as its other factors."""
+        return sample_shape(self.shape, self.batch)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it is a constant."""
+        return self.ref is None
+
+    def dim(self, dim: int, beyond: int = 0) -> int:
+        """A dimension counted from the front; ``beyond`` more of them are there (for ``unsqueeze``)."""
+        rank = len(self.shape) + beyond
+        return dim % rank if rank else 0
+
+    def axes(self, dim: int) -> tuple[int, ...]:
+        """The axes of ``sample`` that PyTorch's dimension is: one, but for the one that holds the batch."""
+        dim = self.dim(dim)
+        first = sum(axes_of(one, self.batch) for one in range(dim))
+        return tuple(range(first, first + axes_of(dim, self.batch)))
+
+    def axis(self, dim: int) -> int:
+        """The one axis of ``sample`` that a dimension is.
+
+        Raises:
+            UnsupportedError: the batch lies in that dimension.
+        """
+        if self.batch is not None and self.batch.dim == self.dim(dim):
+            raise UnsupportedError("it works along the axis that holds the batch")
+        return self.axes(dim)[0]
+
+
+def axes_of(dim: int, batch: Batch | None) -> int:
+    """How many axes of a sample a dimension is."""
+    if batch is None or dim != batch.dim:
+        return 1
+    return (batch.before > 1) + (batch.after > 1)
+
+
+def sample_shape(shape: Shape, batch: Batch | None) -> Shape:
+    """A shape without the batch."""
+    if batch is None:
+        return shape
+    rest = tuple(size for size in (batch.before, batch.after) if size > 1)
+    return (*shape[: batch.dim], *rest, *shape[batch.dim + 1 :])
+
+
+def reshaped(value: Value, shape: Shape) -> Batch | None:
+    """Where the batch is once the elements, in their order, have this shape.
+
+    Of the elements after the batch's factor there are as many as before, so the factor must lie in the
+    one dimension whose elements reach across that place.
+
+    Raises:
+        UnsupportedError: it lies across the border of two dimensions.
+    """
+    if value.batch is None:
+        return None
+    behind = value.batch.after * prod(value.shape[value.batch.dim + 1 :])
+    rest = 1
+    for dim in reversed(range(len(shape))):
+        if rest * shape[dim] >= behind * BATCH:
+            after, over = divmod(behind, rest)
+            before, left = divmod(shape[dim], after * BATCH) if after else (0, 1)
+            if over or left:
+                break
+            return Batch(dim, before, after)
+        rest *= shape[dim]
+    raise UnsupportedError("the batch is mixed with other axes")
+
+
+def new_batch(shape: Shape) -> Batch | None:
+    """The batch in a shape that nothing is known of: the one dimension of its size."""
+    found = [dim for dim, size in enumerate(shape) if size == BATCH]
+    return Batch(found[0]) if len(found) == 1 else None
+
+
+def guessed_batch(shape: Shape) -> Batch | None:
+    """The batch in the output of an operator that is not known: the first dimension that is a multiple of it."""
+    for dim, size in enumerate(shape):
+        if size and size % BATCH == 0:
+            return Batch(dim, 1, size // BATCH)
+    return None
