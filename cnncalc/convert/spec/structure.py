@@ -308,7 +308,7 @@ class _Builder:
         taken = [at for path in paths for at in path]
         if residual and bodies[0] and isinstance(bodies[0][0], (Fork, Skip)) and bodies[0][0].reads == start:
             return None  # many sums with one tensor, each around the one before
-        if residual and bodies[0] and not (bodies[1] and self.nested) and len(start) == 1:
+        if residual and bodies[0] and bodies[0][0].reads and not (bodies[1] and self.nested) and len(start) == 1:
             same = self.graph.shape(op.reads[0]) == self.graph.shape(start[0])
             if not bodies[1]:
                 return Skip(op, bodies[0], None, start), taken
