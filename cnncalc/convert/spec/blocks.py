@@ -7,7 +7,7 @@ is written as it is; one that others determine is an expression over them; each 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -22,7 +22,7 @@ from cnncalc.convert.spec.classes import (
 )
 from cnncalc.convert.spec.structure import Fork, Group, Item, Op, Refs, Skip, Source, name_of
 from cnncalc.graph import Graph, Ref
-from cnncalc.layers import REGISTRY, Layer
+from cnncalc.layers import Layer
 from cnncalc.layers.merge import Add
 from cnncalc.spec.fields import choices, find_layer
 
@@ -197,7 +197,9 @@ class Block(Struct):
 
 
 class Naming(Protocol):
-    """What gives blocks their names."""
+    """What gives blocks their names; ``taken`` are those that are given, and the language's own."""
+
+    taken: set[str]
 
     def name(self, block: Block) -> str:
         """A name that no other block has."""
@@ -522,7 +524,7 @@ class Resolver:
                 self.value(leaf)
         for leaf in conditions:
             self.condition(leaf)
-        name_params(self.block, self.graph)
+        name_params(self.block, self.graph, self.templates.names.taken)
 
     def value(self, leaf: Leaf) -> None:
         leaf.resolved = True
@@ -797,7 +799,7 @@ def leaves(body: Sequence[TItem]) -> Iterator[Leaf]:
             yield from leaves(item.shortcut or [])
 
 
-def name_params(block: Block, graph: Graph) -> None:
+def name_params(block: Block, graph: Graph, words: Set[str]) -> None:
     """Names for the arguments: the field's, told apart where several have the same; and their defaults."""
     shapes = [graph.shape(group.result[0]) if len(group.result) == 1 else () for group in block.groups]
     results = [shape[0] if shape else None for shape in shapes]
@@ -805,7 +807,6 @@ def name_params(block: Block, graph: Graph) -> None:
     taken = {str(leaf.constant) for leaf in leaves(block.body) if isinstance(leaf.constant, TensorName)}
     places = place_names([param for param in block.params if param.hint == OUT])
     by_hint = Counter(param.hint for param in block.params if param.hint == OUT)
-    words = {**dict.fromkeys(REGISTRY), **dict.fromkeys(("if", "repeat", "residual", "from", "name", "share", "index"))}
     for param in block.params:
         hint = (param.leaf.suggested if param.leaf else "") or param.hint
         if param.hint == OUT:

@@ -194,8 +194,10 @@ class BlockNames:
 
     def name(self, block: Block) -> str:
         name, content = common_name(block), content_name(block, self.graph)
-        counted = any(stem(group.name)[0].rstrip("_") == name != group.name for group in block.groups)
-        if not name or name in aliases() or not (counted or content.endswith("block")):
+        lasts = {group.name.rpartition(".")[2] for group in block.groups}
+        counted = any(stem(last)[0].rstrip("_") == name != last for last in lasts)
+        tells = counted or lasts == {name} or content.endswith("block")
+        if not name or name in aliases() or not tells or content == SQUEEZE_EXCITE:
             name = content
         unique, number = name, 2
         while unique in self.taken:
