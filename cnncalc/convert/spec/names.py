@@ -29,6 +29,8 @@ from cnncalc.spec.fields import aliases
 RESERVED = ("layers", "index", "in_channels", "in_size")
 MARKS = ("branch", "shortcut", "module", "block", "blocks", "layers")
 """Names that say nothing about what stands there."""
+LEAST_GATHERED = 3
+"""Layers from which on a branch can squeeze and excite."""
 MOST_LOOKED_AT = 12
 MOST_LETTERS = 24
 SHORT = 4
@@ -270,6 +272,8 @@ def residual_name(skip: TSkip, block: Block, graph: Graph) -> str:
 
 def gathers(fork: TFork, block: Block, graph: Graph) -> bool:
     """Whether a branch beside an empty one ends in one value per channel, as squeeze-and-excitation does."""
+    if max(map(len, fork.branches)) < LEAST_GATHERED:
+        return False
     name = next(name for name in fork.op.named.names if name is not None)
     number = fork.op.named.names.index(name)
     path = f"{block.groups[number].path}.{name}"

@@ -22,6 +22,8 @@ Refs = tuple[Ref, ...]
 Source = tuple["Ref | None", ...]
 """What is read by name; ``None`` is the tensor of the moment beside others."""
 
+MARK = re.compile(r"\b(branch|shortcut)\d+\b")
+"""A path level that the language itself gives to branches and shortcuts."""
 MOST_IN_A_REGION = 64
 """Layers between a fork and its merge, beyond which the merge reads by name."""
 
@@ -331,7 +333,7 @@ class _Builder:
             at = unit_of.get(ref.node)
             item = now[at].item if at is not None and now[at] is not None else None  # type: ignore[union-attr]
             alone = set(self.consumers[ref]) == {op.node}
-            marks = isinstance(item, Group) and re.fullmatch(r"(branch|shortcut)\d+", item.name)
+            marks = isinstance(item, Group) and MARK.fullmatch(item.name)
             if isinstance(item, Group) and at is not None and marks and item.result == (ref,) and alone:
                 groups.append((at, item))
             else:

@@ -31,7 +31,7 @@ from cnncalc.convert.spec.classes import REQUIRED, Apart, Classes, Mismatch, def
 from cnncalc.convert.spec.equal import difference
 from cnncalc.convert.spec.names import BlockNames, Namer, braced
 from cnncalc.convert.spec.repeats import compress
-from cnncalc.convert.spec.structure import Tree, build
+from cnncalc.convert.spec.structure import MARK, Tree, build
 from cnncalc.convert.spec.text import WIDTH, Data, Text, lines, scalar
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph, Ref
@@ -55,7 +55,7 @@ def to_spec(graph: Graph) -> str:
     """
     check(graph)
     texts: list[str] = []
-    nested = any(part.startswith(("branch", "shortcut")) for node in graph.nodes for part in node.path.split("."))
+    nested = any(MARK.search(node.path) for node in graph.nodes)
     for marks in (True, False) if nested else (False,):
         text = attempt(graph, nested=marks)
         texts += [] if text is None else [text]
