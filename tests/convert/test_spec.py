@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from random import Random
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 import cnncalc
+from cnncalc.__main__ import run as run_line
 from cnncalc.analysis.cost import costs
 from cnncalc.convert.spec import render
 from cnncalc.convert.spec.equal import difference
@@ -383,3 +385,29 @@ def test_a_free_text_in_a_field():
             round_trip(Graph("odd", nodes, (("x", Ref(1)),)))
     finally:
         del REGISTRY[Labelled.kind]
+
+
+# -- the command -----------------------------------------------------------------------------------
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    """A converted net is a source like any other, and gives the same numbers."""
+    monkeypatch.chdir(tmp_path)
+    assert run_line(["convert", "resnet18", "mine.yaml"]) == 0
+    assert run_line(["convert", "resnet18", "-", "--to", "yaml"]) == 0
+    assert capsys.readouterr().out == Path("mine.yaml").read_text(encoding="utf-8")
+    assert cnncalc.analyze("mine.yaml").totals == cnncalc.analyze("resnet18").totals
+    assert run_line(["convert", "mine.yaml", "again.yaml"]) == 0
+    assert Path("again.yaml").read_text(encoding="utf-8") == Path("mine.yaml").read_text(encoding="utf-8")
+
+
+def test_thousands_of_layers():
+    """The time grows with the net, not with its square: thousands of layers take seconds."""
+    layers = "".join(f"  - conv: {{out: {8 + i % 7}, kernel: 3, padding: 1}}\n  - relu\n" for i in range(700))
+    unit = "  - residual: [unit]\n"
+    text = f"input: [8, 8, 8]\nblocks: {{unit: {{layers: [batch_norm, relu, silu]}}}}\nlayers:\n{layers}{unit * 900}"
+    graph = load_text(text)
+    started = time.perf_counter()
+    out = round_trip(graph)
+    assert time.perf_counter() - started < 15
+    assert out.count("\n") < 100

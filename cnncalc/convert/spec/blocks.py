@@ -22,7 +22,7 @@ from cnncalc.convert.spec.classes import (
 )
 from cnncalc.convert.spec.structure import Fork, Group, Item, Op, Refs, Skip, Source, name_of
 from cnncalc.graph import Graph, Ref
-from cnncalc.layers import Layer
+from cnncalc.layers import REGISTRY, Layer
 from cnncalc.layers.merge import Add
 from cnncalc.spec.fields import choices, find_layer
 
@@ -813,7 +813,7 @@ def name_params(block: Block, graph: Graph, words: Set[str]) -> None:
             final = all(v is WILD or v == r for v, r in zip(param.values, results, strict=True))
             hint = OUT if final else "width" if by_hint[OUT] <= 2 else places.get(id(param), "width")
         name, number = hint, 2
-        if name in words or not name.isidentifier():
+        if not name.isidentifier() or (name in words and (name in REGISTRY or find_layer(name) is None)):
             name = f"{hint}_" if hint.isidentifier() else "value"
         root = name
         while name in taken:

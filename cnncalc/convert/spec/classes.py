@@ -21,6 +21,8 @@ from cnncalc.layers import Layer
 
 MOST_OPTIONAL = 4
 """What may be there in some instances of a block and not in others, in all; a layer counts double."""
+MOST_DOUBTS = 4
+"""Texts about single layers that did not come back equal, after which all groups are doubted."""
 MOST_CLASSES = 200
 """Classes beyond which none are joined, since each pair is tried."""
 Key = tuple[Any, ...]
@@ -91,12 +93,14 @@ class Apart(Struct):
     """Groups each of which is a class of its own."""
     loose: set[str] = set()
     """Path levels that are better no groups at all."""
+    doubts: int = 0
 
     def doubt(self, paths: Set[str], unequal: str) -> bool:
         """Sets groups apart after a text that does not load, or not to an equal graph: those around the layer that a
         message names, or all.
         """
-        named = re.match("'(.*?)' ", unequal)
+        self.doubts += 1
+        named = re.match("'(.*?)' ", unequal) if self.doubts <= MOST_DOUBTS else None
         about = {named[1]} if named else paths
         levels = {path[: dot.start()] for path in about for dot in re.finditer(r"\.", path)}
         for apart in (self.unjoined, self.lone, self.loose):

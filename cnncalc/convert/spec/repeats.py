@@ -8,7 +8,7 @@ from cnncalc.convert.spec.text import Data, inline
 from cnncalc.layers import REGISTRY
 from cnncalc.layers.base import ShortForm
 
-LONGEST_PERIOD = 12
+LONGEST_PERIOD = 24
 
 
 def compress(items: list[Data]) -> list[Data]:

@@ -308,7 +308,7 @@ class _Builder:
             op.reads = op.reads[::-1]
         bodies = [[self.unit(now, at).item for at in path] for path in paths]
         taken = [at for path in paths for at in path]
-        if residual and bodies[0] and isinstance(bodies[0][0], (Fork, Skip)) and bodies[0][0].reads == start:
+        if residual and bodies[0] and isinstance(bodies[0][0], Skip) and bodies[0][0].reads == start:
             return None  # many sums with one tensor, each around the one before
         if residual and bodies[0] and bodies[0][0].reads and not (bodies[1] and self.nested) and len(start) == 1:
             same = self.graph.shape(op.reads[0]) == self.graph.shape(start[0])
@@ -350,8 +350,13 @@ class _Builder:
                 return None
             body = [self.unit(now, number).item for number in path]
             return Skip(op, body, group.body, group.reads), [*path, at]
-        if any(group.name.startswith("shortcut") for _, group in found):
-            return None
+        first = {
+            int(group[1].name[len("branch") :]) - i
+            for i, group in enumerate(groups)
+            if group and "branch" in group[1].name
+        }
+        if any(group.name.startswith("shortcut") for _, group in found) or len(first) > 1 or min(first) < 1:
+            return None  # each branch has the number after that of the one before, empty ones too
         given = [ref for ref, group in zip(op.reads, groups, strict=True) if group is None]
         heads = [group[1].reads if group else (ref,) for ref, group in zip(op.reads, groups, strict=True)]
         start = self.start(given, heads)

@@ -56,7 +56,7 @@ def to_spec(graph: Graph) -> str:
     check(graph)
     texts: list[str] = []
     nested = any(MARK.search(node.path) for node in graph.nodes)
-    for marks in (True, False) if nested else (False,):
+    for marks in (True, False) if nested and build(graph, nested=True).branching else (False,):
         text = attempt(graph, nested=marks)
         texts += [] if text is None else [text]
     if not texts:
