@@ -527,8 +527,10 @@ class Roll(Movement, frozen=True):
         """How far each axis is shifted."""
         axes = normal_axes(self.axes, len(shape))
         shifts = self.shifts if isinstance(self.shifts, tuple) else (self.shifts,)
-        if len(axes) != len(shifts):
-            raise LayerError(f"shifts has {len(shifts)} values, axes {len(axes)}", field="shifts")
+        if len(axes) != len(shifts) or not axes:
+            raise LayerError(
+                f"shifts has {len(shifts)} values, axes {len(axes)}", field="shifts", hint="give a shift for each axis"
+            )
         return dict(zip(axes, shifts, strict=True))
 
     def output_shape(self, *inputs: Shape) -> Shape:
