@@ -358,6 +358,11 @@ class FunctionalConv(Layer, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(self.output_shape(*inputs)) if len(inputs) > 2 else 0
 
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        # the bias, where there is one, is added to what the convolution gives
+        name, out = f"conv{len(inputs[0]) - 1}d", self.output_shape(*inputs)
+        return (Call(name, inputs, out, self.macs(*inputs), weight=inputs[1]),)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         shape, weight = inputs[:2]
         axes = self.axes(shape, weight)

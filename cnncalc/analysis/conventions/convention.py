@@ -55,8 +55,8 @@ class Seen(NamedTuple):
 
     @property
     def input_elements(self) -> int:
-        """Elements of the first input."""
-        return prod(self.inputs[0])
+        """Elements of the first input, if there is one."""
+        return prod(self.inputs[0]) if self.inputs else 0
 
     @property
     def output_elements(self) -> int:
