@@ -181,29 +181,37 @@ def training(graph: Graph, batch: int, setting: Setting) -> Training:
     return Training(weights, buffers, master, gradients, state, kept, again, block, run.unknown)
 
 
-def largest_batch(graph: Graph, size: int, setting: Setting) -> int:
-    """The largest batch whose step of training holds at most ``size`` bytes; 0 where not even one fits.
+def largest_batch(graph: Graph, size: int, setting: Setting) -> int | None:
+    """The largest batch whose step of training holds at most ``size`` bytes; 0 where not even one sample fits.
 
-    What autograd keeps grows with the batch, so between a batch that fits and one that does not the
-    answer is found by bisection, each guess where the line through the two meets the limit.
+    ``None`` where nothing grows with the batch. What autograd keeps does, in all but a few bytes in
+    proportion: between a batch that fits and one that does not, each guess is where the line through the
+    two meets the limit, and each is tried.
     """
     low, low_total = 0, training(graph, 1, setting).fixed
-    high = 1
-    high_total = training(graph, high, setting).total
+    high, high_total = 1, training(graph, 1, setting).total
+    if low_total > size:
+        return 0
     while high_total <= size:
+        if high_total == low_total:
+            return None
         low, low_total = high, high_total
         high *= 2
         high_total = training(graph, high, setting).total
-        if high_total == low_total:
-            return 0
     while high - low > 1:
-        guess = low + (size - low_total) * (high - low) // max(high_total - low_total, 1)
-        middle = min(max(guess, low + 1), high - 1)
-        total = training(graph, middle, setting).total
-        if total <= size:
-            low, low_total = middle, total
-            if middle == guess and high - low > 1 and training(graph, middle + 1, setting).total > size:
-                return low
-        else:
-            high, high_total = middle, total
+        guess = low + (size - low_total) * (high - low) // (high_total - low_total)
+        for middle in (guess, guess + 1):
+            if low < middle < high:
+                total = training(graph, middle, setting).total
+                if total <= size:
+                    low, low_total = middle, total
+                else:
+                    high, high_total = middle, total
+        middle = (low + high) // 2
+        if low < middle:
+            total = training(graph, middle, setting).total
+            if total <= size:
+                low, low_total = middle, total
+            else:
+                high, high_total = middle, total
     return low
