@@ -98,7 +98,7 @@ class ConventionTotals(Struct, frozen=True):
     tool: str
     version: str
     unit: str
-    status: Literal["complete", "partial", "fails"]
+    status: Literal["complete", "partial", "fails", "unknown"]
     answer: int | None
     macs: int | float | None
     difference: int | None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import groupby
 from math import prod
 
 from msgspec import Struct
 
 from cnncalc.analysis.memory.passes import Pass, forward_pass
+from cnncalc.formulas.cost import tensor_bytes
 from cnncalc.graph import Graph, Node
+from cnncalc.layers.base import Weight
 
 ELEMENT = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int8": 4}
 """Bytes per element of activations; with ``int8`` weights they stay float32."""
@@ -28,13 +31,21 @@ def weight_bytes(node: Node, dtype: str) -> tuple[int, int]:
     ``int8``: matrices and kernels alone; what has one number per channel (biases, norms) stays float32.
     """
     assert node.layer is not None
+    element = ELEMENT[dtype]
+    return held_bytes(node.layer.weights(*node.input_shapes), element, 1 if dtype == "int8" else element)
+
+
+def held_bytes(weights: Iterable[Weight], element: int, matrix: int) -> tuple[int, int]:
+    """Bytes of the learnable weights and of the buffers, ``matrix`` for each element of what is multiplied with and
+    has more than one axis, ``element`` for any other.
+    """
     learnable = buffers = 0
-    for weight in node.layer.weights(*node.input_shapes):
+    for weight in weights:
+        count = prod(weight.shape)
         if not weight.learnable:
-            buffers += prod(weight.shape) * (ELEMENT[dtype] if weight.shape else COUNTER)
+            buffers += tensor_bytes(count, element if weight.shape else COUNTER)
         else:
-            matrix = dtype == "int8" and weight.multiplies and len(weight.shape) > 1
-            learnable += prod(weight.shape) * (1 if matrix else ELEMENT[dtype])
+            learnable += tensor_bytes(count, matrix if weight.multiplies and len(weight.shape) > 1 else element)
     return learnable, buffers
 
 
