@@ -36,16 +36,20 @@ class LearnedTensor(nn.Module):
 
 
 class FixedTensor(nn.Module):
-    """A tensor that is not learned, given as a batch of one: a buffer, or beside them."""
+    """A tensor that is not learned, given as a batch of one: a buffer, or beside them.
+
+    Its elements count up from 0 until it is given others.
+    """
 
     def __init__(self, shape: tuple[int, ...], buffer: bool) -> None:
         super().__init__()
         self.shape = shape
         self.buffer = buffer
         self.weight: Tensor
-        self.value = torch.zeros(shape)
+        count = torch.Size(shape).numel()
+        self.value = torch.arange(count, dtype=torch.get_default_dtype()).reshape(shape)
         if buffer:
-            self.register_buffer("weight", torch.zeros(shape))
+            self.register_buffer("weight", self.value.clone())
 
     def forward(self) -> Tensor:
         """The tensor, as a batch of one."""
