@@ -96,7 +96,8 @@ Machine = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Least times on a machine (speed): a shipped one, as h100_sxm (a wrong name lists them), or a YAML file.",
+        help="Least times on a machine (speed): a shipped one, as h100_sxm ('cnncalc bench --machines' lists them), or "
+        "a YAML file.",
         show_default=False,
     ),
 ]

@@ -35,6 +35,9 @@ def bench(
     ] = None,
     machine: options.Machine = None,
     algorithms: options.Algorithms = None,
+    list_machines: Annotated[
+        bool, typer.Option("--machines", help="List the shipped machines, with their sources, and stop.")
+    ] = False,
     calibrate: Annotated[
         str | None,
         typer.Option(
@@ -62,6 +65,19 @@ def bench(
     from cnncalc.commands._progress import Progress
     from cnncalc.errors import CnncalcError
 
+    if list_machines:
+        from cnncalc import machines
+        from cnncalc.report import machines as listing
+
+        shipped = [(name, machines.load(name)) for name in machines.names()]
+        kind = _output.chosen_format(format, output)
+        if kind == "json":
+            from cnncalc.report.json import render
+
+            _output.write(render(listing.listing(shipped)) + "\n", output)
+        else:
+            _output.write_grid(listing.COLUMNS, shipped, format=kind, output=output, drop=True)
+        return
     if source is None and calibrate is None:
         raise CnncalcError("bench: give a SOURCE, or --calibrate FILE\n  hint: as cnncalc bench resnet18")
     if machine is not None and calibrate is not None:

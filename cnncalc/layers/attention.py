@@ -56,6 +56,13 @@ class ScaledDotProductAttention(Layer, frozen=True):
             )
         return (*query[:-1], value[-1])
 
+    def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
+        leading = tuple(f"N_{axis}" for axis in range(1, len(inputs[0]) - 1))
+        return (*leading, "L", "d"), (*leading, "S", "d"), (*leading, "S", "e")
+
+    def output_symbols(self, rank: int) -> tuple[str, ...]:
+        return (*(f"N_{axis},out" for axis in range(1, rank - 1)), "L_out", "e_out")
+
     def macs(self, *inputs: Shape) -> int:
         query, key, value = inputs
         length, features = query[-2:]
@@ -119,6 +126,7 @@ class MultiHeadAttention(Layer, frozen=True):
     field_aliases: ClassVar[dict[str, str]] = {"heads": "num_heads"}
     arity = (1, 3)
     is_product = True
+    symbols: ClassVar[dict[str, str]] = {"num_heads": "h"}
 
     num_heads: Positive
     bias: bool = True
@@ -152,6 +160,12 @@ class MultiHeadAttention(Layer, frozen=True):
         if self.bias:
             weights.append(Weight("out_proj.bias", (embed,)))
         return tuple(weights)
+
+    def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
+        return (("L", "E"), ("S", "E_k"), ("S", "E_v"))[: len(inputs)]
+
+    def output_symbols(self, rank: int) -> tuple[str, ...]:
+        return ("L_out", "E_out")
 
     def input_projections(self, *inputs: Shape) -> tuple[int, int, int]:
         """MACs of the projections of query, key and value."""

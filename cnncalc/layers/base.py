@@ -108,6 +108,15 @@ Reads = tuple[Read, ...]
 """One :class:`Read` for each axis of an input, channels first."""
 
 
+AXIS_SYMBOLS = {0: (), 1: ("C",), 2: ("C", "L"), 3: ("C", "H", "W"), 4: ("C", "Z", "H", "W")}
+"""What formulas call the axes of a tensor, channels first (``D`` is dilation, so depth is ``Z``)."""
+
+
+def axis_symbols(rank: int) -> tuple[str, ...]:
+    """What formulas call the axes of a tensor of ``rank`` axes."""
+    return AXIS_SYMBOLS.get(rank) or tuple(f"N_{axis + 1}" for axis in range(rank))
+
+
 def along(axis: int, window: Window = POINT, border: str = "zeros") -> Read:
     """Output units along ``axis`` read this input axis through ``window``."""
     return Read(axis, window, border=border)
@@ -131,16 +140,28 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Least and greatest number of inputs; ``None`` for any number."""
     abstract: ClassVar[bool] = False
     """True for a base class that is no layer itself."""
-    commutative: ClassVar[bool] = False
-    """Whether the order of the inputs makes no difference."""
     drawn: ClassVar[bool] = True
     """Whether random nets draw it: not what makes no net from sizes alone."""
+    commutative: ClassVar[bool] = False
+    """Whether the order of the inputs makes no difference."""
     torch_name: ClassVar[str] = ""
     """The class of ``torch.nn`` that computes it, with ``Nd`` for the rank; none for what torch.nn has no class for."""
     in_place: ClassVar[bool] = False
     """Whether PyTorch's module can write its output over its input (``inplace=True``)."""
     is_product: ClassVar[bool] = False
     """Whether the layer is a convolution, linear or matrix product, whose outputs count as activations."""
+    symbols: ClassVar[dict[str, str]] = {
+        "out": "C_out",
+        "kernel": "K",
+        "stride": "S",
+        "padding": "P",
+        "dilation": "D",
+        "groups": "G",
+        "size": "O",
+        "output_size": "O",
+        "output_padding": "A",
+    }
+    """What formulas call its fields, as the notes and papers do; others go by their own names."""
     is_view: ClassVar[bool] = False
     """Whether the outputs can be the input itself, with another shape or strides, so that nothing need be moved."""
 
@@ -240,6 +261,36 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         shapes = self.output_shapes(*(x.shape[1:] for x in inputs))
         return tuple(tape.new((tape.batch, *shape), *inputs, tape.weight(), keep=inputs) for shape in shapes)
 
+    def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
+        """What formulas call the axes of each input; of several inputs, numbered along axes in which they differ."""
+        named = [axis_symbols(len(shape)) for shape in inputs]
+        if len(inputs) > 1:
+            alike = [len(set(sizes)) == 1 for sizes in zip(*inputs, strict=False)]
+            same_rank = len(set(map(len, inputs))) == 1
+            return tuple(
+                tuple(s if same_rank and alike[axis] else f"{s}_{i}" for axis, s in enumerate(symbols))
+                for i, symbols in enumerate(named, start=1)
+            )
+        if "out" in self.__struct_fields__:
+            return tuple(tuple("C_in" if symbol == "C" else symbol for symbol in symbols) for symbols in named)
+        return tuple(named)
+
+    def output_symbols(self, rank: int) -> tuple[str, ...]:
+        """What formulas call the axes of an output of ``rank`` axes."""
+        return tuple(f"{symbol}_out" for symbol in axis_symbols(rank))
+
+    def derived(self, *inputs: Shape) -> dict[str, Shape]:
+        """Numbers on the way to others that deserve a name: one for each spatial axis, by symbol, in the order in
+        which they follow from each other.
+        """
+        return {}
+
+    def alternatives(self, *inputs: Shape) -> dict[str, tuple[tuple[Layer, Shapes], ...]]:
+        """Other layers that do what this one does, by what they are called: each is a sequence of layers
+        with their input shapes.
+        """
+        return {}
+
     def narrowed(self, divisor: int, *inputs: Shape) -> Layer:
         """The layer with its channel counts divided by ``divisor`` (at least 1 is left), for inputs so narrowed.
 
@@ -326,7 +377,7 @@ class ShortForm(Layer, frozen=True):
 
 def _positions(size: int, read: Read, output: Shape) -> int:
     """How many positions of an input axis are read, each counted once; all where that is not told."""
-    if read.whole or read.window is None:
+    if read.whole or read.window is None or (read.axis is not None and read.axis >= len(output)):
         return size
     return positions_read(size, 1 if read.axis is None else output[read.axis], read.window, read.border)
 
@@ -369,6 +420,7 @@ __all__ = [
     "Unknown",
     "Weight",
     "along",
+    "axis_symbols",
     "normal_axis",
     "pointwise",
 ]

@@ -19,6 +19,7 @@ from cnncalc.layers.axes import (
     check_fits,
     describe,
     per_axis,
+    same_pads,
     spatial,
     window_axes,
 )
@@ -33,10 +34,12 @@ from cnncalc.layers.base import (
     Read,
     Reads,
     Shape,
+    Shapes,
     ShortForm,
     Weight,
     along,
 )
+from cnncalc.layers.linear import Linear
 
 if TYPE_CHECKING:
     from cnncalc.layers.tape import Held, Tape
@@ -169,6 +172,31 @@ class Conv(Layer, frozen=True):
         axes = self.axes(inputs[0])
         channels = group_read(inputs[0][0], self.out, self.groups)
         return ((channels, *(along(i + 1, axis.window(), self.padding_mode) for i, axis in enumerate(axes))),)
+
+    def derived(self, *inputs: Shape) -> dict[str, Shape]:
+        return same_pads(self.padding, self.axes(inputs[0]))
+
+    def alternatives(self, *inputs: Shape) -> dict[str, tuple[tuple[Layer, Shapes], ...]]:
+        """A dense layer, which shares no parameters over positions (Goodfellow et al. 2016, §9.2); of an ordinary
+        convolution the cheaper ones (Howard et al. 2017), of a grouped one the ordinary.
+        """
+        (shape,) = inputs
+        out = self.output_shape(shape)
+        dense = Linear(out=prod(out), bias=self.bias)
+        found: dict[str, tuple[tuple[Layer, Shapes], ...]] = {
+            "dense layer of the same shapes": ((dense, ((prod(shape),),)),)
+        }
+        if self.groups > 1:
+            return found | {"ordinary convolution": ((replace(self, groups=1), inputs),)}
+        if prod(per_axis(self.kernel, len(shape) - 1, "kernel")) == 1:
+            return found
+        here: Shapes = ((shape[0], *out[1:]),)
+        pointwise = Conv(out=self.out, kernel=1, bias=self.bias)
+        depthwise = replace(self, out=shape[0], groups=shape[0])
+        found["1×1 convolution at the same places"] = ((pointwise, here),)
+        if shape[0] % 2 == 0 and self.out % 2 == 0:
+            found["convolution in 2 groups"] = ((replace(self, groups=2), inputs),)
+        return found | {"depthwise-separable convolution": ((depthwise, inputs), (pointwise, here))}
 
     def narrowed(self, divisor: int, *inputs: Shape) -> Conv:
         out = max(1, self.out // divisor)

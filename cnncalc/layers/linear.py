@@ -23,6 +23,7 @@ class Linear(Layer, frozen=True):
     aliases = ("fc", "dense", "fully_connected")
     field_aliases: ClassVar[dict[str, str]] = {"out_features": "out"}
     is_product = True
+    symbols: ClassVar[dict[str, str]] = {"out": "F_out"}
 
     out: Positive
     bias: bool = True
@@ -43,6 +44,12 @@ class Linear(Layer, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(self.output_shape(*inputs)) if self.bias else 0
+
+    def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
+        return ((*(f"N_{axis}" for axis in range(1, len(inputs[0]))), "F_in"),)
+
+    def output_symbols(self, rank: int) -> tuple[str, ...]:
+        return (*(f"N_{axis},out" for axis in range(1, rank)), "F_out")
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         weight = self.weights(*inputs)[0].shape

@@ -9,7 +9,7 @@ from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas import cost
 from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import describe
-from cnncalc.layers.base import EVERYTHING, Call, Layer, Movement, Read, Reads, Shape, along, normal_axis
+from cnncalc.layers.base import EVERYTHING, Call, Layer, Movement, Read, Reads, Shape, along, axis_symbols, normal_axis
 from cnncalc.layers.shape import place_name
 
 if TYPE_CHECKING:
@@ -96,6 +96,10 @@ class Concat(Movement, frozen=True):
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         return tape.joined((tape.batch, *self.output_shape(*(x.shape[1:] for x in inputs))), *inputs)
+
+    def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
+        axis, symbols = normal_axis(self.axis, len(inputs[0])), axis_symbols(len(inputs[0]))
+        return tuple((*symbols[:axis], f"{symbols[axis]}_{i}", *symbols[axis + 1 :]) for i in range(1, len(inputs) + 1))
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axis = normal_axis(self.axis, len(inputs[0]))
@@ -250,6 +254,13 @@ class Matmul(Layer, frozen=True):
         # A matrix axis is never broadcast: ones stand in for them.
         leading = broadcast("multiply the matrices", tuple((*shape[:-2], 1, 1) for shape in inputs))[:-2]
         return (*leading, first[-2], second[-1])
+
+    def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
+        leading = super().input_symbols(*(shape[:-2] for shape in inputs))
+        return (*leading[0], "n", "k"), (*leading[1], "k", "m")
+
+    def output_symbols(self, rank: int) -> tuple[str, ...]:
+        return (*super().output_symbols(rank - 2), "n_out", "m_out")
 
     def macs(self, *inputs: Shape) -> int:
         *leading, rows, columns = self.output_shape(*inputs)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from math import gcd, inf, prod
+from math import inf, prod
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas import size as sizes
-from cnncalc.formulas.receptive_field import adaptive_pool_window
-from cnncalc.layers.axes import Axis, Padding, axis_name, check_fits, per_axis, spatial, window_axes
+from cnncalc.formulas.receptive_field import adaptive_pool_taps, adaptive_pool_window
+from cnncalc.layers.axes import Axis, Padding, axis_name, check_fits, per_axis, same_pads, spatial, window_axes
 from cnncalc.layers.base import EVERYTHING, Call, Layer, PerAxis, Positive, Reads, Shape, along
 
 IDENTITY = "Identity"
@@ -165,6 +165,9 @@ class MaxPool(SlidingPool, frozen=True):
             check_pads(axes)
         return axes
 
+    def derived(self, *inputs: Shape) -> dict[str, Shape]:
+        return same_pads(self.padding, self.axes(inputs[0]))
+
     def ops_per_window(self, taps: int) -> int:
         return taps - 1
 
@@ -209,6 +212,9 @@ class AvgPool(SlidingPool, frozen=True):
                 hint="PyTorch's AvgPool1d does not take it",
             )
         return out
+
+    def derived(self, *inputs: Shape) -> dict[str, Shape]:
+        return same_pads(self.padding, self.axes(inputs[0]))
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         (call,) = self.pool_calls(inputs[0], self.kind)
@@ -310,12 +316,8 @@ class AdaptivePool(Layer, frozen=True):
         return 0
 
     def taps(self, shape: Shape) -> int:
-        """Input elements read by all output elements together.
-
-        Along an axis the O windows cover all H units, and share one at each of the O − gcd(H, O)
-        borders that lie within a unit.
-        """
-        return shape[0] * prod(size + out - gcd(size, out) for size, out in self.per_axis_sizes(shape))
+        """Input elements read by all output elements together."""
+        return shape[0] * prod(adaptive_pool_taps(size, out) for size, out in self.per_axis_sizes(shape))
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         name = f"{self.kind}{len(inputs[0]) - 1}d"

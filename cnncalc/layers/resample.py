@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import repeat
-from math import gcd, prod
+from math import floor, gcd, prod
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -12,7 +12,14 @@ from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas import resample
-from cnncalc.formulas.receptive_field import MAX_PERIOD, POINT, Taps, Window, adaptive_pool_window
+from cnncalc.formulas.receptive_field import (
+    MAX_PERIOD,
+    POINT,
+    Taps,
+    Window,
+    adaptive_pool_taps,
+    adaptive_pool_window,
+)
 from cnncalc.layers.axes import axis_name, describe, per_axis, spatial
 from cnncalc.layers.base import (
     EVERYTHING,
@@ -135,7 +142,7 @@ class Upsample(Layer, frozen=True):
             return (shape[0], *per_axis(self.size, rank, "size"))
         # A whole factor needs no float; for the others PyTorch rounds the product of two doubles.
         out = tuple(
-            size * int(scale) if scale == int(scale) else int(size * scale)
+            size * int(scale) if scale == int(scale) else floor(size * scale)
             for size, scale in zip(sizes, scales, strict=True)
         )
         for number, (size, scale, result) in enumerate(zip(sizes, scales, out, strict=True)):
@@ -156,8 +163,7 @@ class Upsample(Layer, frozen=True):
         if self.mode.startswith("nearest"):
             return 0
         if self.mode == "area":
-            # The windows [⌊i·H/O⌋, ⌈(i+1)·H/O⌉) of an axis cover H + O − gcd(H, O) units in all.
-            return shape[0] * prod(h + o - gcd(h, o) for h, o in zip(shape[1:], out[1:], strict=True))
+            return shape[0] * prod(map(adaptive_pool_taps, shape[1:], out[1:]))
         taps = 16 if self.mode == "bicubic" else 1 << rank
         return prod(out) * (2 * taps - 1)
 
@@ -246,6 +252,8 @@ class PixelShuffle(Rearranged, frozen=True):
     torch_name = "PixelShuffle"
     aliases = ("depth_to_space",)
 
+    symbols: ClassVar[dict[str, str]] = {"upscale_factor": "r"}
+
     upscale_factor: Positive
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -273,6 +281,8 @@ class PixelUnshuffle(Rearranged, frozen=True):
 
     torch_name = "PixelUnshuffle"
     aliases = ("space_to_depth",)
+
+    symbols: ClassVar[dict[str, str]] = {"downscale_factor": "r"}
 
     downscale_factor: Positive
 

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas.receptive_field import Taps, Window
-from cnncalc.formulas.size import conv_output_size
+from cnncalc.formulas.size import conv_output_size, slice_size
 from cnncalc.layers.axes import (
     ExplicitPadding,
     Pair,
@@ -243,8 +243,10 @@ class Slice(Movement, frozen=True):
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
         axis = normal_axis(self.axis, len(shape))
-        kept = len(range(*slice(self.start, self.stop, self.step).indices(shape[axis])))
-        if not kept:
+        size = shape[axis]
+        start, stop, _ = slice(self.start, self.stop, self.step).indices(size)
+        kept = slice_size(start, size if stop == size else stop, self.step)
+        if kept < 1:
             ends = f"{self.start} to {'the end' if self.stop is None else self.stop}"
             raise LayerError(f"nothing of {place_name(axis, len(shape))} {shape[axis]} lies from {ends}", field="start")
         return (*shape[:axis], kept, *shape[axis + 1 :])

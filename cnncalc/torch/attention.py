@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F  # noqa: N812  (the name that everyone gives it)
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from cnncalc.convert.code import SELF, Arg, Call, Text, Verbatim, positional
 from cnncalc.layers.attention import MultiHeadAttention, ScaledDotProductAttention
 from cnncalc.layers.base import Shape
 from cnncalc.torch.registry import builds
@@ -22,6 +25,11 @@ class PlainAttention(nn.Module):
         """``softmax(Q·Kᵀ/√d)·V``."""
         with sdpa_kernel(SDPBackend.MATH):
             return F.scaled_dot_product_attention(query, key, value, is_causal=self.is_causal)
+
+    def source(self, tensors: tuple[Any, ...]) -> Any:
+        """``F.scaled_dot_product_attention(q, k, v)``, with whatever kernel PyTorch takes for it."""
+        causal = Arg("is_causal", self.is_causal, True, implied=not self.is_causal, default=False)
+        return Call("F.scaled_dot_product_attention", (*positional(*tensors), causal))
 
 
 class PlainMultiHeadAttention(nn.MultiheadAttention):
@@ -54,6 +62,24 @@ class PlainMultiHeadAttention(nn.MultiheadAttention):
             )
         joined: Tensor = self.out_proj(out.transpose(1, 2).flatten(2))
         return joined
+
+    def source(self, tensors: tuple[Any, ...]) -> Text:
+        """``nn.MultiheadAttention(…)``, and the first of what it returns."""
+        own_sizes = self.kdim == self.vdim == self.embed_dim
+        made = Call(
+            "nn.MultiheadAttention",
+            (
+                Arg("embed_dim", self.embed_dim),
+                Arg("num_heads", self.num_heads),
+                Arg("bias", self.in_proj_bias is not None, True, self.in_proj_bias is not None, True),
+                Arg("kdim", self.kdim, True, own_sizes, None),
+                Arg("vdim", self.vdim, True, own_sizes, None),
+                Arg("batch_first", True, True, default=False),
+            ),
+        )
+        three = (*tensors, *tensors[-1:] * 2)[:3]
+        called = Call(SELF, (*positional(*three), Arg("need_weights", Verbatim("False"), True)))
+        return Text(made, Call("[]", positional(called, Verbatim("0"))))
 
 
 @builds(ScaledDotProductAttention)

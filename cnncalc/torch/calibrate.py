@@ -82,8 +82,7 @@ def _processor(progress: Progress) -> Calibration:
         note += f", since other work went on (load {load:.1f})"
         warning = (
             f"other work goes on here (load {load:.1f}), so that the memory's bandwidth cannot be told; it is given "
-            "that of the caches, and bounds of layers that wait for the memory are low: "
-            "calibrate again when all is quiet"
+            "that of the caches, and bounds of layers that wait for the memory are low; calibrate again in quiet"
         )
     machine = Machine(
         name=f"{_cpu_name()}, {threads} {'threads' if threads > 1 else 'thread'}",

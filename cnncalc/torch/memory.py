@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,10 +16,9 @@ from cnncalc.analysis.memory.inference import peak
 from cnncalc.analysis.memory.passes import forward_pass
 from cnncalc.analysis.memory.training import Setting, kept_by_node, training
 from cnncalc.analysis.verdict import Row, compare
-from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
 from cnncalc.torch.measure import Progress
-from cnncalc.torch.module import REFUSALS, Net, example_inputs, first_line
+from cnncalc.torch.module import REFUSALS, Net, example_inputs, first_line, module_of, or_refused
 
 CHECKS = ("peak", "saved", "optimizer")
 OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = {
@@ -27,8 +27,8 @@ OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = {
     "adam": lambda parameters: torch.optim.Adam(parameters, lr=0.0),
     "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=0.0),
 }
-REFUSED_IN_TRAINING = "Expected more than 1"
-"""How PyTorch's refusals of statistics over a single value begin; they hold in training alone."""
+ONLY_IN_TRAINING = "Expected more than 1"
+"""How PyTorch refuses statistics over a single value: in training alone."""
 
 
 class Live(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignore]
@@ -70,6 +70,8 @@ class Live(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignore]
 def measured_peak(net: Net, inputs: list[Tensor]) -> int:
     """The most bytes of tensors alive at once in a pass in evaluation without autograd; takes the inputs over."""
     net.eval()
+    with torch.no_grad(), Live():
+        torch.zeros(1).relu()  # the very first operation under a mode leaves a cycle behind that holds its inputs
     live = Live([*net.parameters(), *net.buffers()])
     values = net.start(*inputs)
     while inputs:
@@ -134,11 +136,15 @@ def measure_memory(
     documentation). A net that PyTorch takes in inference alone has no rows for training.
     """
     element = dtype.itemsize
-    net = Net(graph).to(dtype=dtype)
+    net = Net(graph, or_refused(module_of)).to(dtype=dtype)
     if "peak" in checks:
         progress("peak of memory")
         run = forward_pass(graph, batch, training=False, element=element)
-        measured = measured_peak(net, example_inputs(graph, batch, dtype=dtype))
+        try:
+            measured = measured_peak(net, example_inputs(graph, batch, dtype=dtype))
+        except REFUSALS as error:
+            yield _refused("peak", error)
+            return
         yield _row("peak", peak(graph, run).bytes, run.unknown, measured)
     if not checks & {"saved", "optimizer"}:
         return
@@ -147,16 +153,31 @@ def measure_memory(
     try:
         kept = measured_kept(net, example_inputs(graph, batch, dtype=dtype))
     except REFUSALS as error:
-        reason = first_line(error)
-        if REFUSED_IN_TRAINING not in reason:
-            raise CnncalcError(f"error: PyTorch cannot train this: {reason}") from None
-        note = f"not measured: {reason}"
-        yield from (Row("", check, "", "", note=note) for check in ("saved", "optimizer") if check in checks)
+        yield from (_refused(check, error) for check in ("saved", "optimizer") if check in checks)
         return
     if "saved" in checks:
         yield _row("saved", sum(kept_by_node(graph, run)), run.unknown, kept)
     if "optimizer" in checks:
         yield _optimizers(graph, net, batch, dtype)
+
+
+def _refused(check: str, error: BaseException) -> Row:
+    """PyTorch does not run the net; what it refuses in training alone is no fault of the claim."""
+    reason = f"PyTorch refuses it: {first_line(error)}"
+    if ONLY_IN_TRAINING in reason:
+        return Row("", check, "", "", note=f"not measured: {reason}")
+    return Row("", check, "bytes", "none", reason)
+
+
+@contextmanager
+def several_threads() -> Iterator[None]:
+    """For one thread alone PyTorch leaves some convolutions over three axes to another kernel."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(threads, 2))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _row(check: str, claimed: int, unknown: tuple[str, ...], measured: int) -> Row:

@@ -68,7 +68,10 @@ def verify(
     if wanted_checks & {*initial.CHECKS}:
         rows += initial.measure_initialisation(graph, wanted=wanted, progress=progress)
     if wanted_checks & {*memory.CHECKS} and layers == "*":
-        rows += memory.measure_memory(graph, checks=wanted_checks, progress=progress, batch=batch, dtype=DTYPES[dtype])
+        with memory.several_threads():
+            rows += memory.measure_memory(
+                graph, checks=wanted_checks, progress=progress, batch=batch, dtype=DTYPES[dtype]
+            )
     # float64 is not to be had on Apple's GPUs; support does not depend on the device
     precise = "cpu" if where == "mps" else where
     with single_thread():

@@ -157,6 +157,16 @@ def test_wrong_usage_is_one_message(run: Run, options: list[str], message: str) 
     assert message in result.err
 
 
+def test_the_shipped_machines_are_listed_with_their_sources(run: Run) -> None:
+    answer = json.loads(run("bench", "--machines", "--format", "json").out)
+    jsonschema.Draft202012Validator(report_schema("machines")).validate(answer)
+    assert [row["name"] for row in answer["machines"]] == machines.names()
+    rows = list(csv.DictReader(io.StringIO(run("bench", "--machines", "--format", "csv").out)))
+    (t4,) = [row for row in rows if row["name"] == "t4"]
+    assert (t4["float16"], t4["bandwidth"], t4["float64"]) == ("65130000000000", "320000000000", "")
+    assert "NVIDIA T4" in run("bench", "--machines").out
+
+
 # -- calibration
 
 

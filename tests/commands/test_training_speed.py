@@ -143,6 +143,46 @@ def test_wrong_options_are_one_message(run: Run, spec: Path, options: list[str],
     assert message in result.err
 
 
+def test_a_new_layer_has_traffic_and_gradients(run: Run, tmp_path: Path) -> None:
+    """From what its class says: a weight, MACs and what it reads."""
+    from cnncalc.layers.base import EVERYTHING, REGISTRY, Layer, Weight
+
+    class Summing(Layer, frozen=True):
+        """A weighted sum."""
+
+        def output_shape(self, *inputs):
+            return (1,)
+
+        def weights(self, *inputs):
+            return (Weight("weight", inputs[0]),)
+
+        def macs(self, *inputs):
+            return 4 * 5 * 6
+
+        def reads(self, *inputs):
+            return ((EVERYTHING,) * len(inputs[0]),)
+
+    class Silent(Layer, frozen=True):
+        """One that says nothing."""
+
+        def output_shape(self, *inputs):
+            return inputs[0][1:]
+
+    try:
+        (tmp_path / "new.yaml").write_text("input: [4, 5, 6]\nlayers: [{conv: {out: 4, kernel: 1}}, summing]\n")
+        report = json.loads(run("analyze", tmp_path / "new.yaml", "--show", "training,speed", "--format", "json").out)
+        new = report["layers"][1]
+        assert new["speed"]["bytes"] == 4 * (120 + 120 + 1)
+        assert (new["training"]["input_gradient_flops"], new["training"]["weight_gradient_flops"]) == (240, 240)
+        (tmp_path / "new.yaml").write_text("input: [4, 5, 6]\nlayers: [silent]\n")
+        report = json.loads(run("analyze", tmp_path / "new.yaml", "--show", "training,speed", "--format", "json").out)
+        assert report["layers"][0]["training"]["step_flops"] is None
+        assert report["layers"][0]["speed"]["written_bytes"] == 4 * 30
+        assert (report["training"]["status"], report["speed"]["status"]) == ("partial", "partial")
+    finally:
+        del REGISTRY["summing"], REGISTRY["silent"]
+
+
 def test_an_unknown_cost_makes_the_step_partial(run: Run, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cnncalc.layers.activation import Relu
     from cnncalc.layers.base import Unknown
