@@ -177,6 +177,7 @@ class Crop(Movement, frozen=True):
 
     is_view = True
     aliases = ("cropping", "center_crop", "centre_crop")
+    symbols: ClassVar[dict[str, str]] = {"cropping": "P"}
 
     size: PerAxis | None = None
     cropping: ExplicitPadding | None = None
@@ -540,6 +541,7 @@ class Broadcast(Movement, frozen=True):
     ``shape`` may have more axes than the input: those come before it. Elementwise operations: none.
     """
 
+    is_view = True
     aliases = ("broadcast_to",)
 
     shape: tuple[Positive, ...]
@@ -582,6 +584,8 @@ class Roll(Movement, frozen=True):
         """How far each axis is shifted."""
         axes = normal_axes(self.axes, len(shape))
         shifts = self.shifts if isinstance(self.shifts, tuple) else (self.shifts,)
+        if not shifts:
+            raise LayerError("needs at least one shift", field="shifts", hint="shifts: [1, 1] with axes: [1, 2]")
         if len(axes) != len(shifts):
             raise LayerError(f"shifts has {len(shifts)} values, axes {len(axes)}", field="shifts")
         return dict(zip(axes, shifts, strict=True))
@@ -617,6 +621,11 @@ class Take(Movement, frozen=True):
         axis = normal_axis(self.axis, len(shape))
         return (*shape[:axis], *index, *shape[axis + 1 :])
 
+    def elements_read(self, *inputs: Shape) -> tuple[int, ...]:
+        """Of the tensor at least what one index chooses: all of them may choose the same."""
+        shape, index = inputs
+        return prod(shape) // shape[normal_axis(self.axis, len(shape))], prod(index)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         shape, index = inputs
         chosen = normal_axis(self.axis, len(shape))
@@ -635,6 +644,7 @@ class SlidingWindows(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis", "dimension": "axis"}
 
     size: Positive

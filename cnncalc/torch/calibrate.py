@@ -7,7 +7,8 @@ thread is left alone more often than all are. Of the memory's bandwidth that is 
 may be edited where the data sheet says less.
 
 One thing the best of many tries does not mend: other work that draws on the memory all the time. Where the machine is
-busy when the calibration begins, the memory is given the bandwidth of the caches, with which a bound still holds.
+busy when the calibration begins, the memory is given the bandwidth of the caches, with which a bound still holds, and
+the headroom is ``BUSY_HEADROOM``.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from cnncalc.torch.measure import Progress
 from cnncalc.torch.verify import DTYPES, usable_device
 
 HEADROOM = (115, 100)
+BUSY_HEADROOM = (130, 100)
 """What the best that was seen is multiplied with."""
 PATIENCE = 0.25
 LONGEST = 2.0
@@ -75,21 +77,23 @@ def _processor(progress: Progress) -> Calibration:
         alone = _peaks("cpu", clock, progress)
         near = _bandwidth("cpu", _sizes(held or 1 << 26), clock, progress)
         far = near if load > BUSY or not held else _bandwidth("cpu", [max(4 * held, 1 << 27)], clock, progress)
-    note, warning = "of one thread, times the threads", ""
+    note, warning, headroom = "of one thread, times the threads", "", HEADROOM
     if far == near:
         note += "; for the memory, what caches give"
     if load > BUSY:
+        headroom = BUSY_HEADROOM
         note += f", since other work went on (load {load:.1f})"
         warning = (
             f"other work goes on here (load {load:.1f}), so that the memory's bandwidth cannot be told; it is given "
-            "that of the caches, and bounds of layers that wait for the memory are low; calibrate again in quiet"
+            "that of the caches, and bounds of layers that wait for the memory are low: "
+            "calibrate again when all is quiet"
         )
     machine = Machine(
         name=f"{_cpu_name()}, {threads} {'threads' if threads > 1 else 'thread'}",
-        source=_source("cpu", note),
-        peak={dtype: _with_headroom(rate * threads) for dtype, rate in alone.items()},
-        bandwidth=_with_headroom(far * threads),
-        caches=(Cache(held, _with_headroom(near * threads)),) if held else (),
+        source=_source("cpu", note, headroom),
+        peak={dtype: _with_headroom(rate * threads, headroom) for dtype, rate in alone.items()},
+        bandwidth=_with_headroom(far * threads, headroom),
+        caches=(Cache(held, _with_headroom(near * threads, headroom)),) if held else (),
         threads=threads,
     )
     return Calibration(machine, warning)
@@ -120,17 +124,17 @@ def _accelerator(device: str, progress: Progress) -> Machine:
     )
 
 
-def _source(device: str, note: str) -> str:
-    more = f"{100 * HEADROOM[0] // HEADROOM[1] - 100}%"
+def _source(device: str, note: str, headroom: tuple[int, int] = HEADROOM) -> str:
+    more = f"{100 * headroom[0] // headroom[1] - 100}%"
     return (
         f"measured by cnncalc bench --calibrate with PyTorch {torch.__version__} on {device}: the best of many tries "
         f"and {more} more; {note}"
     )
 
 
-def _with_headroom(rate: int) -> int:
+def _with_headroom(rate: int, headroom: tuple[int, int] = HEADROOM) -> int:
     """With the headroom, rounded up to four digits."""
-    value = -(-rate * HEADROOM[0] // HEADROOM[1])
+    value = -(-rate * headroom[0] // headroom[1])
     unit: int = 10 ** max(0, len(str(value)) - 4)
     return -(-value // unit) * unit
 

@@ -210,6 +210,7 @@ def test_a_busy_machine_is_told_and_its_memory_is_given_what_caches_give(
     machine = machines.load(str(tmp_path / "busy.yaml"))
     assert machine.bandwidth == machine.caches[0].bandwidth
     assert "since other work went on" in machine.source
+    assert "the best of many tries and 30% more" in machine.source
 
 
 def test_a_calibration_that_fails_leaves_what_was_there(
