@@ -203,6 +203,23 @@ outputs: [add1, parts.1]
     assert "from: [parts.2, parts.0]" in text
 
 
+def test_what_reads_by_name_is_in_no_repeat():
+    """The first of equal blocks that reads another tensor than the one before stands alone: only it reads that."""
+    text = """
+input: [4, 8, 8]
+blocks:
+  unit: {layers: [{conv: {out: 4, kernel: 3, padding: 1}}, batch_norm, relu, silu]}
+  stage: {args: {other: required}, numbered: true, layers: [{conv: {out: 4, kernel: 1}}, {batch_norm: {name: norm}},
+    {unit: {from: other}}, {repeat: {times: 3, layers: [unit]}}, {concat: {from: [-1, norm]}}]}
+layers:
+  - relu: {name: start}
+  - stage: {name: one, other: start}
+  - stage: {name: two, other: one.norm}
+"""
+    out = round_trip(load_text(text))
+    assert "      - conv_bn_relu_silu: {from: skip}\n      - repeat: {times: 3, layers: [conv_bn_relu_silu]}\n" in out
+
+
 # -- what can happen to names ----------------------------------------------------------------------
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=6).filter(
