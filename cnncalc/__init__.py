@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cnncalc.api import analyze, diff, load
+    from cnncalc.api import analyze, diff, explain, load
     from cnncalc.errors import CnncalcError
     from cnncalc.graph import Graph
+    from cnncalc.report.explain import Explanation
     from cnncalc.report.model import Report
 
-__all__ = ["CnncalcError", "Graph", "Report", "__version__", "analyze", "diff", "load"]
+__all__ = ["CnncalcError", "Explanation", "Graph", "Report", "__version__", "analyze", "diff", "explain", "load"]
 
 _HOMES = {
     "analyze": "cnncalc.api",
     "diff": "cnncalc.api",
+    "explain": "cnncalc.api",
     "load": "cnncalc.api",
     "CnncalcError": "cnncalc.errors",
+    "Explanation": "cnncalc.report.explain",
     "Graph": "cnncalc.graph",
     "Report": "cnncalc.report.model",
 }

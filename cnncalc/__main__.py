@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     "analyze",
+    "explain",
     "rf",
     "sizes",
     "solve",

@@ -1,9 +1,8 @@
-"""The Python API: :func:`load`, :func:`analyze` and :func:`diff`."""
+"""The Python API: :func:`load`, :func:`analyze`, :func:`explain` and :func:`diff`."""
 
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from cnncalc.sources import load as load_source
 
 if TYPE_CHECKING:
     from cnncalc.report.diff import DiffReport
+    from cnncalc.report.explain import Explanation
 
 
 @contextmanager
@@ -92,20 +92,50 @@ def analyze(
     Raises:
         CnncalcError: the source is no valid net, or ``batch`` is below 1.
     """
-    _check_batch(batch)
-    if isinstance(source, Graph):
-        if variant is not None or input is not None or dtype is not None or args:
-            raise CnncalcError("error: a graph is already built: give variant, input and arguments to load()")
-        graph = source
-    else:
-        graph = load(source, variant=variant, input=input, dtype=dtype, **args)
+    graph = _graph(source, batch, variant=variant, input=input, dtype=dtype, **args)
     with _no_collection():
         return assemble(graph, batch)
 
 
+def explain(
+    source: Any,
+    path: str | None = None,
+    *,
+    total: str | Iterable[str] = (),
+    batch: int = 1,
+    dtype: str = "float32",
+    compare: bool | None = None,
+    variant: str | None = None,
+    input: InputShapes = None,
+    **args: Any,
+) -> Explanation:
+    """The formula of every number, with the numbers in it and its source; ``print`` it, or take ``to_latex()`` of it.
+
+    Args:
+        source: what :func:`load` takes, or a graph.
+        path: a layer or block, or ``"total"``; the whole net where not given.
+        total: names of totals, as ``"params"``, to be explained in the place of layers.
+        batch: samples per batch.
+        dtype: the type of weights and outputs, for memory.
+        compare: whether to show what would do in the place of a layer; by default where there is but one.
+        variant: as for :func:`load`.
+        input: as for :func:`load`.
+        **args: as for :func:`load`.
+
+    Raises:
+        CnncalcError: the source is no valid net, or has no such layer or total.
+    """
+    from cnncalc.report.explain import explain as explained
+
+    graph = _graph(source, batch, variant=variant, input=input, **args)
+    totals = [total] if isinstance(total, str) else list(total)
+    with _no_collection():
+        return explained(graph, path, totals=totals, batch=batch, dtype=dtype, compare=compare)
+
+
 def diff(
-    before: str | os.PathLike[str] | Graph,
-    after: str | os.PathLike[str] | Graph,
+    before: Any,
+    after: Any,
     *,
     batch: int = 1,
     fail_on: Iterable[str] = (),
@@ -113,7 +143,7 @@ def diff(
     """What differs between two nets: ``print`` it, or ask its ``layers``, ``totals``, ``to_markdown()`` ….
 
     Args:
-        before: a path, the name of a shipped net, or a graph (:func:`load` takes variants and arguments).
+        before: what :func:`load` takes without more, or a graph (:func:`load` takes variants and arguments).
         after: the same.
         batch: samples per batch, as for :func:`analyze`.
         fail_on: conditions such as ``"params>+1%"``; where one holds, the report's ``status`` is ``"fail"``.
@@ -129,6 +159,16 @@ def diff(
     graphs = [one if isinstance(one, Graph) else load(one) for one in (before, after)]
     with _no_collection():
         return compare(*graphs, batch=batch, conditions=conditions)
+
+
+def _graph(source: Any, batch: int, **options: Any) -> Graph:
+    """The graph that is meant, and a check of the batch."""
+    _check_batch(batch)
+    if not isinstance(source, Graph):
+        return load(source, **options)
+    if any(value is not None for value in options.values()):
+        raise CnncalcError("error: a graph is already built: give variant, input and arguments to load()")
+    return source
 
 
 def _check_batch(batch: int) -> None:

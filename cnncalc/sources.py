@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
 from cnncalc.layers.base import Shape
@@ -117,7 +119,7 @@ def text_of(source: str | os.PathLike[str], variant: str | None = None) -> tuple
             f"  hint: 'cnncalc convert {name} net.yaml' writes one"
         )
     if name == "-":
-        return _decode("<stdin>", sys.stdin.buffer.read()), "<stdin>", variant
+        return decode("<stdin>", sys.stdin.buffer.read()), "<stdin>", variant
     if os.path.isfile(name):
         return _read(name), name, variant
     if os.path.isdir(name):
@@ -161,6 +163,26 @@ def load_text(
     document = parse(with_source, read(with_source))
     inputs = _inputs(input, document.input)
     return Assembly(document).build(variant, settings(args), inputs)
+
+
+def layer_graph(name: str, fields: Mapping[str, str], inputs: Mapping[str, Shape]) -> Graph:
+    """A net of one layer: its fields as texts in the expression language, its input shapes by name.
+
+    Raises:
+        CnncalcError: the layer has no such field, or cannot take it or the shapes.
+    """
+    from json import dumps
+
+    def quoted(text: str) -> str:
+        return dumps(text, ensure_ascii=False)
+
+    shapes = ", ".join(f"{quoted(one)}: [{', '.join(map(str, shape))}]" for one, shape in inputs.items())
+    given = [f"{quoted(field.strip())}: {quoted(value)}" for field, value in fields.items()]
+    if len(inputs) > 1:
+        given.append(f"from: [{', '.join(map(quoted, inputs))}]")
+    text = f"input: {{{shapes}}}\nlayers:\n  - {name}" + (f": {{{', '.join(given)}}}" if given else "") + "\n"
+    graph = load_text(text, "<command line>")
+    return replace(graph, name=name)
 
 
 def settings(args: Settings) -> dict[str, str]:
@@ -219,10 +241,10 @@ def _read(path: str) -> str:
             data = file.read()
     except OSError as error:
         raise CnncalcError(f"{path}: error: cannot be read: {error.strerror or error}") from None
-    return _decode(path, data)
+    return decode(path, data)
 
 
-def _decode(name: str, data: bytes) -> str:
+def decode(name: str, data: bytes) -> str:
     """Text from UTF-8, with or without a byte order mark.
 
     Raises:

@@ -100,6 +100,18 @@ def show(value: int) -> str:
     return f"{'-' if value < 0 else ''}{hundredths // 100:,}.{hundredths % 100:02d} {prefix}"
 
 
+def show_bytes(value: int) -> str:
+    """Bytes that are held: all digits below 10,000, else two decimals and a unit of 1024s (``97.49 MiB``)."""
+    if abs(value) < 10_000:
+        return f"{value:,} B"
+    for power, prefix in enumerate(PREFIXES.upper(), 1):
+        scale = 1024**power
+        hundredths = (abs(value) * 100 + scale // 2) // scale
+        if hundredths < 102_400 or prefix == PREFIXES.upper()[-1]:
+            break
+    return f"{'-' if value < 0 else ''}{hundredths // 100:,}.{hundredths % 100:02d} {prefix}iB"
+
+
 def share(part: int, whole: int) -> str:
     """``part`` in per cent of ``whole``, one decimal; what rounds to nothing but is something is ``<0.1``."""
     if not whole:
@@ -119,8 +131,8 @@ def significant(value: int, unit: str = "") -> str:
     return f"{_three(value, scales[prefix])} {prefix}{unit}"
 
 
-def show_bytes(value: int) -> str:
-    """Bytes with two decimals and a decimal prefix, as :func:`show`: ``25.56 MB``."""
+def show_moved(value: int) -> str:
+    """Bytes that are moved, in the units of bandwidths, as :func:`show`: ``25.56 MB``."""
     text = show(value)
     return f"{text}B" if text[-1] in PREFIXES else f"{text} B"
 

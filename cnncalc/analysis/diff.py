@@ -13,6 +13,7 @@ or, where hardly anything is equal, at the layers of the same path.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -25,7 +26,8 @@ SCALE = 100_000
 """More than there are rows in a table, so that all the names together weigh less than one edit."""
 ABSENT = 100 * SCALE
 """A layer that only one net has."""
-RENAMED = 1
+RENAMED, RENAMED_ELSEWHERE = 1, 12 * SCALE
+"""The same layer on the same shapes under another name: in a block of the same name but for its numbers, or not."""
 RESHAPED, RESHAPED_ELSEWHERE = 10 * SCALE, 30 * SCALE
 """The same layer on other shapes, under the same name or another."""
 EDITED, EDITED_ELSEWHERE, PER_FIELD, MOST_FIELDS = 40 * SCALE, 90 * SCALE, 4 * SCALE, 10
@@ -39,6 +41,7 @@ MOST_CELLS = 300_000
 MOST_EDITS = 1000
 """Edits up to which a shortest script is looked for."""
 
+_DIGITS = re.compile("[0-9]+")
 Positions = list[tuple[int, int]]
 """Which node of the one is which of the other, both rising."""
 
@@ -96,10 +99,15 @@ def compare(before: Graph, after: Graph) -> list[Match]:
 
 
 class Token(NamedTuple):
-    """A node as the alignment sees it; ``sig`` is the number of its layer with its shapes."""
+    """A node as the alignment sees it.
+
+    ``scope`` is the path of its block, ``stem`` that path without numbers, ``sig`` the number of its layer
+    with its shapes.
+    """
 
     path: str
     scope: str
+    stem: str
     kind: str
     sig: int
 
@@ -119,7 +127,8 @@ class _Tokens:
             number = self.numbers.setdefault(key, len(self.numbers))
             if number == len(self.nodes):
                 self.nodes.append(node)
-            tokens.append(Token(node.path, node.path.rpartition(".")[0], node.kind, number))
+            scope = node.path.rpartition(".")[0]
+            tokens.append(Token(node.path, scope, _DIGITS.sub("", scope), node.kind, number))
         return tokens
 
     def costs(self) -> Costs:
@@ -139,6 +148,8 @@ class Costs:
         same_path, elsewhere, same_scope_only = self.by_number(one.sig, other.sig)
         if one.path == other.path:
             return same_path
+        if one.sig == other.sig and one.stem != other.stem:
+            return RENAMED_ELSEWHERE
         return NEVER if same_scope_only and one.scope != other.scope else elsewhere
 
     def by_number(self, one: int, other: int) -> tuple[int, int, bool]:
@@ -227,20 +238,24 @@ def cheapest(old: Sequence[Token], new: Sequence[Token], costs: Costs) -> Positi
     if not old or not new:
         return []
     numbers = sorted({token.sig for token in new})
-    column = {token.path: j for j, token in enumerate(new)}
+    columns: dict[str, set[int]] = {}
+    for j, token in enumerate(new):
+        columns.setdefault(token.path, set()).add(j)
     row = [j * ABSENT for j in range(len(new) + 1)]
     table = [row]
     for i, token in enumerate(old, 1):
         prices = {number: costs.by_number(token.sig, number)[1:] for number in numbers}
-        here = column.get(token.path)
+        here = columns.get(token.path, ())
         before, row = row, [i * ABSENT]
         left = i * ABSENT
         for j, other in enumerate(new):
             price, narrow = prices[other.sig]
-            if j == here:
+            if j in here:
                 price = costs.of(token, other)
             elif narrow and token.scope != other.scope:
                 price = NEVER
+            elif token.sig == other.sig and token.stem != other.stem:
+                price = RENAMED_ELSEWHERE
             best = before[j] + price
             if left + ABSENT < best:
                 best = left + ABSENT

@@ -7,6 +7,7 @@ arithmetic is in :mod:`cnncalc.formulas.receptive_field`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from math import gcd
 from typing import NamedTuple
@@ -85,6 +86,12 @@ class Result(NamedTuple):
     axes: tuple[InputAxis, ...]
     seen: list[Seen]
     misalignments: list[Misalignment]
+    ports: dict[Ref, Seen]
+    """What each output of a node of several sees by itself."""
+
+    def of(self, ref: Ref) -> Seen:
+        """What one tensor sees."""
+        return self.ports.get(ref) or self.seen[ref.node]
 
 
 def receptive_fields(graph: Graph) -> Result:
@@ -95,9 +102,9 @@ def receptive_fields(graph: Graph) -> Result:
         if node.layer is None
         for axis in range(len(node.output_shape) - 1)
     )
-    result = Result(axes, [], [])
-    known: dict[tuple[Layer, Shapes, int | None], tuple[Reads, ...] | None] = {}
     ports: dict[Ref, Seen] = {}
+    result = Result(axes, [], [], ports)
+    known: dict[tuple[Layer, Shapes, int | None], tuple[Reads, ...] | None] = {}
     for number, node in enumerate(graph.nodes):
         if node.layer is None:
             tracks = tuple(Local(a.axis + 1, rf.IDENTITY) if a.node == number else None for a in axes)
@@ -110,10 +117,10 @@ def receptive_fields(graph: Graph) -> Result:
             if key not in known:
                 shapes = node.input_shapes
                 reads = node.layer.reads(*shapes) if port is None else node.layer.port_reads(port, *shapes)
-                reads = tuple(map(_followed, reads))
+                reads = tuple(map(followed, reads))
                 same = reads == tuple(map(pointwise, node.input_shapes))
                 known[key] = None if same else reads
-            seen = _step(number, node, known[key], before, result)
+            seen = step(number, node, known[key], before, result)
             if port is None:
                 result.seen.append(seen)
             else:
@@ -121,12 +128,24 @@ def receptive_fields(graph: Graph) -> Result:
     return result
 
 
-def _followed(reads: Reads) -> Reads:
+def followed(reads: Reads) -> Reads:
     """Reads as the recurrence, which knows no borders, can follow them: the stretches of a concatenation cannot be."""
     return tuple([SCATTERED if read.border == "joined" else read for read in reads])
 
 
-def _step(number: int, node: Node, reads: tuple[Reads, ...] | None, before: list[Seen], result: Result) -> Seen:
+# The axes of an image mostly have the same fields and windows.
+_compose = lru_cache(maxsize=16)(rf.compose)
+Compose = Callable[[rf.Field, rf.Window], rf.Field | None]
+
+
+def step(
+    number: int,
+    node: Node,
+    reads: tuple[Reads, ...] | None,
+    before: list[Seen],
+    result: Result,
+    compose: Compose = _compose,
+) -> Seen:
     """What one output of a node sees; ``reads`` is ``None`` where each unit reads just its own place."""
     if not before:
         return Seen((None,) * len(result.axes))
@@ -137,7 +156,7 @@ def _step(number: int, node: Node, reads: tuple[Reads, ...] | None, before: list
     else:
         rank = len(node.output_shape)
         after = [
-            tuple([None if t is None else through(t, read, rank) for t in seen.tracks])
+            tuple([None if t is None else through(t, read, rank, compose) for t in seen.tracks])
             for seen, read in zip(before, reads, strict=True)
         ]
     tracks = after[0]
@@ -158,11 +177,7 @@ def _step(number: int, node: Node, reads: tuple[Reads, ...] | None, before: list
     return Seen(tracks, aligned)
 
 
-# The axes of an image mostly have the same fields and windows.
-_compose = lru_cache(maxsize=16)(rf.compose)
-
-
-def through(track: Track, reads: Reads, rank: int) -> Track:
+def through(track: Track, reads: Reads, rank: int, compose: Compose = _compose) -> Track:
     """A track after a layer that reads its input so, with an output of ``rank`` axes."""
     if isinstance(track, (Local, Spread)) and any(read.untold for read in reads):
         return HIDDEN
@@ -171,7 +186,7 @@ def through(track: Track, reads: Reads, rank: int) -> Track:
         if read.window is not None and read.axis is not None:
             if read.window == rf.POINT and read.axis == track.axis:
                 return track
-            field = _compose(track.field, read.window)
+            field = compose(track.field, read.window)
             if field is None:
                 return LONG
             return FAR if field.shift.bit_length() > MAX_BITS else Local(read.axis, field)

@@ -96,13 +96,17 @@ Machine = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Least times on a machine (speed): a shipped one, as h100_sxm (a wrong name lists them), or a YAML file.",
+        help="Least times on a machine (speed): a shipped one, as h100_sxm ('cnncalc bench --machines' lists them), or "
+        "a YAML file.",
         show_default=False,
     ),
 ]
 Dtype = Annotated[
     Literal["float64", "float32", "tf32", "float16", "bfloat16", "int8"] | None,
-    typer.Option(help="Of all tensors (speed); float32 by default.", show_default=False),
+    typer.Option(
+        help="Of all tensors (memory, speed), by default float32; int8 in memory: the weights alone.",
+        show_default=False,
+    ),
 ]
 Algorithms = Annotated[
     Literal["direct", "fast"] | None,
@@ -111,6 +115,31 @@ Algorithms = Annotated[
         "Winograd's or the FFT's way (fast).",
         show_default=False,
     ),
+]
+Optimizer = Annotated[
+    Literal["sgd", "momentum", "adam", "adamw"] | None,
+    typer.Option(help="Whose state training holds (memory).", show_default=False),
+]
+MixedPrecision = Annotated[
+    bool | None,
+    typer.Option(
+        "--mixed-precision",
+        help="Weights in --dtype (float16) and float32 (memory).",
+        show_default=False,
+    ),
+]
+Checkpoint = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="DEPTH",
+        help="Run blocks at this level again for gradients (memory).",
+        show_default=False,
+    ),
+]
+Fit = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="The largest batch that fits, as 24GB or 24GiB (memory).", show_default=False),
 ]
 
 
@@ -207,13 +236,13 @@ def parse_shape(text: str) -> tuple[int, ...]:
     return tuple(map(int, sizes))
 
 
-def complain(message: str) -> None:
-    """One message about one of several nets, on standard error; the others go on."""
+def complain(message: str, *, mark: str = "error: ") -> None:
+    """One message on standard error; the command goes on. ``mark`` stands before one that has no mark of its own."""
     import sys
 
     from cnncalc.text import visible
 
     first = message.partition("\n")[0]
-    text = visible(message if ": error: " in first else f"error: {message}", keep="\n")
+    text = visible(message if ": error: " in first else f"{mark}{message}", keep="\n")
     if sys.stderr is not None:
         print(text, file=sys.stderr)

@@ -36,6 +36,10 @@ def analyze(
     machine: options.Machine = None,
     dtype: options.Dtype = None,
     algorithms: options.Algorithms = None,
+    optimizer: options.Optimizer = None,
+    mixed_precision: options.MixedPrecision = None,
+    checkpoint: options.Checkpoint = None,
+    fit: options.Fit = None,
 ) -> None:
     """Shapes, parameters, FLOPs and receptive fields, layer by layer; with --show also what stands there.
 
@@ -65,6 +69,10 @@ def analyze(
         "machine": options.machine(machine),
         "dtype": dtype,
         "algorithms": algorithms,
+        "optimizer": optimizer,
+        "mixed_precision": mixed_precision,
+        "checkpoint": checkpoint,
+        "fit": fit,
     }
     if show is not None or columns is not None or sort is not None or any(v is not None for v in settings.values()):
         from cnncalc.report import sections

@@ -35,6 +35,9 @@ def bench(
     ] = None,
     machine: options.Machine = None,
     algorithms: options.Algorithms = None,
+    list_machines: Annotated[
+        bool, typer.Option("--machines", help="List the shipped machines, with their sources, and stop.")
+    ] = False,
     calibrate: Annotated[
         str | None,
         typer.Option(
@@ -62,6 +65,19 @@ def bench(
     from cnncalc.commands._progress import Progress
     from cnncalc.errors import CnncalcError
 
+    if list_machines:
+        from cnncalc import machines
+        from cnncalc.report import machines as listing
+
+        shipped = [(name, machines.load(name)) for name in machines.names()]
+        kind = _output.chosen_format(format, output)
+        if kind == "json":
+            from cnncalc.report.json import render
+
+            _output.write(render(listing.listing(shipped)) + "\n", output)
+        else:
+            _output.write_grid(listing.COLUMNS, shipped, format=kind, output=output, drop=True)
+        return
     if source is None and calibrate is None:
         raise CnncalcError("bench: give a SOURCE, or --calibrate FILE\n  hint: as cnncalc bench resnet18")
     if machine is not None and calibrate is not None:
@@ -69,7 +85,7 @@ def bench(
             "bench: --calibrate measures the machine that --machine would name\n  hint: give one of them"
         )
     graph = None if source is None else options.load(source, set=set, variant=variant, input=input)
-    limits = options.machine(machine)
+    limits, warning = options.machine(machine), ""
     kind = _output.chosen_format(format, output)
     with Progress() as progress:
         torch = _torch()
@@ -79,8 +95,10 @@ def bench(
             from cnncalc import machines
             from cnncalc.torch.calibrate import calibrate as measure_machine
 
-            limits = measure_machine(device, progress=progress.show)
+            limits, warning = measure_machine(device, progress=progress.show)
             _output.write(machines.written(limits), calibrate)
+        if warning:
+            typer.echo(f"warning: {warning}", err=True)
         if graph is None:
             return
         from cnncalc.torch.bench import measure

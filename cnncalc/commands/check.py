@@ -82,7 +82,7 @@ def check(
             f"{' '.join(sources)}: there is nothing to check\n"
             "  hint: give the spec a budget ('budget: {params: {max: 26M}}'), or limits here (--max params=26M)"
         )
-    if several or not checked:
+    if several or not any(net.report.checks for net in checked):
         write_several(checked, unread, kind, output)
     else:
         write_one(checked[0], kind, output)

@@ -1,19 +1,38 @@
 """``cnncalc diff``: two nets side by side."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from cnncalc.commands import _options as options
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cnncalc.graph import Graph
+    from cnncalc.report.conditions import Condition
+    from cnncalc.report.diff import DiffReport, LayerDiff
+
 Texts = list[str] | None
 
 
 def diff(
-    a: Annotated[str, typer.Argument(metavar="A", help="The net before: any SOURCE.", show_default=False)],
-    b: Annotated[
+    sources: Annotated[
+        Texts,
+        typer.Argument(
+            metavar="A [B]",
+            help="The net before and the net after: any SOURCE. Without B, A with the options of B. "
+            "With --git, files and folders.",
+            show_default=False,
+        ),
+    ] = None,
+    git: Annotated[
         str | None,
-        typer.Argument(metavar="[B]", help="The net after; by default A, with the options of B.", show_default=False),
+        typer.Option(
+            metavar="REVISION",
+            help="Compare all specs at or below the paths with what they were there, as main or main...",
+            show_default=False,
+        ),
     ] = None,
     set: options.Set = None,
     set_a: Annotated[Texts, typer.Option("--set-a", metavar="KEY=VALUE", help="The same for A alone.")] = None,
@@ -47,51 +66,173 @@ def diff(
     unless --all or --depth is given; numbers in the rows are differences.
 
     A condition of --fail-on is a metric (params, buffers, macs, flops, elementwise_ops, activations, layers, rf,
-    jump, or added, removed, changed, moved, renamed), one of > >= < <= !=, and a value: with a sign the difference
-    (+1%, +100k, -5%), without one the new number (26M), and nothing after != for any change.
+    jump, or how many layers are added, removed, changed, moved, renamed, affected, or differ at all), one of
+    > >= < <= !=, and a value: with a sign the difference (+1%, +100k, -5%), without one the new number (26M),
+    and nothing after != for any change.
 
     Example: cnncalc diff resnet50 resnet101 --fail-on 'params>+10%'
 
     Example: git show main:net.yaml | cnncalc diff - net.yaml
 
     Example: cnncalc diff net.yaml --set-b width=48
-    """
-    import sys
 
+    Example: cnncalc diff --git main... models --format markdown
+    """
     from cnncalc.commands import _output
     from cnncalc.errors import CnncalcError
     from cnncalc.report import conditions
-    from cnncalc.report import diff as reports
 
-    if b is None and not (set_b or variant_b or input_b):
+    wanted = [conditions.parse(text) for text in fail_on or []]
+    kind = _output.chosen_format(format, output)
+    sides = {
+        "a": Side(set_a, variant_a, input_a),
+        "b": Side(set_b, variant_b, input_b),
+        "": Side(set, variant, input),
+    }
+    if git is not None:
+        if any(any(side) for side in sides.values()):
+            raise CnncalcError(
+                "--git: the nets are taken as their files have them\n  hint: leave out --set, --variant and --input"
+            )
+        since(git, sources or ["."], kind, output, batch=batch, wanted=wanted, depth=depth, all=all)
+        return
+    a, b = both(sources or [], sides["b"])
+    before, after = (
+        options.load(
+            source,
+            set=(set or []) + (sides[side].set or []),
+            variant=sides[side].variant or variant,
+            input=sides[side].input or input,
+        )
+        for source, side in ((a, "a"), (b, "b"))
+    )
+    between(before, after, kind, output, batch=batch, wanted=wanted, depth=depth, all=all)
+
+
+class Side(NamedTuple):
+    """The options of one side, or those of both."""
+
+    set: Texts
+    variant: str | None
+    input: Texts
+
+
+def both(sources: list[str], side: Side) -> tuple[str, str]:
+    """The two sources.
+
+    Raises:
+        CnncalcError: there is one, and nothing that makes the other differ; or there are more.
+    """
+    from cnncalc.errors import CnncalcError
+
+    if len(sources) > 2:
+        raise CnncalcError(
+            f"diff takes two nets, got {len(sources)}\n  hint: --git REVISION compares any number of files"
+        )
+    if not sources or (len(sources) == 1 and not any(side)):
         raise CnncalcError(
             "there is nothing to compare with\n"
-            "  hint: cnncalc diff A B, or one net with options of its own for each side: diff net.yaml --set-b width=48"
+            "  hint: cnncalc diff A B, or one net with options for the other side: diff net.yaml --set-b width=48"
         )
-    if a == "-" and b in (None, "-"):
+    a, b = sources[0], sources[-1]
+    if a == b == "-":
         raise CnncalcError("standard input can be only one of the two nets\n  hint: write the other to a file")
-    wanted = [conditions.parse(text) for text in fail_on or []]
-    before = options.load(a, set=(set or []) + (set_a or []), variant=variant_a or variant, input=input_a or input)
-    after = options.load(b or a, set=(set or []) + (set_b or []), variant=variant_b or variant, input=input_b or input)
+    return a, b
+
+
+def between(
+    before: "Graph",
+    after: "Graph",
+    kind: str,
+    output: str | None,
+    *,
+    batch: int,
+    wanted: "list[Condition]",
+    depth: int | None,
+    all: bool,
+) -> None:
+    """Compare two graphs and write the report."""
+    from cnncalc.commands import _output
+    from cnncalc.report import diff as reports
+    from cnncalc.report import diff_text as texts
+
     report = reports.diff(before, after, batch=batch, conditions=wanted)
-    kind = _output.chosen_format(format, output)
-    rows = None if depth is None else reports.folded(report.layers, depth)
-    if rows is None and (all or kind == "csv"):
-        rows = list(report.layers)
+    rows = chosen_rows(depth, all)(report)
     if kind == "json":
         from msgspec import structs
 
-        shown = report if depth is None else structs.replace(report, layers=tuple(rows or ()))
-        _output.write(shown.to_json() + "\n", output)
+        layers = report.layers if depth is None else tuple(rows)
+        _output.write(structs.replace(report, layers=layers).to_json() + "\n", output)
     elif kind == "markdown":
-        _output.write(reports.markdown(report, rows), output)
+        _output.write(texts.markdown(report, rows), output)
     elif kind == "table":
         width, colour = _output.terminal(output)
-        _output.write(reports.render(report, rows, width=width, colour=colour), output)
+        _output.write(texts.render(report, rows, width=width, colour=colour), output)
+    elif kind == "csv":
+        _output.write_grid(texts.CSV_COLUMNS, report.layers if depth is None else rows, format=kind, output=output)
     else:
-        columns = reports.CSV_COLUMNS if kind == "csv" else reports.LAYER_COLUMNS
-        _output.write_grid(columns, report.summary if rows is None else rows, format=kind, output=output)
+        _output.write_grid(texts.LAYER_COLUMNS, rows, format=kind, output=output)
     if report.status == "fail":
-        if kind in ("csv", "html"):
-            print("\n".join(reports.failures(report)), file=sys.stderr)
+        for line in texts.failures(report) if kind in ("csv", "html") else ():
+            options.complain(line, mark="")
         raise typer.Exit(1)
+
+
+def since(
+    revision: str,
+    paths: list[str],
+    kind: str,
+    output: str | None,
+    *,
+    batch: int,
+    wanted: "list[Condition]",
+    depth: int | None,
+    all: bool,
+) -> None:
+    """Compare the specs of a repository with a revision and write the report."""
+    from cnncalc import history
+    from cnncalc.commands import _output
+    from cnncalc.report import changes as reports
+
+    changes = history.changes(revision, paths)
+    nets = history.nets(changes)
+    report = reports.report(revision, changes.unchanged, nets, batch=batch, conditions=wanted)
+    choose = nets_rows(depth, all)
+    if kind == "json":
+        _output.write((report if depth is None else reports.with_rows(report, depth)).to_json() + "\n", output)
+    elif kind == "markdown":
+        _output.write(reports.text(report, choose), output)
+    elif kind == "table":
+        width, colour = _output.terminal(output)
+        _output.write(reports.table(report, choose, width=width, colour=colour), output)
+    elif kind == "csv":
+        _output.write_grid(reports.NET_CSV_COLUMNS, reports.rows(report), format=kind, output=output)
+    else:
+        _output.write_grid(reports.NET_COLUMNS, report.nets, format=kind, output=output)
+    for problem in report.broken:
+        options.complain(problem.message)
+    if report.broken:
+        raise typer.Exit(2)
+    if report.status == "fail":
+        for line in reports.failed(report) if kind in ("csv", "html") else ():
+            options.complain(line, mark="")
+        raise typer.Exit(1)
+
+
+def chosen_rows(depth: int | None, all: bool) -> "Callable[[DiffReport], Sequence[LayerDiff]]":
+    """Which rows of a report to show."""
+    if depth is not None:
+        from cnncalc.report.diff import folded
+
+        return lambda report: folded(report.layers, depth)
+    return lambda report: report.layers if all else report.summary
+
+
+def nets_rows(depth: int | None, all: bool) -> "Callable[[DiffReport], Sequence[LayerDiff]]":
+    """The same for nets of which some came or went: of these, the blocks at the top."""
+    from cnncalc.report.diff import folded
+
+    choose = chosen_rows(depth, all)
+    if depth is not None or all:
+        return choose
+    return lambda one: choose(one) if one.before.inputs and one.after.inputs else folded(one.layers, 1)

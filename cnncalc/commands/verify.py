@@ -40,7 +40,7 @@ def verify(
         str | None,
         typer.Option(
             metavar="A,B,…",
-            help="Only these: shape, params, buffers, flops, backward, init, pixels, field, jump, values.",
+            help="Only these: shape, params, buffers, flops, backward, init, peak, saved, optimizer, pixels, field, …",
             show_default=False,
         ),
     ] = None,

@@ -17,6 +17,8 @@ class Writer(NamedTuple):
 
 
 WRITERS = {
+    "yaml": Writer("cnncalc.convert.spec", False, "a spec, equal when it is loaded again"),
+    "py": Writer("cnncalc.torch.source", False, "a PyTorch module"),
     "dot": Writer("cnncalc.convert.dot", True, "a graph for Graphviz"),
     "mmd": Writer("cnncalc.convert.mermaid", True, "a Mermaid flowchart"),
 }

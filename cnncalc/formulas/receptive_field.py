@@ -16,6 +16,7 @@ from itertools import chain
 from math import gcd, lcm
 from typing import NamedTuple
 
+from cnncalc.formulas.number import common_divisor, greatest, least
 from cnncalc.formulas.size import adaptive_window
 
 MAX_PERIOD = 1 << 16
@@ -58,7 +59,7 @@ IDENTITY = Field(1, ((0, 0),))
 
 def sliding_window(kernel: int, stride: int, before: int, dilation: int) -> Window:
     """Convolution or pooling: unit ``i`` reads ``i·S − P_b + D·k`` for ``k = 0 … K−1``."""
-    return Window(stride, (Taps(-before, -before + dilation * (kernel - 1), dilation),))
+    return Window(stride, (Taps(-before, -before + (kernel - 1) * dilation, dilation),))
 
 
 def transposed_window(kernel: int, stride: int, before: int, dilation: int) -> Window:
@@ -67,7 +68,7 @@ def transposed_window(kernel: int, stride: int, before: int, dilation: int) -> W
     if stride > MAX_PERIOD:
         return Window(1, ())
     # k and k + alike fall on the same phase.
-    common = gcd(dilation, stride)
+    common = common_divisor(dilation, stride)
     alike, step = stride // common, dilation // common
     lowest = {(dilation * k - before) % stride: k for k in range(min(kernel, alike))}
 
@@ -86,11 +87,20 @@ def adaptive_pool_window(size: int, output_size: int) -> Window:
     """Adaptive pooling: unit ``i`` reads ``⌊i·H/O⌋ … ⌈(i+1)·H/O⌉ − 1``, a pattern that repeats after
     ``O/gcd(H, O)`` units (``torch.nn.AdaptiveAvgPool2d``).
     """
-    common = gcd(size, output_size)
+    common = common_divisor(size, output_size)
     if output_size // common > MAX_PERIOD:
         return Window(size // common, ())
     ends = (adaptive_window(unit, size, output_size) for unit in range(output_size // common))
     return Window(size // common, tuple(Taps(first, last - 1) for first, last in ends))
+
+
+def adaptive_pool_taps(size: int, output_size: int) -> int:
+    """Units that the windows of an adaptive pool read along an axis, all together: ``H + O − gcd(H, O)``.
+
+    The O windows cover all H units, and share one at each of the O − gcd(H, O) borders that lie within a
+    unit (``torch.nn.AdaptiveAvgPool2d``).
+    """
+    return size + output_size - common_divisor(size, output_size)
 
 
 def taps_of(window: Window, unit: int) -> Taps:
@@ -108,9 +118,11 @@ def bounds_of(field: Field, unit: int) -> tuple[int, int] | None:
 
 
 def compose(field: Field, window: Window) -> Field | None:
-    """The field of a layer's output, from that of its input and the layer's window.
+    """The recurrence ``J_l = J_{l−1}·S_l``, ``R_l = R_{l−1} + (K_eff − 1)·J_{l−1}``,
+    ``start_l = start_{l−1} − P·J_{l−1}`` (Araujo, Norris & Sim 2019, eqs. 2-4).
 
-    Where both have period 1 this is the recurrence of the module's docstring. ``None`` where the
+    The field of a layer's output, from that of its input and the layer's window; with periods above 1
+    the same for every phase. ``None`` where the
     pattern repeats only after more than ``MAX_PERIOD`` units, or takes too many steps to find.
     """
     if not window.taps:
@@ -150,7 +162,7 @@ def union(first: Field, second: Field) -> Field | None:
         and second.bounds[0]
     ):
         (low, high), (low2, high2) = first.bounds[0], second.bounds[0]
-        return Field(first.shift, ((min(low, low2), max(high, high2)),))
+        return Field(first.shift, ((least(low, low2), greatest(high, high2)),))
     period = lcm(len(first.bounds), len(second.bounds))
     if jump(first) != jump(second) or period > MAX_PERIOD:
         return None

@@ -20,9 +20,9 @@ vanishes at every whole number but 0); ``torch.nn.functional.interpolate`` for t
 
 from __future__ import annotations
 
-from math import gcd
 from typing import NamedTuple
 
+from cnncalc.formulas.number import common_divisor
 from cnncalc.formulas.receptive_field import MAX_PERIOD, Taps, Window
 
 Pair = tuple[int, int]
@@ -73,7 +73,7 @@ def sampled_window(grid: Grid, reach: Pair) -> Window | None:
 
     ``None`` where that is more than ``MAX_PERIOD``.
     """
-    common = gcd(grid.step, grid.divisor)
+    common = common_divisor(grid.step, grid.divisor)
     period = grid.divisor // common
     if period > MAX_PERIOD:
         return None

@@ -54,6 +54,13 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int) -> Pair:
     return total // 2, total - total // 2
 
 
+def slice_size(start: int, stop: int, step: int) -> int:
+    """Units from ``start`` to before ``stop``, every ``step``-th: ``⌈(stop − start)/step⌉``; none where that is
+    negative (Python's slices).
+    """
+    return -((start - stop) // step)
+
+
 def adaptive_window(index: int, size: int, output_size: int) -> Pair:
     """Input pixels ``[⌊i·H/O⌋, ⌈(i+1)·H/O⌉)`` that unit ``i`` of an adaptive pool reads
     (``torch.nn.AdaptiveAvgPool2d``).

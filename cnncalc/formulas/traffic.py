@@ -7,7 +7,9 @@ Patterson 2009, "Roofline: an insightful visual performance model", Communicatio
 
 from __future__ import annotations
 
-from cnncalc.formulas.receptive_field import Window
+from collections.abc import Callable
+
+from cnncalc.formulas.receptive_field import Taps, Window
 
 PICO = 10**12
 
@@ -40,12 +42,34 @@ def taps_inside(size: int, output_size: int, kernel: int, stride: int, before: i
     )
 
 
-def positions_read(size: int, output_size: int, window: Window) -> int:
+def positions_read(size: int, output_size: int, window: Window, border: str = "zeros") -> int:
     """How many of an axis's ``size`` positions the ``output_size`` units read through ``window``, each counted once;
     all of them where the window's pattern is too long to be written out.
+
+    ``border`` says which position stands beyond the ends: the nearest (``replicate``), the one as far from the end
+    within (``reflect``), that of the axis repeated (``circular``), or none.
     """
     if not window.taps:
         return size
+    if border not in FOLDS:
+        return sum(_seen(size, output_size, window))
+    low = min(first for first, _, _ in window.taps)
+    high = max(last for _, last, _ in window.taps) + window.stride * output_size
+    shifted = Window(window.stride, tuple([Taps(first - low, last - low, step) for first, last, step in window.taps]))
+    seen = _seen(high - low + 1, output_size, shifted)
+    return len({FOLDS[border](place + low, size) for place, found in enumerate(seen) if found})
+
+
+FOLDS: dict[str, Callable[[int, int], int]] = {
+    "replicate": lambda place, size: min(max(place, 0), size - 1),
+    "reflect": lambda place, size: size - 1 - abs(size - 1 - abs(place)),
+    "circular": lambda place, size: place % size,
+}
+"""For a place beyond the ends of an axis, the position that stands there (``torch.nn.functional.pad``)."""
+
+
+def _seen(size: int, output_size: int, window: Window) -> bytearray:
+    """For each of ``size`` positions whether some unit reads it."""
     seen = bytearray(size)
     period = len(window.taps)
     for phase, (first, last, step) in enumerate(window.taps):
@@ -58,7 +82,7 @@ def positions_read(size: int, output_size: int, window: Window) -> int:
         else:
             for tap in range(taps):
                 _mark(seen, first + step * tap, window.stride, units)
-    return sum(seen)
+    return seen
 
 
 def _mark(seen: bytearray, first: int, step: int, count: int) -> None:

@@ -8,7 +8,7 @@ which He et al. derive ``√2``; the others go by the function that they imitate
 from __future__ import annotations
 
 from math import erfc, exp, prod, sqrt
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 from msgspec.structs import replace
@@ -17,6 +17,9 @@ from cnncalc.errors import LayerError
 from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import channels
 from cnncalc.layers.base import EVERYTHING, Elementwise, Positive, Reads, Shape, Weight, along, normal_axis, pointwise
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 RECTIFIER_GAIN = sqrt(2)
 """He et al. 2015, eq. 10: half of a symmetric distribution's second moment is left."""
@@ -37,6 +40,8 @@ class Relu(Elementwise, frozen=True):
 
     torch_name = "ReLU"
     ops_per_element = 1
+    in_place = True
+    keeps_output = True
 
     def gain(self) -> float:
         return RECTIFIER_GAIN
@@ -47,9 +52,13 @@ class Relu6(Elementwise, frozen=True):
 
     torch_name = "ReLU6"
     ops_per_element = 2
+    in_place = True
 
     def gain(self) -> float:
         return RECTIFIER_GAIN
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        return tape.alike(inputs[0], keep=inputs)
 
 
 class LeakyRelu(Elementwise, frozen=True):
@@ -61,6 +70,7 @@ class LeakyRelu(Elementwise, frozen=True):
     torch_name = "LeakyReLU"
     aliases = ("lrelu", "leakyrelu")
     ops_per_element = 2
+    in_place = True
 
     negative_slope: float = 0.01
 
@@ -93,6 +103,10 @@ class Prelu(Elementwise, frozen=True):
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return (Weight("weight", (self.num_parameters,)),)
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.alike(x, tape.weight(), keep=(x,))
+
     def narrowed(self, divisor: int, *inputs: Shape) -> Prelu:
         return self if self.num_parameters == 1 else replace(self, num_parameters=inputs[0][0])
 
@@ -108,6 +122,7 @@ class Elu(Elementwise, frozen=True):
 
     torch_name = "ELU"
     ops_per_element = 4
+    in_place = True
 
     alpha: float = 1.0
 
@@ -123,6 +138,7 @@ class Selu(Elementwise, frozen=True):
 
     torch_name = "SELU"
     ops_per_element = 5
+    in_place = True
 
     def gain(self) -> float:
         return 3 / 4
@@ -136,6 +152,7 @@ class Celu(Elementwise, frozen=True):
 
     torch_name = "CELU"
     ops_per_element = 5
+    in_place = True
 
     alpha: float = 1.0
 
@@ -174,6 +191,7 @@ class Silu(Elementwise, frozen=True):
     torch_name = "SiLU"
     aliases = ("swish",)
     ops_per_element = 5
+    in_place = True
 
     def gain(self) -> float:
         return 1.6765324700650142
@@ -187,6 +205,7 @@ class Mish(Elementwise, frozen=True):
 
     torch_name = "Mish"
     ops_per_element = 5
+    in_place = True
 
     def gain(self) -> float:
         return 1.4868475810372352
@@ -201,6 +220,7 @@ class Hardsigmoid(Elementwise, frozen=True):
     torch_name = "Hardsigmoid"
     aliases = ("hard_sigmoid", "hsigmoid", "h_sigmoid")
     ops_per_element = 4
+    in_place = True
 
     def gain(self) -> float:
         return 1.0
@@ -212,6 +232,7 @@ class Hardswish(Elementwise, frozen=True):
     torch_name = "Hardswish"
     aliases = ("hard_swish", "hswish", "h_swish")
     ops_per_element = 5
+    in_place = True
 
     def gain(self) -> float:
         return 1.736657212490632
@@ -223,6 +244,7 @@ class Hardtanh(Elementwise, frozen=True):
     torch_name = "Hardtanh"
     aliases = ("hard_tanh",)
     ops_per_element = 2
+    in_place = True
 
     min_val: float = -1.0
     max_val: float = 1.0
@@ -235,6 +257,9 @@ class Hardtanh(Elementwise, frozen=True):
     def gain(self) -> float:
         return 5 / 3
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        return tape.alike(inputs[0], keep=inputs)
+
 
 class Softsign(Elementwise, frozen=True):
     """``x/(1 + |x|)``, as ``torch.nn.Softsign``. Elementwise operations: 1 absolute value, 1 addition, 1 division."""
@@ -244,6 +269,13 @@ class Softsign(Elementwise, frozen=True):
 
     def gain(self) -> float:
         return 5 / 3
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        size = tape.pointwise(x, keep=(x,))
+        divisor = tape.pointwise(size, scalar=True)
+        tape.free(size)
+        return tape.quotient(x, divisor)
 
 
 class Softshrink(Elementwise, frozen=True):
@@ -273,12 +305,19 @@ class Tanhshrink(Elementwise, frozen=True):
     torch_name = "Tanhshrink"
     ops_per_element = 2
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        tanh = tape.pointwise(x)
+        tape.keep(tanh, tanh)
+        return tape.pointwise(x, tanh)
+
 
 class Threshold(Elementwise, frozen=True):
     """``x`` above ``threshold``, else ``value``, as ``torch.nn.Threshold``. Elementwise operations: 1 comparison."""
 
     torch_name = "Threshold"
     ops_per_element = 1
+    in_place = True
 
     threshold: float
     value: float
@@ -292,6 +331,7 @@ class Sigmoid(Elementwise, frozen=True):
 
     torch_name = "Sigmoid"
     ops_per_element = 4
+    keeps_output = True
 
     def gain(self) -> float:
         return 1.0
@@ -307,12 +347,17 @@ class LogSigmoid(Elementwise, frozen=True):
     aliases = ("logsigmoid",)
     ops_per_element = 5
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.new(x.shape, x, keep=(x, tape.new(x.shape)))  # the second is exp(−|x|)
+
 
 class Tanh(Elementwise, frozen=True):
     """``tanh(x)``, as ``torch.nn.Tanh``. Elementwise operations: 1 tanh."""
 
     torch_name = "Tanh"
     ops_per_element = 1
+    keeps_output = True
 
     def gain(self) -> float:
         return 5 / 3
@@ -352,6 +397,11 @@ class AlongAxis(Elementwise, frozen=True):
         size = shape[normal_axis(self.axis, len(shape))]
         return prod(shape) // size * self.ops_per_line(size)
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        out = tape.new(inputs[0].shape, *inputs)
+        tape.keep(out, out)
+        return out
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         whole = normal_axis(self.axis, len(shape))
@@ -384,6 +434,9 @@ class Softmin(AlongAxis, frozen=True):
 
     def ops_per_line(self, size: int) -> int:
         return 4 * size - 1
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        return super().forward(tape, tape.pointwise(*inputs))
 
 
 class LogSoftmax(AlongAxis, frozen=True):
@@ -422,6 +475,12 @@ class Glu(AlongAxis, frozen=True):
 
     def ops_per_line(self, size: int) -> int:
         return 5 * (size // 2)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        axis = normal_axis(self.axis, len(x.shape) - 1) + 1
+        half = tape.narrow(x, axis, x.shape[axis] // 2)
+        return tape.pointwise(half, half, keep=(x,))
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs

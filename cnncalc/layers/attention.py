@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas import cost
 from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import describe
 from cnncalc.layers.base import EVERYTHING, Call, Layer, Positive, Read, Reads, Shape, Weight, along, pointwise
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 
 def score_ops(rows: int, keys: int) -> int:
@@ -53,6 +56,13 @@ class ScaledDotProductAttention(Layer, frozen=True):
             )
         return (*query[:-1], value[-1])
 
+    def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
+        leading = tuple(f"N_{axis}" for axis in range(1, len(inputs[0]) - 1))
+        return (*leading, "L", "d"), (*leading, "S", "d"), (*leading, "S", "e")
+
+    def output_symbols(self, rank: int) -> tuple[str, ...]:
+        return (*(f"N_{axis},out" for axis in range(1, rank - 1)), "L_out", "e_out")
+
     def macs(self, *inputs: Shape) -> int:
         query, key, value = inputs
         length, features = query[-2:]
@@ -85,6 +95,10 @@ class ScaledDotProductAttention(Layer, frozen=True):
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return (Call(self.kind, inputs, self.output_shape(*inputs), self.macs(*inputs)),)
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        query, key, value = inputs
+        return attend(tape, query, key, value, self.is_causal)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         leading = pointwise(inputs[0][:-2])
         length = len(leading)
@@ -112,6 +126,7 @@ class MultiHeadAttention(Layer, frozen=True):
     field_aliases: ClassVar[dict[str, str]] = {"heads": "num_heads"}
     arity = (1, 3)
     is_product = True
+    symbols: ClassVar[dict[str, str]] = {"num_heads": "h"}
 
     num_heads: Positive
     bias: bool = True
@@ -145,6 +160,12 @@ class MultiHeadAttention(Layer, frozen=True):
         if self.bias:
             weights.append(Weight("out_proj.bias", (embed,)))
         return tuple(weights)
+
+    def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
+        return (("L", "E"), ("S", "E_k"), ("S", "E_v"))[: len(inputs)]
+
+    def output_symbols(self, rank: int) -> tuple[str, ...]:
+        return ("L_out", "E_out")
 
     def input_projections(self, *inputs: Shape) -> tuple[int, int, int]:
         """MACs of the projections of query, key and value."""
@@ -190,15 +211,31 @@ class MultiHeadAttention(Layer, frozen=True):
         length, embed = inputs[0]
         source, heads = shapes[1][0], self.num_heads
         per_head = [(heads, rows, embed // heads) for rows in (length, source, source)]
-        # F.multi_head_attention_forward multiplies sizes with each other, four times
-        sizes = (Call("mul", ((), ()), (), batched=False),) * 4
+        which = (0, min(1, len(inputs) - 1), len(inputs) - 1)
         projections = [
-            Call("linear", (shape,), (shape[0], embed), macs, bias=self.bias, exchanged=True)
-            for shape, macs in zip(shapes, self.input_projections(*inputs), strict=True)
+            Call("linear", (shape,), (shape[0], embed), macs, bias=self.bias, reads=number)
+            for shape, macs, number in zip(shapes, self.input_projections(*inputs), which, strict=True)
         ]
         attention = Call(ScaledDotProductAttention.kind, tuple(per_head), per_head[0], self.products(*inputs))
-        last = Call("linear", inputs[:1], inputs[0], cost.matmul_macs(length, embed, embed), bias=self.bias)
-        return (*sizes, *projections, attention, last)
+        # the heads are put side by side in a copy; for heads of one feature exchanging the axes does it
+        copied = embed > heads or 1 in (heads, length)
+        last_macs = cost.matmul_macs(length, embed, embed)
+        last = Call("linear", inputs[:1], inputs[0], last_macs, bias=self.bias, in_order=copied)
+        return (*projections, attention, last)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        query, key, value = query_key_value(*inputs)
+        embed, heads = query.shape[-1], self.num_heads
+
+        def project(x: Held) -> Held:
+            out = tape.linear(x, tape.weight(embed, x.shape[-1]), tape.weight(embed) if self.bias else None)
+            return tape.permute(tape.reshape(out, (*out.shape[:-1], heads, embed // heads)), (0, 2, 1, 3))
+
+        query_heads, key_heads, value_heads = project(query), project(key), project(value)
+        context = attend(tape, query_heads, key_heads, value_heads)
+        tape.free(query_heads, key_heads, value_heads)
+        joined = tape.reshape(tape.permute(context, (0, 2, 1, 3)), query.shape)
+        return tape.linear(joined, tape.weight(embed, embed), tape.weight(embed) if self.bias else None)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         whole = (EVERYTHING, EVERYTHING)
@@ -207,7 +244,39 @@ class MultiHeadAttention(Layer, frozen=True):
         return ((along(0), EVERYTHING), *(whole for _ in inputs[1:]))
 
 
-def query_key_value(query: Shape, key: Shape | None = None, value: Shape | None = None) -> tuple[Shape, Shape, Shape]:
-    """The three shapes of attention, where the key defaults to the query and the value to the key."""
+def attend(tape: Tape, query: Held, key: Held, value: Held, is_causal: bool = False) -> Held:
+    """``softmax(Q·Kᵀ/√d)·V`` without a fused kernel: query and key are scaled before they are multiplied."""
+    scaled = tape.pointwise(query)
+    mask = _causal_mask(tape, query.shape[-2], key.shape[-2]) if is_causal else None
+    columns = tape.pointwise(tape.permute(key, (*range(len(key.shape) - 2), len(key.shape) - 1, len(key.shape) - 2)))
+    scores = tape.matrix_product(scaled, columns)
+    tape.free(columns)
+    if mask is not None:
+        unmasked, scores = scores, tape.pointwise(scores, mask)
+        tape.free(unmasked)
+    weights = tape.new(scores.shape, scores)
+    tape.keep(weights, weights)
+    tape.free(scores)
+    out = tape.matrix_product(weights, value)
+    tape.free(scaled, weights, *(() if mask is None else (mask,)))
+    return out
+
+
+def _causal_mask(tape: Tape, length: int, keys: int) -> Held:
+    """0 up to the own place, −∞ behind, made of booleans."""
+    ones = tape.new((length, keys), element=1)
+    triangle = tape.new((length, keys), element=1)
+    tape.free(ones)
+    ends = (tape.new(()), tape.new(()))
+    mask = tape.new((length, keys))
+    tape.free(triangle, *ends)
+    return mask
+
+
+T = TypeVar("T")
+
+
+def query_key_value(query: T, key: T | None = None, value: T | None = None) -> tuple[T, T, T]:
+    """The three inputs of attention, where the key defaults to the query and the value to the key."""
     key = query if key is None else key
     return query, key, key if value is None else value

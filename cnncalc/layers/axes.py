@@ -133,6 +133,16 @@ def padding_pairs(padding: ExplicitPadding, rank: int) -> tuple[Pair, ...]:
     return tuple((p[0], p[1]) if isinstance(p, tuple) else (p, p) for p in padding)
 
 
+def same_pads(padding: Padding, axes: tuple[Axis, ...]) -> dict[str, Shape]:
+    """What ``same`` padding comes to along each axis, by symbol; nothing for padding that is given as numbers."""
+    if padding != "same":
+        return {}
+    return {
+        "P_before": tuple(axis.padding[0] for axis in axes),
+        "P_after": tuple(axis.padding[1] for axis in axes),
+    }
+
+
 def check_fits(axes: tuple[Axis, ...]) -> None:
     """Every (dilated) kernel must fit into its padded input.
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 from math import prod
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from msgspec import Meta, Struct
 
 from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas.receptive_field import POINT, Window
 from cnncalc.formulas.traffic import positions_read
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 Shape = tuple[int, ...]
 Shapes = tuple[Shape, ...]
@@ -82,8 +85,8 @@ class Call(NamedTuple):
     ``patched`` the Python name it is called by, where a program that replaces that name gets the call
     (``F.relu``, ``Tensor.mul``). Shapes are without the batch; where ``batched`` is false the tensors have none.
     ``weight`` is the shape of the learned factor, and ``bias`` says whether there is a learned summand.
-    ``training`` is a norm by the batch's own statistics; ``exchanged`` says that batch and first axis of
-    the input changed places, so that it lies in order in memory only where one of them is 1.
+    ``training`` is a norm by the batch's own statistics. ``reads`` is the number of the layer's input that it
+    works on, where how that lies in memory matters; ``in_order`` says it of a tensor made within the layer.
     """
 
     name: str
@@ -94,7 +97,8 @@ class Call(NamedTuple):
     weight: Shape | None = None
     bias: bool = False
     training: bool = False
-    exchanged: bool = False
+    reads: int | None = None
+    in_order: bool = True
     batched: bool = True
 
 
@@ -103,6 +107,15 @@ SCATTERED = Read()
 UNTOLD = Read(untold=True)
 Reads = tuple[Read, ...]
 """One :class:`Read` for each axis of an input, channels first."""
+
+
+AXIS_SYMBOLS = {0: (), 1: ("C",), 2: ("C", "L"), 3: ("C", "H", "W"), 4: ("C", "Z", "H", "W")}
+"""What formulas call the axes of a tensor, channels first (``D`` is dilation, so depth is ``Z``)."""
+
+
+def axis_symbols(rank: int) -> tuple[str, ...]:
+    """What formulas call the axes of a tensor of ``rank`` axes."""
+    return AXIS_SYMBOLS.get(rank) or tuple(f"N_{axis + 1}" for axis in range(rank))
 
 
 def along(axis: int, window: Window = POINT, border: str = "zeros") -> Read:
@@ -130,10 +143,26 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """True for a base class that is no layer itself."""
     drawn: ClassVar[bool] = True
     """Whether random nets draw it: not what makes no net from sizes alone."""
+    commutative: ClassVar[bool] = False
+    """Whether the order of the inputs makes no difference."""
     torch_name: ClassVar[str] = ""
     """The class of ``torch.nn`` that computes it, with ``Nd`` for the rank; none for what torch.nn has no class for."""
+    in_place: ClassVar[bool] = False
+    """Whether PyTorch's module can write its output over its input (``inplace=True``)."""
     is_product: ClassVar[bool] = False
     """Whether the layer is a convolution, linear or matrix product, whose outputs count as activations."""
+    symbols: ClassVar[dict[str, str]] = {
+        "out": "C_out",
+        "kernel": "K",
+        "stride": "S",
+        "padding": "P",
+        "dilation": "D",
+        "groups": "G",
+        "size": "O",
+        "output_size": "O",
+        "output_padding": "A",
+    }
+    """What formulas call its fields, as the notes and papers do; others go by their own names."""
     is_view: ClassVar[bool] = False
     """Whether the outputs can be the input itself, with another shape or strides, so that nothing need be moved."""
 
@@ -179,15 +208,6 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ``torch.nn.init.calculate_gain``; ``None`` for every other layer.
         """
         return None
-
-    def gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int | Unknown:
-        """Multiply-accumulates per sample of the backward pass: for the gradients of the weights and of
-        those inputs that are ``wanted``.
-        """
-        of_inputs, of_weights = self.input_gradient_macs(wanted, *inputs), self.weight_gradient_macs(*inputs)
-        if isinstance(of_inputs, Unknown):
-            return of_inputs
-        return of_weights if isinstance(of_weights, Unknown) else of_inputs + of_weights
 
     def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int | Unknown:
         """Multiply-accumulates per sample for the gradients of those inputs that are ``wanted``, and of what lies
@@ -236,6 +256,42 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Weights and buffers that a forward pass in evaluation reads: all but the counters of batches."""
         return sum(prod(weight.shape) for weight in self.weights(*inputs) if weight.learnable or weight.shape)
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held | tuple[Held, ...]:
+        """Writes on the tape which tensors a forward pass makes, keeps and lets go; the output, or all outputs."""
+        tape.unknown.append(f"{self.kind} does not say which tensors its forward pass makes and keeps")
+        shapes = self.output_shapes(*(x.shape[1:] for x in inputs))
+        return tuple(tape.new((tape.batch, *shape), *inputs, tape.weight(), keep=inputs) for shape in shapes)
+
+    def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
+        """What formulas call the axes of each input; of several inputs, numbered along axes in which they differ."""
+        named = [axis_symbols(len(shape)) for shape in inputs]
+        if len(inputs) > 1:
+            alike = [len(set(sizes)) == 1 for sizes in zip(*inputs, strict=False)]
+            same_rank = len(set(map(len, inputs))) == 1
+            return tuple(
+                tuple(s if same_rank and alike[axis] else f"{s}_{i}" for axis, s in enumerate(symbols))
+                for i, symbols in enumerate(named, start=1)
+            )
+        if "out" in self.__struct_fields__:
+            return tuple(tuple("C_in" if symbol == "C" else symbol for symbol in symbols) for symbols in named)
+        return tuple(named)
+
+    def output_symbols(self, rank: int) -> tuple[str, ...]:
+        """What formulas call the axes of an output of ``rank`` axes."""
+        return tuple(f"{symbol}_out" for symbol in axis_symbols(rank))
+
+    def derived(self, *inputs: Shape) -> dict[str, Shape]:
+        """Numbers on the way to others that deserve a name: one for each spatial axis, by symbol, in the order in
+        which they follow from each other.
+        """
+        return {}
+
+    def alternatives(self, *inputs: Shape) -> dict[str, tuple[tuple[Layer, Shapes], ...]]:
+        """Other layers that do what this one does, by what they are called: each is a sequence of layers
+        with their input shapes.
+        """
+        return {}
+
     def narrowed(self, divisor: int, *inputs: Shape) -> Layer:
         """The layer with its channel counts divided by ``divisor`` (at least 1 is left), for inputs so narrowed.
 
@@ -246,7 +302,7 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def torch_module(self, *inputs: Shape) -> str:
         """The class of ``torch.nn`` that computes it for inputs of these shapes, as ``Conv2d``; else nothing."""
-        return self.torch_name.replace("Nd", f"{max(len(inputs[0]) - 1, 1)}d")
+        return self.torch_name.replace("Nd", f"{max(len(inputs[0]) - 1, 1)}d") if self.torch_name else ""
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...] | Unknown:
         """The calls of PyTorch functions that its module makes, but for those that move data alone."""
@@ -284,6 +340,8 @@ class Elementwise(Layer, frozen=True):
 
     abstract = True
     ops_per_element: ClassVar[int]
+    keeps_output: ClassVar[bool] = False
+    """Whether the gradient is told by the output, which autograd keeps then, and not by the input."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return inputs[0]
@@ -297,6 +355,11 @@ class Elementwise(Layer, frozen=True):
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return (Call(self.kind, inputs, self.output_shape(*inputs), patched=f"F.{self.kind}"),)
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        out = tape.pointwise(*inputs)
+        tape.keep(out, *((out,) if self.keeps_output else inputs))
+        return out
+
 
 class ShortForm(Layer, frozen=True):
     """Base of names that stand for one or more other layers; the graph holds what they become."""
@@ -307,12 +370,17 @@ class ShortForm(Layer, frozen=True):
         """The layers that this one stands for, in order, for an input of this shape."""
         raise NotImplementedError
 
+    @classmethod
+    def contract(cls, layers: tuple[Layer, ...], shape: Shape) -> ShortForm | None:
+        """The short form that expands to these layers for an input of this shape, where there is one."""
+        return None
+
 
 def _positions(size: int, read: Read, output: Shape) -> int:
     """How many positions of an input axis are read, each counted once; all where that is not told."""
-    if read.whole or read.window is None:
+    if read.whole or read.window is None or (read.axis is not None and read.axis >= len(output)):
         return size
-    return positions_read(size, 1 if read.axis is None else output[read.axis], read.window)
+    return positions_read(size, 1 if read.axis is None else output[read.axis], read.window, read.border)
 
 
 def normal_axis(axis: int, rank: int, *, field: str = "axis") -> int:
@@ -353,6 +421,7 @@ __all__ = [
     "Unknown",
     "Weight",
     "along",
+    "axis_symbols",
     "normal_axis",
     "pointwise",
 ]

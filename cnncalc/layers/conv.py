@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import gcd, prod
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from msgspec.structs import replace
 
@@ -19,6 +19,7 @@ from cnncalc.layers.axes import (
     check_fits,
     describe,
     per_axis,
+    same_pads,
     spatial,
     window_axes,
 )
@@ -33,10 +34,15 @@ from cnncalc.layers.base import (
     Read,
     Reads,
     Shape,
+    Shapes,
     ShortForm,
     Weight,
     along,
 )
+from cnncalc.layers.linear import Linear
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 LONG_NAMES = {"out_channels": "out", "kernel_size": "kernel"}
 
@@ -153,10 +159,44 @@ class Conv(Layer, frozen=True):
         taps = prod(traffic.taps_inside(*_inside(axis, axis.size, out)) for axis, out in axes)
         return cost.conv_weight_count(taps, shape[0], self.out, self.groups) + self.out * self.bias
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        axes = self.axes(x.shape[1:])
+        uneven = any(axis.padding[0] != axis.padding[1] for axis in axes)
+        if self.padding == "same" or uneven or self.padding_mode != "zeros":  # padded before, by hand
+            x = tape.padded(x, tuple(axis.size + sum(axis.padding) for axis in axes), self.padding_mode)
+        shape = (tape.batch, self.out, *(sizes.conv_output_size(*axis) for axis in axes))
+        return tape.convolved(shape, x, tuple(axis.kernel for axis in axes), self.groups)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])
         channels = group_read(inputs[0][0], self.out, self.groups)
         return ((channels, *(along(i + 1, axis.window(), self.padding_mode) for i, axis in enumerate(axes))),)
+
+    def derived(self, *inputs: Shape) -> dict[str, Shape]:
+        return same_pads(self.padding, self.axes(inputs[0]))
+
+    def alternatives(self, *inputs: Shape) -> dict[str, tuple[tuple[Layer, Shapes], ...]]:
+        """A dense layer, which shares no parameters over positions (Goodfellow et al. 2016, §9.2); of an ordinary
+        convolution the cheaper ones (Howard et al. 2017), of a grouped one the ordinary.
+        """
+        (shape,) = inputs
+        out = self.output_shape(shape)
+        dense = Linear(out=prod(out), bias=self.bias)
+        found: dict[str, tuple[tuple[Layer, Shapes], ...]] = {
+            "dense layer of the same shapes": ((dense, ((prod(shape),),)),)
+        }
+        if self.groups > 1:
+            return found | {"ordinary convolution": ((replace(self, groups=1), inputs),)}
+        if prod(per_axis(self.kernel, len(shape) - 1, "kernel")) == 1:
+            return found
+        here: Shapes = ((shape[0], *out[1:]),)
+        pointwise = Conv(out=self.out, kernel=1, bias=self.bias)
+        depthwise = replace(self, out=shape[0], groups=shape[0])
+        found["1×1 convolution at the same places"] = ((pointwise, here),)
+        if shape[0] % 2 == 0 and self.out % 2 == 0:
+            found["convolution in 2 groups"] = ((replace(self, groups=2), inputs),)
+        return found | {"depthwise-separable convolution": ((depthwise, inputs), (pointwise, here))}
 
     def narrowed(self, divisor: int, *inputs: Shape) -> Conv:
         out = max(1, self.out // divisor)
@@ -245,6 +285,21 @@ class ConvTranspose(Layer, frozen=True):
         axes = zip(self.axes(shape), self.output_shape(shape)[1:], strict=True)
         taps = prod(traffic.taps_inside(*_inside(axis, out, axis.size)) for axis, out in axes)
         return cost.conv_weight_count(taps, shape[0], self.out, self.groups) + self.out * self.bias
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        axes = self.axes(x.shape[1:])
+        kernel = tuple(axis.kernel for axis in axes)
+        shape = self.output_shape(x.shape[1:])[1:]
+        if all(axis.padding[0] == axis.padding[1] for axis in axes):
+            return tape.convolved((tape.batch, self.out, *shape), x, kernel, self.groups, transposed=True)
+        # PyTorch takes no such padding: it is cut off after
+        whole = tuple(size + sum(axis.padding) for size, axis in zip(shape, axes, strict=True))
+        out = tape.convolved((tape.batch, self.out, *whole), x, kernel, self.groups, transposed=True)
+        part = out
+        for number, size in enumerate(shape, start=2):
+            part = tape.narrow(part, number, size)
+        return tape.alike(part)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])
@@ -344,6 +399,22 @@ class DepthwiseConv(ShortForm, frozen=True):
                 padding_mode=self.padding_mode,
             ),
         )
+
+    @classmethod
+    def contract(cls, layers: tuple[Layer, ...], shape: Shape) -> ShortForm | None:
+        conv = layers[0]
+        if len(layers) != 1 or type(conv) is not Conv or conv.groups != shape[0] or conv.groups == 1:
+            return None
+        short = cls(
+            kernel=conv.kernel,
+            stride=conv.stride,
+            padding=conv.padding,
+            dilation=conv.dilation,
+            multiplier=max(conv.out // conv.groups, 1),
+            bias=conv.bias,
+            padding_mode=conv.padding_mode,
+        )
+        return short if short.expand(shape) == layers else None
 
 
 class SeparableConv(ShortForm, frozen=True):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas import cost
 from cnncalc.layers.base import EVERYTHING, Call, Layer, Positive, Reads, Shape, Weight, pointwise
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 
 class Linear(Layer, frozen=True):
@@ -20,6 +23,7 @@ class Linear(Layer, frozen=True):
     aliases = ("fc", "dense", "fully_connected")
     field_aliases: ClassVar[dict[str, str]] = {"out_features": "out"}
     is_product = True
+    symbols: ClassVar[dict[str, str]] = {"out": "F_out"}
 
     out: Positive
     bias: bool = True
@@ -41,9 +45,19 @@ class Linear(Layer, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(self.output_shape(*inputs)) if self.bias else 0
 
+    def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
+        return ((*(f"N_{axis}" for axis in range(1, len(inputs[0]))), "F_in"),)
+
+    def output_symbols(self, rank: int) -> tuple[str, ...]:
+        return (*(f"N_{axis},out" for axis in range(1, rank)), "F_out")
+
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
-        weight = self.weights(*inputs)[0].shape
-        return (Call("linear", inputs, self.output_shape(*inputs), self.macs(*inputs), weight=weight, bias=self.bias),)
+        out, weight = self.output_shape(*inputs), self.weights(*inputs)[0].shape
+        return (Call("linear", inputs, out, self.macs(*inputs), weight=weight, bias=self.bias, reads=0),)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.linear(x, tape.weight(self.out, x.shape[-1]), tape.weight(self.out) if self.bias else None)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return ((*pointwise(inputs[0][:-1]), EVERYTHING),)

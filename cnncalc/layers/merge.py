@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas import cost
 from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import describe
-from cnncalc.layers.base import EVERYTHING, Call, Layer, Movement, Read, Reads, Shape, along, normal_axis
+from cnncalc.layers.base import EVERYTHING, Call, Layer, Movement, Read, Reads, Shape, along, axis_symbols, normal_axis
 from cnncalc.layers.shape import place_name
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 FIRST_ONLY = Window(0, (Taps(0, 0),))
 """Every unit reads the one unit of a broadcast axis."""
@@ -91,6 +94,13 @@ class Concat(Movement, frozen=True):
                 raise conflict("concatenate", first, shape, differ, f" along {place_name(axis, len(shape))}")
         return (*first[:axis], sum(shape[axis] for shape in inputs), *first[axis + 1 :])
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        return tape.joined((tape.batch, *self.output_shape(*(x.shape[1:] for x in inputs))), *inputs)
+
+    def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
+        axis, symbols = normal_axis(self.axis, len(inputs[0])), axis_symbols(len(inputs[0]))
+        return tuple((*symbols[:axis], f"{symbols[axis]}_{i}", *symbols[axis + 1 :]) for i in range(1, len(inputs) + 1))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axis = normal_axis(self.axis, len(inputs[0]))
         reads, first = [], 0
@@ -130,6 +140,17 @@ class Merge(Layer, frozen=True):
             calls.append(Call(self.torch_function or self.kind, both, out))
         return tuple(calls)
 
+    def step(self, tape: Tape, first: Held, second: Held) -> Held:
+        """Two of the inputs."""
+        return tape.pointwise(first, second)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        result, *rest = inputs
+        for x in rest:
+            before, result = result, self.step(tape, result, x)
+            tape.free(before)
+        return result
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         out = self.output_shape(*inputs)
         return tuple(tuple(map(broadcast_read, range(len(out)), shape, out)) for shape in inputs)
@@ -141,6 +162,7 @@ class Add(Merge, frozen=True):
     Elementwise operations: one addition per output element for each input after the first.
     """
 
+    commutative = True
     verb = "add"
 
 
@@ -163,6 +185,7 @@ class Multiply(Merge, frozen=True):
     """
 
     aliases = ("mul",)
+    commutative = True
     verb = "multiply"
     torch_function = "mul"
 
@@ -177,6 +200,9 @@ class Divide(Merge, frozen=True):
     arity = (2, 2)
     verb = "divide"
 
+    def step(self, tape: Tape, first: Held, second: Held) -> Held:
+        return tape.product(first, second)
+
 
 class Maximum(Merge, frozen=True):
     """Largest of the inputs, element by element; axes of size 1 are broadcast.
@@ -184,7 +210,11 @@ class Maximum(Merge, frozen=True):
     Elementwise operations: one comparison per output element for each input after the first.
     """
 
+    commutative = True
     verb = "take the maximum of"
+
+    def step(self, tape: Tape, first: Held, second: Held) -> Held:
+        return tape.pointwise(first, second, keep=(first, second))
 
 
 class Minimum(Merge, frozen=True):
@@ -193,7 +223,11 @@ class Minimum(Merge, frozen=True):
     Elementwise operations: one comparison per output element for each input after the first.
     """
 
+    commutative = True
     verb = "take the minimum of"
+
+    def step(self, tape: Tape, first: Held, second: Held) -> Held:
+        return tape.pointwise(first, second, keep=(first, second))
 
 
 class Matmul(Layer, frozen=True):
@@ -221,6 +255,13 @@ class Matmul(Layer, frozen=True):
         leading = broadcast("multiply the matrices", tuple((*shape[:-2], 1, 1) for shape in inputs))[:-2]
         return (*leading, first[-2], second[-1])
 
+    def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
+        leading = super().input_symbols(*(shape[:-2] for shape in inputs))
+        return (*leading[0], "n", "k"), (*leading[1], "k", "m")
+
+    def output_symbols(self, rank: int) -> tuple[str, ...]:
+        return (*super().output_symbols(rank - 2), "n_out", "m_out")
+
     def macs(self, *inputs: Shape) -> int:
         *leading, rows, columns = self.output_shape(*inputs)
         return prod(leading) * cost.matmul_macs(rows, inputs[0][-1], columns)
@@ -230,6 +271,9 @@ class Matmul(Layer, frozen=True):
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return (Call("matmul", inputs, self.output_shape(*inputs), self.macs(*inputs)),)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        return tape.matrix_product(*inputs)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         out = self.output_shape(*inputs)

@@ -9,13 +9,14 @@ division), ``1/√(variance + eps)`` 3, the product with it n.
 from __future__ import annotations
 
 from math import gcd, prod
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta
 from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas.receptive_field import sliding_window
+from cnncalc.layers import strides as layout
 from cnncalc.layers.axes import channels, spatial
 from cnncalc.layers.base import (
     EVERYTHING,
@@ -29,6 +30,9 @@ from cnncalc.layers.base import (
     normal_axis,
     pointwise,
 )
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 Epsilon = Annotated[float, Meta(ge=0)]
 
@@ -77,6 +81,13 @@ def norm_call(layer: Elementwise, shape: Shape, *, training: bool = False) -> tu
     return (Call(layer.kind, (shape,), shape, weight=factor, training=training),)
 
 
+def axes_last(axes: int | tuple[int, ...] | None, rank: int) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    """The order that puts ``axes`` last (of ``rank`` axes, the batch among them), the way back, and their number."""
+    last = [axis + 1 for axis in normalised_axes(axes, rank - 1)]
+    order = (*(axis for axis in range(rank) if axis not in last), *last)
+    return order, tuple(order.index(axis) for axis in range(rank)), len(last)
+
+
 def reads_whole(shape: Shape, whole: tuple[int, ...]) -> tuple[Reads, ...]:
     """Pointwise but for the axes ``whole``, which every output reads from end to end."""
     return (tuple(EVERYTHING if axis in whole else along(axis) for axis in range(len(shape))),)
@@ -120,6 +131,11 @@ class BatchNorm(Elementwise, frozen=True):
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return norm_call(self, *inputs, training=not self.track_running_stats)
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        own = tape.training or not self.track_running_stats
+        return tape.batch_normalised(x, tape.weight(learnable=self.affine), (x.shape[1],) if own else ())
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         return (pointwise(shape),) if self.track_running_stats else reads_whole(shape, tuple(range(1, len(shape))))
@@ -162,6 +178,12 @@ class LayerNorm(Elementwise, frozen=True):
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return norm_call(self, *inputs)
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        order, back, count = axes_last(self.axes, len(inputs[0].shape))
+        x = tape.permute(inputs[0], order)
+        statistics = (*x.shape[:-count], *(1 for _ in range(count)))
+        return tape.permute(tape.normalised(x, tape.weight(learnable=self.elementwise_affine), statistics), back)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         return reads_whole(shape, normalised_axes(self.axes, len(shape)))
@@ -200,6 +222,21 @@ class RmsNorm(Elementwise, frozen=True):
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return norm_call(self, *inputs)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        order, back, count = axes_last(self.axes, len(inputs[0].shape))
+        x = tape.permute(inputs[0], order)
+        squares = tape.pointwise(x, keep=(x,))
+        mean = tape.new((*x.shape[:-count], *(1 for _ in range(count))), squares)
+        reciprocal = tape.pointwise(mean)
+        tape.keep(reciprocal, reciprocal)
+        tape.free(squares, mean)
+        out = tape.product(x, reciprocal)
+        if self.elementwise_affine:
+            scaled = tape.product(out, tape.weight(*x.shape[-count:]))
+            tape.free(out)
+            out = scaled
+        return tape.permute(tape.in_format(out, x), back)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
@@ -257,6 +294,11 @@ class GroupNorm(Elementwise, frozen=True):
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return norm_call(self, *inputs)
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        x = tape.in_format(inputs[0], inputs[0])
+        strides = layout.formatted(x.shape, x.lies)
+        return tape.normalised(x, tape.weight(learnable=self.affine), (tape.batch, self.groups), strides)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         return reads_whole(shape, tuple(range(len(shape))))
@@ -303,6 +345,22 @@ class InstanceNorm(Elementwise, frozen=True):
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return norm_call(self, *inputs)
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        own = tape.training or not self.track_running_stats
+        channels = (tape.batch * x.shape[1],)  # it is a batch norm of one sample, the weights once for each
+        learned = [tape.new(channels, tape.weight()) for _ in range(2 * self.affine)]
+        running = [tape.new(channels) for _ in range(2 * self.track_running_stats)]
+        flat = tape.reshape(tape.contiguous(x), (1, *channels, *x.shape[2:]))
+        out = tape.batch_normalised(
+            flat, learned[0] if learned else tape.weight(learnable=False), channels if own else ()
+        )
+        tape.keep(out, *learned[:1], *running)
+        if own and running:
+            for _ in running:
+                tape.free(tape.new((x.shape[1],)))
+        return tape.view(out, x.shape, layout.contiguous(x.shape))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         return (pointwise(shape),) if self.track_running_stats else reads_whole(shape, tuple(range(1, len(shape))))
@@ -318,6 +376,7 @@ class LocalResponseNorm(Elementwise, frozen=True):
 
     torch_name = "LocalResponseNorm"
     aliases = ("lrn",)
+    symbols: ClassVar[dict[str, str]] = {"size": "n"}
     ops_per_element = 4
 
     size: Positive
@@ -343,6 +402,21 @@ class LocalResponseNorm(Elementwise, frozen=True):
             Call("mul", inputs, shape, patched="Tensor.mul"),
             Call("add", inputs, shape, patched="Tensor.add"),
         )
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        x = tape.contiguous(inputs[0])
+        squares = tape.product(x, x)
+        shape = (tape.batch, x.shape[1] + self.size - 1, *x.shape[2:])
+        padded = tape.new(shape, squares)
+        tape.free(squares)
+        mean = tape.new(x.shape, padded, keep=(padded,))
+        tape.free(padded)
+        scaled = tape.pointwise(mean)
+        shifted = tape.pointwise(scaled)
+        tape.free(scaled)
+        power = tape.pointwise(shifted, keep=(shifted,))
+        tape.free(shifted, mean)
+        return tape.quotient(x, power)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs

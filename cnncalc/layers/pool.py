@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from math import gcd, inf, prod
-from typing import Annotated, ClassVar
+from math import inf, prod
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas import size as sizes
-from cnncalc.formulas.receptive_field import adaptive_pool_window
-from cnncalc.layers.axes import Axis, Padding, axis_name, check_fits, per_axis, spatial, window_axes
+from cnncalc.formulas.receptive_field import adaptive_pool_taps, adaptive_pool_window
+from cnncalc.layers.axes import Axis, Padding, axis_name, check_fits, per_axis, same_pads, spatial, window_axes
 from cnncalc.layers.base import EVERYTHING, Call, Layer, PerAxis, Positive, Reads, Shape, along
 
 IDENTITY = "Identity"
 """The module of ``torch.nn`` that hands its input on."""
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 
 def check_pads(axes: tuple[Axis, ...]) -> None:
@@ -75,6 +78,31 @@ class SlidingPool(Layer, frozen=True):
     def macs(self, *inputs: Shape) -> int:
         return 0
 
+    def pool(self, tape: Tape, x: Held, shape: Shape) -> Held:
+        """The windows of ``x``, which is padded where PyTorch's own pool does not do so."""
+        return tape.mean_pooled(shape, x)
+
+    def scaled(self, tape: Tape, x: Held, out: Held, padded: Shape) -> Held:
+        """What becomes of ``out`` where ``x`` was padded to the spatial sizes ``padded`` before."""
+        return out
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        shape = (tape.batch, *self.output_shape(x.shape[1:]))
+        axes = self.axes(x.shape[1:])
+        if getattr(self, "padding", 0) != "same" and all(axis.padding[0] == axis.padding[1] for axis in axes):
+            return self.pool(tape, x, shape)
+        # PyTorch's pools take no such padding: it is done before, and in ceil mode what then starts in it is cut off
+        padded = tape.padded(x, tuple(axis.size + sum(axis.padding) for axis in axes))
+        bare = (axis._replace(size=axis.size + sum(axis.padding), padding=(0, 0)) for axis in axes)
+        output_size = sizes.ceil_pool_output_size if self.ceil_mode else sizes.conv_output_size
+        out = self.pool(tape, padded, (*shape[:2], *(output_size(*axis) for axis in bare)))
+        tape.free(padded)
+        out = self.scaled(tape, x, out, padded.shape[2:])
+        for axis, size in enumerate(shape):
+            out = tape.narrow(out, axis, size)
+        return out
+
     def ops_per_window(self, taps: int) -> int:
         """Elementwise operations that one output element of ``taps`` inputs takes."""
         raise NotImplementedError
@@ -109,7 +137,8 @@ class SlidingPool(Layer, frozen=True):
             ]
             output_size = sizes.ceil_pool_output_size if self.ceil_mode else sizes.conv_output_size
             out = (shape[0], *(output_size(*axis) for axis in axes))
-        return (Call(name, (padded or shape,), out, patched=f"F.{name}"),)
+        # a pool of an input that is padded by hand is not called by its name
+        return (Call(name, (padded or shape,), out, patched=f"F.{name}" if padded is None else ""),)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])
@@ -137,8 +166,14 @@ class MaxPool(SlidingPool, frozen=True):
             check_pads(axes)
         return axes
 
+    def derived(self, *inputs: Shape) -> dict[str, Shape]:
+        return same_pads(self.padding, self.axes(inputs[0]))
+
     def ops_per_window(self, taps: int) -> int:
         return taps - 1
+
+    def pool(self, tape: Tape, x: Held, shape: Shape) -> Held:
+        return tape.max_pooled(shape, x)
 
 
 class AvgPool(SlidingPool, frozen=True):
@@ -179,6 +214,9 @@ class AvgPool(SlidingPool, frozen=True):
             )
         return out
 
+    def derived(self, *inputs: Shape) -> dict[str, Shape]:
+        return same_pads(self.padding, self.axes(inputs[0]))
+
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         (call,) = self.pool_calls(inputs[0], self.kind)
         if self.padded(*inputs) is None or self.count_include_pad or self.divisor_override is not None:
@@ -189,6 +227,16 @@ class AvgPool(SlidingPool, frozen=True):
 
     def ops_per_window(self, taps: int) -> int:
         return taps
+
+    def scaled(self, tape: Tape, x: Held, out: Held, padded: Shape) -> Held:
+        if self.divisor_override is not None or self.count_include_pad:
+            return out
+        ones = tape.pointwise(tape.narrow(tape.narrow(x, 0, 1), 1, 1))._replace(grad=False)
+        around = tape.padded(ones, padded)
+        tape.free(ones)
+        counts = tape.mean_pooled((1, 1, *out.shape[2:]), around)
+        tape.free(around)
+        return tape.quotient(out, counts)
 
 
 class LpPool(SlidingPool, frozen=True, kw_only=True):
@@ -220,6 +268,22 @@ class LpPool(SlidingPool, frozen=True, kw_only=True):
 
     def ops_per_window(self, taps: int) -> int:
         return 2 * taps
+
+    def pool(self, tape: Tape, x: Held, shape: Shape) -> Held:
+        """``(sign(m)·relu(|m|)·n)^(1/p)`` of the mean ``m`` of ``n`` powers, as ``torch.nn.functional`` has it."""
+        powers = tape.pointwise(x, keep=(x,))
+        mean = tape.mean_pooled(shape, powers)
+        tape.free(powers)
+        sign = tape.pointwise(mean)
+        absolute = tape.pointwise(mean, keep=(mean,))
+        positive = tape.pointwise(absolute)
+        tape.keep(positive, positive)
+        tape.free(absolute)
+        signed = tape.product(sign, positive)
+        tape.free(sign, positive)
+        total = tape.pointwise(signed)
+        tape.free(signed)
+        return tape.pointwise(total, keep=(total,))
 
 
 class AdaptivePool(Layer, frozen=True):
@@ -253,12 +317,8 @@ class AdaptivePool(Layer, frozen=True):
         return 0
 
     def taps(self, shape: Shape) -> int:
-        """Input elements read by all output elements together.
-
-        Along an axis the O windows cover all H units, and share one at each of the O − gcd(H, O)
-        borders that lie within a unit.
-        """
-        return shape[0] * prod(size + out - gcd(size, out) for size, out in self.per_axis_sizes(shape))
+        """Input elements read by all output elements together."""
+        return shape[0] * prod(adaptive_pool_taps(size, out) for size, out in self.per_axis_sizes(shape))
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         name = f"{self.kind}{len(inputs[0]) - 1}d"
@@ -279,6 +339,16 @@ class AdaptivePool(Layer, frozen=True):
         )
         return ((along(0), *spatial_reads),)
 
+    def pool(self, tape: Tape, x: Held, shape: Shape) -> Held:
+        """The pool of ``x`` to ``shape``."""
+        raise NotImplementedError
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        if self.output_size in (None, (None,)) and len(x.shape) == 3:
+            return x  # PyTorch has no such pool
+        return self.pool(tape, x, (tape.batch, *self.output_shape(x.shape[1:])))
+
 
 class AdaptiveAvgPool(AdaptivePool, frozen=True):
     """Mean pooling to a given size, as ``torch.nn.AdaptiveAvgPool2d``; ``null`` keeps an axis.
@@ -293,6 +363,9 @@ class AdaptiveAvgPool(AdaptivePool, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int:
         return self.taps(inputs[0])
 
+    def pool(self, tape: Tape, x: Held, shape: Shape) -> Held:
+        return tape.averaged(shape, x)
+
 
 class AdaptiveMaxPool(AdaptivePool, frozen=True):
     """Max pooling to a given size, as ``torch.nn.AdaptiveMaxPool2d``; ``null`` keeps an axis.
@@ -305,6 +378,9 @@ class AdaptiveMaxPool(AdaptivePool, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return self.taps(inputs[0]) - prod(self.output_shape(*inputs))
+
+    def pool(self, tape: Tape, x: Held, shape: Shape) -> Held:
+        return tape.adaptive_max_pooled(shape, x)
 
 
 class GlobalPool(Layer, frozen=True):
@@ -343,6 +419,10 @@ class GlobalAvgPool(GlobalPool, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(inputs[0])
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.averaged((tape.batch, *self.output_shape(x.shape[1:])), x)
+
 
 class GlobalMaxPool(GlobalPool, frozen=True):
     """Maximum over all spatial axes, kept with size 1: ``torch.nn.AdaptiveMaxPool2d(1)``.
@@ -356,3 +436,7 @@ class GlobalMaxPool(GlobalPool, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(inputs[0]) - inputs[0][0]
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.adaptive_max_pooled((tape.batch, *self.output_shape(x.shape[1:])), x)

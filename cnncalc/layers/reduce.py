@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from cnncalc.errors import LayerError
 from cnncalc.layers.base import EVERYTHING, Call, Layer, NonNegative, Reads, Shape, along
 from cnncalc.layers.shape import normal_axes
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 
 class Reduction(Layer, frozen=True):
@@ -18,6 +21,9 @@ class Reduction(Layer, frozen=True):
 
     abstract = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axes", "axis": "axes"}
+
+    keeps_both: ClassVar[bool] = False
+    """Whether autograd keeps input and output: where they are equal, the gradient goes."""
 
     axes: int | tuple[int, ...]
     keepdim: bool = False
@@ -43,6 +49,13 @@ class Reduction(Layer, frozen=True):
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return (Call(self.kind, inputs, self.output_shape(*inputs)),)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        out = tape.new((tape.batch, *self.output_shape(x.shape[1:])), x)
+        if self.keeps_both:
+            tape.keep(out, x, out)
+        return out
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
@@ -76,6 +89,7 @@ class Max(Reduction, frozen=True):
     """
 
     aliases = ("amax",)
+    keeps_both = True
 
 
 class Min(Reduction, frozen=True):
@@ -122,3 +136,5 @@ class VectorNorm(Reduction, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return 2 * prod(inputs[0])
+
+    keeps_both = True

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cnncalc.layers.axes import channels
 from cnncalc.layers.base import Call, Elementwise, Movement, Probability, Shape, Weight
 from cnncalc.layers.resample import simplest_ratio
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 
 class PassThrough(Movement, frozen=True):
@@ -18,6 +21,23 @@ class PassThrough(Movement, frozen=True):
     def output_shape(self, *inputs: Shape) -> Shape:
         return inputs[0]
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        return inputs[0]
+
+
+class Noise(PassThrough, frozen=True):
+    """Base of layers that drop something with probability ``p`` in training."""
+
+    abstract = True
+
+    def drop(self, tape: Tape, x: Held) -> Held:
+        """The input with something dropped, where ``p`` is above 0."""
+        raise NotImplementedError
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        p: float = getattr(self, "p")  # noqa: B009  (a field of the classes below, each with its own default)
+        return self.drop(tape, *inputs) if tape.training and p > 0 else inputs[0]
+
 
 class Identity(PassThrough, frozen=True):
     """The tensor itself, as ``torch.nn.Identity``. Elementwise operations: none."""
@@ -25,7 +45,7 @@ class Identity(PassThrough, frozen=True):
     torch_name = "Identity"
 
 
-class Dropout(PassThrough, frozen=True):
+class Dropout(Noise, frozen=True):
     """In training zeroes elements with probability ``p``, as ``torch.nn.Dropout``. Elementwise operations: none
     in inference.
     """
@@ -34,8 +54,11 @@ class Dropout(PassThrough, frozen=True):
 
     p: Probability = 0.5
 
+    def drop(self, tape: Tape, x: Held) -> Held:
+        return tape.product(x, tape.new(()) if self.p == 1 else tape.pointwise(x)._replace(grad=False))
 
-class ChannelDropout(PassThrough, frozen=True):
+
+class ChannelDropout(Noise, frozen=True):
     """In training zeroes whole channels with probability ``p``, as ``torch.nn.Dropout2d``; an input without
     spatial axes has channels of one element. Elementwise operations: none in inference.
     """
@@ -47,8 +70,11 @@ class ChannelDropout(PassThrough, frozen=True):
     def torch_module(self, *inputs: Shape) -> str:
         return "Dropout" if len(inputs[0]) == 1 else f"Dropout{len(inputs[0]) - 1}d"
 
+    def drop(self, tape: Tape, x: Held) -> Held:
+        return tape.product(x, tape.new(() if self.p == 1 else (*x.shape[:2], *(1 for _ in x.shape[2:]))))
 
-class AlphaDropout(PassThrough, frozen=True):
+
+class AlphaDropout(Noise, frozen=True):
     """In training sets elements to SELU's negative saturation with probability ``p``, keeping mean and
     variance, as ``torch.nn.AlphaDropout``. Elementwise operations: none in inference.
     """
@@ -57,8 +83,15 @@ class AlphaDropout(PassThrough, frozen=True):
 
     p: Probability = 0.5
 
+    def drop(self, tape: Tape, x: Held) -> Held:
+        if self.p == 1:
+            return tape.product(x, tape.new(()))
+        factor = tape.pointwise(x)._replace(grad=False)
+        tape.pointwise(factor)  # what is added in the place of what is dropped
+        return tape.product(x, factor)
 
-class StochasticDepth(PassThrough, frozen=True):
+
+class StochasticDepth(Noise, frozen=True):
     """In training zeroes the whole tensor with probability ``p``, for each sample (``row``) or for the ``batch``
     at once (Huang et al. 2016), as torchvision's ``StochasticDepth``. Elementwise operations: none in inference.
     """
@@ -70,6 +103,13 @@ class StochasticDepth(PassThrough, frozen=True):
 
     def drop_probability(self) -> tuple[int, int]:
         return simplest_ratio(self.p)
+
+    def drop(self, tape: Tape, x: Held) -> Held:
+        shape = (tape.batch if self.mode == "row" else 1, *(1 for _ in x.shape[1:]))
+        probabilities = tape.new(shape)
+        keep = tape.new(shape)
+        tape.free(probabilities)
+        return tape.product(x, keep if self.p == 1 else tape.new(shape, keep))
 
 
 class LayerScale(Elementwise, frozen=True):
@@ -94,3 +134,7 @@ class LayerScale(Elementwise, frozen=True):
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         (shape,) = inputs
         return (Weight("weight", (shape[0], *(1 for _ in shape[1:])), multiplies=False),)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.product(x, tape.weight(x.shape[1], *(1 for _ in x.shape[2:])))

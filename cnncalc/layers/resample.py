@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import repeat
-from math import gcd, prod
-from typing import Annotated, ClassVar, Literal
+from math import floor, gcd, prod
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas import resample
-from cnncalc.formulas.receptive_field import MAX_PERIOD, POINT, Taps, Window, adaptive_pool_window
+from cnncalc.formulas.receptive_field import (
+    MAX_PERIOD,
+    POINT,
+    Taps,
+    Window,
+    adaptive_pool_taps,
+    adaptive_pool_window,
+)
 from cnncalc.layers.axes import axis_name, describe, per_axis, spatial
 from cnncalc.layers.base import (
     EVERYTHING,
@@ -28,6 +35,9 @@ from cnncalc.layers.base import (
     along,
     pointwise,
 )
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 Scale = Annotated[float, Meta(gt=0, le=1e6)]
 
@@ -132,7 +142,7 @@ class Upsample(Layer, frozen=True):
             return (shape[0], *per_axis(self.size, rank, "size"))
         # A whole factor needs no float; for the others PyTorch rounds the product of two doubles.
         out = tuple(
-            size * int(scale) if scale == int(scale) else int(size * scale)
+            size * int(scale) if scale == int(scale) else floor(size * scale)
             for size, scale in zip(sizes, scales, strict=True)
         )
         for number, (size, scale, result) in enumerate(zip(sizes, scales, out, strict=True)):
@@ -153,10 +163,14 @@ class Upsample(Layer, frozen=True):
         if self.mode.startswith("nearest"):
             return 0
         if self.mode == "area":
-            # The windows [⌊i·H/O⌋, ⌈(i+1)·H/O⌉) of an axis cover H + O − gcd(H, O) units in all.
-            return shape[0] * prod(h + o - gcd(h, o) for h, o in zip(shape[1:], out[1:], strict=True))
+            return shape[0] * prod(map(adaptive_pool_taps, shape[1:], out[1:]))
         taps = 16 if self.mode == "bicubic" else 1 << rank
         return prod(out) * (2 * taps - 1)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        shape = (tape.batch, *self.output_shape(x.shape[1:]))
+        return tape.averaged(shape, x) if self.mode == "area" else tape.formatted(shape, x)
 
     def window(self, size: int, output_size: int, scale: float | None) -> Window | None:
         """What output units read along one axis; ``None`` where the pattern is too long to be given."""
@@ -181,7 +195,10 @@ class Upsample(Layer, frozen=True):
         rank, out = len(inputs[0]) - 1, self.output_shape(*inputs)
         if self.mode == "area":
             pool = f"adaptive_avg_pool{rank}d"
+            # F.interpolate works out the sizes from the factors first, in a trace as tensors of no axes
+            sizes = (Call("mul", ((), ()), (), batched=False),) * (0 if self.scale_factor is None else rank)
             return (
+                *sizes,
                 Call("interpolate", inputs, out, patched="F.interpolate"),
                 Call(pool, inputs, out, patched=f"F.{pool}"),
             )
@@ -219,7 +236,17 @@ def height_and_width(shape: Shape) -> Shape:
     return shape[1:]
 
 
-class PixelShuffle(Movement, frozen=True):
+class Rearranged(Movement, frozen=True):
+    """Base of layers that copy every element to another place; autograd keeps nothing for them."""
+
+    abstract = True
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.formatted((tape.batch, *self.output_shape(x.shape[1:])), x)
+
+
+class PixelShuffle(Rearranged, frozen=True):
     """Sub-pixel rearrangement: ``C·r²×H×W`` to ``C×rH×rW``, as ``torch.nn.PixelShuffle`` (Shi et al. 2016).
 
     Elementwise operations: none.
@@ -227,6 +254,8 @@ class PixelShuffle(Movement, frozen=True):
 
     torch_name = "PixelShuffle"
     aliases = ("depth_to_space",)
+
+    symbols: ClassVar[dict[str, str]] = {"upscale_factor": "r"}
 
     upscale_factor: Positive
 
@@ -247,7 +276,7 @@ class PixelShuffle(Movement, frozen=True):
         return ((Read(across=(0, 1, 2)), read_along(1, repeated), read_along(2, repeated)),)
 
 
-class PixelUnshuffle(Movement, frozen=True):
+class PixelUnshuffle(Rearranged, frozen=True):
     """The inverse of ``pixel_shuffle``: ``C×rH×rW`` to ``C·r²×H×W``, as ``torch.nn.PixelUnshuffle``.
 
     Elementwise operations: none. A position reads, over all its channels, an ``r×r`` patch.
@@ -255,6 +284,8 @@ class PixelUnshuffle(Movement, frozen=True):
 
     torch_name = "PixelUnshuffle"
     aliases = ("space_to_depth",)
+
+    symbols: ClassVar[dict[str, str]] = {"downscale_factor": "r"}
 
     downscale_factor: Positive
 
@@ -278,7 +309,7 @@ class PixelUnshuffle(Movement, frozen=True):
         return ((read_along(0, repeated), Read(1, patch, across=(0,)), Read(2, patch, across=(0,))),)
 
 
-class ChannelShuffle(Movement, frozen=True):
+class ChannelShuffle(Rearranged, frozen=True):
     """Channels of ``groups`` groups in turn: the first of each, then the second of each, …, as
     ``torch.nn.ChannelShuffle`` (Zhang et al. 2018, ShuffleNet).
 

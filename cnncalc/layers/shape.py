@@ -6,13 +6,13 @@ Axes count from 0 (channels) without the batch, negative ones from the end.
 from __future__ import annotations
 
 from math import prod
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas.receptive_field import Taps, Window
-from cnncalc.formulas.size import conv_output_size
+from cnncalc.formulas.size import conv_output_size, slice_size
 from cnncalc.layers.axes import (
     ExplicitPadding,
     Pair,
@@ -39,6 +39,9 @@ from cnncalc.layers.base import (
     normal_axis,
     pointwise,
 )
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 SizeOrRest = Annotated[int, Meta(ge=-1)]
 """A size, or -1 for what is left."""
@@ -156,6 +159,10 @@ class Pad(Movement, frozen=True):
             raise LayerError(f"value means nothing for {self.mode} padding", field="value", hint="use mode: constant")
         return (shape[0], *(size + before + after for size, (before, after) in zip(shape[1:], pairs, strict=True)))
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.padded(x, self.output_shape(x.shape[1:])[1:], "zeros" if self.mode == "constant" else self.mode)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         border = "zeros" if self.mode == "constant" else self.mode
         return (offset_reads(tuple(-before for before, _ in self.pairs(inputs[0])), border),)
@@ -170,6 +177,7 @@ class Crop(Movement, frozen=True):
 
     is_view = True
     aliases = ("cropping", "center_crop", "centre_crop")
+    symbols: ClassVar[dict[str, str]] = {"cropping": "P"}
 
     size: PerAxis | None = None
     cropping: ExplicitPadding | None = None
@@ -207,6 +215,12 @@ class Crop(Movement, frozen=True):
                 raise LayerError(f"cropping {before} + {after} leaves nothing of {place}", field="cropping")
         return (shape[0], *(size - before - after for size, (before, after) in zip(shape[1:], pairs, strict=True)))
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        for axis, size in enumerate(self.output_shape(x.shape[1:])[1:], start=2):
+            x = tape.narrow(x, axis, size)
+        return x
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (offset_reads(tuple(before for before, _ in self.pairs(inputs[0]))),)
 
@@ -230,11 +244,18 @@ class Slice(Movement, frozen=True):
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
         axis = normal_axis(self.axis, len(shape))
-        kept = len(range(*slice(self.start, self.stop, self.step).indices(shape[axis])))
-        if not kept:
+        size = shape[axis]
+        start, stop, _ = slice(self.start, self.stop, self.step).indices(size)
+        kept = slice_size(start, size if stop == size else stop, self.step)
+        if kept < 1:
             ends = f"{self.start} to {'the end' if self.stop is None else self.stop}"
             raise LayerError(f"nothing of {place_name(axis, len(shape))} {shape[axis]} lies from {ends}", field="start")
         return (*shape[:axis], kept, *shape[axis + 1 :])
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        axis = normal_axis(self.axis, len(x.shape) - 1)
+        return tape.narrow(x, axis + 1, self.output_shape(x.shape[1:])[axis], self.step)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
@@ -292,6 +313,11 @@ class Split(Movement, frozen=True):
         axis = normal_axis(self.axis, len(shape))
         return tuple((*shape[:axis], part, *shape[axis + 1 :]) for part in self.parts(shape))
 
+    def forward(self, tape: Tape, *inputs: Held) -> tuple[Held, ...]:
+        (x,) = inputs
+        axis = normal_axis(self.axis, len(x.shape) - 1) + 1
+        return tuple(tape.narrow(x, axis, part) for part in self.parts(x.shape[1:]))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         if len(self.parts(inputs[0])) == 1:
             return self.port_reads(0, *inputs)
@@ -327,6 +353,11 @@ class Flatten(Movement, frozen=True):
             raise LayerError(f"start_axis {self.start_axis} comes after end_axis {self.end_axis}", field="start_axis")
         return (*shape[:start], prod(shape[start : end + 1]), *shape[end + 1 :])
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        shape = self.output_shape(x.shape[1:])
+        return x if shape == x.shape[1:] else tape.reshape(x, (tape.batch, *shape))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (regrouped_reads(inputs[0], self.output_shape(*inputs)),)
 
@@ -351,6 +382,10 @@ class Unflatten(Movement, frozen=True):
             raise LayerError("needs at least one size", field="sizes")
         return (*shape[:axis], *with_rest(self.sizes, shape[axis], "sizes"), *shape[axis + 1 :])
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.reshape(x, (tape.batch, *self.output_shape(x.shape[1:])))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (regrouped_reads(inputs[0], self.output_shape(*inputs)),)
 
@@ -368,6 +403,10 @@ class Reshape(Movement, frozen=True):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return with_rest(self.shape, prod(inputs[0]), "shape")
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.reshape(x, (tape.batch, *self.output_shape(x.shape[1:])))
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (regrouped_reads(inputs[0], self.output_shape(*inputs)),)
@@ -398,6 +437,10 @@ class Permute(Movement, frozen=True):
         (shape,) = inputs
         return tuple(shape[axis] for axis in self.order(shape))
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.permute(x, (0, *(axis + 1 for axis in self.order(x.shape[1:]))))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         order = self.order(inputs[0])
         return (tuple(along(order.index(axis)) for axis in range(len(order))),)
@@ -427,6 +470,10 @@ class Transpose(Movement, frozen=True):
         (shape,) = inputs
         return tuple(shape[axis] for axis in self.order(shape))
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.permute(x, (0, *(axis + 1 for axis in self.order(x.shape[1:]))))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (tuple(map(along, self.order(inputs[0]))),)
 
@@ -451,6 +498,11 @@ class Squeeze(Movement, frozen=True):
         (shape,) = inputs
         return tuple(shape[axis] for axis in self.kept(shape))
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        axes = (0, *(axis + 1 for axis in self.kept(x.shape[1:])))
+        return tape.view(x, tuple(x.shape[axis] for axis in axes), tuple(x.strides[axis] for axis in axes))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         kept = self.kept(shape)
@@ -473,6 +525,10 @@ class Unsqueeze(Movement, frozen=True):
         axis = normal_axis(self.axis, len(shape) + 1)
         return (*shape[:axis], 1, *shape[axis:])
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.unsqueeze(x, normal_axis(self.axis, len(x.shape)) + 1)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         new = normal_axis(self.axis, len(shape) + 1)
@@ -485,6 +541,7 @@ class Broadcast(Movement, frozen=True):
     ``shape`` may have more axes than the input: those come before it. Elementwise operations: none.
     """
 
+    is_view = True
     aliases = ("broadcast_to",)
 
     shape: tuple[Positive, ...]
@@ -527,10 +584,10 @@ class Roll(Movement, frozen=True):
         """How far each axis is shifted."""
         axes = normal_axes(self.axes, len(shape))
         shifts = self.shifts if isinstance(self.shifts, tuple) else (self.shifts,)
-        if len(axes) != len(shifts) or not axes:
-            raise LayerError(
-                f"shifts has {len(shifts)} values, axes {len(axes)}", field="shifts", hint="give a shift for each axis"
-            )
+        if not shifts:
+            raise LayerError("needs at least one shift", field="shifts", hint="shifts: [1, 1] with axes: [1, 2]")
+        if len(axes) != len(shifts):
+            raise LayerError(f"shifts has {len(shifts)} values, axes {len(axes)}", field="shifts")
         return dict(zip(axes, shifts, strict=True))
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -564,6 +621,11 @@ class Take(Movement, frozen=True):
         axis = normal_axis(self.axis, len(shape))
         return (*shape[:axis], *index, *shape[axis + 1 :])
 
+    def elements_read(self, *inputs: Shape) -> tuple[int, ...]:
+        """Of the tensor at least what one index chooses: all of them may choose the same."""
+        shape, index = inputs
+        return prod(shape) // shape[normal_axis(self.axis, len(shape))], prod(index)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         shape, index = inputs
         chosen = normal_axis(self.axis, len(shape))
@@ -582,6 +644,7 @@ class SlidingWindows(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    is_view = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis", "dimension": "axis"}
 
     size: Positive

@@ -21,6 +21,7 @@ from cnncalc.analysis.traffic import BYTES
 from cnncalc.errors import CnncalcError
 from cnncalc.spec.problem import listed, nearest
 from cnncalc.spec.reader import Mapping, Node, Scalar, Sequence, Source, read
+from cnncalc.text import visible
 
 T = TypeVar("T")
 
@@ -142,8 +143,8 @@ def written(machine: Machine) -> str:
 
     peak = ", ".join(f"{dtype}: {_short(rate)}" for dtype, rate in machine.peak.items())
     lines = [
-        f"name: {dumps(machine.name, ensure_ascii=False)}",
-        f"source: {dumps(machine.source, ensure_ascii=False)}",
+        f"name: {dumps(visible(machine.name), ensure_ascii=False)}",
+        f"source: {dumps(visible(machine.source), ensure_ascii=False)}",
         f"peak: {{{peak}}}",
         f"memory: {{bandwidth: {_short(machine.bandwidth)}B/s}}",
     ]

@@ -1,4 +1,4 @@
-"""Two nets side by side: the report of ``cnncalc diff``, its rows folded, and its texts."""
+"""Two nets side by side: the report of ``cnncalc diff``, and its rows folded."""
 
 from __future__ import annotations
 
@@ -8,36 +8,19 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from cnncalc import __version__, units
+from cnncalc import __version__
 from cnncalc.analysis.diff import Match, compare
 from cnncalc.graph import Graph, Node
 from cnncalc.report.assemble import assemble
-from cnncalc.report.columns import COLUMNS as REPORT_COLUMNS
-from cnncalc.report.columns import Column, setting_text, shape_text
-from cnncalc.report.conditions import EDITS, METRICS, Condition, Outcome, Pair, judge
+from cnncalc.report.conditions import METRICS, Condition, Outcome, Pair, judge
 from cnncalc.report.fold import BLOCK, COUNTS, block
-from cnncalc.report.grid import grid, style
 from cnncalc.report.model import Generator, LayerReport, Model, Report
-from cnncalc.text import visible, wrap
 
 Status = Literal["added", "removed", "changed", "moved", "renamed", "affected"]
 STATUSES: tuple[Status, ...] = ("added", "removed", "changed", "moved", "renamed", "affected")
 """What can have happened to a layer. ``affected``: nothing in it was edited, but its shapes or numbers differ."""
-TITLES = {
-    "params": "parameters",
-    "buffers": "buffers",
-    "macs": "MACs",
-    "flops": "FLOPs",
-    "elementwise_ops": "elementwise ops",
-    "activations": "activations",
-    "layers": "layers",
-    "rf": "receptive field",
-    "jump": "jump",
-}
 OTHERS = "other layers"
 """The row of all layers that are only affected; they have no output in common."""
-MOST_ROWS = 200
-"""Rows of a Markdown table of layers; a comment on GitHub has at most 65,536 characters."""
 
 
 class LayerDiff(Struct, frozen=True):
@@ -63,7 +46,7 @@ class Difference(Struct, frozen=True):
     """One total of both nets. ``percent`` is null where there was nothing before; ``partial``: a lower bound.
 
     The receptive field and the jump are those of the last layer that does not see everything, along the
-    axis where they are largest; null where there is none.
+    axis where they are largest; null where there is none, or where whole maps see everything.
     """
 
     metric: str
@@ -116,9 +99,13 @@ class DiffReport(Struct, frozen=True):
 
     def to_markdown(self) -> str:
         """The report for a pull request."""
+        from cnncalc.report.diff_text import markdown
+
         return markdown(self)
 
     def __str__(self) -> str:
+        from cnncalc.report.diff_text import render
+
         return render(self)
 
 
@@ -136,7 +123,8 @@ def diff(before: Graph, after: Graph, *, batch: int = 1, conditions: Sequence[Co
     counts = Counts(**{status: statuses.count(status) for status in STATUSES}, same=same)
     net = _net(before, after, matches)
     pairs = _pairs(old, new)
-    outcomes = judge(conditions, pairs | {name: Pair(0, getattr(counts, name)) for name in EDITS})
+    edits: dict[str, Pair] = {name: Pair(0, statuses.count(name)) for name in STATUSES}
+    outcomes = judge(conditions, {**pairs, **edits, "differ": Pair(0, len(rows))})
     return DiffReport(
         schema_version=1,
         generator=Generator("cnncalc", __version__),
@@ -233,9 +221,14 @@ def _pairs(old: Report, new: Report) -> dict[str, Pair]:
 
 
 def _last_field(report: Report, part: str) -> int | None:
-    """Size or jump of the last local field, along the axis where it is largest (a jump that is no integer: none)."""
+    """Size or jump of the last local field, along the axis where it is largest (a jump that is no integer: none).
+
+    There is none where a whole map before it sees everything, as after squeeze and excitation.
+    """
     for layer in reversed(report.layers):
         field = layer.receptive_field
+        if field is not None and field.kind == "global" and max(layer.output_shape[1:], default=1) > 1:
+            return None
         if field is not None and field.kind == "local" and field.size is not None and field.jump is not None:
             known = [value for value in getattr(field, part) if value is not None]
             largest = max(known, default=None)
@@ -395,269 +388,3 @@ def _follows(one: LayerDiff, other: LayerDiff) -> bool:
         return False
     first, second = _NUMBER.fullmatch(one.path), _NUMBER.fullmatch(other.path)
     return bool(first and second and first[1] == second[1] and int(first[2]) + 1 == int(second[2]))
-
-
-# -- texts -----------------------------------------------------------------------------------------
-
-
-def signed(value: int | None) -> str:
-    """A difference for a person: ``+1.20 M``, ``-3``, ``0``; unknown is ``?``."""
-    return "?" if value is None else ("+" if value > 0 else "") + units.show(value)
-
-
-def percentage(value: float | None) -> str:
-    """A difference in per cent, with a sign and one decimal, or three where it is small; only nothing reads 0."""
-    if value is None:
-        return "–"
-    if abs(value) < 0.05:
-        return f"{value:+.3f}" if abs(value) >= 0.0005 else "0" if not value else f"{value:+.0e}"
-    return f"{value:+,.1f}"
-
-
-def _shown(value: int | None) -> str:
-    return "–" if value is None else units.show(value)
-
-
-def _number(row: LayerDiff, name: str) -> int | None:
-    """The difference that a row makes to a total; unknown where a side is."""
-    sides = [0 if side is None else getattr(side, name) for side in (row.before, row.after)]
-    return None if None in sides else sides[1] - sides[0]
-
-
-def _arrow(old: str, new: str) -> str:
-    return new if old == new or not old else old if not new else f"{old} → {new}"
-
-
-def _path(row: LayerDiff, _: Any = None) -> str:
-    return _arrow(row.before.path if row.before else "", row.after.path if row.after else "")
-
-
-def _edits(row: LayerDiff) -> str:
-    """What was edited, or what a layer that came or went is."""
-    if row.layers is not UNSET:
-        if len(row.layers) > 1:
-            return ", ".join(f"{count} {status}" for status, count in row.layers.items())
-        count = sum(row.layers.values())
-        return f"{count} layer{'' if count == 1 else 's'}"
-    side = row.after or row.before
-    assert side is not None
-    if row.before is None or row.after is None:
-        fields = " ".join(f"{name}={setting_text(value)}" for name, value in side.settings.items())
-        return f"{side.type} {fields}".strip()
-    return ", ".join(
-        f"{'reads' if name == 'inputs' else name} {_value(old)} → {_value(new)}"
-        for name, (old, new) in row.edits.items()
-    )
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, tuple) and all(isinstance(entry, str) for entry in value):
-        return " + ".join(value)
-    return "–" if value is None else setting_text(value)
-
-
-def _output(row: LayerDiff) -> str:
-    if row.path == OTHERS:
-        return ""
-    return _arrow(*("" if side is None else shape_text(side.output_shape) for side in (row.before, row.after)))
-
-
-def _field(row: LayerDiff) -> str:
-    if row.path == OTHERS:
-        return ""
-    value = REPORT_COLUMNS["rf"].value
-    return _arrow(*("" if side is None else value(side, None) for side in (row.before, row.after)))
-
-
-def _delta(name: str, header: str, priority: int) -> Column:
-    def total(report: DiffReport) -> str:
-        return signed(next(one.difference for one in report.totals if one.metric == name))
-
-    return Column(name, header, lambda row, _: _number(row, name), "", signed, True, priority, total)
-
-
-LAYER_COLUMNS = (
-    Column("change", "change", lambda row, _: row.status, priority=1),
-    Column("layer", "layer", _path, path=True, elastic=True),
-    Column("what", "what", lambda row, _: _edits(row), priority=2, elastic=True),
-    Column("output", "output", lambda row, _: _output(row), priority=5),
-    _delta("params", "params", 3),
-    _delta("macs", "MACs", 6),
-    _delta("flops", "FLOPs", 4),
-    Column("rf", "RF", lambda row, _: _field(row), right=True, priority=7),
-)
-"""The columns of the layers that differ, for a person; the numbers are differences."""
-
-TOTAL_COLUMNS = (
-    Column("metric", "", lambda one, _: TITLES[one.metric]),
-    Column("before", "before", lambda one, _: one.before, show=_shown, right=True),
-    Column("after", "after", lambda one, _: one.after, show=_shown, right=True),
-    Column("difference", "difference", lambda one, _: one.difference, show=signed, right=True),
-    Column("percent", "%", lambda one, _: one.percent, show=percentage, right=True),
-)
-"""The columns of the totals."""
-
-CONDITION_COLUMNS = (
-    Column("condition", "fail on", lambda one, _: one.condition),
-    Column("before", "before", lambda one, _: one.before, show=_shown, right=True),
-    Column("after", "after", lambda one, _: one.after, show=_shown, right=True),
-    Column("difference", "difference", lambda one, _: one.difference, show=signed, right=True),
-    Column("status", "status", lambda one, _: one.status),
-    Column("reason", "", lambda one, _: "" if one.reason is UNSET else one.reason),
-)
-"""The columns of the conditions."""
-
-
-def _side(name: str, side: str) -> Column:
-    """A machine's column: one number of one side."""
-
-    def value(row: LayerDiff, _: Any) -> Any:
-        report = getattr(row, side)
-        return None if report is None else REPORT_COLUMNS[name].value(report, None)
-
-    return Column(f"{name}_{side}", f"{name}_{side}", value)
-
-
-CSV_COLUMNS = (
-    Column("change", "change", lambda row, _: row.status),
-    Column("layer_before", "layer_before", lambda row, _: row.before.path if row.before else None),
-    Column("layer_after", "layer_after", lambda row, _: row.after.path if row.after else None),
-    Column("type", "type", lambda row, _: row.type),
-    Column("edits", "edits", lambda row, _: _edits(row) if row.before and row.after else ""),
-    *(_side(name, side) for name in ("output", *COUNTS, "rf", "jump") for side in ("before", "after")),
-)
-"""The columns of the layers that differ, for a machine: both sides of every number, exactly."""
-
-
-def verdict(report: DiffReport) -> str:
-    """What happened to how many layers, in one line."""
-    if report.same:
-        return f"the nets are the same: {report.counts.same} layers and inputs"
-    parts = [f"{count} {status}" for status in STATUSES if (count := getattr(report.counts, status))]
-    return f"layers: {', '.join([*parts, f'{report.counts.same} the same'])}"
-
-
-def title(report: DiffReport) -> str:
-    """Both names."""
-    old, new = (side.name or side.source for side in (report.before, report.after))
-    if old == new and report.before.source != report.after.source:
-        old, new = f"{old} ({report.before.source})", f"{new} ({report.after.source})"
-    return visible(f"{old} → {new}")
-
-
-def heading(report: DiffReport) -> list[str]:
-    """Inputs, outputs and batch; then the arguments that differ."""
-    old, new = report.before, report.after
-    shapes = [
-        f"{_arrow(_shapes(old.inputs), _shapes(new.inputs))} to {_arrow(_shapes(old.outputs), _shapes(new.outputs))}",
-        f"batch {new.batch}",
-    ]
-    lines = [", ".join(shapes)]
-    if "args" in report.net:
-        before, after = report.net["args"]
-        lines.append(
-            ", ".join(
-                f"{name} {_argument(before, name)} → {_argument(after, name)}"
-                for name in dict.fromkeys([*before, *after])
-                if before.get(name, UNSET) != after.get(name, UNSET)
-            )
-        )
-    if "outputs" in report.net:
-        before, after = report.net["outputs"]
-        lines.append(f"outputs {_outputs(before)} → {_outputs(after)}")
-    return [visible(line) for line in lines]
-
-
-def _argument(args: dict[str, Any], name: str) -> str:
-    return setting_text(args[name]) if name in args else "–"
-
-
-def _outputs(named: dict[str, str]) -> str:
-    return ", ".join(name if name == path else f"{name}: {path}" for name, path in named.items())
-
-
-def _shapes(tensors: dict[str, tuple[int, ...]]) -> str:
-    if len(tensors) == 1:
-        return shape_text(*tensors.values())
-    return ", ".join(f"{name} {shape_text(shape)}" for name, shape in tensors.items())
-
-
-def totals(report: DiffReport) -> list[Difference]:
-    """The totals that are worth a row: those that one of the nets has."""
-    return [one for one in report.totals if one.before or one.after]
-
-
-def render(
-    report: DiffReport,
-    rows: Sequence[LayerDiff] | None = None,
-    *,
-    width: int | None = None,
-    colour: bool = False,
-) -> str:
-    """The comparison as a person reads it: totals, then the rows (by default the summary), then the conditions."""
-    shown = report.summary if rows is None else rows
-    first, *rest = heading(report)
-    parts = [
-        [
-            *(style(line, "bold", colour) for line in wrap(title(report), width)),
-            *(line for text in (first, *rest) for line in wrap(text, width, "  ")),
-        ],
-        grid(TOTAL_COLUMNS, totals(report), width=width, colour=colour),
-        grid(LAYER_COLUMNS, shown, report, width=width, colour=colour) if shown else [],
-        wrap(verdict(report), width),
-        _partial(report, width, colour),
-        grid(_condition_columns(report), report.conditions, width=width, colour=colour) if report.conditions else [],
-    ]
-    return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
-
-
-def _condition_columns(report: DiffReport) -> list[Column]:
-    reasons = any(one.reason is not UNSET for one in report.conditions)
-    return [column for column in CONDITION_COLUMNS if column.name != "reason" or reasons]
-
-
-def _partial(report: DiffReport, width: int | None, colour: bool) -> list[str]:
-    unknown = [TITLES[one.metric] for one in report.totals if one.status == "partial"]
-    if not unknown:
-        return []
-    text = f"partial: some layers could not be counted, so these are lower bounds: {', '.join(unknown)}"
-    return [style(line, "yellow", colour) for line in wrap(text, width)]
-
-
-def markdown(report: DiffReport, rows: Sequence[LayerDiff] | None = None, *, level: int = 3) -> str:
-    """The comparison for a pull request: a heading, the conditions, the totals, and the layers folded away."""
-    from cnncalc.report.markdown import escape, table
-
-    shown = list(report.summary if rows is None else rows)
-    parts = [f"{'#' * level} {escape(title(report))}\n"]
-    parts += [
-        f"{'❌' if one.status == 'fail' else '✅'} `{_code(one.condition)}`: {escape(_outcome(one))}\n"
-        for one in report.conditions
-    ]
-    parts.append("".join(f"{escape(line)}  \n" for line in (*heading(report), verdict(report))))
-    if _partial(report, None, False):
-        parts.append(f"⚠️ {escape(_partial(report, None, False)[0])}\n")
-    if any(one.difference for one in report.totals):
-        parts.append(table(TOTAL_COLUMNS, totals(report)))
-    if shown:
-        more = f"\n… and {len(shown) - MOST_ROWS} more rows\n" if len(shown) > MOST_ROWS else ""
-        rows_text = table(LAYER_COLUMNS, shown[:MOST_ROWS], report)
-        parts.append(f"<details><summary>layers</summary>\n\n{rows_text}{more}\n</details>\n")
-    return "\n".join(parts)
-
-
-def _code(text: str) -> str:
-    """Text between backquotes."""
-    return visible(text).replace("`", "'")
-
-
-def _outcome(one: Outcome) -> str:
-    reason = f" ({one.reason})" if one.reason is not UNSET else ""
-    change = percentage(100 * one.difference / one.before) + " %" if one.difference and one.before else ""
-    before_after = f"{_shown(one.before)} → {_shown(one.after)}"
-    return f"{before_after}{f', {change}' if change else ''}{reason}"
-
-
-def failures(report: DiffReport) -> list[str]:
-    """Each condition that was met, in one line."""
-    return [visible(f"{one.condition}: {_outcome(one)}") for one in report.conditions if one.status == "fail"]

@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 Count = int | None
 """A whole number, or null where it is unknown; the diagnostics then say why."""
 
-SECTION_NAMES = ("training", "speed", "initialisation", "convention")
+SECTION_NAMES = ("memory", "training", "speed", "initialisation", "convention")
 """The further analyses, each a key of the report and of its layers where it was asked for; see ``sections``."""
 
 
@@ -98,7 +98,7 @@ class ConventionTotals(Struct, frozen=True):
     tool: str
     version: str
     unit: str
-    status: Literal["complete", "partial", "fails"]
+    status: Literal["complete", "partial", "fails", "unknown"]
     answer: int | None
     macs: int | float | None
     difference: int | None
@@ -207,6 +207,81 @@ class SpeedTotals(Struct, frozen=True):
     fused_bound_ps: int | UnsetType = UNSET
 
 
+class LayerMemory(Struct, frozen=True, gc=False):
+    """Bytes of one layer (``--show memory``), for the whole batch.
+
+    ``weights`` (buffers among them) are 0 where they are another layer's; ``output`` are those of its outputs, though
+    they may be views of its input; ``saved`` is what autograd keeps for it and for no layer before, the weights
+    apart; ``live`` the most bytes of tensors alive while it runs in inference.
+    """
+
+    weights: int
+    output: int
+    saved: int
+    live: int
+
+
+class Inference(Struct, frozen=True):
+    """Bytes of tensors alive at once in inference, each let go after its last use; the weights come on top.
+
+    ``peak`` is reached at the layer ``at``, while the outputs of ``alive`` are there. ``in_place``: the peak where
+    activations that can write over their input do. ``best_order`` is the peak in the order of the layers that has the
+    lowest, ``order`` that order (null where it is the one as written), and ``order_proven`` says whether none is lower.
+    """
+
+    peak: int
+    at: str
+    alive: tuple[str, ...]
+    in_place: int
+    best_order: int
+    order: tuple[str, ...] | None
+    order_proven: bool
+
+
+class TrainingMemory(Struct, frozen=True):
+    """Bytes that a step of training holds between the forward and the backward pass.
+
+    ``saved`` is what autograd keeps, with checkpoints the inputs of the blocks; ``recomputed`` what the block
+    ``recomputed_block`` has besides while it is run again. ``master_weights`` are float32 copies for mixed precision.
+    ``total`` is the sum with weights and buffers.
+    """
+
+    optimizer: str
+    mixed_precision: bool
+    checkpoint: int | None
+    gradients: int
+    master_weights: int
+    optimizer_state: int
+    saved: int
+    recomputed: int
+    recomputed_block: str | None
+    total: int
+
+
+class Fit(Struct, frozen=True):
+    """The largest batch whose step of training holds at most ``bytes``: 0 where not even one sample fits, null where
+    nothing that is held grows with the batch.
+    """
+
+    bytes: int
+    batch: int | None
+
+
+class MemoryTotals(Struct, frozen=True):
+    """The memory of the net, in bytes. ``partial``: a layer does not say what it takes, so that these are lower bounds.
+
+    ``training`` is null for ``int8`` weights, which are not trained.
+    """
+
+    status: Literal["complete", "partial"]
+    dtype: str
+    weights: int
+    buffers: int
+    inference: Inference
+    training: TrainingMemory | None
+    fit: Fit | None
+
+
 class LayerReport(Struct, frozen=True, gc=False):
     """One layer. ``shared_with`` names the layer whose weights it reuses (its ``params`` are then 0)."""
 
@@ -228,6 +303,7 @@ class LayerReport(Struct, frozen=True, gc=False):
     receptive_fields: dict[str, ReceptiveField] | UnsetType = UNSET
     initialisation: LayerInitialisation | UnsetType = UNSET
     convention: LayerConvention | UnsetType = UNSET
+    memory: LayerMemory | UnsetType = UNSET
     training: LayerTraining | UnsetType = UNSET
     speed: LayerSpeed | UnsetType = UNSET
 
@@ -306,6 +382,7 @@ class Report(Struct, frozen=True):
     separable: tuple[SeparablePair, ...] = ()
     initialisation: InitialisationTotals | UnsetType = UNSET
     convention: ConventionTotals | UnsetType = UNSET
+    memory: MemoryTotals | UnsetType = UNSET
     training: TrainingTotals | UnsetType = UNSET
     speed: SpeedTotals | UnsetType = UNSET
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NoReturn
 
 from cnncalc.errors import LayerError, ShapeMismatchError
@@ -23,7 +24,7 @@ from cnncalc.spec.document import (
     missing_arguments,
     unknown_argument,
 )
-from cnncalc.spec.expression import MAX_BITS, Name
+from cnncalc.spec.expression import MAX_BITS, Name, template
 from cnncalc.spec.fields import choices, field_name, find_layer, make_layer, unknown_field, written
 from cnncalc.spec.problem import nearest
 from cnncalc.spec.state import Scope, State, Tensors
@@ -31,6 +32,8 @@ from cnncalc.spec.state import Scope, State, Tensors
 MAX_LAYERS = 500_000
 MAX_EMPTY_CALLS = 20_000
 MAX_CALL_DEPTH = 60
+NUMBERS = "0"
+"""What the counter of numbered names is called; no layer's or block's name is a number."""
 TOO_DEEP = "blocks, branches and repeats are nested too deeply"
 ADD = Add()
 
@@ -87,14 +90,18 @@ class Builder(State):
             skip = self.branch(item.shortcut, start, "shortcut")
         else:
             skip = start
-        path = self.new_path(item.label.text if item.label else None, Add.kind, item.label or item.node)
+        path = self.new_path(item.label, Add.kind, item.node)
         self.current = self.emit(ADD, (*out, *skip), path, item, None)
         self.bind(path, item.label)
 
     def branch(self, body: Body, start: Tensors, name: str) -> Tensors:
         """Runs a body on tensors of its own, under a path of its own."""
         scope = self.scope
-        path = self.new_path(None, name, None)
+        if self.document.flat_branches:
+            self.current = start
+            self.run(body)
+            return self.current
+        path = self.new_path(None, name, None, numbered=False)
         self.scope = Scope(f"{path}.", scope.args, scope, share=scope.share)
         self.current = start
         self.run(body)
@@ -128,7 +135,7 @@ class Builder(State):
         if isinstance(layer, ShortForm):
             self.short_form(item, layer, refs)
             return
-        path = self.new_path(item.label.text if item.label else None, layer.kind, item.label or item.node)
+        path = self.new_path(item.label, layer.kind, item.node)
         self.current = self.emit(layer, refs, path, item, item.share.text if item.share else None)
         if item.label is not None:
             self.bind(path, item.label)
@@ -139,7 +146,7 @@ class Builder(State):
             layers = short.expand(self.shape(refs[0]))
         except LayerError as error:
             self.refuse(item, short, refs, error)
-        path = self.new_path(item.label.text if item.label else None, short.kind, item.label or item.node)
+        path = self.new_path(item.label, short.kind, item.node)
         share = item.share.text if item.share else None
         for number, made in enumerate(layers, 1):
             layer = self.layers.setdefault(made, made)
@@ -233,8 +240,7 @@ class Builder(State):
                 raise self.problem(f"block '{block.name}' has no arguments", item.scalar)
             args[next(iter(block.args))] = self.argument(item.scalar)
         self.guard(item, block)
-        segment = item.label.text if item.label else None
-        path = self.new_path(segment, block.name, item.label or item.node)
+        path = self.new_path(item.label, block.name, item.node)
         share = caller.share if item.share is None else (item.share.text, len(path))
         self.scope = Scope(f"{path}.", args, caller, block=block, call=item, share=share)
         missing = [name for name in block.args if name not in args]
@@ -252,12 +258,16 @@ class Builder(State):
     def bind(self, path: str, label: reader.Scalar | None) -> None:
         """Lets ``from:`` find the tensors of the moment by a path and, where there is one, a label."""
         self.tensors[path] = self.current
-        if label is not None:
+        if label is not None and len(template(label.text)) == 1:
             self.tensors[self.scope.prefix + label.text] = self.current
 
     def argument(self, node: reader.Node) -> Any:
-        """An argument's value; a dotted path may name a tensor."""
-        if isinstance(node, reader.Scalar) and isinstance(node.value, str) and "." in node.value:
+        """An argument's value; a path with dots, or a number in quotes, may name a tensor."""
+        if (
+            isinstance(node, reader.Scalar)
+            and isinstance(node.value, str)
+            and ("." in node.value or node.value.isdecimal())
+        ):
             path = self.find_path(node.value)
             if path is not None:
                 return Name(path)
@@ -291,20 +301,33 @@ class Builder(State):
 
     # -- nodes ---------------------------------------------------------------------------------
 
-    def new_path(self, label: str | None, kind: str, at: reader.Node | None) -> str:
-        """A path that is not yet taken: the label's, or the kind's with the next number."""
+    def new_path(
+        self, label: reader.Scalar | None, kind: str, at: reader.Node | None, *, numbered: bool | None = None
+    ) -> str:
+        """A path that is not yet taken: the label's, or the kind's with the next number, or the number alone."""
         scope = self.scope
         if label is not None:
-            path = scope.prefix + label
-            if "index" in scope.args:
-                number = scope.counters[label] = scope.counters.get(label, 0) + 1
+            name = self.label(label)
+            path = scope.prefix + name
+            if "index" in scope.args and len(template(label.text)) == 1:
+                number = scope.counters[name] = scope.counters.get(name, 0) + 1
                 path = f"{path}{number}"
+            elif re.fullmatch("[0-9]+", first := name.partition(".")[0]):
+                scope.counters[NUMBERS] = int(first) + 1
             if path in self.places:
-                first = self.places[path]
-                where = f"; it stands already in line {first.line}" if first else ""
-                raise self.problem(f"the name '{label}' is taken{where}", at)
-            self.places[path] = self.place(at) if at else None
+                other = self.places[path]
+                where = f"; it stands already in line {other.line}" if other else ""
+                raise self.problem(f"the name '{name}' is taken{where}", label)
+            self.places[path] = self.place(label)
             return path
+        if scope.numbered if numbered is None else numbered:
+            while True:
+                number = scope.counters.get(NUMBERS, 0)
+                scope.counters[NUMBERS] = number + 1
+                path = f"{scope.prefix}{number}"
+                if path not in self.places:
+                    self.places[path] = None
+                    return path
         gap = "_" if kind[-1].isdigit() else ""  # relu6_1, not relu61
         while True:
             number = scope.counters[kind] = scope.counters.get(kind, 0) + 1

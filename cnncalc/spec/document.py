@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from cnncalc.graph import Place
 from cnncalc.layers import REGISTRY, Layer
-from cnncalc.spec.expression import ExpressionError, evaluate, whole
+from cnncalc.spec.expression import ExpressionError, evaluate, template, whole
 from cnncalc.spec.fields import (
     aliases,
     choices,
@@ -23,7 +23,9 @@ from cnncalc.spec.fields import (
 from cnncalc.spec.problem import listed, nearest
 from cnncalc.spec.reader import Mapping, Node, Scalar, Sequence, Source
 
-TOP_KEYS = ("name", "source", "input", "args", "variants", "blocks", "layers", "outputs", "budget")
+TOP_KEYS = (
+    "name", "source", "input", "args", "variants", "flat_branches", "numbered", "blocks", "layers", "outputs", "budget",
+)  # fmt: skip
 STRUCTURES = ("repeat", "if", "residual", "activation")
 META = ("name", "from", "share")
 
@@ -90,6 +92,8 @@ class Block(Struct):
     args: dict[str, Node | None]
     body: Body
     node: Node
+    numbered: bool = False
+    """Whether what stands in it is called 0, 1, 2, … where it has no name."""
 
 
 class Document(Struct):
@@ -108,6 +112,9 @@ class Document(Struct):
     """Where the body was written."""
     outputs: Node | None
     budget: Mapping | None
+    flat_branches: bool = False
+    """Whether branches and shortcuts add no level to paths."""
+    numbered: bool = False
     least: dict[str, int] = {}
     """What :func:`least_layers` has found for each block."""
 
@@ -222,6 +229,8 @@ class _Parser:
             layers=top["layers"][1],
             outputs=top["outputs"][1] if "outputs" in top else None,
             budget=self.expect_mapping(top["budget"][1], "'budget'") if "budget" in top else None,
+            flat_branches=self.flag(top, "flat_branches"),
+            numbered=self.flag(top, "numbered"),
         )
 
     # -- forms ---------------------------------------------------------------------------------
@@ -246,9 +255,28 @@ class _Parser:
             raise self.source.error(f"'{what}' must be a text, got {_form(node)}", node)
         return node.text
 
+    def flag(self, parts: dict[str, tuple[Scalar, Node]], name: str) -> bool:
+        """A setting that is on or off, and off where it is not given."""
+        if name not in parts:
+            return False
+        node = parts[name][1]
+        if not isinstance(node, Scalar) or not isinstance(node.value, bool):
+            raise self.source.error(f"'{name}' is true or false, got {_form(node)}", node)
+        return node.value
+
     def label(self, node: Node, what: str) -> Scalar:
-        if not isinstance(node, Scalar) or not isinstance(node.value, str) or not node.text or "." in node.text:
-            raise self.source.error(f"'{what}' must be a word without dots, got {_form(node)}", node)
+        """A name: a word, a number, or several with dots between; expressions in braces may be parts of it."""
+        if not isinstance(node, Scalar) or node.value is None or isinstance(node.value, bool):
+            raise self.source.error(f"'{what}' must be a word or a number, got {_form(node)}", node)
+        try:
+            pieces = template(node.text)
+        except ExpressionError as error:
+            raise self.source.error(f"'{what}': {error.message}", node, hint=error.hint) from None
+        plain = "".join(piece if number % 2 == 0 else "0" for number, piece in enumerate(pieces))
+        if not all(plain.split(".")):
+            raise self.source.error(
+                f"'{what}' must be a word or a number, got '{node.text}'", node, hint="dots stand between words"
+            )
         return node
 
     def arguments(self, node: Node) -> dict[str, Node | None]:
@@ -284,11 +312,12 @@ class _Parser:
                 raise self.source.error(f"'{key.text}' cannot be the name of a block", key, hint=_NAMES)
             self.blocks[key.text] = Block(key.text, {}, [], key)
         for key, value in entries:
-            parts = self.mapping(value, f"block '{key.text}'", ("args", "layers"))
+            parts = self.mapping(value, f"block '{key.text}'", ("args", "numbered", "layers"))
             if "layers" not in parts:
                 raise self.source.error(f"block '{key.text}' has no 'layers:'", key)
             block = self.blocks[key.text]
             block.args = self.arguments(parts["args"][1]) if "args" in parts else {}
+            block.numbered = self.flag(parts, "numbered")
         for key, value in entries:
             block = self.blocks[key.text]
             self.args = self.file_args | frozenset(block.args)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import re
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
@@ -62,6 +63,30 @@ def evaluate(text: str, lookup: Lookup) -> Value:
         raise
     except RecursionError:
         raise ExpressionError("the expression is nested too deeply") from None
+
+
+def template(text: str) -> list[str]:
+    """The pieces of a name such as ``layer{index + 1}``: text and expressions in turn, text first.
+
+    ``{{`` and ``}}`` stand for braces themselves.
+
+    Raises:
+        ExpressionError: a brace is open, or closed twice.
+    """
+    if "{" not in text and "}" not in text:
+        return [text]
+    pieces, rest, at = [""], text, 0
+    while rest:
+        found = re.match(r"([^{}]+)|(\{\{|\}\})|\{([^{}]+)\}", rest)
+        if found is None:
+            raise ExpressionError(f"'{text}' has a brace without its other", at, "{{ and }} are braces in a name")
+        plain, doubled, expression = found.groups()
+        if expression is not None:
+            pieces += [expression, ""]
+        else:
+            pieces[-1] += plain or doubled[0]
+        rest, at = rest[found.end() :], at + found.end()
+    return pieces
 
 
 _KEYWORDS = frozenset({"and", "or", "not", "if", "else", "in", "True", "False", "None"})

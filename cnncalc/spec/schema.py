@@ -20,7 +20,18 @@ from cnncalc.spec.fields import required_fields
 Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_NAME = {"type": "string", "pattern": "^[^.]+$"}
+_NAME = {
+    "description": "A word or a number, or several with dots between; {expression} may be part of it.",
+    "type": ["string", "integer"],
+    "pattern": r"^[^.]+(\.[^.]+)*$|\{",
+}
+
+
+_NUMBERED = {
+    "description": "Whether what stands here without a name is called 0, 1, 2, …, as in torch.nn.Sequential.",
+    "type": "boolean",
+    "default": False,
+}
 
 
 def ref(name: str) -> Schema:
@@ -51,6 +62,12 @@ def spec_schema() -> Schema:
         },
         "args": ref("args"),
         "variants": names_to(names_to(ref("value"), "Arguments by name."), "Named sets of arguments."),
+        "flat_branches": {
+            "description": "Whether branches and shortcuts add no level to the paths of what stands in them.",
+            "type": "boolean",
+            "default": False,
+        },
+        "numbered": _NUMBERED,
         "blocks": names_to(ref("block"), "Pieces of the net with arguments, called as layers are."),
         "layers": ref("body"),
         "outputs": {
@@ -105,7 +122,7 @@ def _forms() -> Schema:
         },
         "from": {"anyOf": [ref("tensor"), {"type": "array", "items": ref("tensor")}]},
         "limit": record({"max": limit, "min": limit}),
-        "block": record({"args": ref("args"), "layers": ref("body")}, required=("layers",)),
+        "block": record({"args": ref("args"), "numbered": _NUMBERED, "layers": ref("body")}, required=("layers",)),
         "body": {"description": "Layers in order.", "type": "array", "items": ref("item")},
         "item": {
             "anyOf": [

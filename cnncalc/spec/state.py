@@ -14,8 +14,8 @@ from cnncalc.spec.document import (
     Call,
     Document,
 )
-from cnncalc.spec.expression import ExpressionError, Name, UnknownNameError, check_size, evaluate, whole
-from cnncalc.spec.fields import choice_words, find_layer
+from cnncalc.spec.expression import ExpressionError, Name, UnknownNameError, check_size, evaluate, template, whole
+from cnncalc.spec.fields import choice_words, find_layer, written
 from cnncalc.spec.problem import listed, nearest
 
 MOST_CALLS = 8
@@ -29,7 +29,7 @@ Tensors = tuple[Ref, ...]
 class Scope:
     """Where names live: the arguments, the counters of automatic names, and the way out."""
 
-    __slots__ = ("args", "block", "call", "counters", "parent", "prefix", "share")
+    __slots__ = ("args", "block", "call", "counters", "numbered", "parent", "prefix", "share")
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class Scope:
         self.block = block
         self.call = call
         self.share = share
+        self.numbered = block is not None and block.numbered
         self.counters: dict[str, int] = {}
 
 
@@ -67,6 +68,7 @@ class State:
         self.current: Tensors = ()
         self.file_args: dict[str, Any] = {}
         self.scope = Scope("", {})
+        self.scope.numbered = document.numbered
         self.rounds = 1
         self.calls = 0
 
@@ -103,6 +105,21 @@ class State:
         begin = row.find(node.text.strip(), node.column - 1)
         column = (begin + 1 if begin >= 0 else node.column) + (error.offset if begin >= 0 else 0)
         raise self.problem(error.message, (node.line, column), hint=error.hint) from None
+
+    def label(self, node: reader.Scalar) -> str:
+        """What a ``name:`` comes to where the builder stands, its expressions in braces evaluated."""
+        pieces = template(node.text)
+        for number in range(1, len(pieces), 2):
+            try:
+                value = whole(evaluate(pieces[number], self.lookup))
+            except ExpressionError as error:
+                raise self.problem(f"in '{node.text}': {error.message}", node, hint=error.hint) from None
+            if isinstance(value, bool) or not isinstance(value, (int, str)) or not all(str(value).split(".")):
+                raise self.problem(
+                    f"'{pieces[number]}' in a name must give a whole number or a word, got {written(value)}", node
+                )
+            pieces[number] = str(value)
+        return "".join(pieces)
 
     def lookup(self, name: str) -> Any:
         """The value of a name where the builder stands."""
@@ -191,7 +208,7 @@ class State:
         if path is not None:
             return self.tensors[path]
         whole, _, port = name.rpartition(".")
-        path = self.find_path(whole) if port.isdigit() else None
+        path = self.find_path(whole) if port.isdecimal() else None
         if path is not None:
             parts = self.tensors[path]
             if int(port) >= len(parts):

@@ -2,9 +2,13 @@
 
 Whatever disturbs a measurement makes it slower, so that the best of many tries is nearest to the truth, and a little
 below it; ``HEADROOM`` makes up for that, since a peak too low would make a bound too high. On a CPU every number is
-that of one thread times the number of threads: no more is possible, since threads do not help each other, and
-one thread is left alone more often than all are. Of the memory's bandwidth that is more than many threads can
-share; a file may be edited where the data sheet says less.
+that of one thread times the number of threads: no more is possible, since threads do not help each other, and one
+thread is left alone more often than all are. Of the memory's bandwidth that is more than many threads can share; a file
+may be edited where the data sheet says less.
+
+One thing the best of many tries does not mend: other work that draws on the memory all the time. Where the machine is
+busy when the calibration begins, the memory is given the bandwidth of the caches, with which a bound still holds, and
+the headroom is ``BUSY_HEADROOM``.
 """
 
 from __future__ import annotations
@@ -27,12 +31,24 @@ from cnncalc.torch.measure import Progress
 from cnncalc.torch.verify import DTYPES, usable_device
 
 HEADROOM = (115, 100)
+BUSY_HEADROOM = (130, 100)
 """What the best that was seen is multiplied with."""
 PATIENCE = 0.25
 LONGEST = 2.0
 """Seconds without a better try until a kernel is done, and seconds at most."""
 LEAST_TRIES = 10
 ROUNDS = 2
+
+
+BUSY = 0.5
+"""Processes that run or wait on average (the load of the last minute) from which on a machine is not left alone."""
+
+
+class Calibration(NamedTuple):
+    """A machine as measured, and what is wrong with the measurement, where something is."""
+
+    machine: Machine
+    warning: str = ""
 
 
 class Kernel(NamedTuple):
@@ -42,7 +58,7 @@ class Kernel(NamedTuple):
     work: int
 
 
-def calibrate(device: str = "cpu", *, progress: Progress = lambda what: None) -> Machine:
+def calibrate(device: str = "cpu", *, progress: Progress = lambda what: None) -> Calibration:
     """This machine, as measured; with PyTorch's present number of threads on a CPU.
 
     Raises:
@@ -50,24 +66,45 @@ def calibrate(device: str = "cpu", *, progress: Progress = lambda what: None) ->
     """
     where = usable_device(device)
     with torch.no_grad():
-        return _processor(progress) if where.partition(":")[0] == "cpu" else _accelerator(where, progress)
+        if where.partition(":")[0] == "cpu":
+            return _processor(progress)
+        return Calibration(_accelerator(where, progress))
 
 
-def _processor(progress: Progress) -> Machine:
-    clock, threads, held = Clock("cpu"), torch.get_num_threads(), cpu_caches()
+def _processor(progress: Progress) -> Calibration:
+    clock, threads, held, load = Clock("cpu"), torch.get_num_threads(), cpu_caches(), load_average()
     with _threads(1):
         alone = _peaks("cpu", clock, progress)
-        near = _bandwidth("cpu", _sizes(held), clock, progress) if held else 0
-        far_sizes = [max(4 * held, 1 << 27)] if held else [*_sizes(1 << 26), 1 << 28]
-        far = _bandwidth("cpu", far_sizes, clock, progress)
-    return Machine(
+        near = _bandwidth("cpu", _sizes(held or 1 << 26), clock, progress)
+        far = near if load > BUSY or not held else _bandwidth("cpu", [max(4 * held, 1 << 27)], clock, progress)
+    note, warning, headroom = "of one thread, times the threads", "", HEADROOM
+    if far == near:
+        note += "; for the memory, what caches give"
+    if load > BUSY:
+        headroom = BUSY_HEADROOM
+        note += f", since other work went on (load {load:.1f})"
+        warning = (
+            f"other work goes on here (load {load:.1f}), so that the memory's bandwidth cannot be told; it is given "
+            "that of the caches, and bounds of layers that wait for the memory are low: "
+            "calibrate again when all is quiet"
+        )
+    machine = Machine(
         name=f"{_cpu_name()}, {threads} {'threads' if threads > 1 else 'thread'}",
-        source=_source("cpu", "of one thread, times the threads"),
-        peak={dtype: _with_headroom(rate * threads) for dtype, rate in alone.items()},
-        bandwidth=_with_headroom(far * threads),
-        caches=(Cache(held, _with_headroom(near * threads)),) if held else (),
+        source=_source("cpu", note, headroom),
+        peak={dtype: _with_headroom(rate * threads, headroom) for dtype, rate in alone.items()},
+        bandwidth=_with_headroom(far * threads, headroom),
+        caches=(Cache(held, _with_headroom(near * threads, headroom)),) if held else (),
         threads=threads,
     )
+    return Calibration(machine, warning)
+
+
+def load_average() -> float:
+    """Processes that ran or waited in the last minute, on average; 0 where the system does not tell."""
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return 0.0
 
 
 def _accelerator(device: str, progress: Progress) -> Machine:
@@ -87,17 +124,17 @@ def _accelerator(device: str, progress: Progress) -> Machine:
     )
 
 
-def _source(device: str, note: str) -> str:
-    more = f"{100 * HEADROOM[0] // HEADROOM[1] - 100}%"
+def _source(device: str, note: str, headroom: tuple[int, int] = HEADROOM) -> str:
+    more = f"{100 * headroom[0] // headroom[1] - 100}%"
     return (
         f"measured by cnncalc bench --calibrate with PyTorch {torch.__version__} on {device}: the best of many tries "
         f"and {more} more; {note}"
     )
 
 
-def _with_headroom(rate: int) -> int:
+def _with_headroom(rate: int, headroom: tuple[int, int] = HEADROOM) -> int:
     """With the headroom, rounded up to four digits."""
-    value = -(-rate * HEADROOM[0] // HEADROOM[1])
+    value = -(-rate * headroom[0] // headroom[1])
     unit: int = 10 ** max(0, len(str(value)) - 4)
     return -(-value // unit) * unit
 

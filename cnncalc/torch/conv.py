@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cnncalc.layers.base import Shape
 from cnncalc.layers.conv import Conv, ConvTranspose, FunctionalConv
+from cnncalc.torch.function import Function, Hook
 from cnncalc.torch.padding import each, ends, explicit_ends, flat, symmetric
 from cnncalc.torch.registry import builds
 
@@ -36,17 +37,13 @@ def build_conv(layer: Conv, shape: Shape) -> nn.Module:
     """``nn.ConvNd``, with padding by hand where it is ``same`` or differs between the two ends."""
     rank = len(shape) - 1
     fields, make = _fields(layer, shape), CONVS[rank - 1]
-    padding = symmetric(layer.padding, rank)
+    pairs = ends(layer.padding, shape[1:], layer.kernel, layer.stride, layer.dilation)
+    padding = symmetric(pairs, rank)
     if padding is not None:
         return make(**fields, padding=padding, padding_mode=layer.padding_mode)
-
-    def pad(_: nn.Module, inputs: tuple[Tensor]) -> Tensor:
-        (x,) = inputs  # ``same`` depends on its size
-        pads = flat(ends(layer.padding, tuple(x.shape[2:]), layer.kernel, layer.stride, layer.dilation))
-        return F.pad(x, pads, mode="constant" if layer.padding_mode == "zeros" else layer.padding_mode)
-
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
     module = make(**fields)
-    module.register_forward_pre_hook(pad)
+    module.register_forward_pre_hook(Hook(Function(F.pad, pad=flat(pairs), mode=mode)))
     return module
 
 
@@ -59,12 +56,8 @@ def build_conv_transpose(layer: ConvTranspose, shape: Shape) -> nn.Module:
     padding = symmetric(layer.padding, rank)
     if padding is not None:
         return make(**fields, padding=padding)
-
-    def crop(_: nn.Module, __: tuple[Tensor], out: Tensor) -> Tensor:
-        return F.pad(out, [-end for end in flat(explicit_ends(layer.padding, rank))])
-
     module = make(**fields)
-    module.register_forward_hook(crop)
+    module.register_forward_hook(Hook(Function(F.pad, pad=[-end for end in flat(explicit_ends(layer.padding, rank))])))
     return module
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnncalc.analysis.cost import costs
-from cnncalc.analysis.training import backward_macs
+from cnncalc.analysis.training import step_macs
 from cnncalc.analysis.verdict import Row, compare
 from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph, Node
@@ -43,7 +43,7 @@ def measure_costs(
     """
     net = Net(graph, or_refused(module_of)).to(device=device, dtype=dtype).eval()
     claims = costs(graph, batch)
-    backward = backward_macs(graph, batch)
+    training = step_macs(graph, batch)
     values = net.start(*example_inputs(graph, batch, device=device, dtype=dtype))
     # Whether a tensor depends on a weight is for PyTorch to say: the inputs do not, outputs as autograd finds.
     differentiable: dict[int, tuple[bool, ...]] = dict.fromkeys(values, (False,))
@@ -73,7 +73,7 @@ def measure_costs(
         else:
             differentiable[step.number] = tuple(out.requires_grad for out in made)
         values[step.number] = tuple(out.detach() for out in made)
-        claimed = {"flops": _flops(claims[step.number].macs), "backward": _flops(backward[step.number])}
+        claimed = {"flops": _flops(claims[step.number].macs), "backward": _flops(training[step.number].backward)}
         measured = {"flops": forward, "backward": back}
         for check in ("flops", "backward"):
             totals[check][0] += claimed[check] or 0
@@ -86,6 +86,9 @@ def measure_costs(
             for check in ("flops", "backward"):
                 if check in checks:
                     yield compare(node.path, check, claimed[check], measured[check], notes[check])
+            of_weights = _flops(training[step.number].weight_gradient)
+            if "backward" in checks and (of_weights or back) and any(True for _ in step.module.parameters()):
+                yield compare(node.path, "backward, weights", of_weights, _weight_gradient(node, batch))
         del outputs, made
         for number in step.done:
             del values[number]
@@ -106,7 +109,7 @@ def _forward(module: nn.Module, inputs: list[Tensor]) -> tuple[int, tuple[Tensor
 
 def _backward(module: nn.Module, inputs: list[Tensor], outputs: tuple[Tensor, ...]) -> int:
     """FLOPs that PyTorch counts in a backward pass to the inputs that want a gradient and to the weights."""
-    sources = [tensor for tensor in inputs if tensor.requires_grad] + list(module.parameters())
+    sources = [tensor for tensor in [*inputs, *module.parameters()] if tensor.requires_grad]
     results = [out for out in outputs if out.requires_grad]
     if not sources or not results:
         return 0
@@ -114,6 +117,29 @@ def _backward(module: nn.Module, inputs: list[Tensor], outputs: tuple[Tensor, ..
     with counter:
         torch.autograd.grad(results, sources, [torch.ones_like(out) for out in results], allow_unused=True)
     return counter.get_total_flops()
+
+
+def _weight_gradient(node: Node, batch: int) -> int:
+    """FLOPs that PyTorch counts for the gradients of a layer's weights: those to all weights and inputs, less those
+    to the inputs.
+
+    The counter reads shapes alone, so the layer runs on the ``meta`` device; a grouped convolution as in
+    :func:`_as_groups`.
+    """
+    layer, shapes, times = node.layer, node.input_shapes, 1
+    assert layer is not None
+    if isinstance(layer, (Conv, ConvTranspose)):
+        times, shapes = layer.groups, tuple([(shape[0] // layer.groups, *shape[1:]) for shape in shapes])
+        layer = replace(layer, out=layer.out // layer.groups, groups=1)
+    counts = []
+    for learns in (True, False):
+        with torch.device("meta"):
+            module = build_layer(layer, *shapes).eval().requires_grad_(learns)
+            inputs = [torch.empty((batch, *shape), requires_grad=True) for shape in shapes]
+        _, outputs = _forward(module, inputs)
+        assert not isinstance(outputs, str)
+        counts.append(_backward(module, inputs, outputs))
+    return (counts[0] - counts[1]) * times
 
 
 def _as_groups(

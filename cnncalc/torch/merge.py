@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from cnncalc.convert.code import Arg, Call, positional
 from cnncalc.layers.base import Shape
 from cnncalc.layers.merge import Add, Concat, Divide, Matmul, Maximum, Minimum, Multiply, Subtract
 from cnncalc.torch.dims import dim
-from cnncalc.torch.function import Function
+from cnncalc.torch.function import Function, name_of
 from cnncalc.torch.registry import builds
 
 
@@ -27,6 +29,14 @@ class Joined(nn.Module):
         batch = max(x.shape[0] for x in inputs)
         return torch.cat([x if x.shape[0] == batch else x.expand(batch, *x.shape[1:]) for x in inputs], dim=self.dim)
 
+    def source(self, tensors: tuple[Any, ...]) -> Any:
+        """``torch.cat((x, y), dim=1)``"""
+        return Call("torch.cat", (Arg("", Call("(,)", positional(*tensors))), Arg("dim", self.dim, True)))
+
+
+SIGNS: dict[Any, str] = {torch.add: "+", torch.sub: "-", torch.mul: "*"}
+"""How Python writes a function of two tensors."""
+
 
 class Folded(nn.Module):
     """A function of two tensors over any number of them, from the left."""
@@ -38,6 +48,12 @@ class Folded(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """``f(f(f(a, b), c), …)``."""
         return reduce(self.function, inputs)
+
+    def source(self, tensors: tuple[Any, ...]) -> Any:
+        """``x + y``, or ``torch.maximum(torch.maximum(x, y), z)``"""
+        if self.function in SIGNS:
+            return Call(SIGNS[self.function], positional(*tensors))
+        return reduce(lambda first, second: Call(name_of(self.function)[0], positional(first, second)), tensors)
 
 
 @builds(Concat)

@@ -123,7 +123,8 @@ class Net(nn.Module):
     dict of the outputs by name where there are several. Tensors are let go after their last use.
     """
 
-    def __init__(self, graph: Graph, build: LayerBuilder = module_of) -> None:
+    def __init__(self, graph: Graph, build: LayerBuilder = module_of, in_place: frozenset[int] = frozenset()) -> None:
+        """``in_place``: nodes whose modules are to write over their input (in evaluation, and without autograd)."""
         super().__init__()
         self.graph = graph
         self.steps: list[Step] = []
@@ -135,6 +136,8 @@ class Net(nn.Module):
                 module = made[node.shared]
             else:
                 module = build(node)
+                if number in in_place:
+                    module.inplace = True  # type: ignore[assignment]
                 self._register(node.path, module)
             made[number] = module
             self.steps.append(Step(number, module, node.inputs))
@@ -156,6 +159,7 @@ class Net(nn.Module):
     def _set_last_uses(self) -> None:
         last: dict[int, Step] = {}
         for step in self.steps:
+            last[step.number] = step
             for ref in step.inputs:
                 last[ref.node] = step
         kept = {ref.node for _, ref in self.graph.outputs}
@@ -177,10 +181,17 @@ class Net(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Any:
         """The output, or all outputs by name."""
-        values = self.start(*inputs)
+        return self.run(self.start(*inputs))
+
+    def run(self, values: dict[int, tuple[Tensor, ...]]) -> Any:
+        """The output, or all outputs by name, for values that begin with the inputs; they are taken over.
+
+        Each is let go after its last use; who calls the module itself holds on to its inputs.
+        """
         for step in self.steps:
             out = step.module(*(values[ref.node][ref.port] for ref in step.inputs))
             values[step.number] = (out,) if isinstance(out, Tensor) else tuple(out)
+            del out
             for number in step.done:
                 del values[number]
         outputs = {name: values[ref.node][ref.port] for name, ref in self.graph.outputs}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import torch
+from typing import Any
+
 from torch import Tensor, nn
 
 from cnncalc.layers.base import Shape
 from cnncalc.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
+from cnncalc.torch.function import Function, Hook
 from cnncalc.torch.registry import builds
 
 BATCH_NORMS: tuple[type[nn.Module], ...] = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -36,7 +38,7 @@ def build_group_norm(layer: GroupNorm, shape: Shape) -> nn.Module:
 def build_local_response_norm(layer: LocalResponseNorm, shape: Shape) -> nn.Module:
     """``nn.LocalResponseNorm``, which refuses a tensor whose axes were exchanged unless it is copied into order."""
     module = nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k)
-    module.register_forward_pre_hook(lambda _, inputs: inputs[0].contiguous())
+    module.register_forward_pre_hook(Hook(Function(Tensor.contiguous)))
     return module
 
 
@@ -65,16 +67,12 @@ def build_rms_norm(layer: RmsNorm, shape: Shape) -> nn.Module:
 
 def with_axes_last(module: nn.Module, axes: tuple[int, ...], rank: int) -> nn.Module:
     """Let a module that works on the last axes work on ``axes`` (of ``rank`` without the batch)."""
-    own, last = [axis + 1 for axis in axes], list(range(-len(axes), 0))
+    own: Any = [axis + 1 for axis in axes]
+    last: Any = list(range(-len(axes), 0))
     if axes == tuple(range(rank - len(axes), rank)):
         return module
 
-    def move(_: nn.Module, inputs: tuple[Tensor]) -> Tensor:
-        return torch.movedim(inputs[0], own, last)
-
-    def move_back(_: nn.Module, __: tuple[Tensor], out: Tensor) -> Tensor:
-        return torch.movedim(out, last, own)
-
-    module.register_forward_pre_hook(move)
-    module.register_forward_hook(move_back)
+    own, last = (own[0], last[0]) if len(axes) == 1 else (own, last)
+    module.register_forward_pre_hook(Hook(Function(Tensor.movedim, source=own, destination=last)))
+    module.register_forward_hook(Hook(Function(Tensor.movedim, source=last, destination=own)))
     return module

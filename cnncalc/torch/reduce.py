@@ -14,7 +14,9 @@ from cnncalc.torch.registry import builds
 
 def arguments(layer: Reduction, shape: Shape) -> dict[str, object]:
     """Which axes, as PyTorch counts them, and whether they stay."""
-    return {"dim": dims(layer.axes), "keepdim": layer.keepdim}
+    chosen = dims(layer.axes)
+    kept = {"keepdim": True} if layer.keepdim else {}
+    return {"dim": chosen[0] if len(chosen) == 1 else chosen, **kept}
 
 
 @builds(Mean)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name that everyone gives it)
 from torch import Tensor, nn
 
+from cnncalc.convert.code import Arg, Call, Verbatim, positional
 from cnncalc.layers.base import Shape
 from cnncalc.layers.shape import (
     Broadcast,
@@ -28,41 +31,30 @@ from cnncalc.layers.shape import (
 from cnncalc.torch.dims import dim, dims
 from cnncalc.torch.function import Function
 from cnncalc.torch.padding import each, explicit_ends, flat
+from cnncalc.torch.parts import center_crop
 from cnncalc.torch.registry import builds
 
 
 @builds(Pad)
 def build_pad(layer: Pad, shape: Shape) -> nn.Module:
     """``F.pad``."""
-    value = layer.value if layer.mode == "constant" else None
+    value = layer.value or None  # 0 goes without saying
     return Function(F.pad, pad=flat(explicit_ends(layer.padding, len(shape) - 1)), mode=layer.mode, value=value)
-
-
-class CropAxes(nn.Module):
-    """Cuts the spatial axes: to ``size`` from the middle (the odd pixel stays off behind), or by ``cropping``."""
-
-    def __init__(self, layer: Crop) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The part that is kept."""
-        rank = x.dim() - 2
-        sizes = each(self.layer.size, rank)
-        pairs = None if self.layer.cropping is None else explicit_ends(self.layer.cropping, rank)
-        for axis, have in enumerate(x.shape[2:]):
-            if pairs is None:
-                x = x.narrow(axis + 2, (have - sizes[axis]) // 2, sizes[axis])
-            else:
-                before, after = pairs[axis]
-                x = x.narrow(axis + 2, before, have - before - after)
-        return x
 
 
 @builds(Crop)
 def build_crop(layer: Crop, shape: Shape) -> nn.Module:
-    """Indexing."""
-    return CropAxes(layer)
+    """The middle, or ``F.pad`` by less than nothing."""
+    rank = len(shape) - 1
+    if layer.cropping is None:
+        return Function(center_crop, size=each(layer.size, rank))
+    return Function(F.pad, pad=[-end for end in flat(explicit_ends(layer.cropping, rank))])
+
+
+def slice_args(cut: slice) -> tuple[Arg, ...]:
+    """The three numbers of a slice, without what goes without saying."""
+    step = None if cut.step == 1 else cut.step
+    return Arg("start", cut.start or None), Arg("stop", cut.stop), Arg("step", step)
 
 
 class SliceAxis(nn.Module):
@@ -76,6 +68,11 @@ class SliceAxis(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The slice."""
         return x[self.index]
+
+    def source(self, tensors: tuple[Any, ...]) -> Any:
+        """``x[:, 2:5]``"""
+        slices = [Verbatim("...") if one is ... else Call(":", slice_args(one)) for one in self.index]
+        return Call("[]", positional(*tensors, *slices))
 
 
 @builds(Slice)
@@ -105,21 +102,26 @@ def build_unflatten(layer: Unflatten, shape: Shape) -> nn.Module:
 
 
 class ReshapeSample(nn.Module):
-    """``torch.reshape`` of each sample."""
+    """``torch.reshape`` of each sample; ``made`` is the shape with its -1 worked out."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, made: Shape) -> None:
         super().__init__()
         self.shape = shape
+        self.made = made
 
     def forward(self, x: Tensor) -> Tensor:
         """The same elements under other axes."""
         return x.reshape(x.shape[0], *self.shape)
 
+    def source(self, tensors: tuple[Any, ...]) -> Any:
+        """``x.reshape(-1, 8, 4)``"""
+        return Call(".reshape", (*positional(*tensors, Verbatim("-1")), *(Arg("size", size) for size in self.made)))
+
 
 @builds(Reshape)
 def build_reshape(layer: Reshape, shape: Shape) -> nn.Module:
     """``torch.reshape``."""
-    return ReshapeSample(layer.shape)
+    return ReshapeSample(layer.shape, layer.output_shape(shape))
 
 
 @builds(Permute)

@@ -13,9 +13,9 @@ from cnncalc.analysis.verdict import Row, Verdict, verdict
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
 from cnncalc.layers.tensor import Opaque
-from cnncalc.torch import field, initial, measure, values
+from cnncalc.torch import field, initial, measure, memory, values
 
-CHECKS = (*measure.CHECKS, *initial.CHECKS, *field.CHECKS, *values.CHECKS)
+CHECKS = (*measure.CHECKS, *initial.CHECKS, *memory.CHECKS, *field.CHECKS, *values.CHECKS)
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -74,6 +74,11 @@ def verify(
         )
     if wanted_checks & {*initial.CHECKS}:
         rows += initial.measure_initialisation(graph, wanted=wanted, progress=progress)
+    if wanted_checks & {*memory.CHECKS} and layers == "*":
+        with memory.several_threads():
+            rows += memory.measure_memory(
+                graph, checks=wanted_checks, progress=progress, batch=batch, dtype=DTYPES[dtype]
+            )
     # float64 is not to be had on Apple's GPUs; support does not depend on the device
     precise = "cpu" if where == "mps" else where
     with single_thread():

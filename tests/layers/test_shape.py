@@ -20,6 +20,7 @@ from cnncalc.layers.shape import (
     Pad,
     Permute,
     Reshape,
+    Roll,
     Slice,
     Split,
     Squeeze,
@@ -327,3 +328,10 @@ def test_negative_pads_are_for_crop(fields):
 def test_errors(layer, shape, message):
     with pytest.raises(LayerError, match=message):
         layer.output_shape(shape)
+
+
+def test_a_roll_needs_a_shift():
+    with pytest.raises(LayerError, match="needs at least one shift"):
+        Roll(shifts=(), axes=()).output_shape((2, 3))
+    with pytest.raises(RuntimeError, match="`shifts` required"):
+        torch.roll(torch.ones(1, 2, 3), ())

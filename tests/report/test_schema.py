@@ -89,7 +89,7 @@ INVALID = [
     net({"repeat": {"times": 3}}),
     net({"residual": {"body": ["relu"], "short_cut": []}}),
     net({"if": "true", "els": []}),
-    net({"conv": {"out": 4, "kernel": 3, "name": "a.b"}}),
+    net({"conv": {"out": 4, "kernel": 3, "name": "a..b"}}),
     net({"relu": [["relu"]]}),
     net(budget={"parameters": {"max": 3}}),
     net(budget={"params": {"most": 3}}),

@@ -665,3 +665,79 @@ def test_a_budget_is_read():
         "macs": {"max": 4_200_000_000, "min": 1000},
         "flops": {"min": 0},
     }
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+
+def test_a_name_is_a_word_a_number_or_several():
+    graph = net(HEAD + "  - relu: {name: 0}\n  - relu: {name: features.3.conv}\n  - relu: {name: '{{x}}', from: '0'}\n")
+    assert paths(graph) == ["0", "features.3.conv", "{x}"]
+    assert graph.nodes[3].inputs[0].node == 1
+
+
+def test_an_expression_in_a_name():
+    """Read where the layer stands: the index of a repeat, an argument, the channels coming in."""
+    graph = net("""
+input: [3, 8, 8]
+blocks:
+  tower:
+    args: {number: required, act: relu}
+    layers:
+      - conv: {name: "conv{number}_{in_channels}", out: 4 * number, kernel: 1}
+      - relu: {name: "{act}"}
+layers:
+  - repeat:
+      times: 2
+      layers:
+        - tower: {name: "layer{index + 1}.{2 * index}", number: index + 1}
+  - relu: {from: layer1.0}
+""")
+    assert paths(graph) == ["layer1.0.conv1_3", "layer1.0.relu", "layer2.2.conv2_4", "layer2.2.relu", "relu1"]
+    assert graph.nodes[-1].inputs[0].node == 2
+
+
+def test_a_numbered_scope():
+    """What has no name is called 0, 1, 2, …; a given number is counted on from; blocks have numbers of their own."""
+    graph = net("""
+input: [3, 8, 8]
+numbered: true
+blocks:
+  unit: {numbered: true, layers: [{conv: {out: 4, kernel: 1}}, {relu: {name: act}}, batch_norm]}
+  plain: {layers: [relu]}
+layers:
+  - unit
+  - relu: {name: 3}
+  - plain
+  - repeat: {times: 2, layers: [unit]}
+  - relu: {name: 8.inner}
+  - residual: [relu]
+  - residual: {body: [relu], shortcut: []}
+""")
+    assert paths(graph) == [
+        *("0.0", "0.act", "0.1", "3", "4.relu1", "5.0", "5.act", "5.1", "6.0", "6.act", "6.1"),
+        *("8.inner", "9", "10", "11", "12"),
+    ]
+
+
+def test_flat_branches():
+    """Branches and shortcuts add no level: the same net with shorter paths, names told apart by their counters."""
+    text = """
+input: [4, 8, 8]
+layers:
+  - concat:
+      - - conv: {out: 4, kernel: 1}
+      - - conv: {out: 2, kernel: 1}
+        - relu: {name: deep.relu}
+  - residual:
+      body:
+        - conv: {out: 8, kernel: 1}
+      shortcut:
+        - conv: {out: 8, kernel: 1}
+  - relu: {from: conv2}
+"""
+    graph = net("flat_branches: true" + text)
+    assert paths(graph) == ["conv1", "conv2", "deep.relu", "concat1", "conv3", "conv4", "add1", "relu1"]
+    nested = net(text.replace("from: conv2", "from: branch2.conv1"))
+    assert paths(nested)[:3] == ["branch1.conv1", "branch2.conv1", "branch2.deep.relu"]
+    assert anatomy(graph) == anatomy(nested)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cnncalc.report.model import LayerReport, Report
 
 SECTIONS: dict[str, tuple[str, ...]] = {
+    "memory": ("weight_bytes", "output_bytes", "saved_bytes", "live_bytes"),
     "training": ("forward_flops", "input_gradient", "weight_gradient", "step_flops", "expected_step", "runs"),
     "speed": ("moved_bytes", "intensity", "roofline", "limit", "time_bound"),
     "initialisation": (
@@ -44,6 +45,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 }
 """The sections in the order in which they are shown, each with the names of its columns."""
 SETTINGS: dict[str, tuple[str, ...]] = {
+    "memory": ("dtype", "optimizer", "mixed_precision", "checkpoint", "fit"),
     "training": ("images", "epochs"),
     "speed": ("machine", "dtype", "algorithms"),
     "initialisation": ("label_smoothing",),
@@ -61,8 +63,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     images: int | None = None
     epochs: int | None = None
     machine: Machine | None = None
-    dtype: str = "float32"
     algorithms: Algorithms = "direct"
+    dtype: str = "float32"
+    optimizer: str = "adam"
+    mixed_precision: bool = False
+    checkpoint: int | None = None
+    fit: str | None = None
 
 
 def named(text: str) -> list[str]:

@@ -121,7 +121,7 @@ def facts(report: Report) -> list[tuple[str, str, str]]:
     """The traffic, the machine, and the net's least times with what they assume."""
     totals: Any = report.speed
     rows = [
-        ("bytes moved", f"{totals.bytes:,}", f"{units.show_bytes(totals.bytes)} of {totals.dtype}, each tensor once"),
+        ("bytes moved", f"{totals.bytes:,}", f"{units.show_moved(totals.bytes)} of {totals.dtype}, each tensor once"),
         ("FLOPs per byte", _intensity(totals.intensity), "arithmetic intensity"),
     ]
     if totals.machine is UNSET:
@@ -162,7 +162,7 @@ def _column(name: str, header: str, help: str, field: str, show: Callable[[Any],
 
 
 COLUMNS = (
-    _column("moved_bytes", "moved", "bytes read and written, each tensor once", "bytes", units.show_bytes, 4),
+    _column("moved_bytes", "moved", "bytes read and written, each tensor once", "bytes", units.show_moved, 4),
     _column("intensity", "FLOP/B", "FLOPs per byte", "intensity", _intensity, 5),
     _column("roofline", "roofline", "least time with every tensor from memory", "roofline_ps", _time, 3),
     _column("limit", "limit", "what the roofline time is: compute or memory", "limit", lambda v: v or "–", 5),

@@ -1,0 +1,96 @@
+"""One number of a layer, with the formula that gave it and where that is from."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from functools import cache
+from typing import NamedTuple
+
+from cnncalc.analysis.explain.traced import Via, expression, via
+from cnncalc.analysis.explain.tree import Expr, Number
+from cnncalc.layers.base import Layer
+
+
+class Quantity(NamedTuple):
+    """A number: its ``name`` for machines, ``title`` for people, symbol, expression and sources.
+
+    ``axis`` names the axis that it belongs to, where it is one of several alike. Without an
+    expression it has no number, and ``note`` says why.
+    """
+
+    name: str
+    title: str
+    symbol: str
+    expr: Expr | None
+    axis: str = ""
+    note: str = ""
+    sources: tuple[str, ...] = ()
+
+    @property
+    def value(self) -> Number | None:
+        """The number."""
+        return None if self.expr is None else self.expr.value
+
+
+def quantity(
+    name: str, title: str, symbol: str, value: int, *, layer: Layer, method: str, axis: str = "", note: str = ""
+) -> Quantity:
+    """The quantity of a traced (or plain) number that ``method`` of the layer gave."""
+    return Quantity(name, title, symbol, expression(value), axis, note, sources_of(via(value), layer, method))
+
+
+# -- where a formula is from: the docstrings of what ran ---------------------------------------------
+
+CITATION = re.compile(r"\b(19|20)\d\d\b|torch\.|TensorFlow")
+
+
+def sources_of(formulas: Via, layer: Layer, method: str) -> tuple[str, ...]:
+    """What the formulas that ran say of themselves; where none did, what the layer's class says of the number."""
+    if method == "elementwise_ops" and (counted := counting(type(layer))):
+        return (counted,)
+    if formulas:
+        return cited(formulas)
+    return (described(type(layer), method),)
+
+
+@cache
+def cited(formulas: Via) -> tuple[str, ...]:
+    """The first paragraph of each formula, and where none of them names a source, what their modules name."""
+    texts = [paragraph(inspect.getdoc(formula) or formula.__name__) for formula in formulas]
+    if not any(map(CITATION.search, texts)):
+        texts += dict.fromkeys(text for formula in formulas if (text := _of_module(formula.__module__)))
+    return tuple(texts)
+
+
+@cache
+def _of_module(name: str) -> str:
+    match = re.search(r"^Sources?: (.*?)(?:\n\n|\Z)", inspect.getdoc(sys.modules[name]) or "", re.MULTILINE | re.DOTALL)
+    return plain(match[1]) if match else ""
+
+
+@cache
+def counting(layer: type[Layer]) -> str:
+    """The class's own account of its elementwise operations."""
+    match = re.search(r"Elementwise operations.*?(?:\n\n|\Z)", inspect.getdoc(layer) or "", re.DOTALL)
+    return f"{layer.kind}: {plain(match[0])}" if match else ""
+
+
+@cache
+def described(layer: type[Layer], method: str) -> str:
+    """The docstring of the method, where the class has one for it or inherits it; of the output, that of the class."""
+    if method == "output_shapes":
+        text, _, _ = paragraph(inspect.getdoc(layer) or "").partition(" Elementwise operations")
+        return f"{layer.kind}: {text}"
+    return paragraph(inspect.getdoc(getattr(layer, method)) or "")
+
+
+def paragraph(text: str) -> str:
+    """The first paragraph."""
+    return plain(text.partition("\n\n")[0])
+
+
+def plain(text: str) -> str:
+    """Text on one line, without the marks of a docstring."""
+    return re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"\1", " ".join(text.split())).replace("``", "")

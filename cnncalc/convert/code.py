@@ -1,0 +1,171 @@
+"""Pieces of Python code before they are text: calls whose numbers may still become arguments, and their layout.
+
+Code is laid out so that ruff (or black) leaves it as it is at any line length from :data:`WIDTH` up: what does
+not fit on one line has one part per line and a comma after the last, which those formatters keep.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any, NamedTuple
+
+WIDTH = 88
+"""Longest line of what is written; the default of ruff and black."""
+
+
+class Tensor(NamedTuple):
+    """Input number ``number`` of a layer."""
+
+    number: int
+
+
+class Arg(NamedTuple):
+    """An argument of a call; ``implied`` where leaving it out means the same, ``default`` what it is then."""
+
+    name: str
+    value: Any
+    keyword: bool = False
+    implied: bool = False
+    default: Any = ...
+
+
+class Call(NamedTuple):
+    """``function(args)``.
+
+    ``.name`` is a method of the first argument, a sign such as ``+`` stands between all of them, ``[]`` indexes
+    the first by the others, ``:`` is a slice, ``(,)`` a tuple, and ``self`` calls the layer's own module.
+    """
+
+    function: str
+    args: tuple[Arg, ...]
+
+
+SELF = "self"
+
+
+class Text(NamedTuple):
+    """How a layer is written.
+
+    ``module`` makes its module (``None`` for a layer that is a mere function), ``call`` is its result, with
+    :class:`Tensor` for its inputs; ``function`` says the same without the module, where people would.
+    ``helpers`` is the source of what the two use beyond PyTorch, by name.
+    """
+
+    module: Call | None
+    call: Any
+    function: Call | None = None
+    helpers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the result is just the module's, of one input, as in ``nn.Sequential``."""
+        return self.module is not None and self.call == Call(SELF, (Arg("", Tensor(0)),))
+
+
+def positional(*values: Any) -> tuple[Arg, ...]:
+    """Arguments without names."""
+    return tuple(Arg("", value) for value in values)
+
+
+# -- layout ----------------------------------------------------------------------------------------
+
+
+class Group(NamedTuple):
+    """Parts between brackets: on one line where they fit, else one on each."""
+
+    start: str
+    parts: tuple[Doc, ...]
+    end: str
+
+
+Doc = str | Group
+"""Code before it is broken into lines."""
+
+
+def flat(doc: Doc) -> str:
+    """All on one line."""
+    if isinstance(doc, str):
+        return doc
+    return f"{doc.start}{', '.join(map(flat, doc.parts))}{doc.end}"
+
+
+def lay_out(doc: Doc, indent: int = 0, before: str = "", after: str = "") -> list[str]:
+    """Lines, each indented; the first begins with ``before``, the last ends with ``after``."""
+    pad = " " * indent
+    line = f"{pad}{before}{flat(doc)}{after}"
+    if isinstance(doc, str) or not doc.parts or len(line) <= WIDTH:
+        return [line]
+    lines = [f"{pad}{before}{doc.start}"]
+    for part in doc.parts:
+        lines += lay_out(part, indent + 4, after=",")
+    return [*lines, f"{pad}{doc.end}{after}"]
+
+
+def prefixed(prefix: str, doc: Doc) -> Doc:
+    """``doc`` with text before it, as ``name=`` before a value."""
+    return prefix + doc if isinstance(doc, str) else doc._replace(start=prefix + doc.start)
+
+
+def literal(value: Any) -> str:
+    """A value as Python has it."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, tuple):
+        return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, float) and not isfinite(value):
+        return f'float("{value}")'
+    return repr(value)
+
+
+def code(value: Any, tensors: Sequence[Doc] = (), module: str = SELF) -> Doc:
+    """A call or value as code.
+
+    Args:
+        value: what to write; a :class:`Verbatim` is code already.
+        tensors: what stands for the layer's inputs.
+        module: what stands for its module.
+    """
+    if isinstance(value, Tensor):
+        return tensors[value.number]
+    if isinstance(value, Verbatim):
+        return value.text
+    if type(value) is tuple and len(value) > 1:
+        return Group("(", tuple(code(one) for one in value), ")")
+    if not isinstance(value, Call):
+        return literal(value)
+
+    def inner(arg: Arg) -> Doc:
+        return code(arg.value, tensors, module)
+
+    function, args = value
+    if function == "[]":
+        return f"{flat(inner(args[0]))}[{', '.join(flat(inner(arg)) for arg in args[1:])}]"
+    if function == ":":
+        start, stop, step = ("" if arg.value is None else flat(inner(arg)) for arg in args)
+        return f"{start}:{stop}{':' + step if step else ''}"
+    if function == "(,)":
+        return Group("(", tuple(map(inner, args)), ",)" if len(args) == 1 else ")")
+    if not function[0].isalpha() and function[0] != ".":
+        return f" {function} ".join(operand(flat(inner(arg)), function, arg.value) for arg in args)
+    if function[0] == ".":
+        receiver = flat(inner(args[0]))
+        function, args = (
+            f"({receiver}){function}" if " " in receiver and receiver[-1] not in ")]" else receiver + function,
+            args[1:],
+        )
+    name = module if function == SELF else function
+    return Group(f"{name}(", tuple(prefixed(f"{a.name}=" if a.keyword else "", inner(a)) for a in args), ")")
+
+
+def operand(text: str, sign: str, value: Any) -> str:
+    """A part of a sum or product, in parentheses where it would come apart."""
+    product = isinstance(value, Call) and value.function == "*" and sign in ("+", "/")
+    return text if " " not in text or product or (text[-1] in ")]" and not isinstance(value, Verbatim)) else f"({text})"
+
+
+class Verbatim(NamedTuple):
+    """Code that is written as it stands."""
+
+    text: str

@@ -1,0 +1,206 @@
+"""Memory as PyTorch has it: live storages of tensors, what autograd keeps, what an optimiser holds."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from cnncalc.analysis.memory.inference import peak
+from cnncalc.analysis.memory.passes import forward_pass
+from cnncalc.analysis.memory.training import Setting, kept_by_node, training
+from cnncalc.analysis.verdict import Row, compare
+from cnncalc.graph import Graph
+from cnncalc.torch.measure import Progress
+from cnncalc.torch.module import REFUSALS, Net, example_inputs, first_line, module_of, or_refused
+
+CHECKS = ("peak", "saved", "optimizer")
+OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = {
+    "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.0),
+    "momentum": lambda parameters: torch.optim.SGD(parameters, lr=0.0, momentum=0.9),
+    "adam": lambda parameters: torch.optim.Adam(parameters, lr=0.0),
+    "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=0.0),
+}
+ONLY_IN_TRAINING = "Expected more than 1"
+"""How PyTorch refuses statistics over a single value: in training alone."""
+
+
+class Live(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignore]
+    """Follows the storages of all tensors that operations make, while they are alive.
+
+    ``now`` and ``peak`` are bytes; storages in ``ignored`` (weights) do not count.
+    """
+
+    def __init__(self, ignored: Iterable[Tensor] = ()) -> None:
+        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
+        self.now = 0
+        self.peak = 0
+        self._ignored = {tensor.untyped_storage()._cdata for tensor in ignored}
+        self._alive: dict[int, weakref.ref[Any]] = {}
+
+    def add(self, tensor: Tensor) -> None:
+        """Counts a tensor's storage, once, until it is gone."""
+        storage = tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._ignored or key in self._alive:
+            return
+
+        def gone(_: object) -> None:
+            del self._alive[key]
+            self.now -= size
+
+        self._alive[key] = weakref.ref(storage, gone)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, Tensor):
+                self.add(leaf)
+        return out
+
+
+def measured_peak(net: Net, inputs: list[Tensor]) -> int:
+    """The most bytes of tensors alive at once in a pass in evaluation without autograd; takes the inputs over."""
+    net.eval()
+    with torch.no_grad(), Live():
+        torch.zeros(1).relu()  # the very first operation under a mode leaves a cycle behind that holds its inputs
+    live = Live([*net.parameters(), *net.buffers()])
+    values = net.start(*inputs)
+    while inputs:
+        live.add(inputs.pop())
+    with torch.no_grad(), live:
+        net.run(values)
+    return live.peak
+
+
+def measured_kept(net: Net, inputs: list[Tensor]) -> int:
+    """Bytes of the storages that autograd keeps after a forward pass in training, the weights apart.
+
+    Those that ``torch.autograd.graph.saved_tensors_hooks`` sees and that are still there in the end
+    (what only dead ends of the net need is not). Takes the inputs over.
+    """
+    net.train()
+    weights = {tensor.untyped_storage()._cdata for tensor in (*net.parameters(), *net.buffers())}
+    packs: list[weakref.ref[_Packed]] = []
+
+    def pack(tensor: Tensor) -> _Packed:
+        packed = _Packed(tensor.detach())  # an output itself would hold the graph that holds it
+        packs.append(weakref.ref(packed))
+        return packed
+
+    values = net.start(*inputs)
+    inputs.clear()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda packed: packed.tensor):
+        outputs = net.run(values)
+    there = [packed.tensor.untyped_storage() for ref in packs if (packed := ref()) is not None]
+    del outputs
+    return sum({storage._cdata: storage.nbytes() for storage in there if storage._cdata not in weights}.values())
+
+
+class _Packed:
+    """What autograd holds in the place of a tensor: gone where it keeps it no longer."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+
+def measured_state(net: nn.Module, optimizer: str) -> int:
+    """Bytes of the tensors that an optimiser holds after a step, for the gradients that there are."""
+    parameters = [parameter for parameter in net.parameters() if parameter.grad is not None]
+    if not parameters:
+        return 0
+    made = OPTIMIZERS[optimizer](parameters)
+    made.step()
+    return sum(value.nbytes for state in made.state.values() for value in state.values() if isinstance(value, Tensor))
+
+
+def measure_memory(
+    graph: Graph,
+    *,
+    checks: frozenset[str],
+    progress: Progress,
+    batch: int,
+    dtype: torch.dtype,
+) -> Iterator[Row]:
+    """Rows for the net: the peak of a pass in inference, what autograd keeps, what optimisers hold.
+
+    On the CPU, whatever the device of the other checks: what a GPU's kernels keep differs (see the
+    documentation). A net that PyTorch takes in inference alone has no rows for training.
+    """
+    element = dtype.itemsize
+    net = Net(graph, or_refused(module_of)).to(dtype=dtype)
+    if "peak" in checks:
+        progress("peak of memory")
+        run = forward_pass(graph, batch, training=False, element=element)
+        try:
+            measured = measured_peak(net, example_inputs(graph, batch, dtype=dtype))
+        except REFUSALS as error:
+            yield _refused("peak", error)
+            return
+        yield _row("peak", peak(graph, run).bytes, run.unknown, measured)
+    if not checks & {"saved", "optimizer"}:
+        return
+    progress("memory of training")
+    run = forward_pass(graph, batch, training=True, element=element)
+    try:
+        kept = measured_kept(net, example_inputs(graph, batch, dtype=dtype))
+    except REFUSALS as error:
+        yield from (_refused(check, error) for check in ("saved", "optimizer") if check in checks)
+        return
+    if "saved" in checks:
+        yield _row("saved", sum(kept_by_node(graph, run)), run.unknown, kept)
+    if "optimizer" in checks:
+        yield _optimizers(graph, net, batch, dtype)
+
+
+def _refused(check: str, error: BaseException) -> Row:
+    """PyTorch does not run the net; what it refuses in training alone is no fault of the claim."""
+    reason = f"PyTorch refuses it: {first_line(error)}"
+    if ONLY_IN_TRAINING in reason:
+        return Row("", check, "", "", note=f"not measured: {reason}")
+    return Row("", check, "bytes", "none", reason)
+
+
+@contextmanager
+def several_threads() -> Iterator[None]:
+    """For one thread alone PyTorch leaves some convolutions over three axes to another kernel."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(threads, 2))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _row(check: str, claimed: int, unknown: tuple[str, ...], measured: int) -> Row:
+    """Claimed bytes beside measured ones; where some layer does not say what it takes, that is known to be missing."""
+    if unknown:
+        return Row("", check, f"≥ {claimed:,} bytes", f"{measured:,} bytes", note=unknown[0])
+    return compare("", check, f"{claimed:,} bytes", f"{measured:,} bytes")
+
+
+def _optimizers(graph: Graph, net: Net, batch: int, dtype: torch.dtype) -> Row:
+    """The gradients, and the state of every optimiser after a step."""
+    out = net(*example_inputs(graph, batch, dtype=dtype))
+    results = [x for x in (out.values() if isinstance(out, dict) else [out]) if x.requires_grad]
+    if results:
+        torch.autograd.backward(results, [torch.zeros_like(result) for result in results])
+    name = str(dtype).removeprefix("torch.")
+    gradients = sum(parameter.grad.nbytes for parameter in net.parameters() if parameter.grad is not None)
+    claims = {optimizer: training(graph, batch, Setting(name, optimizer)) for optimizer in OPTIMIZERS}
+    claimed = {"gradients": claims["sgd"].gradients} | {one: claim.optimizer for one, claim in claims.items()}
+    measured = {"gradients": gradients} | {one: measured_state(net, one) for one in OPTIMIZERS}
+    return compare("", "optimizer", _listed(claimed), _listed(measured))
+
+
+def _listed(sizes: dict[str, int]) -> str:
+    """The sum of bytes, and each size by name."""
+    return f"{sum(sizes.values())}: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items())

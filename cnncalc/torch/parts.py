@@ -1,0 +1,48 @@
+"""What nets use and PyTorch lacks. ``cnncalc convert`` copies each of these into the code that uses it, so they
+need nothing but ``torch``, ``nn``, ``F`` and ``Tensor``, and their lines are at most 88 characters long.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def center_crop(x: Tensor, size: tuple[int, ...]) -> Tensor:
+    """The middle of the last axes; of an odd rest the smaller part is cut off before."""
+    for axis, wanted in enumerate(size, x.dim() - len(size)):
+        x = x.narrow(axis, (x.shape[axis] - wanted) // 2, wanted)
+    return x
+
+
+class StochasticDepth(nn.Module):
+    """In training, zero for whole samples (row) or for the whole batch; else scaled."""
+
+    def __init__(self, p: float, mode: str) -> None:
+        super().__init__()
+        self.p = p
+        self.mode = mode
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The input itself in evaluation."""
+        if not self.training or self.p == 0:
+            return x
+        kept = 1 - self.p
+        shape = (x.shape[0] if self.mode == "row" else 1, *(1,) * (x.dim() - 1))
+        keep = torch.bernoulli(torch.full(shape, kept, dtype=x.dtype, device=x.device))
+        return x * (keep / kept if kept else keep)
+
+
+class LayerScale(nn.Module):
+    """Product with one learned factor per channel, at every place of so many axes."""
+
+    def __init__(self, channels: int, init_value: float, axes: int = 2) -> None:
+        super().__init__()
+        self.channels = channels
+        self.init_value = init_value
+        self.axes = axes
+        self.weight = nn.Parameter(torch.full((channels, *[1] * axes), init_value))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The scaled input."""
+        return x * self.weight
