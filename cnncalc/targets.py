@@ -67,8 +67,11 @@ def _files(source: str, lenient: bool) -> list[str]:
 
 
 def specs_below(folder: str) -> Iterator[str]:
-    """The files of all specs below a folder, by the alphabet; hidden folders are none of it."""
+    """The files of all specs below a folder, by the alphabet; hidden folders and virtual environments are left out."""
     for path, folders, files in os.walk(folder):
+        if path != folder and "pyvenv.cfg" in files:
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             file = os.path.normpath(os.path.join(path, name))

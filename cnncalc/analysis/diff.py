@@ -238,17 +238,19 @@ def cheapest(old: Sequence[Token], new: Sequence[Token], costs: Costs) -> Positi
     if not old or not new:
         return []
     numbers = sorted({token.sig for token in new})
-    column = {token.path: j for j, token in enumerate(new)}
+    columns: dict[str, set[int]] = {}
+    for j, token in enumerate(new):
+        columns.setdefault(token.path, set()).add(j)
     row = [j * ABSENT for j in range(len(new) + 1)]
     table = [row]
     for i, token in enumerate(old, 1):
         prices = {number: costs.by_number(token.sig, number)[1:] for number in numbers}
-        here = column.get(token.path)
+        here = columns.get(token.path, ())
         before, row = row, [i * ABSENT]
         left = i * ABSENT
         for j, other in enumerate(new):
             price, narrow = prices[other.sig]
-            if j == here:
+            if j in here:
                 price = costs.of(token, other)
             elif narrow and token.scope != other.scope:
                 price = NEVER

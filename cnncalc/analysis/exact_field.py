@@ -122,6 +122,8 @@ def _sight(seen: _Seen) -> Sight:
 
 def _after(before: list[_Seen], reads: tuple[Reads, ...], node: Node, shape: Shape) -> _Seen:
     """What an output of ``shape`` sees, from what the node's inputs see and how it reads them."""
+    if not before:
+        return _NOTHING
     if all(seen == before[0] for seen in before) and _keeps_together(before[0], reads, node.input_shapes):
         return before[0]
     after = [_through(*parts, shape) for parts in zip(before, reads, node.input_shapes, strict=True)]
@@ -141,6 +143,8 @@ def _through(seen: _Seen, reads: Reads, shape: Shape, out: Shape) -> _Seen:
     """What a layer's output sees, through one of its inputs."""
     if not any(seen.sets):
         return _NOTHING
+    if any(read.untold for read in reads):
+        return _Seen(None, (_join(seen.sets),), exact=False)
     exact, uneven, blank = seen.exact, set[int](), dict[int, list[bool]]()
     for number, read in enumerate(reads):
         if number == seen.axis or read.whole:

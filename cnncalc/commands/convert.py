@@ -32,7 +32,7 @@ def convert(
     variant: options.Variant = None,
     input: options.Input = None,
 ) -> None:
-    """Write a net as PyTorch code (.py), or draw it for Graphviz (.dot) or Mermaid (.mmd).
+    """Write a net as PyTorch code (.py) or as a spec (.yaml), or draw it for Graphviz (.dot) or Mermaid (.mmd).
 
     The code needs PyTorch alone: a class for each kind of block, with the spec's names, so that a state dict
     of cnncalc.torch.build() fits. Writing it takes PyTorch too.
@@ -48,7 +48,14 @@ def convert(
     if depth is not None and not writer.folds:
         raise CnncalcError("--depth: only a drawing can be folded\n  hint: write a .dot or .mmd file")
     graph = options.load(source, set=set, variant=variant, input=input)
-    render = import_module(writer.module).render
+    try:
+        render = import_module(writer.module).render
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise CnncalcError(
+            "convert: PyTorch is not installed\n  hint: pip install 'cnncalc[torch]' brings it"
+        ) from None
     _output.write(render(graph, depth) if writer.folds else render(graph), target)
 
 

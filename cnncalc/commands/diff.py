@@ -66,8 +66,9 @@ def diff(
     unless --all or --depth is given; numbers in the rows are differences.
 
     A condition of --fail-on is a metric (params, buffers, macs, flops, elementwise_ops, activations, layers, rf,
-    jump, or added, removed, changed, moved, renamed), one of > >= < <= !=, and a value: with a sign the difference
-    (+1%, +100k, -5%), without one the new number (26M), and nothing after != for any change.
+    jump, or how many layers are added, removed, changed, moved, renamed, affected, or differ at all), one of
+    > >= < <= !=, and a value: with a sign the difference (+1%, +100k, -5%), without one the new number (26M),
+    and nothing after != for any change.
 
     Example: cnncalc diff resnet50 resnet101 --fail-on 'params>+10%'
 

@@ -48,6 +48,8 @@ def explain(
     set: options.Set = None,
     variant: options.Variant = None,
     input: options.Input = None,
+    kwargs: options.Kwargs = None,
+    input_dtype: options.InputDtype = None,
     batch: options.Batch = 1,
     format: Annotated[
         Literal["text", "latex", "markdown", "json"] | None,
@@ -70,7 +72,8 @@ def explain(
     from cnncalc.commands import _output
     from cnncalc.report import explain as explanations
 
-    graph, path = chosen(source, what or [], set=set, variant=variant, input=input)
+    torch = {"kwargs": kwargs, "input_dtype": input_dtype}
+    graph, path = chosen(source, what or [], set=set, variant=variant, input=input, torch=torch)
     found = explanations.explain(graph, path, totals=names(total or []), batch=batch, dtype=dtype, compare=compare)
     kind = format or {"table": "text", "json": "json", "markdown": "markdown"}.get(
         "latex" if (output or "").lower().endswith(".tex") else _output.chosen_format(None, output), "latex"
@@ -97,7 +100,13 @@ def names(texts: list[str]) -> list[str]:
 
 
 def chosen(
-    source: str, what: list[str], *, set: list[str] | None, variant: str | None, input: list[str] | None
+    source: str,
+    what: list[str],
+    *,
+    set: list[str] | None,
+    variant: str | None,
+    input: list[str] | None,
+    torch: dict[str, str | None],
 ) -> "tuple[Graph, str | None]":
     """The net, and what of it is meant: of a layer's name, a net of that layer alone.
 
@@ -112,7 +121,7 @@ def chosen(
     from cnncalc.spec.fields import aliases, find_layer
     from cnncalc.spec.problem import nearest
 
-    is_net = os.path.exists(source) or source == "-" or (os.path.basename(source) == source and find_shipped(source))
+    is_net = os.path.isfile(source) or source == "-" or (os.path.basename(source) == source and find_shipped(source))
     fields = [text for text in what if "=" in text]
     if is_net or (find_layer(source) is None and not fields):
         if fields:
@@ -122,9 +131,9 @@ def chosen(
             )
         if len(what) > 1:
             raise CnncalcError(f"explain {source}: one path at a time, not {' and '.join(what)}")
-        if not is_net and (near := nearest(source, [*REGISTRY, *aliases()])) and not source.endswith((".yaml", ".yml")):
+        if not is_net and source.isidentifier() and (near := nearest(source, [*REGISTRY, *aliases()])):
             raise CnncalcError(f"there is no net or layer '{source}'\n  hint: {near}")
-        return options.load(source, set=set, variant=variant, input=input), (what[0] if what else None)
+        return options.load(source, set=set, variant=variant, input=input, **torch), (what[0] if what else None)
     if find_layer(source) is None:
         hint = nearest(source, [*REGISTRY, *aliases()]) or f"known are {', '.join(REGISTRY)}"
         raise CnncalcError(f"there is no layer '{source}'\n  hint: {hint}")

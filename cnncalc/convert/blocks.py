@@ -8,12 +8,18 @@ parts are called by the block around it.
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from cnncalc.graph import Graph, Ref
 
 Path = tuple[str, ...]
+
+
+def base_of(name: str) -> str:
+    """A name without the number at its end: ``conv`` of ``conv2``, ``inception`` of ``inception_3a``."""
+    return re.sub(r"_?\d+[a-z]?$", "", name)
 
 
 class Value(NamedTuple):

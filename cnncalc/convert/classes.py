@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
-from cnncalc.convert.blocks import Block, Path, Step, Value
+from cnncalc.convert.blocks import Block, Path, Step, Value, base_of
 from cnncalc.convert.code import Arg, Call, Tensor, Text, Verbatim
 from cnncalc.convert.union import Union
 from cnncalc.graph import Graph
@@ -60,6 +60,8 @@ class Column:
 
 
 COUNTS = re.compile("channels|features|num_|shape|groups|dim$|size$")
+HALVED = re.compile("padding kernel_size$")
+"""An argument of a module that may be half of another one, rounded down: the padding that keeps the size."""
 WINDOWS = re.compile("kernel|stride|padding|dilation")
 
 
@@ -168,11 +170,6 @@ class Class:
         return [argument.values[number] for argument in self.arguments]
 
 
-def base_of(name: str) -> str:
-    """A name without the number at its end: ``conv`` of ``conv2``, ``inception`` of ``inception_3a``."""
-    return re.sub(r"_?\d+[a-z]?$", "", name)
-
-
 def number_of(name: str) -> int | None:
     """The number at the end of a name."""
     found = re.search(r"(?<![0-9])(0|[1-9]\d*)$", name)
@@ -255,8 +252,9 @@ class Finder:
         return order
 
     def base(self, block: Block) -> str:
-        """The name that a block shares with its like; that of the block around it where it has only a number."""
-        return next((base for name in reversed(block.path) if (base := base_of(name))), "block")
+        """The name that a block shares with its like; where it has only a number, ``block`` and whose it is."""
+        around = next((base for name in reversed(block.path) if (base := base_of(name))), "")
+        return around if base_of(block.path[-1]) else f"{around}_block".strip("_")
 
     def form(self, block: Block, inner: Callable[[Block], Any]) -> Any:
         """All that must be equal in blocks of one class."""
@@ -456,7 +454,8 @@ class Finder:
         (item,) = slot.items
         if item.text is not None and isinstance(item.text.call, Call) and item.text.call.function == "+":
             return "residual"
-        return base_of(item.attributes[-1])
+        name = item.attributes[-1]
+        return base_of(name) if base_of(name) not in ("", name) else f"has_{name}"
 
     def grouped(self, family: list[Block], split: bool) -> list[tuple[list[Block], list[list[tuple[int, list[Step]]]]]]:
         """Blocks of the same form, runs of any length being the same."""
@@ -770,7 +769,7 @@ def multiple(column: Column, argument: Argument) -> tuple[int, int] | None:
     pairs = [(one, two) for one, two in zip(column.values, argument.values, strict=True) if one is not ANY]
     if any(type(one) is not int or type(two) is not int or two < 1 for one, two in pairs):
         return None
-    if column.hint == "padding" and argument.column.hint == "kernel_size":
+    if HALVED.match(f"{column.hint} {argument.column.hint}"):
         return (1, 2) if all(one == two // 2 for one, two in pairs) else None
     if column.kind != "count" or argument.column.kind != "count" or any(one < 1 for one, _ in pairs):
         return None

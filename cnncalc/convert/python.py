@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Iterable
 from textwrap import wrap
 from typing import Any, NamedTuple
 
-from cnncalc.convert.blocks import Path, Tree, Value
-from cnncalc.convert.classes import CHOSEN, SCOPES, Argument, Class, Finder, Hole, Item, Meaning, Slot, base_of
+from cnncalc.convert.blocks import Path, Tree, Value, base_of
+from cnncalc.convert.classes import CHOSEN, SCOPES, Argument, Class, Finder, Hole, Item, Meaning, Slot
 from cnncalc.convert.code import (
     SELF,
     WIDTH,
@@ -171,7 +171,8 @@ class Writer:
         """A function named after the net."""
         name = identifier(self.graph.name) or "net"
         if name == self.net.name:
-            name = f"make_{name}"
+            name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+            name = f"make_{name}" if name == self.net.name else name
         return [
             *ClassWriter(self, self.net).signature(f"def {name}", self.net.name, 0),
             f"    return {self.call_of_net()}",
@@ -223,10 +224,11 @@ class Writer:
         for name, classes in wanted.items():
             most = max(classes, key=lambda one: len(one.blocks))
             for one in [most, *(one for one in classes if one is not most)]:
-                full = camel(one.blocks[0].path[-1])
+                last = one.blocks[0].path[-1]
+                full = camel(last) if base_of(last) else f"{name}{last}"
                 apart = any(other is not most and len(other.blocks) == len(most.blocks) for other in classes)
                 wanted_name = full if one is not most or apart else name
-                one.name = unique(wanted_name if not wanted_name[:1].isdigit() else f"{name}{full}", taken)
+                one.name = unique(wanted_name, taken)
                 taken.add(one.name)
         self.net.name = unique(camel(identifier(self.graph.name) or "net"), taken)
 
@@ -701,7 +703,8 @@ def is_name(name: str) -> bool:
 
 def camel(name: str) -> str:
     """``conv_bn`` as ``ConvBn``."""
-    return "".join(part[:1].upper() + part[1:] for part in re.split(r"[^a-zA-Z0-9]+", name)) or "Block"
+    joined = "".join(part[:1].upper() + part[1:] for part in re.split(r"[^a-zA-Z0-9]+", name))
+    return joined if joined[:1].isalpha() else f"Block{joined}"
 
 
 def unique(name: str, taken: Collection[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import product
 
-from cnncalc.convert.blocks import Block, Step, Value
+from cnncalc.convert.blocks import Block, Step, Value, base_of
 
 MOST_OPTIONAL = 3
 """Most steps of a class that only some of its blocks have."""
@@ -57,6 +57,10 @@ class Union:
             return False
         samples = [groups[g][0].steps[i] for g, i in (next(iter(row.steps.items())) for row in rows)]
         if not all(can_miss(samples[index]) for index in optional):
+            return False
+        # a block more at the end of a row of its like is another number of them, and no option
+        bases = [base_of(sample.attributes[-1]) for sample in samples]
+        if any(samples[index].block is not None and bases.count(bases[index]) > 1 for index in optional):
             return False
         wired = wiring(rows, [group[0] for group in groups], optional)
         if wired is None:

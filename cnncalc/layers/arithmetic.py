@@ -6,7 +6,7 @@ from math import prod
 from typing import Literal
 
 from cnncalc.errors import LayerError
-from cnncalc.layers.base import Elementwise, Shape
+from cnncalc.layers.base import Call, Elementwise, Shape
 
 WITH_VALUE = ("add", "multiply", "divide", "subtract_from", "divide_into", "power", "maximum", "minimum")
 """Functions of the element and a number."""
@@ -56,6 +56,9 @@ class Math(Elementwise, frozen=True):
             hint = "leave value out" if alone else f"as {{function: {self.function}, value: 2}}"
             raise LayerError(f"{self.function} {what}", field="value" if alone else None, hint=hint)
         return inputs[0]
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return (Call({"multiply": "mul"}.get(self.function, self.function), inputs, inputs[0]),)
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return (2 if self.function == "rsqrt" else self.ops_per_element) * prod(inputs[0])

@@ -211,15 +211,17 @@ class MultiHeadAttention(Layer, frozen=True):
         length, embed = inputs[0]
         source, heads = shapes[1][0], self.num_heads
         per_head = [(heads, rows, embed // heads) for rows in (length, source, source)]
-        # F.multi_head_attention_forward multiplies sizes with each other, four times
-        sizes = (Call("mul", ((), ()), (), batched=False),) * 4
+        which = (0, min(1, len(inputs) - 1), len(inputs) - 1)
         projections = [
-            Call("linear", (shape,), (shape[0], embed), macs, bias=self.bias, exchanged=True)
-            for shape, macs in zip(shapes, self.input_projections(*inputs), strict=True)
+            Call("linear", (shape,), (shape[0], embed), macs, bias=self.bias, reads=number)
+            for shape, macs, number in zip(shapes, self.input_projections(*inputs), which, strict=True)
         ]
         attention = Call(ScaledDotProductAttention.kind, tuple(per_head), per_head[0], self.products(*inputs))
-        last = Call("linear", inputs[:1], inputs[0], cost.matmul_macs(length, embed, embed), bias=self.bias)
-        return (*sizes, *projections, attention, last)
+        # the heads are put side by side in a copy; for heads of one feature exchanging the axes does it
+        copied = embed > heads or 1 in (heads, length)
+        last_macs = cost.matmul_macs(length, embed, embed)
+        last = Call("linear", inputs[:1], inputs[0], last_macs, bias=self.bias, in_order=copied)
+        return (*projections, attention, last)
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         query, key, value = query_key_value(*inputs)

@@ -85,8 +85,8 @@ class Call(NamedTuple):
     ``patched`` the Python name it is called by, where a program that replaces that name gets the call
     (``F.relu``, ``Tensor.mul``). Shapes are without the batch; where ``batched`` is false the tensors have none.
     ``weight`` is the shape of the learned factor, and ``bias`` says whether there is a learned summand.
-    ``training`` is a norm by the batch's own statistics; ``exchanged`` says that batch and first axis of
-    the input changed places, so that it lies in order in memory only where one of them is 1.
+    ``training`` is a norm by the batch's own statistics. ``reads`` is the number of the layer's input that it
+    works on, where how that lies in memory matters; ``in_order`` says it of a tensor made within the layer.
     """
 
     name: str
@@ -97,7 +97,8 @@ class Call(NamedTuple):
     weight: Shape | None = None
     bias: bool = False
     training: bool = False
-    exchanged: bool = False
+    reads: int | None = None
+    in_order: bool = True
     batched: bool = True
 
 
@@ -301,7 +302,7 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def torch_module(self, *inputs: Shape) -> str:
         """The class of ``torch.nn`` that computes it for inputs of these shapes, as ``Conv2d``; else nothing."""
-        return self.torch_name.replace("Nd", f"{max(len(inputs[0]) - 1, 1)}d")
+        return self.torch_name.replace("Nd", f"{max(len(inputs[0]) - 1, 1)}d") if self.torch_name else ""
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...] | Unknown:
         """The calls of PyTorch functions that its module makes, but for those that move data alone."""

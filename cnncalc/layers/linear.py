@@ -52,8 +52,8 @@ class Linear(Layer, frozen=True):
         return (*(f"N_{axis},out" for axis in range(1, rank)), "F_out")
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
-        weight = self.weights(*inputs)[0].shape
-        return (Call("linear", inputs, self.output_shape(*inputs), self.macs(*inputs), weight=weight, bias=self.bias),)
+        out, weight = self.output_shape(*inputs), self.weights(*inputs)[0].shape
+        return (Call("linear", inputs, out, self.macs(*inputs), weight=weight, bias=self.bias, reads=0),)
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         (x,) = inputs

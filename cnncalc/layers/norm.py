@@ -376,6 +376,7 @@ class LocalResponseNorm(Elementwise, frozen=True):
 
     torch_name = "LocalResponseNorm"
     aliases = ("lrn",)
+    symbols: ClassVar[dict[str, str]] = {"size": "n"}
     ops_per_element = 4
 
     size: Positive

@@ -137,7 +137,8 @@ class SlidingPool(Layer, frozen=True):
             ]
             output_size = sizes.ceil_pool_output_size if self.ceil_mode else sizes.conv_output_size
             out = (shape[0], *(output_size(*axis) for axis in axes))
-        return (Call(name, (padded or shape,), out, patched=f"F.{name}"),)
+        # a pool of an input that is padded by hand is not called by its name
+        return (Call(name, (padded or shape,), out, patched=f"F.{name}" if padded is None else ""),)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         axes = self.axes(inputs[0])

@@ -195,7 +195,10 @@ class Upsample(Layer, frozen=True):
         rank, out = len(inputs[0]) - 1, self.output_shape(*inputs)
         if self.mode == "area":
             pool = f"adaptive_avg_pool{rank}d"
+            # F.interpolate works out the sizes from the factors first, in a trace as tensors of no axes
+            sizes = (Call("mul", ((), ()), (), batched=False),) * (0 if self.scale_factor is None else rank)
             return (
+                *sizes,
                 Call("interpolate", inputs, out, patched="F.interpolate"),
                 Call(pool, inputs, out, patched=f"F.{pool}"),
             )

@@ -177,6 +177,7 @@ class Crop(Movement, frozen=True):
 
     is_view = True
     aliases = ("cropping", "center_crop", "centre_crop")
+    symbols: ClassVar[dict[str, str]] = {"cropping": "P"}
 
     size: PerAxis | None = None
     cropping: ExplicitPadding | None = None

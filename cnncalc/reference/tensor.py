@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from cnncalc.layers.tensor import Constant, Parameter
@@ -17,5 +19,7 @@ def evaluate_parameter(layer: Parameter, weights: Weights) -> Array:
 
 @evaluates(Constant)
 def evaluate_constant(layer: Constant, weights: Weights) -> Array:
-    """The buffer; 0 where the values are not kept with the net."""
-    return weights["weight"][None] if layer.buffer else np.zeros((1, *layer.shape))
+    """The buffer; 0, 1, 2, … where the values are not kept with the net."""
+    if layer.buffer:
+        return weights["weight"][None]
+    return np.arange(prod(layer.shape), dtype=float).reshape(1, *layer.shape)

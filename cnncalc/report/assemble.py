@@ -54,7 +54,7 @@ def assemble(graph: Graph, batch: int = 1) -> Report:
         if node.layer is None:
             continue
         if node.layer not in settings:
-            settings[node.layer] = _settings(node.layer)
+            settings[node.layer] = settings_of(node.layer)
         if id(seen) not in shown:
             shown[id(seen)] = _receptive_field(graph, seen, groups)
         field, several = shown[id(seen)]
@@ -110,7 +110,7 @@ def _totals(cost_list: list[Cost]) -> Totals:
     )
 
 
-def _settings(layer: Layer) -> dict[str, Any]:
+def settings_of(layer: Layer) -> dict[str, Any]:
     """The fields that differ from their defaults."""
     fields, defaults = layer.__struct_fields__, layer.__struct_defaults__
     optional = len(fields) - len(defaults)

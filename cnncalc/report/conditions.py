@@ -14,8 +14,8 @@ from cnncalc.report.columns import ALIASES, unknown_name
 
 METRICS = ("params", "buffers", "macs", "flops", "elementwise_ops", "activations", "layers", "rf", "jump")
 """What two nets are compared by."""
-EDITS = ("added", "removed", "changed", "moved", "renamed")
-"""Numbers of layers of the comparison itself."""
+EDITS = ("added", "removed", "changed", "moved", "renamed", "affected", "differ")
+"""Numbers of layers of the comparison itself; ``differ``: all that are not the same."""
 
 _FORM = re.compile(r"\s*([A-Za-z_]+)\s*(!=|>=|<=|>|<)\s*(.*?)\s*", re.DOTALL)
 _DECIMAL = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]+))?")

@@ -56,10 +56,11 @@ class LayerCount(Struct, frozen=True):
 class ToolReport(Struct, frozen=True):
     """One tool's answer.
 
-    ``status`` is what the tool says of its number itself: ``partial`` where it knows that it lacks layers, ``fails``
-    where it gives none. ``ours`` is our count in the tool's ``unit``, ``macs`` the answer in MACs (null for
-    activations). ``missed`` are multiply-accumulates of ours that are not in its answer. ``unknown`` are the types of
-    layers whose modules it does not know.
+    ``status``: ``complete``; ``partial`` where the tool says so itself, for it knows that it lacks layers; ``fails``
+    where it gives no number; ``unknown`` where a layer does not say what it is in PyTorch, so that we cannot tell.
+    ``ours`` is our count in the tool's ``unit``, ``macs`` the answer in MACs (null for activations). ``missed`` are
+    multiply-accumulates of ours that are not in its answer. ``unknown`` are the types of layers whose modules it
+    does not know.
     """
 
     name: str
@@ -68,7 +69,7 @@ class ToolReport(Struct, frozen=True):
     unit: str
     counts: str
     reads: str
-    status: Literal["complete", "partial", "fails"]
+    status: Literal["complete", "partial", "fails", "unknown"]
     answer: int | None
     macs: Number | None
     ours: int
@@ -178,7 +179,7 @@ def _tool(graph: Graph, given: Answer, ours: list[Cost], batch: int, with_layers
         unit=unit,
         counts=convention.counts,
         reads=convention.reads,
-        status="fails" if given.count is None else "partial" if given.partial else "complete",
+        status=_status(given),
         answer=given.count,
         macs=macs,
         ours=whole,
@@ -189,6 +190,12 @@ def _tool(graph: Graph, given: Answer, ours: list[Cost], batch: int, with_layers
         problem=given.problem,
         layers=layers if with_layers else UNSET,
     )
+
+
+def _status(given: Answer) -> Literal["complete", "partial", "fails", "unknown"]:
+    if given.count is None:
+        return "unknown" if given.untold else "fails"
+    return "partial" if given.partial else "complete"
 
 
 def _missed(given: Answer, ours: list[Cost]) -> int:
@@ -252,9 +259,19 @@ def _digits(value: Number | None) -> str:
 
 def _why(tool: ToolReport, _: object) -> str:
     if tool.problem:
-        return f"cannot count: {tool.problem}"
+        return f"{_cannot(tool)}: {tool.problem}"
     parts = [f"{one.type} {signed(one.difference)}" for one in tool.types]
     return ", ".join(parts) or "what we count"
+
+
+def _most(why: str) -> str:
+    """The first of several reasons; all of them stand below the table."""
+    first, *others = why.split(", ")
+    return f"{first}, {len(others)} more" if others and ":" not in first else why
+
+
+def _cannot(tool: ToolReport) -> str:
+    return "we cannot tell" if tool.status == "unknown" else "it fails"
 
 
 def _off(tool: ToolReport, _: object) -> str | None:
@@ -277,7 +294,7 @@ COLUMNS = (
         "difference", "− ours", lambda tool, _: tool.difference, "beyond ours, in its unit", signed, True, priority=2
     ),
     Column("difference%", "%", _off, "beyond ours, of ours", _text, True, priority=4, exact=_text),
-    Column("why", "why", _why, "the types of layers that differ", priority=6, elastic=True),
+    Column("why", "why", _why, "the types of layers that differ", _most, priority=6),
 )
 """The columns of the table of tools."""
 
@@ -313,7 +330,7 @@ def _account(tool: ToolReport, result: ConventionsReport, width: int | None, col
     first, *rest = wrap(f"{tool.tool} {tool.version}: {tool.counts}.", width)
     lines = [first.replace(tool.tool, style(tool.tool, "bold", colour), 1), *rest]
     if tool.problem:
-        return [*lines, *_indented(f"cannot count this net: {tool.problem}", width)]
+        return [*lines, *_indented(f"{_cannot(tool)}: {tool.problem}", width)]
     widest = max((len(signed(one.difference)) for one in tool.types), default=0)
     for one in tool.types:
         of = f"{one.type}" + (f" × {one.layers}" if one.layers > 1 else "")

@@ -12,7 +12,7 @@ from cnncalc import __version__
 from cnncalc.analysis.diff import Match, compare
 from cnncalc.graph import Graph, Node
 from cnncalc.report.assemble import assemble
-from cnncalc.report.conditions import EDITS, METRICS, Condition, Outcome, Pair, judge
+from cnncalc.report.conditions import METRICS, Condition, Outcome, Pair, judge
 from cnncalc.report.fold import BLOCK, COUNTS, block
 from cnncalc.report.model import Generator, LayerReport, Model, Report
 
@@ -123,7 +123,8 @@ def diff(before: Graph, after: Graph, *, batch: int = 1, conditions: Sequence[Co
     counts = Counts(**{status: statuses.count(status) for status in STATUSES}, same=same)
     net = _net(before, after, matches)
     pairs = _pairs(old, new)
-    outcomes = judge(conditions, pairs | {name: Pair(0, getattr(counts, name)) for name in EDITS})
+    edits: dict[str, Pair] = {name: Pair(0, statuses.count(name)) for name in STATUSES}
+    outcomes = judge(conditions, {**pairs, **edits, "differ": Pair(0, len(rows))})
     return DiffReport(
         schema_version=1,
         generator=Generator("cnncalc", __version__),

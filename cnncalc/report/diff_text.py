@@ -27,6 +27,7 @@ TITLES = {
     "rf": "receptive field",
     "jump": "jump",
 }
+MOST_INPUTS = 4
 MOST_ROWS = 200
 """Rows of a Markdown table of layers; a comment on GitHub has at most 65,536 characters."""
 
@@ -85,7 +86,12 @@ def _edits(row: LayerDiff) -> str:
 
 
 def _edit(name: str, old: Any, new: Any) -> str:
-    """One edit; two numbers that differ are never written alike."""
+    """One edit; two values that differ are never written alike. Of many inputs those that differ."""
+    if name == "shape":
+        return f"shape {shape_text(old)} → {shape_text(new)}"
+    if name == "inputs" and max(len(old), len(new)) > MOST_INPUTS and set(old) != set(new):
+        old, new = [tuple(one for one in side if one not in other) for side, other in ((old, new), (new, old))]
+        return f"reads {_value(old) or '–'} → {_value(new) or '–'}"
     before, after = (_value(old), _value(new)) if _value(old) != _value(new) else (str(old), str(new))
     return f"{'reads' if name == 'inputs' else name} {before} → {after}"
 

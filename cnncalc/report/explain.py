@@ -15,17 +15,18 @@ from cnncalc.analysis.explain.costs import Account, account
 from cnncalc.analysis.explain.field import field_account
 from cnncalc.analysis.explain.quantity import Quantity
 from cnncalc.analysis.explain.symbols import spatial
+from cnncalc.analysis.explain.traced import expression
 from cnncalc.analysis.explain.tree import Const, Expr, Name, names_in
+from cnncalc.analysis.memory.training import ELEMENT
 from cnncalc.analysis.receptive_field import Result, receptive_fields
 from cnncalc.errors import CnncalcError
 from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph, Node
 from cnncalc.layers.base import Layer, Shapes
+from cnncalc.report.assemble import settings_of
 from cnncalc.report.model import Generator
 from cnncalc.report.notation import ATOM, Latex, Unicode, counted
 
-WIDTHS = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
-"""Bytes of one element by its type."""
 TOTALS = ("params", "buffers", "macs", "flops", "elementwise_ops", "activations")
 """What is summed over the layers."""
 
@@ -162,8 +163,8 @@ def explain(
     Raises:
         CnncalcError: there is no such layer, total or type; the message has the nearest.
     """
-    if dtype not in WIDTHS:
-        raise _unknown("type", dtype, WIDTHS)
+    if dtype not in ELEMENT:
+        raise _unknown("type", dtype, ELEMENT)
     if path == "total":
         path, totals = None, totals or TOTALS
     chosen = _chosen(graph, path)
@@ -228,7 +229,7 @@ def _parts(
         key = (node.layer, node.input_shapes, node.shared is not None)
         first = key not in accounts
         if first:
-            made = account(*key[:2], batch=batch, width=WIDTHS[dtype], shared=node.shared is not None)
+            made = account(*key[:2], batch=batch, dtype=dtype, shared=node.shared is not None)
             accounts[key] = node.path, made
             for symbol, meaning in made.trace.meanings.items():
                 symbols.setdefault(symbol, {})[meaning] = None
@@ -251,7 +252,7 @@ def _parts(
                 path=node.path,
                 kind=node.layer.kind,
                 node=node,
-                settings=_settings(node.layer),
+                settings=settings_of(node.layer),
                 tensors=tuple((w.name, _shape(w.shape), w.learnable) for w in made.tensors) if first else (),
                 variables=variables,
                 entries=entries,
@@ -278,15 +279,7 @@ def _field(
     return seen[key]
 
 
-def _settings(layer: Layer) -> dict[str, Any]:
-    from cnncalc.report.assemble import _settings as settings
-
-    return settings(layer)
-
-
 def _shape(shape: tuple[int, ...]) -> tuple[Expr, ...]:
-    from cnncalc.analysis.explain.traced import expression
-
     return tuple(map(expression, shape))
 
 
@@ -530,12 +523,8 @@ def chain(entry: Entry, *, latex: bool = False) -> list[str]:
         if not isinstance(expr, Name):
             steps.append(numbers.write(expr))
     result = counted(expr.value, latex=latex)
-    plain = numbers.integer(int(expr.value)) if Fraction(expr.value).denominator == 1 else result
-    if len(steps) < 3 or steps[-1] != plain:
-        steps.append(result)
-    else:
-        steps[-1] = result
-    return steps
+    plain = counted(expr.value, latex=latex, parted=False)
+    return [*dict.fromkeys(step for step in steps if step not in (plain, result)), result]
 
 
 def remarks(entry: Entry, part: Part | None) -> list[str]:
@@ -548,6 +537,9 @@ def remarks(entry: Entry, part: Part | None) -> list[str]:
             if learnable == (entry.quantity.name == "params")
         ]
         shown = [", ".join(tensors)] if tensors and not entry.quantity.note else []
+    value = entry.quantity.value
+    if isinstance(value, Fraction) and value.denominator > 1 and entry.quantity.name.endswith("ratio"):
+        shown.append(f"about {float(value):.3g}")
     return [*shown, *([entry.quantity.note] if entry.quantity.note else [])]
 
 

@@ -88,7 +88,7 @@ def _entry(page: _Page, entry: Entry, part: Part | None = None) -> list[str]:
     said = remarks(entry, part)
     if entry.quantity.expr is None:
         return _titled(page, entry.title, [visible("; ".join(said) or "?")])
-    aside = "".join(f"   ({visible(text)})" for text in said)
+    aside = f"   ({visible('; '.join(said))})" if said else ""
     return _titled(page, entry.title, chain(entry), aside, marks)
 
 

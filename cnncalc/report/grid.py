@@ -15,6 +15,7 @@ from cnncalc.text import display_width, shorten, visible
 GAP = "  "
 NARROWEST = 14
 """What a column of paths or of settings keeps on a terminal, however narrow."""
+_CHANGES = {"added": "green", "removed": "red", "changed": "yellow"}
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 
 
@@ -94,7 +95,7 @@ def _paint(text: str, width: int, column: Column, colour: bool) -> str:
     if column.path:
         prefix, dot, _ = text.rpartition(".")
         return style(prefix + dot, "dim", colour) + padded[len(prefix + dot) :]
-    name = {"0": "dim", "–": "dim", "?": "yellow", "pass": "green", "fail": "red"}.get(text)
+    name = {"0": "dim", "–": "dim", "?": "yellow", "pass": "green", "fail": "red", **_CHANGES}.get(text)
     return style(padded, name, colour) if name else padded
 
 

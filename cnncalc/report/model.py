@@ -98,7 +98,7 @@ class ConventionTotals(Struct, frozen=True):
     tool: str
     version: str
     unit: str
-    status: Literal["complete", "partial", "fails"]
+    status: Literal["complete", "partial", "fails", "unknown"]
     answer: int | None
     macs: int | float | None
     difference: int | None
@@ -259,10 +259,12 @@ class TrainingMemory(Struct, frozen=True):
 
 
 class Fit(Struct, frozen=True):
-    """The largest batch whose step of training holds at most ``bytes``; 0 where not even one sample fits."""
+    """The largest batch whose step of training holds at most ``bytes``: 0 where not even one sample fits, null where
+    nothing that is held grows with the batch.
+    """
 
     bytes: int
-    batch: int
+    batch: int | None
 
 
 class MemoryTotals(Struct, frozen=True):

@@ -254,6 +254,8 @@ _LATEX = {
     "ᵈ": r"$^{d}$",
     "±": r"$\pm$",
     "π": r"$\pi$",
+    "ᵀ": r"$^{T}$",
+    "¹": r"$^{1}$",
     "∂": r"$\partial$",
     "§": r"\S{}",
     "–": "--",
@@ -267,13 +269,13 @@ _LATEX = {
 
 def escaped(text: str) -> str:
     """Prose for LaTeX in plain ASCII; a character that is not known is written by its number."""
-    text = visible(text)
+    text = re.sub(r'"([^"]*)"', "``\\1''", visible(text))
     return "".join(_LATEX.get(c) or (c if c.isascii() else rf"\symbol{{{ord(c)}}}") for c in text)
 
 
-def counted(value: Any, *, latex: bool = False) -> str:
+def counted(value: Any, *, latex: bool = False, parted: bool = True) -> str:
     """A result: a count with its thousands parted, or a fraction."""
     if isinstance(value, Fraction) and value.denominator > 1:
         return rf"\frac{{{value.numerator}}}{{{value.denominator}}}" if latex else f"{value}".replace("-", "−")
-    text = f"{int(value):,}"
+    text = f"{int(value):,}" if parted else str(int(value))
     return text.replace(",", "{,}") if latex else text.replace("-", "−")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F  # noqa: N812  (the name that everyone gives it)
 from torch import Tensor, nn
 
@@ -61,7 +62,7 @@ def build_conv_transpose(layer: ConvTranspose, shape: Shape) -> nn.Module:
 
 
 class ConvByTensor(nn.Module):
-    """A convolution whose weight and bias come in: one for all samples, or one for each."""
+    """A convolution whose weight and bias come in: one for all samples, or one for each of them."""
 
     def __init__(self, layer: FunctionalConv, rank: int) -> None:
         super().__init__()
@@ -69,16 +70,15 @@ class ConvByTensor(nn.Module):
         self.convolve = (F.conv1d, F.conv2d, F.conv3d)[rank - 1]
 
     def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        """``F.convNd``; weights that differ by sample are those of so many groups."""
+        """``F.convNd``, sample by sample where the weights differ."""
         layer, rank = self.layer, self.rank
         kernel, stride, dilation = weight.shape[3:], each(layer.stride, rank), each(layer.dilation, rank)
         x = F.pad(x, flat(ends(layer.padding, tuple(x.shape[2:]), kernel, stride, dilation)))
-        batch = weight.shape[0]
-        joined = x.reshape(x.shape[0] // batch, batch * x.shape[1], *x.shape[2:])
-        out = self.convolve(
-            joined, weight.flatten(0, 1), None, stride=stride, dilation=dilation, groups=layer.groups * batch
-        )
-        out = out.reshape(x.shape[0], weight.shape[1], *out.shape[2:])
+        shared: dict[str, Any] = {"stride": stride, "dilation": dilation, "groups": layer.groups}
+        if weight.shape[0] == 1:
+            out: Tensor = self.convolve(x, weight[0], None, **shared)
+        else:
+            out = torch.cat([self.convolve(x[n : n + 1], one, None, **shared) for n, one in enumerate(weight)])
         return out if bias is None else out + bias.reshape(bias.shape[0], -1, *(1,) * rank)
 
 

@@ -179,6 +179,10 @@ def _run_step(step: Step, graph: Graph, values: dict[int, Outputs]) -> tuple[Out
     """What came out of one node (nothing, if PyTorch refuses it), and the same in the claimed shapes."""
     inputs = [values[ref.node][ref.port] for ref in step.inputs]
     outputs = run_module(step.module, inputs)
+    if not inputs:  # the same for every sample: the other tensors tell how many there are
+        batch = next((tensors[0].shape[0] for tensors in values.values()), 1)
+        outputs = outputs if isinstance(outputs, str) else tuple(out.expand(batch, *out.shape[1:]) for out in outputs)
+        return () if isinstance(outputs, str) else outputs, () if isinstance(outputs, str) else outputs
     made = as_claimed(outputs, graph.nodes[step.number], inputs[0])
     return () if isinstance(outputs, str) else outputs, made
 

@@ -33,15 +33,11 @@ class Function(nn.Module):
         """The call as Python code."""
         defaults = defaults_of(self.function)
         name, helpers = name_of(self.function)
-        given = tuple(
-            Arg(
-                key,
-                plain(value),
-                key in defaults or not (defaults or name[0] == "." or key in BARE),
-                key in defaults and defaults[key] == value,
-            )
-            for key, value in self.arguments.items()
-        )
+        given: list[Arg] = []
+        for key, value in self.arguments.items():
+            bare = key not in defaults and (bool(defaults) or name[0] == "." or key in BARE)
+            named = not bare or any(arg.keyword for arg in given)
+            given.append(Arg(key, plain(value), named, key in defaults and defaults[key] == value))
         return Text(None, Call(name, (*positional(*tensors), *given)), helpers=helpers)
 
     def extra_repr(self) -> str:

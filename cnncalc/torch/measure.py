@@ -48,6 +48,7 @@ def measure_costs(
     # Whether a tensor depends on a weight is for PyTorch to say: the inputs do not, outputs as autograd finds.
     differentiable: dict[int, tuple[bool, ...]] = dict.fromkeys(values, (False,))
     totals = {"flops": [0, 0], "backward": [0, 0]}
+    fixed = graph.fixed()
     for step in net.steps:
         node = graph.nodes[step.number]
         progress(node.path)
@@ -64,7 +65,8 @@ def measure_costs(
             back = _backward(step.module, inputs, outputs)
         if isinstance(node.layer, (Conv, ConvTranspose)) and node.layer.groups > 1 and not isinstance(outputs, str):
             forward, back, notes = _as_groups(node.layer, inputs[0], forward, back, checks)
-        made = as_claimed(outputs, node, inputs[0])
+        like = inputs[0] if inputs else torch.zeros((1, 1), device=device, dtype=dtype)
+        made = as_claimed(outputs, node, like)
         if isinstance(outputs, str):
             depends = any(t.requires_grad for t in [*inputs, *step.module.parameters()])
             differentiable[step.number] = (depends,) * len(made)
@@ -79,7 +81,7 @@ def measure_costs(
         if wanted(node.path):
             if "shape" in checks and not isinstance(outputs, str):
                 found = " and ".join(describe(tuple(out.shape)) for out in outputs)
-                yield compare(node.path, "shape", _shapes(node, batch), found)
+                yield compare(node.path, "shape", _shapes(node, 1 if step.number in fixed else batch), found)
             yield from _weight_rows(node, step, checks, claims[step.number].params, claims[step.number].buffers)
             for check in ("flops", "backward"):
                 if check in checks:

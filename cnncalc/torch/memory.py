@@ -202,5 +202,5 @@ def _optimizers(graph: Graph, net: Net, batch: int, dtype: torch.dtype) -> Row:
 
 
 def _listed(sizes: dict[str, int]) -> str:
-    """The sum, and each size by name."""
-    return f"{sum(sizes.values()):,} bytes: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+    """The sum of bytes, and each size by name."""
+    return f"{sum(sizes.values())}: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items())

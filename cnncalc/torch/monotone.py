@@ -19,11 +19,13 @@ from torch import Tensor, nn
 from cnncalc.layers.activation import AlongAxis, Glu
 from cnncalc.layers.attention import MultiHeadAttention, ScaledDotProductAttention
 from cnncalc.layers.base import Elementwise, Layer, Shape
+from cnncalc.layers.conv import Conv, FunctionalConv
 from cnncalc.layers.merge import Divide, Matmul, Maximum, Minimum, Multiply, Subtract
 from cnncalc.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
 from cnncalc.layers.pool import AdaptiveAvgPool, AdaptiveMaxPool, GlobalAvgPool, GlobalMaxPool, LpPool, MaxPool
 from cnncalc.layers.reduce import Max, Mean, Min, Variance, VectorNorm
-from cnncalc.layers.shape import Pad
+from cnncalc.layers.shape import Pad, Take
+from cnncalc.layers.tensor import Constant, Parameter
 from cnncalc.torch.dims import dim, dims
 from cnncalc.torch.function import Function
 from cnncalc.torch.norm import given_axes
@@ -143,11 +145,49 @@ def _multi_head(layer: MultiHeadAttention, *shapes: Shape) -> nn.Module:
     return Function(attend)
 
 
+def _held(layer: Parameter | Constant) -> nn.Module:
+    """Nothing: the tensor does not depend on the net's input, and products are sums here."""
+    return Function(lambda: torch.zeros((1, *layer.shape), dtype=torch.float64))
+
+
+def _taken(layer: Take, shape: Shape, index: Shape) -> nn.Module:
+    """Each unit in turn, as what the index holds is not known."""
+    module = build_layer(layer, shape, index)
+    order = torch.arange(prod(index)).reshape(1, *index)
+    return Function(lambda x, chosen: module(x, order))
+
+
+def _convolved(layer: FunctionalConv, shape: Shape, weight: Shape, bias: Shape = ()) -> nn.Module:
+    convolve = stand_in(
+        Conv(
+            out=weight[0],
+            kernel=weight[2:],
+            stride=layer.stride,
+            padding=layer.padding,
+            dilation=layer.dilation,
+            groups=layer.groups,
+            bias=False,
+        ),
+        shape,
+    ).double()
+
+    def by_both(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        of_weight = weight.flatten(2).mean(2) if bias is None else weight.flatten(2).mean(2) + bias
+        out: Tensor = convolve(x)
+        return out + of_weight.reshape(*of_weight.shape, *(1,) * (len(shape) - 1))
+
+    return Function(by_both)
+
+
 def _mean(layer: Max | Min | Variance | VectorNorm, shape: Shape) -> nn.Module:
     return build_layer(Mean(axes=layer.axes, keepdim=layer.keepdim), shape)
 
 
 STAND_INS: dict[type, Callable[..., nn.Module]] = {
+    Parameter: _held,
+    Constant: _held,
+    FunctionalConv: _convolved,
+    Take: _taken,
     MaxPool: window_sum,
     LpPool: window_sum,
     AdaptiveMaxPool: lambda layer, shape: build_layer(AdaptiveAvgPool(output_size=layer.output_size), shape),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import torch
@@ -26,14 +27,17 @@ class LearnedTensor(nn.Module):
 
 
 class FixedTensor(nn.Module):
-    """A tensor that is not learned, kept with the module or (``value``) beside it."""
+    """A tensor that is not learned, kept with the module or (``value``) beside it.
+
+    Its elements count up from 0 until it is given others: as indices they choose each unit in turn.
+    """
 
     def __init__(self, shape: Shape, buffer: bool) -> None:
         super().__init__()
         self.weight: Tensor
-        self.value = torch.zeros(shape)
+        self.value = torch.arange(prod(shape), dtype=torch.get_default_dtype()).reshape(shape)
         if buffer:
-            self.register_buffer("weight", torch.zeros(shape))
+            self.register_buffer("weight", self.value.clone())
 
     def forward(self) -> Tensor:
         """The tensor, as a batch of one."""

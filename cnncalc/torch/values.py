@@ -60,7 +60,7 @@ def _compared(node: Node, module: nn.Module, inputs: list[Tensor]) -> Row:
     weights = {name: tensor.cpu().numpy() for name, tensor in module.state_dict().items()}
     theirs = evaluate_layer(node.layer, weights, *(x.cpu().numpy() for x in inputs))
     both = zip(outputs, theirs if isinstance(theirs, tuple) else (theirs,), strict=True)
-    largest = max(float(x.abs().max()) for x in inputs)
+    largest = max((float(x.abs().max()) for x in inputs), default=0.0)
     return _row(node.path, [(ours, torch.as_tensor(other)) for ours, other in both], largest)
 
 

@@ -12,6 +12,7 @@ from cnncalc.analysis.measuring import Resize
 from cnncalc.analysis.verdict import Row, Verdict, verdict
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
+from cnncalc.layers.tensor import Opaque
 from cnncalc.torch import field, initial, measure, memory, values
 
 CHECKS = (*measure.CHECKS, *initial.CHECKS, *memory.CHECKS, *field.CHECKS, *values.CHECKS)
@@ -54,6 +55,12 @@ def verify(
 
     if not any(wanted(node.path) for node in graph.nodes if node.layer is not None):
         raise CnncalcError(f"error: no layer matches '{layers}'\n  hint: 'cnncalc analyze' lists the layers' paths")
+    unknown = [node for node in graph.nodes if isinstance(node.layer, Opaque)]
+    if unknown:
+        raise CnncalcError(
+            f"the net cannot be run: {unknown[0].path} is an operator without a layer here"
+            f" ({len(unknown)} in all)\n  hint: 'cnncalc analyze' says which"
+        )
     rows: list[Row] = []
     if wanted_checks & {*measure.CHECKS}:
         rows += measure.measure_costs(

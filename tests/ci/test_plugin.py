@@ -17,7 +17,11 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture
 def alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """Runs with this plugin and no other, installed or not."""
+    """Runs with this plugin and no other, installed or not.
+
+    In processes of their own: pytester takes modules that a run has loaded out again, and PyYAML's C part,
+    loaded a second time, makes events of classes that are no longer those of the package.
+    """
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTEST_PLUGINS", "cnncalc.pytest_plugin")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -30,7 +34,7 @@ def alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
 
 
 def test_specs_with_a_budget_are_collected_where_that_is_asked(alone: pytest.Pytester) -> None:
-    result = alone.runpytest_inprocess("--cnncalc", "-v", "models")
+    result = alone.runpytest_subprocess("--cnncalc", "-v", "models")
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(
         [
@@ -41,16 +45,16 @@ def test_specs_with_a_budget_are_collected_where_that_is_asked(alone: pytest.Pyt
         ]
     )
     assert "Traceback" not in result.stdout.str()
-    assert alone.runpytest_inprocess("models").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert alone.runpytest_subprocess("models").ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
 def test_one_limit_can_be_chosen(alone: pytest.Pytester) -> None:
-    alone.runpytest_inprocess("--cnncalc", "models/a.yaml::macs max").assert_outcomes(passed=1)
+    alone.runpytest_subprocess("--cnncalc", "models/a.yaml::macs max").assert_outcomes(passed=1)
 
 
 def test_a_spec_that_cannot_be_read_fails_with_its_message(alone: pytest.Pytester) -> None:
     (alone.path / "models" / "broken.yaml").write_text(BROKEN + "budget: {params: {max: 3}}\n")
-    result = alone.runpytest_inprocess("--cnncalc", "models/broken.yaml")
+    result = alone.runpytest_subprocess("--cnncalc", "models/broken.yaml")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*broken.yaml:3:5: error: there is no layer or block 'cnv'", "*did you mean 'conv'?"])
 
@@ -88,7 +92,7 @@ def test_the_fixture(alone: pytest.Pytester) -> None:
             cnncalc_check("models/b.yaml")
         """
     )
-    result = alone.runpytest_inprocess()
+    result = alone.runpytest_subprocess()
     result.assert_outcomes(passed=4, failed=4)
     result.stdout.fnmatch_lines(
         [
@@ -108,7 +112,7 @@ def test_a_spec_beside_the_test_is_found(alone: pytest.Pytester) -> None:
     (alone.path / "models" / "test_it.py").write_text(
         "def test_it(cnncalc_check):\n    cnncalc_check('a.yaml', params=108)\n"
     )
-    alone.runpytest_inprocess().assert_outcomes(passed=1)
+    alone.runpytest_subprocess().assert_outcomes(passed=1)
 
 
 def test_without_its_option_nothing_of_cnncalc_is_imported(alone: pytest.Pytester) -> None:

@@ -16,6 +16,9 @@ from tests.commands.conftest import Run
 
 
 def test_the_specs_of_a_folder_are_found_and_other_files_are_not(models: Path) -> None:
+    (models / "env" / "lib").mkdir(parents=True)
+    (models / "env" / "pyvenv.cfg").write_text("")
+    (models / "env" / "lib" / "a.yaml").write_text(SPEC)
     assert [os.path.relpath(path, models) for path in specs_below(str(models))] == ["a.yaml", "deep/free.yml"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from random import Random
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 import cnncalc
+from cnncalc.__main__ import run as run_line
 from cnncalc.analysis.cost import costs
 from cnncalc.convert.spec import render
 from cnncalc.convert.spec.equal import difference
@@ -322,3 +324,90 @@ layers:
     for other, words in others:
         assert re.search(words, difference(graph, other) or ""), words
     assert re.search("'concat1' is too much", difference(replace(graph, nodes=graph.nodes[:-1]), graph) or "")
+
+
+def test_an_argument_of_a_tensors_name():
+    """Arguments stand in the way of tensors of the same name, so they get another."""
+    text = """
+input: [4, 4, 4]
+blocks:
+  unit:
+    args: {kind: relu, skip: null}
+    layers:
+      - conv: {out: 4, kernel: 1}
+      - batch_norm
+      - activation: kind
+      - add: {from: [-1, act]}
+layers:
+  - relu: {name: act}
+  - unit: {name: one}
+  - unit: {name: two, kind: silu}
+  - unit: {name: three}
+"""
+    out = round_trip(load_text(text))
+    assert "- add: {from: [-1, act]}" in out or "residual" in out
+    assert len(re.findall(r"  - \w+: \{name: (?:one|two|three)", out)) == 3
+
+
+def test_a_name_that_means_something_else_in_a_block():
+    """What does not load back equal with blocks is written with fewer of them: here 'conv1' is another one within."""
+    text = """
+input: [4, 4, 4]
+blocks:
+  unit:
+    args: {other: required}
+    layers:
+      - batch_norm
+      - relu
+      - conv: {name: conv1, out: 4, kernel: 1}
+      - subtract: {from: [-1, other]}
+  fine: {layers: [batch_norm, relu, silu, sigmoid, {conv: {out: 4, kernel: 3, padding: 1}}]}
+layers:
+  - conv: {out: 4, kernel: 1}
+  - unit: {name: one, other: conv1}
+  - unit: {name: two, other: conv1}
+  - repeat: {times: 3, layers: [fine]}
+"""
+    out = round_trip(load_text(text))
+    assert "- repeat: {times: 3, layers: [fine]}" in out
+
+
+def test_a_free_text_in_a_field():
+    class Labelled(Relu, frozen=True):
+        """A layer with a text of its own."""
+
+        label: str = ""
+
+    try:
+        for label in ("aten::relu.default", "it's", 'a "b" {c}', "1", "true", "a\nb"):
+            layer = Labelled(label=label)
+            nodes = (Node("input", None, (), (), ((4, 2),)), Node("x", layer, (Ref(0),), ((4, 2),), ((4, 2),)))
+            round_trip(Graph("odd", nodes, (("x", Ref(1)),)))
+    finally:
+        del REGISTRY[Labelled.kind]
+
+
+# -- the command -----------------------------------------------------------------------------------
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    """A converted net is a source like any other, and gives the same numbers."""
+    monkeypatch.chdir(tmp_path)
+    assert run_line(["convert", "resnet18", "mine.yaml"]) == 0
+    assert run_line(["convert", "resnet18", "-", "--to", "yaml"]) == 0
+    assert capsys.readouterr().out == Path("mine.yaml").read_text(encoding="utf-8")
+    assert cnncalc.analyze("mine.yaml").totals == cnncalc.analyze("resnet18").totals
+    assert run_line(["convert", "mine.yaml", "again.yaml"]) == 0
+    assert Path("again.yaml").read_text(encoding="utf-8") == Path("mine.yaml").read_text(encoding="utf-8")
+
+
+def test_thousands_of_layers():
+    """The time grows with the net, not with its square: thousands of layers take seconds."""
+    layers = "".join(f"  - conv: {{out: {8 + i % 7}, kernel: 3, padding: 1}}\n  - relu\n" for i in range(700))
+    unit = "  - residual: [unit]\n"
+    text = f"input: [8, 8, 8]\nblocks: {{unit: {{layers: [batch_norm, relu, silu]}}}}\nlayers:\n{layers}{unit * 900}"
+    graph = load_text(text)
+    started = time.perf_counter()
+    out = round_trip(graph)
+    assert time.perf_counter() - started < 15
+    assert out.count("\n") < 100

@@ -250,6 +250,19 @@ def test_another_kind_of_layer_in_the_same_place_is_one_edit() -> None:
     assert edits(STEM, STEM.replace("relu: {name: b}", "silu")) == {"silu1": {"type": ("relu", "silu")}}
 
 
+def test_paths_that_are_not_unique_do_no_harm() -> None:
+    old, new = (
+        [Token("a", "", "", "k", sig) for sig in (0, 1, 0, 2)],
+        [Token("a", "", "", "k", sig) for sig in (1, 2, 2, 0)],
+    )
+    tokens = _Tokens()
+    tokens.of(chain(["relu", "silu"]))  # three nodes: what the numbers stand for
+    costs = tokens.costs()
+    pairs = cheapest(old, new, costs)
+    cost = sum(costs.of(old[i], new[j]) for i, j in pairs) + ABSENT * (len(old) + len(new) - 2 * len(pairs))
+    assert cost == least_cost(old, new, costs.of)
+
+
 def test_a_layer_that_moved_is_told_as_that_alone() -> None:
     layers = ["relu", "conv: {out: 4, kernel: 1}", "batch_norm", "silu", "tanh", "gelu"]
     matches = compare(chain(layers), chain([*layers[1:5], layers[0], layers[5]]))

@@ -223,6 +223,16 @@ def test_a_terminal_is_not_exceeded(width: int, nets: tuple[str, str]) -> None:
     assert max(map(len, render(report, width=width).splitlines())) <= width
 
 
+def test_of_many_inputs_those_that_differ_are_named() -> None:
+    text = "input: [3, 8, 8]\nlayers:\n  - relu: {{name: a}}\n  - tanh: {{name: b}}\n  - concat: {{from: [{}]}}\n"
+    few = cnncalc.diff(load_text(text.format("a, b")), load_text(text.format("b, a")))
+    assert "reads a + b → b + a" in str(few)
+    many = [load_text(text.format(", ".join(["a", "input", "a", "a", last]))) for last in ("a", "b")]
+    assert "reads – → b" in str(cnncalc.diff(*many))
+    shapes = cnncalc.diff(load_text(text.format("a, b")), load_text(text.replace("8, 8", "8, 9").format("a, b")))
+    assert "shape 3×8×8 → 3×8×9" in str(shapes)
+
+
 def test_percentages_never_hide_a_difference() -> None:
     assert [percentage(v) for v in (None, 0.0, 0.00001, -0.004, 0.049, 0.05, 12.34, -1234.5)] == [
         "–",
@@ -306,8 +316,10 @@ def test_a_metric_that_one_net_lacks_fails_and_that_both_lack_passes() -> None:
 
 
 def test_edits_can_be_forbidden() -> None:
-    report = cnncalc.diff("vgg11", "vgg13", fail_on=["added>0", "removed>0", "layers>+100%"])
-    assert [one.status for one in report.conditions] == ["fail", "pass", "pass"]
+    report = cnncalc.diff("vgg11", "vgg13", fail_on=["added>0", "removed>0", "layers>+100%", "differ>0"])
+    assert [one.status for one in report.conditions] == ["fail", "pass", "pass", "fail"]
+    same = cnncalc.diff("vgg11", "vgg11", fail_on=["differ>0", "affected>0"])
+    assert same.status == "pass"
     assert report.status == "fail"
 
 

@@ -15,10 +15,12 @@ from cnncalc.formulas import cost
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.formulas import size as sizes
 from cnncalc.layers import REGISTRY, Layer
-from cnncalc.layers.base import EVERYTHING, Positive, Weight, along
+from cnncalc.layers.base import EVERYTHING, Positive, ShortForm, Weight, along
+from cnncalc.layers.tensor import Opaque
 from cnncalc.report.explain import SYMBOLIC, explain
 from cnncalc.sources import load_text, zoo_names
 from tests.explain.printed import read_text
+from tests.reference.draws import LAYERS
 from tests.test_one_place import registry  # noqa: F401
 
 
@@ -101,9 +103,9 @@ def test_a_convolution_against_the_others():
     text = cnncalc.explain(
         load_text("input: [4, 16, 16]\nlayers:\n  - conv: {out: 8, kernel: 3, padding: 1}\n")
     ).to_text()
-    assert "ratio_MACs = 1/C_out + 1/K² = 1/8 + 1/3² = 17/72" in text
+    assert "ratio_MACs = 1/C_out + 1/K² = 1/8 + 1/3² = 17/72   (about 0.236)" in text
     assert "ratio_MACs = 1/K² = 1/3² = 1/9" in text
-    assert "ratio_MACs = 1/2 = 1/2" in text
+    assert "ratio_MACs = 1/2   (about 0.5)" in text
     # a dense layer: every output has a weight for every input
     dense = 8 * 16 * 16 * 4 * 16 * 16
     assert f"= {dense + 8 * 16 * 16:,}\n" in text
@@ -248,6 +250,24 @@ def test_every_formula_of_sizes_and_costs_names_its_source():
                 if function.__name__.startswith("_"):
                     continue
                 assert any(map(CITATION.search, cited((function,)))), function.__name__
+
+
+def test_all_that_sources_can_say_is_known_to_latex():
+    """Every docstring that may be cited has only characters that are written in plain TeX."""
+    from cnncalc.analysis.explain.quantity import counting, described, paragraph
+    from cnncalc.report.notation import escaped
+
+    texts = [text for cls in REGISTRY.values() for text in (counting(cls), described(cls, "output_shapes"))]
+    texts += [paragraph(f.__doc__) for m in (sizes, cost, rf) for f in vars(m).values() if getattr(f, "__code__", None)]
+    for text in texts:
+        written = escaped(text)
+        assert written.isascii()
+        assert r"\symbol" not in written, text
+
+
+def test_every_layer_is_drawn():
+    """So that the random tests see each of them."""
+    assert {cls for cls in REGISTRY.values() if not issubclass(cls, (ShortForm, Opaque))} <= set(LAYERS)
 
 
 # Traced numbers are numbers.

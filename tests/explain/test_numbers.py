@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 import cnncalc
 from cnncalc.graph import Graph, Node, Ref
+from cnncalc.layers.tensor import Opaque
 from cnncalc.report.explain import explain
+from cnncalc.report.sections import add_wanted
 from cnncalc.sources import load_text, zoo_names
 from cnncalc.spec.random import random_spec
 from tests.explain.printed import agrees, check_latex, read_text
@@ -41,9 +43,19 @@ def test_the_zoo(name):
     assert text == latex
 
 
-def test_a_batch_and_another_type():
-    graph = cnncalc.load("alexnet")
-    check(graph, batch=32, dtype="float16")
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64", "int8"])
+@pytest.mark.parametrize("name", ["alexnet", "resnet18", "convnext_tiny", "efficientnet_b0"])
+def test_a_batch_and_bytes(name, dtype):
+    """Memory as the section of that name has it: ``analyze --show memory``."""
+    graph = cnncalc.load(name)
+    report = add_wanted(cnncalc.analyze(graph, batch=3), graph, show="memory", columns=(), settings={"dtype": dtype})
+    read = read_text(explain(graph, batch=3, dtype=dtype).to_text())
+    rows = {row.path: row.memory for row in report.layers}
+    for one in read:
+        said = next(other for other in read if other.path == one.like).values if one.like else one.values
+        assert said["bytes_out"] == rows[one.path].output
+        assert said["bytes_params"] + said["bytes_buffers"] == rows[one.path].weights
+    check(graph, batch=3, dtype=dtype)
 
 
 def one_layer(layer, shapes):
@@ -63,6 +75,14 @@ def test_random_layers(layer_class):
         check(one_layer(layer, shapes), batch=batch)
 
     run()
+
+
+def test_an_operator_that_nobody_knows():
+    layer = Opaque(operator="aten.fft", shapes=((3, 4), (2, 5)), reason="no layer")
+    check(one_layer(layer, ((2, 4, 4), (3, 4))))
+    (read,) = read_text(explain(one_layer(layer, ((2, 4, 4),))).to_text())
+    assert "aten.fft" in read.notes["MACs"]
+    assert "MACs" not in read.values
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -13,6 +13,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
 from cnncalc.analysis.receptive_field import WHOLE, Spread
 from cnncalc.analysis.verdict import Verdict
@@ -115,6 +116,9 @@ layers:
 """
 UNSHUFFLE = "{input: [1, 8, 8], layers: [{pixel_unshuffle: 2}]}"
 RESHAPED = "{input: [2, 9, 8], layers: [{conv: {out: 2, kernel: 3}}, {flatten: {start_axis: 1}}]}"
+UNUSED = (
+    "{input: [4, 6, 6], layers: [{conv: {out: 2, kernel: 1, name: one}}, {conv: {out: 9, kernel: 1}}], outputs: [one]}"
+)
 SPLIT = "{input: [4, 6, 6], layers: [{split: {chunks: 2}}, {concat: {}}]}"
 
 # -- the faults ------------------------------------------------------------------------------------
@@ -734,6 +738,74 @@ def smoothing_leaves_nothing(classes, smoothing):
     return 0.0
 
 
+# memory
+
+FORGOTTEN = "{input: [3, 12, 12], layers: [{conv: {out: 4, kernel: 3}}, batch_norm, relu, {max_pool: 2}, flatten]}"
+TURNED = "{input: [3, 8, 6], layers: [{transpose: {axis0: 1, axis1: 2}}, flatten]}"
+FLAT = "{input: [3, 8, 6], layers: [flatten, {linear: 3}]}"
+DROPPED = "{input: [2, 6, 6], layers: [{conv: {out: 2, kernel: 1}}, dropout]}"
+
+
+@fault(f"{LAYERS}.tape:Tape.padded", SAME, "", "peak")
+def padding_takes_no_memory(tape, x, sizes, mode="zeros"):
+    return x._replace(shape=(*x.shape[:2], *sizes))
+
+
+@fault(f"{LAYERS}.strides:view", TURNED, "", "peak")
+def every_reshape_is_a_view(shape, strides, new):
+    step, steps = 1, []
+    for size in reversed(new):
+        steps.append(step)
+        step *= size
+    return tuple(reversed(steps))
+
+
+@fault(f"{LAYERS}.strides:view", FLAT, "", "peak")
+def every_reshape_is_a_copy(shape, strides, new):
+    return None
+
+
+@fault(f"{ANALYSIS}.memory.inference:last_uses", FORGOTTEN, "", "peak")
+def nothing_is_let_go(graph, order):
+    return [[] for _ in graph.nodes]
+
+
+@fault(f"{LAYERS}.base:Elementwise.forward", FORGOTTEN, "", "saved")
+def activations_keep_their_input(layer, tape, x):
+    return tape.pointwise(x, keep=(x,))
+
+
+@fault(f"{LAYERS}.tape:Tape._with_places", FORGOTTEN, "", "saved")
+def max_pool_keeps_no_places(tape, out):
+    return out
+
+
+@fault(f"{LAYERS}.tape:Tape.normalised", FORGOTTEN, "", "saved")
+def norms_keep_no_statistics(real, tape, x, weight, statistics, strides=None):
+    return real(tape, x, weight, (), strides)
+
+
+@fault(f"{LAYERS}.tape:Tape.factors", DROPPED, "", "saved")
+def products_keep_both_factors(tape, first, second):
+    return (first, second)
+
+
+@fault("cnncalc.torch.memory:kept_by_node", FORGOTTEN, "", "saved")
+def what_several_layers_keep_counts_for_each(graph, run):
+    return [sum(run.sizes[storage] for storage in node.kept) for node in run.nodes]
+
+
+@fault("cnncalc.torch.memory:training", NORMS, "", "optimizer")
+def adam_counts_no_steps(real, graph, batch, setting):
+    held = real(graph, batch, setting)
+    return replace(held, optimizer=held.optimizer // 1000 * 1000)
+
+
+@fault(f"{ANALYSIS}.memory.training:needed", UNUSED, "", "optimizer")
+def every_weight_gets_a_gradient(graph):
+    return [True for _ in graph.nodes]
+
+
 # -- the tests -------------------------------------------------------------------------------------
 
 
@@ -791,5 +863,6 @@ def test_the_faults_are_many_and_distinct() -> None:
     assert len(FAULTS) >= 30
     assert len({one.name for one in FAULTS}) == len(FAULTS)
     assert {one.check.partition(",")[0] for one in FAULTS} == {
-        "shape", "params", "buffers", "flops", "backward", "init", "pixels", "field", "jump",
+        "shape", "params", "buffers", "flops", "backward", "init", "peak", "saved", "optimizer",
+        "pixels", "field", "jump",
     }  # fmt: skip

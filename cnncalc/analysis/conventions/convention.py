@@ -14,9 +14,13 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
+from cnncalc.analysis.memory.passes import write
 from cnncalc.graph import Graph, Node
 from cnncalc.layers.base import Call, Layer, Shape, Shapes, Unknown, Weight
+from cnncalc.layers.strides import contiguous
+from cnncalc.layers.tape import Held
 
+FLOAT_BYTES = 4
 Number = int | float
 """Tools that divide have floats; what they count is whole below 2**53."""
 Unit = Literal["MACs", "FLOPs", "activations"]
@@ -24,6 +28,10 @@ Unit = Literal["MACs", "FLOPs", "activations"]
 
 class CannotCount(Exception):  # noqa: N818  (it is no error of ours)
     """The tool itself fails here; the message is its error."""
+
+
+class Untold(CannotCount):
+    """It is us who cannot tell: a layer does not say what it is."""
 
 
 class Seen(NamedTuple):
@@ -42,13 +50,8 @@ class Seen(NamedTuple):
     weight: Shape | None
     bias: bool
     training: bool = False
-    exchanged: bool = False
+    in_order: bool = True
     learned: tuple[Weight, ...] = ()
-
-    @property
-    def in_order(self) -> bool:
-        """Whether the first input lies in order in memory."""
-        return not self.exchanged or 1 in self.inputs[0][:2]
 
     @property
     def input_elements(self) -> int:
@@ -68,7 +71,8 @@ class Rule(Struct, frozen=True):
     ``inputs`` and ``outputs`` the elements of the first input and output, and ``scaled`` the input elements once more
     where there is a learned scale. What cannot be said so is a ``quirk``, a function whose docstring says it.
     ``own_statistics`` is the rule for a norm by the batch's own statistics, where that is another. ``fused`` says that
-    a bias counts only where the input lies in order in memory. ``fails`` gives the error where the tool has one.
+    a bias counts only where the input lies in order in memory. ``fails`` gives the error where the tool has one,
+    ``partial`` says where it knows that it misses a part.
     """
 
     macs: int = 0
@@ -80,6 +84,7 @@ class Rule(Struct, frozen=True):
     own_statistics: Rule | None = None
     fused: bool = False
     fails: Callable[[Seen], str] | None = None
+    partial: Callable[[Seen], bool] | None = None
 
     def for_(self, seen: Seen) -> Rule:
         """The rule that holds for this module or function."""
@@ -170,8 +175,8 @@ class NodeCount(Struct, frozen=True):
 class Answer(Struct, frozen=True):
     """A tool's answer for a net: the total, and the part of each node.
 
-    ``count`` is ``None`` where the tool fails, or where a layer does not say what it is in PyTorch; ``problem`` then
-    says why. ``partial`` is what the tool itself says of its number.
+    ``count`` is ``None`` where the tool fails, or (``untold``) where a layer does not say what it is in PyTorch;
+    ``problem`` then says why. ``partial`` is what the tool itself says of its number.
     """
 
     convention: Convention
@@ -180,6 +185,7 @@ class Answer(Struct, frozen=True):
     partial: bool = False
     unknown: tuple[str, ...] = ()
     problem: str = ""
+    untold: bool = False
 
 
 def answer(graph: Graph, convention: Convention, batch: int = 1, functional: frozenset[str] = frozenset()) -> Answer:
@@ -191,7 +197,9 @@ def answer(graph: Graph, convention: Convention, batch: int = 1, functional: fro
     nodes, unknown, problem = [], [], ""
     of_modules: Number = 0
     of_functions: Number = 0
-    confessed = False
+    confessed, untold = False, False
+    rules = (convention.functions or {}).values()
+    tensors = _tensors(graph, batch) if any(rule.fused for rule in rules) else []
     for node, needed in zip(graph.nodes, _needed(graph), strict=True):
         if node.layer is None or (convention.traces and not needed):
             nodes.append(NodeCount(0))
@@ -199,9 +207,10 @@ def answer(graph: Graph, convention: Convention, batch: int = 1, functional: fro
         try:
             module = (0, (), False, False) if node.kind in functional else _of_module(convention, node, batch)
             here, said, lacks, unsure = module
-            there, says = _of_functions(convention, node, batch)
+            there, says = _of_functions(convention, node, batch, tensors)
         except CannotCount as error:
             problem = problem or f"{node.path}: {error}"
+            untold |= isinstance(error, Untold)
             nodes.append(NodeCount(None, problem=str(error)))
             continue
         of_modules += here
@@ -221,6 +230,7 @@ def answer(graph: Graph, convention: Convention, batch: int = 1, functional: fro
         partial=confessed,
         unknown=tuple(dict.fromkeys(unknown)),
         problem=problem,
+        untold=untold,
     )
 
 
@@ -236,10 +246,6 @@ def _needed(graph: Graph) -> list[bool]:
     return needed
 
 
-class Unavailable(CannotCount):
-    """The tool fails for one module, says so, and goes on."""
-
-
 def _of_module(convention: Convention, node: Node, batch: int) -> tuple[Number, tuple[str, ...], bool, bool]:
     """The count for the node's module, and in words; whether the tool lacks it; whether its total is then partial."""
     layer = node.layer
@@ -251,16 +257,14 @@ def _of_module(convention: Convention, node: Node, batch: int) -> tuple[Number, 
         return 0, (), True, convention.confesses
     seen = _module(name, layer, node, batch)
     rule = rule.for_(seen)
-    try:
-        return rule.count(seen), (rule.says(seen),), False, False
-    except Unavailable as error:
-        return 0, (f"nothing, for it fails ({error})",), False, True
+    lacks = rule.partial is not None and rule.partial(seen)
+    return rule.count(seen), (rule.says(seen),), lacks, lacks
 
 
 def _module(name: str, layer: Layer, node: Node, batch: int) -> Seen:
     macs = layer.macs(*node.input_shapes)
     if isinstance(macs, Unknown):
-        raise CannotCount(macs.reason)
+        raise Untold(macs.reason)
     learned = tuple(weight for weight in layer.weights(*node.input_shapes) if weight.learnable)
     named = {weight.name: weight.shape for weight in learned}
     return Seen(
@@ -268,7 +272,8 @@ def _module(name: str, layer: Layer, node: Node, batch: int) -> Seen:
         layer,
         batch,
         _batched(node.input_shapes, batch),
-        _batched(node.output_shapes, batch),
+        # a tensor of the net's own is a batch of one
+        _batched(node.output_shapes, batch if node.inputs else 1),
         macs * batch,
         named.get("weight"),
         "bias" in named,
@@ -276,14 +281,19 @@ def _module(name: str, layer: Layer, node: Node, batch: int) -> Seen:
     )
 
 
-def _of_functions(convention: Convention, node: Node, batch: int) -> tuple[Number, tuple[str, ...]]:
-    """The count for the functions that the node's module calls, and the same in words."""
+def _of_functions(
+    convention: Convention, node: Node, batch: int, tensors: list[tuple[Held, ...]]
+) -> tuple[Number, tuple[str, ...]]:
+    """The count for the functions that the node's module calls, and the same in words.
+
+    ``tensors`` are the outputs of all nodes, where the tool's rules ask how they lie in memory.
+    """
     layer = node.layer
     if convention.functions is None or layer is None:
         return 0, ()
     calls = layer.torch_calls(*node.input_shapes)
     if isinstance(calls, Unknown):
-        raise CannotCount(calls.reason)
+        raise Untold(calls.reason)
     total: Number = 0
     says = []
     for call in calls:
@@ -291,6 +301,11 @@ def _of_functions(convention: Convention, node: Node, batch: int) -> tuple[Numbe
         rule = convention.functions.get(name)
         if rule is not None:
             seen = _function(call, layer, batch)
+            if tensors and call.reads is not None:
+                ref = node.inputs[call.reads]
+                read = tensors[ref.node][ref.port]
+                # one of two axes may lie as it will
+                seen = seen._replace(in_order=len(read.shape) == 2 or read.is_contiguous)
             rule = rule.for_(seen)
             total += rule.count(seen)
             says.append(f"{rule.says(seen)} of {name}")
@@ -311,8 +326,25 @@ def _function(call: Call, layer: Layer, batch: int) -> Seen:
         call.weight,
         call.bias,
         call.training,
-        call.exchanged,
+        call.in_order,
     )
+
+
+def _tensors(graph: Graph, batch: int) -> list[tuple[Held, ...]]:
+    """The outputs of all nodes, with their strides, as the layers write them down."""
+    known: dict[tuple[Layer, tuple[Held, ...]], tuple[Held, ...]] = {}
+    made: list[tuple[Held, ...]] = []
+    for node in graph.nodes:
+        if node.layer is None:
+            sizes = [(batch, *shape) for shape in node.output_shapes]
+            made.append(tuple(Held(size, contiguous(size), 0, FLOAT_BYTES, False) for size in sizes))
+            continue
+        inputs = tuple(made[ref.node][ref.port]._replace(storage=0) for ref in node.inputs)
+        key = (node.layer, inputs)
+        if key not in known:
+            known[key] = write(node.layer, inputs, 1, batch, training=False, element=FLOAT_BYTES).outputs
+        made.append(known[key])
+    return made
 
 
 def _batched(shapes: Shapes, batch: int | None) -> Shapes:

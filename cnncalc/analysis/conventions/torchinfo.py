@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from math import prod
 
-from cnncalc.analysis.conventions.convention import NOTHING, Convention, Rule, Seen, each_rank
+from cnncalc.analysis.conventions.convention import Convention, Rule, Seen, each_rank
 
 
 def once_per_position(seen: Seen) -> int:
@@ -21,6 +21,13 @@ def once_per_position(seen: Seen) -> int:
 def once_per_sample(seen: Seen) -> int:
     """each weight and bias once per sample, whatever it does"""
     return _parameters(seen) * seen.outputs[0][0]
+
+
+def output_projection(seen: Seen) -> int:
+    """the weight and bias of its one child, the output projection, once per sample"""
+    return (
+        sum(prod(tensor.shape) for tensor in seen.learned if tensor.name.startswith("out_proj.")) * seen.outputs[0][0]
+    )
 
 
 def _parameters(seen: Seen) -> int:
@@ -39,7 +46,7 @@ TORCHINFO = Convention(
     modules={
         **each_rank("ConvNd", CONV),
         **each_rank("ConvTransposeNd", CONV),
-        "MultiheadAttention": NOTHING,  # it has a child, which is never called as a module
+        "MultiheadAttention": Rule(quirk=output_projection),
     },
     other=Rule(quirk=once_per_sample),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import prod
 
-from cnncalc.analysis.conventions.convention import NOTHING, Convention, Rule, Seen, Unavailable, each_rank
+from cnncalc.analysis.conventions.convention import NOTHING, Convention, Rule, Seen, each_rank
 
 VERSION = "0.2.0"
 
@@ -86,18 +86,43 @@ def layer_norm_flops(seen: Seen) -> int:
     return 6 * elements + 2 * (elements // prod(sizes)) + len(seen.learned) * elements
 
 
+def output_projection(seen: Seen) -> int:
+    """the multiply-accumulates of its one child, the output projection"""
+    return prod(seen.inputs[0]) * seen.inputs[0][-1]
+
+
+def output_projection_flops(seen: Seen) -> int:
+    """Those of the child, as of any linear layer."""
+    return 2 * output_projection(seen) - seen.output_elements * (not _has_bias(seen))
+
+
+def _has_bias(seen: Seen) -> bool:
+    return any("bias" in tensor.name for tensor in seen.learned)
+
+
+def always(seen: Seen) -> bool:
+    """There is no formula for it."""
+    return True
+
+
+def lacks_key_or_value(seen: Seen) -> bool:
+    """Its formula fails, and it says so: AttributeError: 'NoneType' object has no attribute 'ndim'."""
+    return len(seen.inputs) < 3
+
+
 def attention_flops(seen: Seen) -> int:
-    """the products at 2n − 1 per result, biases, scaling and 3n − 1 per softmax; it fails unless it is given
-    query, key and value"""
-    if len(seen.inputs) < 3:
-        raise Unavailable("AttributeError: 'NoneType' object has no attribute 'ndim'")
+    """the products at 2n − 1 per result, biases, scaling and 3n − 1 per softmax, if it is given query, key and value;
+    and its one child, the output projection, (once more)"""
+    if lacks_key_or_value(seen):
+        return output_projection_flops(seen)
     (batch, target, embed), (_, source, _), _ = seen.inputs
     heads = getattr(seen.layer, "num_heads", 1)
-    head, bias = embed // heads, any("bias" in tensor.name for tensor in seen.learned)
+    head, bias = embed // heads, _has_bias(seen)
     rows = batch * heads * target
     projections = sum(prod(shape[:-1]) * embed * (2 * shape[-1] - 1 + bias) for shape in seen.inputs)
     scores = 1 + rows * head + rows * source * (2 * head - 1) + rows * (3 * source - 1)
-    return projections + scores + rows * head * (2 * source - 1) + batch * target * embed * (2 * embed - 1 + bias)
+    context = rows * head * (2 * source - 1)
+    return projections + scores + context + 2 * output_projection_flops(seen)
 
 
 POOLS = {
@@ -122,6 +147,7 @@ TORCHSCAN = Convention(
         **each_rank("ConvTransposeNd", Rule(quirk=conv_transpose)),
         **each_rank("BatchNormNd", Rule(inputs=1, scaled=1)),
         **POOLS,
+        "MultiheadAttention": Rule(quirk=output_projection, partial=always),
         "ReLU": NOTHING,
         "ELU": NOTHING,
         "LeakyReLU": NOTHING,
@@ -149,7 +175,7 @@ TORCHSCAN_FLOPS = Convention(
         **each_rank("ConvTransposeNd", Rule(quirk=conv_transpose_flops)),
         **each_rank("BatchNormNd", Rule(quirk=batch_norm_flops)),
         "LayerNorm": Rule(quirk=layer_norm_flops),
-        "MultiheadAttention": Rule(quirk=attention_flops),
+        "MultiheadAttention": Rule(quirk=attention_flops, partial=lacks_key_or_value),
         **POOLS,
         "ReLU": Rule(inputs=1),
         "ReLU6": Rule(inputs=2),

@@ -13,15 +13,20 @@ from cnncalc.analysis.cost import layer_cost
 from cnncalc.analysis.explain.quantity import Quantity, quantity
 from cnncalc.analysis.explain.symbols import spatial, title_of, traced_layer, traced_shapes
 from cnncalc.analysis.explain.traced import Trace
+from cnncalc.analysis.memory.training import ELEMENT, held_bytes
 from cnncalc.analysis.receptive_field import followed
 from cnncalc.formulas import cost as formulas
 from cnncalc.layers.axes import AXIS_NAMES
 from cnncalc.layers.base import Layer, Reads, Shapes, Weight, pointwise
 
+MOST_PHASES = 64
+"""Fields that repeat after more units than that are given as numbers alone."""
+
 
 class Account(NamedTuple):
     """All explanations of one layer; ``tensors`` are what it owns, with the shapes as expressions, and ``reads`` what
-    its outputs read, ``None`` where that is their own place alone.
+    its outputs read, ``None`` where that is their own place alone. Of a ``long`` one, whose units take more
+    than ``MOST_PHASES`` turns in what they read, it is not traced.
     """
 
     quantities: tuple[Quantity, ...]
@@ -30,16 +35,17 @@ class Account(NamedTuple):
     layer: Layer
     shapes: Shapes
     reads: tuple[Reads, ...] | None
+    long: bool
 
 
-def account(layer: Layer, shapes: Shapes, *, batch: int = 1, width: int = 4, shared: bool = False) -> Account:
+def account(layer: Layer, shapes: Shapes, *, batch: int = 1, dtype: str = "float32", shared: bool = False) -> Account:
     """The sizes and costs of a layer, each with its formula.
 
     Args:
         layer: the layer.
         shapes: shapes of its inputs.
         batch: samples; all but the weights grow with them.
-        width: bytes of one element.
+        dtype: the type of the elements; of ``int8`` only what is multiplied with is (see ``memory.training``).
         shared: whether the weights are another's, and so no parameters of this layer.
     """
     trace = Trace()
@@ -59,7 +65,7 @@ def account(layer: Layer, shapes: Shapes, *, batch: int = 1, width: int = 4, sha
         return value
 
     owner = "the weights are another layer's" if shared else ""
-    params = add("params", "parameters", "params", 0 if shared else cost.params, "weights", owner)
+    add("params", "parameters", "params", 0 if shared else cost.params, "weights", owner)
     add("buffers", "buffers", "buffers", 0 if shared else cost.buffers, "weights", owner)
     reasons = "; ".join(cost.unknown)
     macs = add("macs", "MACs", "MACs", cost.macs, "macs", reasons)
@@ -67,15 +73,18 @@ def account(layer: Layer, shapes: Shapes, *, batch: int = 1, width: int = 4, sha
     add("flops", "FLOPs", "FLOPs", work, "macs", reasons)
     add("elementwise_ops", "elementwise ops", "ops", cost.elementwise_ops, "elementwise_ops", reasons)
     add("activations", "activations", "acts", cost.activations, "activations", reasons)
-    each = trace.name("b", width, meaning="bytes per element")
+    each = trace.name("b", ELEMENT[dtype], meaning="bytes per element")
+    matrix = trace.name("b_w", 1, meaning="bytes per element") if dtype == "int8" else each
     elements = sum(map(prod, outputs)) * samples
-    assert params is not None
     add("output_bytes", "output in memory", "bytes_out", formulas.tensor_bytes(elements, each), "output_shapes")
-    held = formulas.tensor_bytes(trace.result("params", params), each)
-    add("weight_bytes", "parameters in memory", "bytes_params", held, "weights", owner)
-    reads = tuple(map(followed, traced.reads(*inputs)))
-    own_place = reads == tuple(map(pointwise, inputs))
-    return Account(tuple(found), traced.weights(*inputs), trace, traced, inputs, None if own_place else reads)
+    learnable, buffers = (0, 0) if shared else held_bytes(traced.weights(*inputs), each, matrix)
+    add("weight_bytes", "parameters in memory", "bytes_params", learnable, "weights", owner)
+    add("buffer_bytes", "buffers in memory", "bytes_buffers", buffers, "weights", owner)
+    plain = tuple(map(followed, layer.reads(*shapes)))
+    long = any(len(set(one.window.taps)) > MOST_PHASES for reads in plain for one in reads if one.window)
+    own_place = plain == tuple(map(pointwise, shapes))
+    reads = None if own_place or long else tuple(map(followed, traced.reads(*inputs)))
+    return Account(tuple(found), traced.weights(*inputs), trace, traced, inputs, reads, long)
 
 
 def _derived(trace: Trace, layer: Layer, inputs: Shapes) -> list[Quantity]:

@@ -6,16 +6,13 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from cnncalc.analysis.explain import tree
-from cnncalc.analysis.explain.costs import Account
+from cnncalc.analysis.explain.costs import MOST_PHASES, Account
 from cnncalc.analysis.explain.quantity import Quantity, cited
 from cnncalc.analysis.explain.traced import Trace, Via, expression, via
 from cnncalc.analysis.receptive_field import Local, Lost, Result, Seen, Spread, Track, Whole, step
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Graph
 from cnncalc.layers.axes import axis_name
-
-MOST_PHASES = 64
-"""Fields that repeat after more units than that are given as numbers alone."""
 
 
 def field_account(graph: Graph, number: int, result: Result, account: Account) -> tuple[Quantity, ...]:
@@ -29,7 +26,7 @@ def field_account(graph: Graph, number: int, result: Result, account: Account) -
     """
     node = graph.nodes[number]
     befores, after = [result.of(ref) for ref in node.inputs], result.seen[number]
-    if _phases((*befores, after)) > MOST_PHASES:
+    if account.long or _phases((*befores, after)) > MOST_PHASES:
         found: list[Quantity] = []
         for axis in range(len(result.axes)):
             found += _quantities(graph, result, axis, after.tracks[axis], "its pattern is too long to be written out")

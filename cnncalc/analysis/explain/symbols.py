@@ -49,6 +49,8 @@ def traced_layer(trace: Trace, layer: Layer, shapes: Shapes) -> Layer:
         default = NODEFAULT if position < optional else defaults[position - optional]
         value = getattr(layer, field)
         symbol = symbol_of(type(layer), field)
+        if symbol == field and isinstance(value, tuple) and any(isinstance(one, tuple) for one in value):
+            continue  # lists of lists that nobody has named
         traced = _traced(trace, symbol, value, default, rank)
         if traced is not value:
             changed[field] = traced
@@ -69,12 +71,13 @@ def _traced(trace: Trace, symbol: str, value: Any, default: Any, rank: int) -> A
 
 
 def _one(trace: Trace, symbol: str, suffix: str, value: Any, default: Any) -> Any:
-    """One entry of a list: a number, or a pair before and after."""
-    if isinstance(value, tuple):
-        return tuple(
-            trace.name(f"{symbol}_{suffix},{end}", one, f"{symbol}_{end}") if type(one) is int else one
-            for end, one in zip(("before", "after"), value, strict=False)
+    """One entry of a list: a number, or a pair before and after; anything else stays as it is."""
+    if isinstance(value, tuple) and len(value) == 2 and all(type(one) is int for one in value):
+        before, after = (
+            trace.name(f"{symbol}_{suffix},{end}", one, f"{symbol}_{end}")
+            for end, one in zip(("before", "after"), value, strict=True)
         )
+        return before, after
     if type(value) is not int or value == default:
         return value
     return trace.name(f"{symbol}_{suffix}", value, symbol)

@@ -203,7 +203,7 @@ def _gather(terms: Terms, coefficient: int, term: Expr) -> None:
 
 def _into_bracket(have: int, one: Expr, coefficient: int, term: Expr) -> Expr | None:
     """``(a + b)·r + c·r`` as ``(a + b + c)·r``, where the bracket gets shorter by it."""
-    if have != 1 or not isinstance(one, Product):
+    if have not in (1, -1) or not isinstance(one, Product):
         return None
     for i, (bracket, power) in enumerate(one.parts[1]):
         if not isinstance(bracket, Sum) or power != 1:
@@ -212,7 +212,7 @@ def _into_bracket(have: int, one: Expr, coefficient: int, term: Expr) -> Expr | 
         left = _without(_factors(term)[1], rest)
         if left is None:
             continue
-        merged = add(bracket, scale(_product(1, left), coefficient))
+        merged = add(scale(bracket, have), scale(_product(1, left), coefficient))
         if _length(merged) < _length(bracket):
             return multiply(merged, _product(1, rest))
     return None
@@ -290,6 +290,10 @@ def _product(coefficient: Any, factors: Factors) -> Expr:
             return factors[0][0]
         if coefficient == -1 and isinstance(factors[0][0], Sum):
             return scale(factors[0][0], -1)
+    for i, (factor, power) in enumerate(factors):  # (1 − a)·b is written −(a − 1)·b
+        if isinstance(factor, Sum) and power % 2 and all(number < 0 for number, _ in factor.parts[1]):
+            factors[i] = (scale(factor, -1), power)
+            coefficient = -coefficient
     value = coefficient
     for factor, power in factors:
         value *= factor.value**power

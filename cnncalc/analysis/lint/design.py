@@ -187,7 +187,7 @@ class Design:
         """
         result: list[tuple[Track, ...]] = []
         for number, node in enumerate(self.graph.nodes):
-            if node.layer is None:
+            if not node.inputs:
                 tracks = (Local(a.axis + 1, rf.IDENTITY) if a.node == number else None for a in self.fields.axes)
                 result.append(tuple(tracks))
                 continue

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import groupby
 from math import prod
 
 from msgspec import Struct
 
 from cnncalc.analysis.memory.passes import Pass, forward_pass
+from cnncalc.formulas.cost import tensor_bytes
 from cnncalc.graph import Graph, Node
+from cnncalc.layers.base import Weight
 
 ELEMENT = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int8": 4}
 """Bytes per element of activations; with ``int8`` weights they stay float32."""
@@ -28,13 +31,21 @@ def weight_bytes(node: Node, dtype: str) -> tuple[int, int]:
     ``int8``: matrices and kernels alone; what has one number per channel (biases, norms) stays float32.
     """
     assert node.layer is not None
+    element = ELEMENT[dtype]
+    return held_bytes(node.layer.weights(*node.input_shapes), element, 1 if dtype == "int8" else element)
+
+
+def held_bytes(weights: Iterable[Weight], element: int, matrix: int) -> tuple[int, int]:
+    """Bytes of the learnable weights and of the buffers, ``matrix`` for each element of what is multiplied with and
+    has more than one axis, ``element`` for any other.
+    """
     learnable = buffers = 0
-    for weight in node.layer.weights(*node.input_shapes):
+    for weight in weights:
+        count = prod(weight.shape)
         if not weight.learnable:
-            buffers += prod(weight.shape) * (ELEMENT[dtype] if weight.shape else COUNTER)
+            buffers += tensor_bytes(count, element if weight.shape else COUNTER)
         else:
-            matrix = dtype == "int8" and weight.multiplies and len(weight.shape) > 1
-            learnable += prod(weight.shape) * (1 if matrix else ELEMENT[dtype])
+            learnable += tensor_bytes(count, matrix if weight.multiplies and len(weight.shape) > 1 else element)
     return learnable, buffers
 
 
@@ -170,29 +181,37 @@ def training(graph: Graph, batch: int, setting: Setting) -> Training:
     return Training(weights, buffers, master, gradients, state, kept, again, block, run.unknown)
 
 
-def largest_batch(graph: Graph, size: int, setting: Setting) -> int:
-    """The largest batch whose step of training holds at most ``size`` bytes; 0 where not even one fits.
+def largest_batch(graph: Graph, size: int, setting: Setting) -> int | None:
+    """The largest batch whose step of training holds at most ``size`` bytes; 0 where not even one sample fits.
 
-    What autograd keeps grows with the batch, so between a batch that fits and one that does not the
-    answer is found by bisection, each guess where the line through the two meets the limit.
+    ``None`` where nothing grows with the batch. What autograd keeps does, in all but a few bytes in
+    proportion: between a batch that fits and one that does not, each guess is where the line through the
+    two meets the limit, and each is tried.
     """
     low, low_total = 0, training(graph, 1, setting).fixed
-    high = 1
-    high_total = training(graph, high, setting).total
+    high, high_total = 1, training(graph, 1, setting).total
+    if low_total > size:
+        return 0
     while high_total <= size:
+        if high_total == low_total:
+            return None
         low, low_total = high, high_total
         high *= 2
         high_total = training(graph, high, setting).total
-        if high_total == low_total:
-            return 0
     while high - low > 1:
-        guess = low + (size - low_total) * (high - low) // max(high_total - low_total, 1)
-        middle = min(max(guess, low + 1), high - 1)
-        total = training(graph, middle, setting).total
-        if total <= size:
-            low, low_total = middle, total
-            if middle == guess and high - low > 1 and training(graph, middle + 1, setting).total > size:
-                return low
-        else:
-            high, high_total = middle, total
+        guess = low + (size - low_total) * (high - low) // (high_total - low_total)
+        for middle in (guess, guess + 1):
+            if low < middle < high:
+                total = training(graph, middle, setting).total
+                if total <= size:
+                    low, low_total = middle, total
+                else:
+                    high, high_total = middle, total
+        middle = (low + high) // 2
+        if low < middle:
+            total = training(graph, middle, setting).total
+            if total <= size:
+                low, low_total = middle, total
+            else:
+                high, high_total = middle, total
     return low

@@ -7,7 +7,7 @@ is written as it is; one that others determine is an expression over them; each 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -44,6 +44,12 @@ CURRENT = -1
 
 class Word(str):
     """A layer's name as a value."""
+
+    __slots__ = ()
+
+
+class Literal(str):
+    """A text that is no name of anything."""
 
     __slots__ = ()
 
@@ -191,7 +197,9 @@ class Block(Struct):
 
 
 class Naming(Protocol):
-    """What gives blocks their names."""
+    """What gives blocks their names; ``taken`` are those that are given, and the language's own."""
+
+    taken: set[str]
 
     def name(self, block: Block) -> str:
         """A name that no other block has."""
@@ -351,7 +359,7 @@ class Templates:
         channels = [None if item is None else self.channels(item.reads) for item in items]
         when = None
         if False in virtual:
-            when = Leaf(virtual, "residual", channels=channels, condition=True, skip=True)
+            when = Leaf(virtual, "has_skip", channels=channels, condition=True, skip=True)
         if shortcut is not None:
             self.classes.check_shortcuts(items)
         names = [item.op.name if isinstance(item, Skip) and item.op.node >= 0 else None for item in items]
@@ -368,7 +376,7 @@ class Templates:
             return TOp(Named(names, kinds), Leaf(absent, "act", channels=channels, kind="act"), {}, source, None, layer)
         fields = {}
         for name in layer.__struct_fields__:
-            values = [WILD if op is None else getattr(op.layer, name) for op in ops]
+            values = [WILD if op is None else literal(layer, name, getattr(op.layer, name)) for op in ops]
             kind, last = kind_of(layer, name)
             fields[name] = Leaf(values, name, channels=channels, kind=kind, last=last)
         return TOp(Named(names, kinds), first.layer.kind, fields, source, first.share, layer)
@@ -516,7 +524,7 @@ class Resolver:
                 self.value(leaf)
         for leaf in conditions:
             self.condition(leaf)
-        name_params(self.block, self.graph)
+        name_params(self.block, self.graph, self.templates.names.taken)
 
     def value(self, leaf: Leaf) -> None:
         leaf.resolved = True
@@ -739,6 +747,11 @@ FAMILIES = {
 """Fields whose values may follow from each other; any other's only from one of its own name."""
 
 
+def literal(layer: type[Layer], field: str, value: Any) -> Any:
+    """A field's value, told apart where it is a free text."""
+    return Literal(value) if type(value) is str and value not in choices(layer)[field] else value
+
+
 def kind_of(layer: type[Layer], field: str) -> tuple[str, bool]:
     """What kind of number a field holds, and whether it is one that follows from others: what a word can
     say in its stead (``same``) is told by the kernel and the dilation.
@@ -786,21 +799,21 @@ def leaves(body: Sequence[TItem]) -> Iterator[Leaf]:
             yield from leaves(item.shortcut or [])
 
 
-def name_params(block: Block, graph: Graph) -> None:
+def name_params(block: Block, graph: Graph, words: Set[str]) -> None:
     """Names for the arguments: the field's, told apart where several have the same; and their defaults."""
     shapes = [graph.shape(group.result[0]) if len(group.result) == 1 else () for group in block.groups]
     results = [shape[0] if shape else None for shape in shapes]
-    taken: set[str] = set()
+    # An argument of a tensor's name would stand in its way where the tensor is read.
+    taken = {str(leaf.constant) for leaf in leaves(block.body) if isinstance(leaf.constant, TensorName)}
     places = place_names([param for param in block.params if param.hint == OUT])
     by_hint = Counter(param.hint for param in block.params if param.hint == OUT)
-    words = {**dict.fromkeys(REGISTRY), **dict.fromkeys(("if", "repeat", "residual", "from", "name", "share", "index"))}
     for param in block.params:
         hint = (param.leaf.suggested if param.leaf else "") or param.hint
         if param.hint == OUT:
             final = all(v is WILD or v == r for v, r in zip(param.values, results, strict=True))
             hint = OUT if final else "width" if by_hint[OUT] <= 2 else places.get(id(param), "width")
         name, number = hint, 2
-        if name in words or not name.isidentifier():
+        if not name.isidentifier() or (name in words and (name in REGISTRY or find_layer(name) is None)):
             name = f"{hint}_" if hint.isidentifier() else "value"
         root = name
         while name in taken:

@@ -8,7 +8,9 @@ or not, a layer that is there or not, how often a block is repeated.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence, Set
+from functools import lru_cache
 from typing import Any
 
 from msgspec import NODEFAULT, Struct
@@ -17,7 +19,11 @@ from cnncalc.convert.spec.structure import Fork, Group, Item, Op, Skip, Source, 
 from cnncalc.graph import Graph, Ref
 from cnncalc.layers import Layer
 
-MOST_CLASSES = 80
+MOST_OPTIONAL = 4
+"""What may be there in some instances of a block and not in others, in all; a layer counts double."""
+MOST_DOUBTS = 4
+"""Texts about single layers that did not come back equal, after which all groups are doubted."""
+MOST_CLASSES = 200
 """Classes beyond which none are joined, since each pair is tried."""
 Key = tuple[Any, ...]
 Bodies = Sequence["list[Item] | None"]
@@ -69,6 +75,7 @@ def at_default(layer: Layer, name: str) -> bool:
     return type(value) is type(default) and bool(value == default)
 
 
+@lru_cache(maxsize=4096)
 def stem(name: str) -> tuple[str, int | None]:
     """A name without the number at its end, and that number."""
     match = re.fullmatch(r"(.*?)(0|[1-9][0-9]*)", name, re.DOTALL)
@@ -86,6 +93,21 @@ class Apart(Struct):
     """Groups each of which is a class of its own."""
     loose: set[str] = set()
     """Path levels that are better no groups at all."""
+    doubts: int = 0
+
+    def doubt(self, paths: Set[str], unequal: str) -> bool:
+        """Sets groups apart after a text that does not load, or not to an equal graph: those around the layer that a
+        message names, or all.
+        """
+        self.doubts += 1
+        named = re.match("'(.*?)' ", unequal) if self.doubts <= MOST_DOUBTS else None
+        about = {named[1]} if named else paths
+        levels = {path[: dot.start()] for path in about for dot in re.finditer(r"\.", path)}
+        for apart in (self.unjoined, self.lone, self.loose):
+            if not levels <= apart:
+                apart |= levels
+                return True
+        return False
 
     def learn(self, error: Mismatch) -> bool:
         """Sets groups apart that were taken to be of one class; whether there is anything left to try."""
@@ -296,27 +318,48 @@ class Classes:
         """Joins classes for which one block can do, until no two are left."""
         if len(self.parent) > MOST_CLASSES:
             return
+        numbers = range(len(self.parent))
+        outlines = [self.outline(self.members[number][0].body) for number in numbers]
+        pairs = [(a, b) for a in numbers for b in numbers[a + 1 :] if alike(outlines[a], outlines[b])]
+        inner = [list(groups_of(self.members[number][0].body)) for number in numbers]
+        tried: dict[Key, Fit | None] = {}
         while True:
-            roots = sorted({self.root(number) for number in range(len(self.parent))})
-            within = self.within_classes()
-            fits = [
-                (fit.optional / fit.matched, a, b)
-                for i, a in enumerate(roots)
-                for b in roots[i + 1 :]
-                if a not in within[b] and b not in within[a]
-                if (fit := self.fit_of(a, b)) is not None
-            ]
+            classes: dict[int, list[int]] = {}
+            for number in numbers:
+                classes.setdefault(self.root(number), []).append(number)
+            calls = {
+                root: tuple([(number, *[self.find(group) for group in inner[number]]) for number in joined])
+                for root, joined in classes.items()
+            }
+            within = reached({root: {to for _, *found in rows for to in found} for root, rows in calls.items()})
+            fits: list[tuple[float, int, int]] = []
+            for a, b in pairs:
+                if a not in classes or b not in classes or a in within[b] or b in within[a]:
+                    continue
+                key = calls[a], calls[b]
+                if key not in tried:
+                    tried[key] = self.fit_of([self.members[number][0] for number in classes[a] + classes[b]])
+                if (fit := tried[key]) is not None:
+                    fits.append((fit.optional / fit.matched, a, b))
             if not fits:
                 return
             _, a, b = min(fits)  # what fits best first: it may be what others fit less well
             self.parent[b] = a
 
-    def representatives(self, root: int) -> list[Group]:
-        return [self.members[n][0] for n in range(len(self.parent)) if self.root(n) == root]
+    def outline(self, body: Sequence[Item]) -> Counter[str]:
+        """The kinds of layers at the top of a body, other than those that an argument can name."""
+        kinds: Counter[str] = Counter()
+        for item in body:
+            if isinstance(item, Skip):
+                kinds += self.outline(item.body)
+            elif isinstance(item, Fork):
+                kinds[f"{item.op.layer.kind} of branches"] += 1
+            elif isinstance(item, Op) and not self.word(item):
+                kinds[item.layer.kind] += 1
+        return kinds
 
-    def fit_of(self, a: int, b: int) -> Fit | None:
-        """How well two classes fit one block, if they do."""
-        groups = self.representatives(a) + self.representatives(b)
+    def fit_of(self, groups: list[Group]) -> Fit | None:
+        """How well groups fit one block, if they do."""
         if any(group.path in self.apart.unjoined for group in groups):
             return None
         scopes: list[Group | None] = list(groups)
@@ -325,23 +368,6 @@ class Classes:
         except Mismatch:
             return None
         return cost if cost.good() else None
-
-    def within_classes(self) -> dict[int, set[int]]:
-        """For each class those that a block for it would call, or that they would call in turn."""
-        calls: dict[int, set[int]] = {}
-        for number in range(len(self.parent)):
-            inner = {self.find(group) for group in groups_of(self.members[number][0].body)}
-            calls.setdefault(self.root(number), set()).update(inner)
-        reached: dict[int, set[int]] = {}
-        for root in calls:
-            found: set[int] = set()
-            open_roots = [root]
-            while open_roots:
-                new = calls[open_roots.pop()] - found
-                found |= new
-                open_roots += new
-            reached[root] = found
-        return reached
 
     def fit(self, instances: Bodies, scopes: list[Group | None]) -> Fit:
         """How well bodies fit one block.
@@ -458,7 +484,27 @@ class Fit(Struct):
         self.optional += other.optional
 
     def good(self) -> bool:
-        return self.matched >= 1 and self.words <= 1 and self.optional <= min(self.matched, 4)
+        return self.matched >= 1 and self.words <= 1 and self.optional <= min(self.matched, MOST_OPTIONAL)
+
+
+def reached(calls: dict[int, set[int]]) -> dict[int, set[int]]:
+    """For each class those that a block for it would call, or that they would call in turn."""
+    result: dict[int, set[int]] = {}
+    for root in calls:
+        found: set[int] = set()
+        open_roots = [root]
+        while open_roots:
+            new = calls[open_roots.pop()] - found
+            found |= new
+            open_roots += new
+        result[root] = found
+    return result
+
+
+def alike(one: Counter[str], other: Counter[str]) -> bool:
+    """Whether two outlines differ by so little that one block may do for both: a cheap test before the whole one."""
+    differ = (one - other) + (other - one)
+    return differ.total() <= MOST_OPTIONAL
 
 
 def column_key(run: Run) -> Key:

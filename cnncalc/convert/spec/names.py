@@ -29,6 +29,8 @@ from cnncalc.spec.fields import aliases
 RESERVED = ("layers", "index", "in_channels", "in_size")
 MARKS = ("branch", "shortcut", "module", "block", "blocks", "layers")
 """Names that say nothing about what stands there."""
+LEAST_GATHERED = 3
+"""Layers from which on a branch can squeeze and excite."""
 MOST_LOOKED_AT = 12
 MOST_LETTERS = 24
 SHORT = 4
@@ -194,8 +196,10 @@ class BlockNames:
 
     def name(self, block: Block) -> str:
         name, content = common_name(block), content_name(block, self.graph)
-        counted = any(stem(group.name)[0].rstrip("_") == name != group.name for group in block.groups)
-        if not name or name in aliases() or not (counted or content.endswith("block")):
+        lasts = {group.name.rpartition(".")[2] for group in block.groups}
+        counted = any(stem(last)[0].rstrip("_") == name != last for last in lasts)
+        tells = counted or lasts == {name} or content.endswith("block")
+        if not name or name in aliases() or not tells or content == SQUEEZE_EXCITE:
             name = content
         unique, number = name, 2
         while unique in self.taken:
@@ -268,6 +272,8 @@ def residual_name(skip: TSkip, block: Block, graph: Graph) -> str:
 
 def gathers(fork: TFork, block: Block, graph: Graph) -> bool:
     """Whether a branch beside an empty one ends in one value per channel, as squeeze-and-excitation does."""
+    if max(map(len, fork.branches)) < LEAST_GATHERED:
+        return False
     name = next(name for name in fork.op.named.names if name is not None)
     number = fork.op.named.names.index(name)
     path = f"{block.groups[number].path}.{name}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from cnncalc.convert.spec.text import Data, inline
+from cnncalc.layers import REGISTRY
+from cnncalc.layers.base import ShortForm
 
-LONGEST_PERIOD = 12
+LONGEST_PERIOD = 24
 
 
 def compress(items: list[Data]) -> list[Data]:
@@ -29,12 +31,36 @@ def compress(items: list[Data]) -> list[Data]:
                 best = (saved, period, times)
         saved, period, times = best
         if saved:
-            result.append({"repeat": {"times": times, "layers": items[at : at + period]}})
+            later = rotation(items, keys, at, period, times)
+            result += items[at : at + later]
+            at += later
+            result.append({"repeat": {"times": times, "layers": compress(items[at : at + period])}})
             at += period * times
         else:
             result.append(items[at])
             at += 1
     return result
+
+
+def rotation(items: list[Data], keys: list[Any], at: int, period: int, times: int) -> int:
+    """How much later a repeat had better begin, as often as before: with a product or a block after what is none.
+
+    Of ``pool conv relu conv relu pool`` the repeat is ``conv relu pool``, not ``pool conv relu``.
+    """
+    for later in range(period):
+        end = at + later + period * times
+        if later and (end > len(items) or keys[end - 1] != keys[end - 1 - period]):
+            break
+        if is_heavy(items[at + later]) and not is_heavy(items[at + (later - 1) % period]):
+            return later
+    return 0
+
+
+def is_heavy(item: Data) -> bool:
+    """Whether an item is a product or a call of a block, or holds others."""
+    kind = item if isinstance(item, str) else next(iter(item))
+    layer = REGISTRY.get(kind)
+    return layer is None or layer.is_product or layer.arity[1] != 1 or issubclass(layer, ShortForm)
 
 
 def named(data: Data) -> bool:

@@ -22,6 +22,8 @@ Refs = tuple[Ref, ...]
 Source = tuple["Ref | None", ...]
 """What is read by name; ``None`` is the tensor of the moment beside others."""
 
+MARK = re.compile(r"\b(branch|shortcut)\d+\b")
+"""A path level that the language itself gives to branches and shortcuts."""
 MOST_IN_A_REGION = 64
 """Layers between a fork and its merge, beyond which the merge reads by name."""
 
@@ -306,9 +308,9 @@ class _Builder:
             op.reads = op.reads[::-1]
         bodies = [[self.unit(now, at).item for at in path] for path in paths]
         taken = [at for path in paths for at in path]
-        if residual and bodies[0] and isinstance(bodies[0][0], (Fork, Skip)) and bodies[0][0].reads == start:
+        if residual and bodies[0] and isinstance(bodies[0][0], Skip) and bodies[0][0].reads == start:
             return None  # many sums with one tensor, each around the one before
-        if residual and bodies[0] and not (bodies[1] and self.nested) and len(start) == 1:
+        if residual and bodies[0] and bodies[0][0].reads and not (bodies[1] and self.nested) and len(start) == 1:
             same = self.graph.shape(op.reads[0]) == self.graph.shape(start[0])
             if not bodies[1]:
                 return Skip(op, bodies[0], None, start), taken
@@ -331,7 +333,7 @@ class _Builder:
             at = unit_of.get(ref.node)
             item = now[at].item if at is not None and now[at] is not None else None  # type: ignore[union-attr]
             alone = set(self.consumers[ref]) == {op.node}
-            marks = isinstance(item, Group) and re.fullmatch(r"(branch|shortcut)\d+", item.name)
+            marks = isinstance(item, Group) and MARK.fullmatch(item.name)
             if isinstance(item, Group) and at is not None and marks and item.result == (ref,) and alone:
                 groups.append((at, item))
             else:
@@ -348,8 +350,13 @@ class _Builder:
                 return None
             body = [self.unit(now, number).item for number in path]
             return Skip(op, body, group.body, group.reads), [*path, at]
-        if any(group.name.startswith("shortcut") for _, group in found):
-            return None
+        first = {
+            int(group[1].name[len("branch") :]) - i
+            for i, group in enumerate(groups)
+            if group and "branch" in group[1].name
+        }
+        if any(group.name.startswith("shortcut") for _, group in found) or len(first) > 1 or min(first) < 1:
+            return None  # each branch has the number after that of the one before, empty ones too
         given = [ref for ref, group in zip(op.reads, groups, strict=True) if group is None]
         heads = [group[1].reads if group else (ref,) for ref, group in zip(op.reads, groups, strict=True)]
         start = self.start(given, heads)

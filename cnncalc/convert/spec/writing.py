@@ -14,6 +14,7 @@ from cnncalc.convert.spec.blocks import (
     WILD,
     Block,
     Leaf,
+    Literal,
     Param,
     TCall,
     Templates,
@@ -30,7 +31,7 @@ from cnncalc.convert.spec.classes import REQUIRED, Apart, Classes, Mismatch, def
 from cnncalc.convert.spec.equal import difference
 from cnncalc.convert.spec.names import BlockNames, Namer, braced
 from cnncalc.convert.spec.repeats import compress
-from cnncalc.convert.spec.structure import Tree, build
+from cnncalc.convert.spec.structure import MARK, Tree, build
 from cnncalc.convert.spec.text import WIDTH, Data, Text, lines, scalar
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph, Ref
@@ -54,8 +55,8 @@ def to_spec(graph: Graph) -> str:
     """
     check(graph)
     texts: list[str] = []
-    nested = any(part.startswith(("branch", "shortcut")) for node in graph.nodes for part in node.path.split("."))
-    for marks in (True, False) if nested else (False,):
+    nested = any(MARK.search(node.path) for node in graph.nodes)
+    for marks in (True, False) if nested and build(graph, nested=True).branching else (False,):
         text = attempt(graph, nested=marks)
         texts += [] if text is None else [text]
     if not texts:
@@ -103,8 +104,12 @@ def attempt(graph: Graph, *, nested: bool) -> str | None:
                 return None
             continue
         try:
-            return text if difference(graph, load(text)) is None else None
-        except CnncalcError:
+            unequal = difference(graph, load(text))
+        except CnncalcError:  # a name that means something else where it stands, most likely
+            unequal = ""
+        if unequal is None:
+            return text
+        if not apart.doubt({node.path for node in graph.nodes}, unequal):
             return None
     return None
 
@@ -316,6 +321,8 @@ class Writer:
     def constant(self, value: Any) -> Data:
         if isinstance(value, TensorName):
             return str(value)
+        if isinstance(value, Literal):
+            return Text(repr(str(value)))
         if isinstance(value, tuple) and not isinstance(value, Ref):
             return [self.constant(part) for part in value]
         return Text(value) if isinstance(value, str) else value

@@ -39,7 +39,7 @@ def facts(report: Report) -> list[tuple[str, str, str]]:
     totals: Any = report.convention
     name = f"{totals.tool} {totals.version}"
     if totals.answer is None:
-        return [(name, "–", "it cannot count this net")]
+        return [(name, "–", "it gives no number, or we cannot tell: see cnncalc conventions")]
     rows = [(name, f"{totals.answer:,}", totals.unit + (" (partial)" if totals.status == "partial" else ""))]
     if totals.difference:
         rows.append(("beyond ours", conventions.signed(totals.difference), "see cnncalc conventions"))

@@ -183,9 +183,16 @@ def facts(report: Report) -> list[tuple[str, str, str]]:
     rows.append(("kept", least + show_bytes(held.saved), kept))
     if held.recomputed:
         rows.append(("recomputed", least + show_bytes(held.recomputed), f"at most, in {held.recomputed_block}"))
-    rows.append(("training in all", least + show_bytes(held.total), "without what kernels use inside"))
+    rows.append(
+        (
+            "training in all",
+            least + show_bytes(held.total),
+            "at the end of the forward pass, and the gradients of the weights",
+        )
+    )
     if totals.fit is not None:
-        rows.append(("largest batch", f"{totals.fit.batch:,}", f"that trains in {show_bytes(totals.fit.bytes)}"))
+        batch = "any" if totals.fit.batch is None else f"{totals.fit.batch:,}"
+        rows.append(("largest batch", batch, f"that trains in {show_bytes(totals.fit.bytes)}"))
     return rows
 
 

@@ -63,7 +63,15 @@ def load_captured(
     arguments = dict(kwargs or {})
     module = make(source, factory, arguments, values)
     name = source.rpartition(":")[2]
-    found = capture(module, input, dtype=data_type(dtype), name=name, source=source)
+    own: dict[str, Any] = {"dtype": data_type(dtype), "name": name, "source": source}
+    try:
+        found = capture(module, input, **own)
+    except CnncalcError:
+        if values or all(not tensor.is_meta for tensor in [*module.parameters(), *module.buffers()]):
+            raise
+        # what forward makes itself may lie on another device than a module without values
+        module = make(source, factory, arguments, values=True)
+        found = capture(module, input, **own)
     found.graph.args.update({key: _shown(value) for key, value in arguments.items()})
     return found, module
 

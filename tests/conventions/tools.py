@@ -8,8 +8,11 @@ import io
 import logging
 import os
 import warnings
+from typing import NamedTuple
 
 import torch
+
+from cnncalc.torch.module import Net
 
 
 def _flop_counter(net, inputs):
@@ -78,7 +81,7 @@ def _torchscan(metric):
 
 
 TOOLS = {
-    "torch": _flop_counter,
+    "flop_counter": _flop_counter,
     "fvcore": _fvcore("FlopCountAnalysis"),
     "fvcore-activations": _fvcore("ActivationCountAnalysis"),
     "torchinfo": _torchinfo,
@@ -91,8 +94,27 @@ TOOLS = {
 }
 
 
+def built(graph):
+    """The module that cnncalc builds, all weights 0: what they are costs time and changes no count."""
+    with torch.device("meta"):
+        net = Net(graph)
+    net = net.to_empty(device="cpu").eval()
+    for tensor in (*net.parameters(), *net.buffers()):
+        tensor.data.zero_()
+    return net
+
+
+class Answer(NamedTuple):
+    """A tool's number, whether it says itself that it is partial, and its error where it has no number."""
+
+    count: float | None
+    partial: bool = False
+    error: str = ""
+
+
 def ask(tool, net, inputs):
-    """A tool's answer about a copy of the net (some leave hooks and buffers behind)."""
+    """What a tool says of a copy of the net, with the same weights: some leave hooks and buffers behind."""
+    weights = {id(tensor): tensor for tensor in net.parameters()}
     logging.disable(logging.CRITICAL)
     try:
         with (
@@ -103,6 +125,17 @@ def ask(tool, net, inputs):
             torch.no_grad(),
         ):
             warnings.simplefilter("ignore")
-            return TOOLS[tool](copy.deepcopy(net).eval(), inputs)
+            answer = TOOLS[tool](copy.deepcopy(net, weights), inputs)
+    except Exception as error:
+        return Answer(None, error=f"{type(error).__name__}: {error}")
     finally:
         logging.disable(logging.NOTSET)
+    if isinstance(answer, tuple):
+        status, known = answer
+        return Answer(known or 0, status != "complete")
+    return Answer(answer)
+
+
+def can_take(tool, inputs):
+    """ptflops makes or is given one input."""
+    return len(inputs) == 1 or not tool.startswith("ptflops")

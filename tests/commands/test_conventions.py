@@ -1,0 +1,179 @@
+"""``cnncalc conventions`` and ``analyze --convention``: formats, choices, errors, and that the account adds up."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from cnncalc.analysis.conventions import CONVENTIONS
+from cnncalc.layers.base import REGISTRY, Layer, Positive, Shape, Shapes
+from cnncalc.report.schema import report_schema
+from tests.commands.conftest import Run
+
+RESNET50 = json.loads((Path(__file__).parent.parent / "data/counters.json").read_text(encoding="utf-8"))["models"][
+    "resnet50"
+]
+
+
+def answers(run: Run, *arguments: object) -> dict[str, dict[str, Any]]:
+    report = json.loads(run("conventions", *arguments, "--format", "json").out)
+    jsonschema.Draft202012Validator(report_schema("conventions")).validate(report)
+    return {tool["name"]: tool for tool in report["tools"]}
+
+
+def test_all_tools_are_asked(run: Run) -> None:
+    tools = answers(run, "resnet50")
+    assert list(tools) == list(CONVENTIONS)
+    assert tools["thop"]["answer"] == RESNET50["thop"]
+    assert (tools["torchscan"]["status"], tools["torchscan"]["unknown"]) == ("partial", ["add"])
+    assert tools["torchscan-flops"]["macs"] == tools["torchscan-flops"]["answer"] / 2
+    assert tools["fvcore-activations"]["macs"] is None
+
+
+@pytest.mark.parametrize("arguments", [["resnet50"], ["convnext_tiny", "--set", "linear=true"], ["unet", "--batch", 2]])
+def test_the_account_adds_up(run: Run, arguments: list[object]) -> None:
+    for name, tool in answers(run, *arguments).items():
+        # ptflops cuts a fraction off its total, where it divides by the batch
+        assert sum(one["difference"] for one in tool["types"]) == pytest.approx(tool["difference"], abs=1), name
+        assert all(one["count"] - one["ours"] == one["difference"] and one["because"] for one in tool["types"])
+
+
+def test_one_tool_has_its_layers(run: Run) -> None:
+    tools = answers(run, "resnet50", "--tool", "thop", "--tool", "fvcore")
+    assert list(tools) == ["thop", "fvcore"]
+    layers = {layer["path"]: layer for layer in tools["thop"]["layers"]}
+    assert len(layers) == 175
+    assert sum(layer["count"] for layer in layers.values()) == RESNET50["thop"]
+    norm = layers["conv_bn1.batch_norm1"]
+    assert (norm["count"], norm["because"]) == (4 * 64 * 112 * 112, "4 per input element")
+
+
+def test_a_miscount_is_called_one(run: Run) -> None:
+    tool = answers(run, "convnext_tiny", "--set", "linear=true")["torchinfo"]
+    # 18 blocks with two linear layers at H·W positions, of which one is counted; the head is whole
+    sizes = zip((96, 192, 384, 768), (56, 28, 14, 7), (3, 3, 9, 3), strict=True)
+    pairs = [depth * (8 * width * width * (size * size - 1) - 5 * width) for width, size, depth in sizes]
+    assert tool["missed"] == sum(pairs)
+    text = run("conventions", "convnext_tiny", "--set", "linear=true", "--tool", "torchinfo").out
+    assert "miscount: it misses 4.14 G of 4.46 G multiply-accumulates (92.8%)" in text
+    assert "miscount" not in run("conventions", "resnet50").out
+
+
+def test_the_table_says_what_and_why(run: Run) -> None:
+    text = run("conventions", "resnet50").out
+    assert "+44.46 M  batch_norm × 53: 4 per input element" in text
+    assert "+19.22 M  relu × 49: 1 per output element, 1 per input element of F.relu" in text
+    assert "ours: 4,089,184,256 MACs = 8,178,368,512 FLOPs, 11,114,984 activations" in text
+
+
+def test_layers_as_functions(run: Run) -> None:
+    tools = answers(run, "resnet50", "--functional", "sum_of_two,relu".replace("sum_of_two", "add"))
+    assert tools["torchscan"]["status"] == "complete"
+    relus = 9_608_704  # elements
+    assert tools["ptflops"]["answer"] == RESNET50["ptflops.pytorch"] - relus
+    assert "no modules but functions: add, relu" in run("conventions", "resnet50", "--functional", "add,relu").out
+
+
+def test_csv_and_markdown_have_the_table(run: Run) -> None:
+    rows = list(csv.DictReader(io.StringIO(run("conventions", "resnet50", "--format", "csv").out)))
+    assert {row["tool"]: row["answer"] for row in rows}["torchprofile"] == str(RESNET50["torchprofile"])
+    layers = list(csv.DictReader(io.StringIO(run("conventions", "lenet5", "--tool", "thop", "--format", "csv").out)))
+    assert list(layers[0]) == ["layer", "type", "count", "ours", "difference", "because"]
+    two = run("conventions", "lenet5", "--tool", "thop", "--tool", "torch", "--format", "csv").out
+    assert {row["tool"] for row in csv.DictReader(io.StringIO(two))} == {"thop", "flop_counter"}
+    assert run("conventions", "resnet50", "--format", "markdown").out.startswith("| tool ")
+
+
+def test_a_narrow_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cnncalc.commands import _output
+
+    monkeypatch.setattr(_output, "terminal", lambda output: (60, False))
+    for net in ("resnet50", "convnext_tiny"):
+        assert max(map(len, run("conventions", net, "--tool", "ptflops").out.splitlines())) <= 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["conventions", "resnet50", "--tool", "thopp"], "unknown tool 'thopp'\n  hint: did you mean 'thop'?"),
+        (["conventions", "resnet50", "--tool", "x"], "known are flop_counter, fvcore, fvcore-activations, torchinfo"),
+        (["conventions", "resnet50", "--functional", "rellu"], "unknown layer 'rellu'\n  hint: did you mean 'relu'?"),
+        (["analyze", "resnet50", "--convention", "fvcor"], "unknown tool 'fvcor'\n  hint: did you mean 'fvcore'?"),
+    ],
+)
+def test_errors(run: Run, arguments: list[str], message: str) -> None:
+    outcome = run(*arguments)
+    assert outcome.status == 2
+    assert message in outcome.err
+
+
+def test_analyze_shows_one_convention(run: Run) -> None:
+    report = json.loads(run("analyze", "resnet50", "--convention", "thop", "--format", "json").out)
+    jsonschema.Draft202012Validator(report_schema("report")).validate(report)
+    assert report["convention"]["answer"] == RESNET50["thop"]
+    assert report["convention"]["difference"] == RESNET50["thop"] - report["totals"]["macs"]
+    assert sum(layer["convention"]["counted"] for layer in report["layers"]) == RESNET50["thop"]
+    text = run("analyze", "resnet50", "--depth", 1, "--columns", "layer,counted", "--convention", "thop").out
+    assert "stage1" in text
+    assert "4,133,742,592   MACs" in text
+
+
+def test_the_norm_that_fvcore_fails_at(run: Run, tmp_path: Path) -> None:
+    spec = tmp_path / "net.yaml"
+    axes = "  - unsqueeze: {axis: 0}\n" * 3
+    spec.write_text(f"input: [2, 3, 4]\nlayers:\n{axes}  - layer_norm: {{axes: [-1]}}\n")
+    tool = answers(run, spec)["fvcore"]
+    assert (tool["status"], tool["answer"]) == ("fails", None)
+    assert tool["problem"] == "layer_norm1: AssertionError: [1, 1, 1, 1, 2, 3, 4]"
+    assert "it fails: layer_norm1: AssertionError" in run("conventions", spec).out
+
+
+def test_what_a_layer_does_not_say_is_never_zero(run: Run, tmp_path: Path) -> None:
+    class Riddle(Layer, frozen=True):
+        """A product that does not say what it is in PyTorch. Elementwise operations: none."""
+
+        is_product = True
+        out: Positive
+
+        def output_shape(self, *inputs: Shape) -> Shape:
+            return (self.out, *inputs[0][1:])
+
+        def macs(self, *inputs: Shape) -> int:
+            return self.out * prod(inputs[0])
+
+        def elementwise_ops(self, *inputs: Shape) -> int:
+            return 0
+
+        def output_shapes(self, *inputs: Shape) -> Shapes:
+            return (self.output_shape(*inputs),)
+
+    spec = tmp_path / "net.yaml"
+    spec.write_text("input: [3, 8, 8]\nlayers: [{conv: {out: 4, kernel: 3}}, {riddle: 5}]\n")
+    try:
+        tools = answers(run, spec)
+    finally:
+        del REGISTRY["riddle"]
+    for name in ("flop_counter", "fvcore", "torchprofile", "ptflops", "ptflops-aten"):
+        assert (tools[name]["status"], tools[name]["answer"]) == ("unknown", None)
+        assert tools[name]["problem"] == "riddle1: riddle does not say which PyTorch functions it calls"
+    # what looks at modules does not know this one
+    assert tools["thop"]["unknown"] == ["riddle"]
+    assert tools["thop"]["missed"] == 5 * 4 * 6 * 6
+    assert (tools["torchscan"]["status"], tools["torchscan"]["unknown"]) == ("partial", ["riddle"])
+
+
+def test_neither_torch_nor_numpy_is_loaded() -> None:
+    code = (
+        "import sys\nfrom cnncalc.__main__ import run\nassert run(['conventions', 'resnet50']) == 0\n"
+        "assert not {'torch', 'numpy', 'fvcore', 'thop'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)

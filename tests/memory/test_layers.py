@@ -1,0 +1,84 @@
+"""Every layer class, on inputs that lie in memory in any way, against PyTorch: strides, what is kept, the peak."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from torch import Tensor
+
+from cnncalc.layers import REGISTRY
+from cnncalc.layers.base import Layer, ShortForm
+from cnncalc.layers.tape import Held, Tape
+from cnncalc.torch.memory import several_threads
+from tests.memory.measure import claimed, draw_layer, draw_tensor, measured
+
+pytestmark = pytest.mark.torch
+
+
+def compare(seed: int, seen: Counter[str]) -> None:
+    rng = Random(seed)
+    drawn = draw_layer(rng)
+    if drawn is None:
+        return
+    layer, shapes = drawn
+    training = seed % 2 == 1
+    batch = rng.randint(1, 3)
+    inputs: list[Tensor] = [draw_tensor(rng, (batch, *shape)) for shape in shapes]
+    if len(inputs) > 1 and shapes[0] == shapes[1] and rng.random() < 0.2:
+        inputs[1] = inputs[0]
+    if training:
+        for x in inputs:
+            x.requires_grad_(rng.random() < 0.7)
+    found = measured(layer, inputs, training)
+    if isinstance(found, str):
+        assert "Expected more than 1" in found
+        return
+    seen[layer.kind] += 1
+    ours = claimed(layer, inputs, training)
+    assert ours == found, f"seed {seed}: {layer} of {[(tuple(x.shape), x.stride()) for x in inputs]}"
+
+
+def compare_all(seeds: range) -> Counter[str]:
+    seen: Counter[str] = Counter()
+    torch.manual_seed(0)
+    with several_threads():
+        for seed in seeds:
+            compare(seed, seen)
+    return seen
+
+
+def test_layers_on_inputs_that_lie_in_any_way() -> None:
+    seen = compare_all(range(900))
+    kinds = {kind for kind, layer in REGISTRY.items() if not issubclass(layer, ShortForm)}
+    assert set(seen) == kinds
+
+
+@pytest.mark.slow
+def test_layers_on_many_inputs_that_lie_in_any_way() -> None:
+    compare_all(range(900, 15_000))
+
+
+def test_a_layer_that_does_not_say_has_no_false_zero() -> None:
+    before = dict(REGISTRY)
+    try:
+
+        class Halved(Layer, frozen=True):
+            """Half of everything."""
+
+            def output_shape(self, *inputs):
+                return inputs[0]
+
+        tape = Tape(1, 2, True, 4)
+        (out,) = Halved().forward(tape, Held((2, 3, 4), (12, 4, 1), 0, 4, False))
+        assert out.shape == (2, 3, 4)
+        assert tape.sizes == [2 * 3 * 4 * 4]
+        assert tape.unknown == ["halved does not say which tensors its forward pass makes and keeps"]
+    finally:
+        REGISTRY.clear()
+        REGISTRY.update(before)

@@ -1,0 +1,138 @@
+"""Whole nets against PyTorch: the peak of inference and what autograd keeps, to the byte."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from cnncalc.analysis.memory.in_place import in_place_nodes
+from cnncalc.analysis.memory.inference import peak
+from cnncalc.analysis.memory.order import best_order, in_order
+from cnncalc.analysis.memory.passes import forward_pass
+from cnncalc.analysis.memory.training import kept_by_node
+from cnncalc.graph import Graph
+from cnncalc.sources import load, load_text, zoo_names
+from cnncalc.spec.random import random_spec
+from cnncalc.torch.memory import measured_kept, measured_peak, several_threads
+from cnncalc.torch.module import Net, example_inputs
+
+pytestmark = pytest.mark.torch
+
+FAST = {
+    "lenet5": (1, 32, 32),
+    "resnet18": (3, 32, 32),
+    "mobilenet_v3_small": (3, 64, 64),
+    "shufflenet_v2_x1_5": (3, 64, 64),
+    "googlenet": (3, 32, 32),
+    "convnext_tiny": (3, 64, 64),
+    "densenet121": (3, 32, 32),
+    "unet": (1, 188, 188),
+}
+SMALLER = {
+    "efficientnet_b6": (3, 224, 224),
+    "efficientnet_b7": (3, 224, 224),
+}
+"""At a reduced input, so as to fit a small machine; all others are measured at their own size."""
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    with several_threads():
+        yield
+
+
+def assert_exact(graph: Graph, batch: int) -> bool:
+    """Whether it could be measured in training too: PyTorch refuses norms over a single value."""
+    net = Net(graph)
+    run = forward_pass(graph, batch, training=False, element=4)
+    assert not run.unknown
+    assert peak(graph, run).bytes == measured_peak(net, example_inputs(graph, batch))
+    try:
+        kept = measured_kept(net, example_inputs(graph, batch))
+    except ValueError as error:
+        if "Expected more than 1" not in str(error):
+            raise
+        return False
+    assert sum(kept_by_node(graph, forward_pass(graph, batch, training=True, element=4))) == kept
+    return True
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_the_zoo(name: str) -> None:
+    graph = load(name, input=FAST[name])
+    assert all(assert_exact(graph, batch) for batch in (1, 2))
+
+
+def test_other_dtypes() -> None:
+    graph = load("shufflenet_v2_x0_5", input=(3, 64, 64))
+    for dtype in (torch.float64, torch.bfloat16):
+        net = Net(graph).to(dtype=dtype)
+        run = forward_pass(graph, 2, training=True, element=dtype.itemsize)
+        assert sum(kept_by_node(graph, run)) == measured_kept(net, example_inputs(graph, 2, dtype=dtype))
+
+
+def test_random_nets() -> None:
+    graphs = [load_text(random_spec(Random(seed))) for seed in range(40)]
+    trained = [assert_exact(graph, batch) for graph in graphs for batch in (1, 2)]
+    assert sum(trained) > 70
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", zoo_names())
+def test_the_whole_zoo(name: str) -> None:
+    graph = load(name, input=SMALLER.get(name))
+    assert all(assert_exact(graph, batch) for batch in (1, 2))
+
+
+@pytest.mark.slow
+def test_two_hundred_random_nets() -> None:
+    trained = [assert_exact(load_text(random_spec(Random(seed))), b) for seed in range(1000, 1200) for b in (1, 2)]
+    assert sum(trained) > 380
+
+
+def test_the_best_order_is_real() -> None:
+    """The net written in the order that is claimed to be the best has the peak that is claimed for it."""
+    nets = [load(f"shufflenet_v2_{width}", input=(3, 64, 64)) for width in ("x1_5", "x2_0")]
+    nets += [load_text(random_spec(Random(seed))) for seed in range(100)]
+    better = 0
+    for graph in nets:
+        run = forward_pass(graph, 1, training=False, element=4)
+        found = best_order(graph, run)
+        if found.peak.bytes == peak(graph, run).bytes:
+            continue
+        better += 1
+        reordered = in_order(graph, found.nodes)
+        again = forward_pass(reordered, 1, training=False, element=4)
+        assert peak(reordered, again).bytes == found.peak.bytes
+        assert found.peak.bytes == measured_peak(Net(reordered), example_inputs(reordered))
+    assert better > 1
+
+
+def test_writing_over_the_input_is_real() -> None:
+    """The chosen activations in place give the same output, and the claimed peak."""
+    nets = [load(name, input=FAST[name]) for name in ("mobilenet_v3_small",)]
+    nets += [load_text(random_spec(Random(seed))) for seed in range(40)]
+    chosen = better = 0
+    for graph in nets:
+        run = forward_pass(graph, 2, training=False, element=4)
+        nodes = in_place_nodes(graph, run)
+        claim = peak(graph, forward_pass(graph, 2, training=False, element=4, in_place=nodes)).bytes
+        assert claim <= peak(graph, run).bytes
+        outputs = []
+        for which in (nodes, frozenset[int]()):
+            torch.manual_seed(0)
+            net = Net(graph, in_place=which).eval()
+            with torch.no_grad():
+                out = net(*example_inputs(graph, 2))
+            outputs.append(list(out.values()) if isinstance(out, dict) else [out])
+        for one, other in zip(*outputs, strict=True):
+            torch.testing.assert_close(one, other, equal_nan=True)
+        assert claim == measured_peak(Net(graph, in_place=nodes), example_inputs(graph, 2))
+        chosen += len(nodes)
+        better += claim < peak(graph, run).bytes
+    assert chosen > 40
