@@ -66,8 +66,8 @@ def diff(
     """Compare two nets: what came, went, was changed, moved or renamed, and the totals.
 
     Layers are matched by their paths and their structure. 'affected' are layers in which nothing was edited but
-    whose shapes or numbers differ. Whole blocks, runs of them, and all affected layers are one row each,
-    unless --all or --depth is given; numbers in the rows are differences.
+    whose shapes or numbers differ. Whole blocks, runs of them, many new names, and all affected layers are
+    one row each, unless --all or --depth is given; numbers in the rows are differences.
 
     A condition of --fail-on is a metric (params, buffers, macs, flops, elementwise_ops, activations, layers, rf,
     jump, or how many layers are added, removed, changed, moved, renamed, affected, or differ at all), one of

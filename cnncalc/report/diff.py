@@ -19,8 +19,10 @@ from cnncalc.report.model import Generator, LayerReport, Model, Report
 Status = Literal["added", "removed", "changed", "moved", "renamed", "affected"]
 STATUSES: tuple[Status, ...] = ("added", "removed", "changed", "moved", "renamed", "affected")
 """What can have happened to a layer. ``affected``: nothing in it was edited, but its shapes or numbers differ."""
-OTHERS = "other layers"
-"""The row of all layers that are only affected; they have no output in common."""
+OTHERS, NAMES = "other layers", "other names"
+"""The rows of all layers that are only affected, and of those that only have another name."""
+MOST_NAMES = 4
+"""Layers that only have another name, one by one, that get rows of their own."""
 
 
 class LayerDiff(Struct, frozen=True):
@@ -75,7 +77,7 @@ class DiffReport(Struct, frozen=True):
     ``net`` holds what differs of the nets as wholes: ``args``, and which tensors are the ``outputs``.
     ``status`` is ``fail`` where a condition of ``--fail-on`` is met. ``layers`` has every layer that
     differs, ``summary`` the same in fewer rows: blocks that came, went or got another name as a whole
-    are one, runs of such blocks too, and so are all layers that are only affected.
+    are one, runs of such blocks too, and so are many new names and all layers that are only affected.
     """
 
     schema_version: int
@@ -293,7 +295,7 @@ def _differs(before: LayerReport | None, after: LayerReport | None) -> tuple[str
 
 def gathered(layers: Sequence[LayerDiff], old: Iterable[LayerReport], new: Iterable[LayerReport]) -> list[LayerDiff]:
     """The rows for a person: blocks that came, went or changed their name as a whole, and runs of such blocks,
-    are one row each; all that is only affected is one row at the end.
+    are one row each; so are, at the end, many single layers that have another name, and all that are only affected.
 
     Args:
         layers: what differs.
@@ -306,10 +308,15 @@ def gathered(layers: Sequence[LayerDiff], old: Iterable[LayerReport], new: Itera
     groups: dict[tuple[Status, str, str] | int, list[LayerDiff]] = {}
     for number, row in enumerate(edited):
         groups.setdefault(whole.get(id(row), number), []).append(row)
+    names = [edited[key] for key in groups if isinstance(key, int) and edited[key].status == "renamed"]
+    few = len(names) <= MOST_NAMES
     rows = _runs(
         members[0] if isinstance(key, int) else _block(key[2] or key[1], members, key[1])
         for key, members in groups.items()
+        if few or not isinstance(key, int) or edited[key].status != "renamed"
     )
+    if not few:
+        rows.append(_block(NAMES, names))
     if affected:
         rows.append(affected[0] if len(affected) == 1 else _block(OTHERS, affected))
     return rows

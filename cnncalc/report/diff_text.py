@@ -11,7 +11,7 @@ from cnncalc import units
 from cnncalc.report.columns import COLUMNS as REPORT_COLUMNS
 from cnncalc.report.columns import Column, setting_text, shape_text
 from cnncalc.report.conditions import Outcome
-from cnncalc.report.diff import OTHERS, STATUSES, Difference, DiffReport, LayerDiff
+from cnncalc.report.diff import NAMES, OTHERS, STATUSES, Difference, DiffReport, LayerDiff
 from cnncalc.report.fold import COUNTS
 from cnncalc.report.grid import grid, style
 from cnncalc.text import visible, wrap
@@ -105,13 +105,13 @@ def _value(value: Any) -> str:
 
 
 def _output(row: LayerDiff) -> str:
-    if row.path == OTHERS:
+    if row.path in (OTHERS, NAMES):
         return ""
     return _arrow(*("" if side is None else shape_text(side.output_shape) for side in (row.before, row.after)))
 
 
 def _field(row: LayerDiff) -> str:
-    if row.path == OTHERS:
+    if row.path in (OTHERS, NAMES):
         return ""
     value = REPORT_COLUMNS["rf"].value
     return _arrow(*("" if side is None else value(side, None) for side in (row.before, row.after)))

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cnncalc.graph import Place
@@ -55,6 +55,7 @@ plain = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min
 
 
 @given(plain, plain, plain, st.integers(1, 99), st.integers(1, 99))
+@example("100%25", "a,b:c%2C", "%3A=", 1, 1)
 def test_the_runner_reads_back_what_was_written(message: str, file: str, title: str, line: int, column: int) -> None:
     file = f"f{file}"
     written = annotation("error", f"{message}\nand more", Place(file, line, column), title=title)

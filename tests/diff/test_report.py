@@ -171,6 +171,16 @@ def test_only_blocks_in_a_row_are_one_row() -> None:
     assert [path for status, path in rows if status == "added"] == ["s2", "s4…5"]
 
 
+def test_a_layer_put_in_before_numbered_ones_is_a_row_and_all_their_new_names_are_another() -> None:
+    text = "input: [3, 8, 8]\nlayers: [{}]\n"
+    convs = [f"{{conv: {{out: 3, kernel: 1, bias: {flag}}}}}" for flag in ("true", "false") * 3]
+    before = load_text(text.format(", ".join(convs)))
+    after = load_text(text.format(", ".join(["{conv: {out: 3, kernel: 3, padding: same}}", *convs])))
+    report = cnncalc.diff(before, after)
+    assert (report.counts.added, report.counts.renamed, report.counts.changed) == (1, 6, 0)
+    assert [(row.status, row.path) for row in report.summary] == [("added", "conv1"), ("renamed", "other names")]
+
+
 def test_a_layer_that_moved_is_told_as_moved() -> None:
     text = "input: [3, 8, 8]\nlayers: [{}]\n"
     before, after = (load_text(text.format(names)) for names in ("relu, tanh, silu, gelu", "tanh, silu, relu, gelu"))
