@@ -31,6 +31,8 @@ def convert(
     set: options.Set = None,
     variant: options.Variant = None,
     input: options.Input = None,
+    kwargs: options.Kwargs = None,
+    input_dtype: options.InputDtype = None,
 ) -> None:
     """Write a net as PyTorch code (.py) or as a spec (.yaml), or draw it for Graphviz (.dot) or Mermaid (.mmd).
 
@@ -47,7 +49,7 @@ def convert(
     writer = chosen_writer(target, to)
     if depth is not None and not writer.folds:
         raise CnncalcError("--depth: only a drawing can be folded\n  hint: write a .dot or .mmd file")
-    graph = options.load(source, set=set, variant=variant, input=input)
+    graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype)
     try:
         render = import_module(writer.module).render
     except ModuleNotFoundError as error:

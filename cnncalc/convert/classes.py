@@ -156,6 +156,7 @@ class Class:
     def __init__(self, blocks: list[Block], is_chain: bool) -> None:
         self.name = ""
         self.blocks = blocks
+        self.number = {id(block): index for index, block in enumerate(blocks)}
         self.is_chain = is_chain
         self.slots: list[Slot] = []
         self.columns: list[Column] = []
@@ -166,7 +167,7 @@ class Class:
 
     def values(self, block: Block) -> list[Any]:
         """The arguments' values in a block."""
-        number = next(index for index, one in enumerate(self.blocks) if one is block)
+        number = self.number[id(block)]
         return [argument.values[number] for argument in self.arguments]
 
 
