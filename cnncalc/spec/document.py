@@ -272,8 +272,8 @@ class _Parser:
             pieces = template(node.text)
         except ExpressionError as error:
             raise self.source.error(f"'{what}': {error.message}", node, hint=error.hint) from None
-        plain = "".join(piece if number % 2 == 0 else "0" for number, piece in enumerate(pieces))
-        if not all(plain.split(".")):
+        pieces[1::2] = ["0"] * (len(pieces) // 2)
+        if not all("".join(pieces).split(".")):
             raise self.source.error(
                 f"'{what}' must be a word or a number, got '{node.text}'", node, hint="dots stand between words"
             )

@@ -109,6 +109,8 @@ class State:
     def label(self, node: reader.Scalar) -> str:
         """What a ``name:`` comes to where the builder stands, its expressions in braces evaluated."""
         pieces = template(node.text)
+        if len(pieces) == 1:
+            return pieces[0]
         for number in range(1, len(pieces), 2):
             try:
                 value = whole(evaluate(pieces[number], self.lookup))
