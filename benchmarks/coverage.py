@@ -2,6 +2,7 @@
 
     python benchmarks/coverage.py torchvision
     python benchmarks/coverage.py timm --per-family 2
+    python benchmarks/coverage.py fields
     python benchmarks/coverage.py timm --only 'convnext*' --only 'levit*'
 
 For each net, without weights: the totals are complete, parameters and buffers are as many as the module has,
@@ -128,15 +129,93 @@ def score(factory: Callable[[], nn.Module], shape: tuple[int, ...]) -> tuple[lis
     return reasons, half - start, end - half
 
 
+FIELDS = (
+    "alexnet",
+    "resnet18",
+    "squeezenet1_0",
+    "squeezenet1_1",
+    "vgg11_bn",
+    "mobilenet_v2",
+    "mnasnet0_5",
+    "shufflenet_v2_x0_5",
+    "shufflenet_v2_x1_0",
+    "resnet34",
+    "regnet_x_400mf",
+    "googlenet",
+    "resnet50",
+    "densenet121",
+    "resnext50_32x4d",
+    "inception_v3",
+)
+"""Nets of torchvision whose last map before the head sees a part of a large image."""
+
+
+def smoothed(module: nn.Module) -> nn.Module:
+    """The module in float64 with nothing that cancels or dies: means for maxima, averaging weights."""
+    for parent in module.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, nn.MaxPool2d):
+                pool = nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode)
+                setattr(parent, name, pool)
+            elif isinstance(child, (nn.GELU, nn.ReLU6)):
+                setattr(parent, name, nn.ReLU())
+    module = module.double().eval()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.fill_(1 / max(parameter[0].numel(), 1) if parameter.dim() > 1 else 1)
+    return module
+
+
+def field_matches(name: str) -> str:
+    """The receptive field at the last map with a local one, against the support of the input's gradient."""
+    from torchvision import models
+
+    import cnncalc
+
+    extra = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    module = smoothed(models.get_model(name, weights=None, **extra))
+    modules = dict(module.named_modules())
+    size = 299 if name == "inception_v3" else 224
+    for _ in range(2):
+        report = cnncalc.analyze(module, input=(3, size, size), dtype="float64")
+        last = [
+            layer
+            for layer in report.layers
+            if layer.receptive_field is not None and layer.receptive_field.kind == "local" and layer.path in modules
+            if len(layer.output_shape) == 3 and layer.path != "avgpool"
+        ][-1]
+        field = last.receptive_field
+        size = field.size[0] + 3 * field.jump[0]
+    found = {}
+    hook = modules[last.path].register_forward_hook(lambda _, __, out: found.update(out=out))
+    x = (torch.rand(1, 3, *report.model.inputs["input"][1:], dtype=torch.float64) + 1).requires_grad_()
+    module(x)
+    hook.remove()
+    unit = [extent // 2 for extent in last.output_shape[1:]]
+    found["out"][0, :, unit[0], unit[1]].sum().backward()
+    seen = x.grad[0].abs().sum(0)
+    for axis, extent in enumerate(x.shape[2:]):
+        lit = (seen.sum(1 - axis) != 0).nonzero().flatten().tolist()
+        first = field.start[axis] + field.jump[axis] * unit[axis]
+        claim = (max(first, 0), min(first + field.size[axis], extent) - 1)
+        if (lit[0], lit[-1]) != claim:
+            return f"MISS  {name:22} {last.path}: claimed {claim}, the gradient is at {(lit[0], lit[-1])}"
+    return f"equal {name:22} {last.path}: size {field.size[0]}, jump {field.jump[0]}, start {field.start[0]}"
+
+
 def main() -> None:
     """Prints a line per net and the score."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("library", choices=["torchvision", "timm"])
+    options.add_argument("library", choices=["torchvision", "timm", "fields"])
     options.add_argument("--per-family", type=int, default=2)
     options.add_argument("--only", action="append", default=[])
     options.add_argument("--show-all", action="store_true", help="exact nets too")
     given = options.parse_args()
     warnings.simplefilter("ignore")
+    if given.library == "fields":
+        for name in FIELDS:
+            print(field_matches(name), flush=True)
+        return
     nets = list(torchvision_nets() if given.library == "torchvision" else timm_nets(given.per_family, given.only))
     if given.library == "torchvision" and given.only:
         nets = [net for net in nets if any(fnmatch.fnmatch(net[0], one) for one in given.only)]

@@ -385,7 +385,8 @@ class FunctionalConv(Layer, frozen=True):
         axes = self.axes(shape, weight)
         channels = group_read(shape[0], weight[0], self.groups)
         of_map = (channels, *(along(i + 1, axis.window()) for i, axis in enumerate(axes)))
-        of_weight = (along(0), *(EVERYTHING for _ in weight[1:]))
+        # Units at the border leave out the taps that meet the padding.
+        of_weight = (along(0), EVERYTHING, *(SCATTERED for _ in weight[2:]))
         return (of_map, of_weight, (along(0),))[: len(inputs)]
 
 
