@@ -62,7 +62,8 @@ def verify(
 
     Measured are, for every layer, the output shape, the parameters and buffers, the FLOPs of the
     forward and the backward pass (torch.utils.flop_counter), the fans of its weights, the exact pixels
-    that every unit sees, size, jump and start of the receptive field (the support of the gradient), that
+    that every unit sees, size, jump and start of the receptive field (the support of the gradient), the
+    peak of live tensors in inference, what autograd keeps and optimisers hold, that
     shifting the input by the jump shifts the map by a unit, and the values against the equations in
     NumPy. Exit status 1 where a claim fails.
 

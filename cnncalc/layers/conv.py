@@ -367,13 +367,19 @@ class FunctionalConv(Layer, frozen=True):
         x, weight = inputs[:2]
         axes = self.axes(x.shape[1:], weight.shape[1:])
         padded = tape.padded(x, tuple(axis.size + sum(axis.padding) for axis in axes))
-        many = weight.shape[0]  # weights, one after the other as so many groups
-        joined = tape.reshape(padded, (x.shape[0] // many, many * x.shape[1], *padded.shape[2:]))
-        kernels = tape.reshape(weight, (many * weight.shape[1], *weight.shape[2:]))
-        shape = (joined.shape[0], kernels.shape[0], *(sizes.conv_output_size(*axis) for axis in axes))
         kernel = tuple(axis.kernel for axis in axes)
-        out = tape.convolved(shape, joined, kernel, self.groups * many, weight=kernels)
-        own = tape.reshape(out, (x.shape[0], weight.shape[1], *shape[2:]))
+        shape = (tape.batch, weight.shape[1], *(sizes.conv_output_size(*axis) for axis in axes))
+        if weight.shape[0] == 1:
+            factor = tape.squeeze(weight, 0)
+            own = tape.convolved(shape, padded, kernel, self.groups, weight=factor)
+        else:  # sample by sample
+            one = tape.narrow(padded, 0, 1)
+            factor = tape.squeeze(tape.narrow(weight, 0, 1), 0)
+            parts = [
+                tape.convolved((1, *shape[1:]), one, kernel, self.groups, weight=factor) for _ in range(tape.batch)
+            ]
+            own = tape.joined(shape, *parts)
+            tape.free(*parts)
         if len(inputs) < 3:
             return own
         bias = tape.reshape(inputs[2], (inputs[2].shape[0], inputs[2].shape[1], *(1 for _ in axes)))

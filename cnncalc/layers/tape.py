@@ -172,7 +172,7 @@ class Tape:
             usual = x if x.is_contiguous else x._replace(strides=layout.contiguous(x.shape))  # copied in the kernel
             flat = self.convolved((*shape[:2], 1, shape[2]), self.unsqueeze(usual, 2), kernel, groups, weight=weight)
             return self.squeeze(flat, 2)
-        one_dnn = self.batch > 1 or groups > 1 or prod(x.shape[:-1]) > 20480 or min(kernel[-2:]) > 3
+        one_dnn = x.shape[0] > 1 or groups > 1 or prod(x.shape[:-1]) > 20480 or min(kernel[-2:]) > 3
         if len(shape) == 4 or (one_dnn and self.element < 8):
             return self.formatted(shape, x, factor, keep=(x, factor))
         room = prod(x.shape) if transposed and groups == 1 else 0

@@ -90,6 +90,14 @@ OWN_TENSORS = [
       - vector_norm: {axes: 0}
     """,
     """
+    input: {image: [4, 8, 8], kernels: [5, 4, 3, 3], bias: [5]}
+    layers:
+      - math: {function: sqrt, from: kernels}
+      - prelu
+      - functional_conv: {from: [image, prelu1, bias], stride: 2}
+      - relu
+    """,
+    """
     input: [8, 6]
     layers:
       - parameter: {shape: [1, 6], name: token}

@@ -161,7 +161,8 @@ def facts(report: Report) -> list[tuple[str, str, str]]:
     rows = [("weights", show_bytes(totals.weights), totals.dtype)]
     if totals.buffers:
         rows.append(("buffers", show_bytes(totals.buffers), "running statistics"))
-    where = f"of tensors, at {inference.at}: {_named(inference.alive)}"
+    others = _named([path for path in inference.alive if path != inference.at])
+    where = f"of tensors, at {inference.at}" + (f"; also alive: {others}" if others else "")
     rows.append(("inference peak", least + show_bytes(inference.peak), where))
     if inference.in_place < inference.peak:
         rows.append(("  in place", show_bytes(inference.in_place), "where activations write over their input"))
