@@ -8,7 +8,7 @@ arithmetic is in :mod:`cnncalc.formulas.receptive_field`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import gcd
 from typing import NamedTuple
 
@@ -144,9 +144,12 @@ def step(
     reads: tuple[Reads, ...] | None,
     before: list[Seen],
     result: Result,
-    compose: Compose = _compose,
+    compose: Compose | None = None,
 ) -> Seen:
-    """What one output of a node sees; ``reads`` is ``None`` where each unit reads just its own place."""
+    """What one output of a node sees; ``reads`` is ``None`` where each unit reads just its own place.
+
+    ``compose`` stands in for :func:`cnncalc.formulas.receptive_field.compose`, of which equal results are remembered.
+    """
     if not before:
         return Seen((None,) * len(result.axes))
     if reads is None:
@@ -155,8 +158,9 @@ def step(
             return before[0]
     else:
         rank = len(node.output_shape)
+        move = through if compose is None else partial(through, compose=compose)
         after = [
-            tuple([None if t is None else through(t, read, rank, compose) for t in seen.tracks])
+            tuple([None if t is None else move(t, read, rank) for t in seen.tracks])
             for seen, read in zip(before, reads, strict=True)
         ]
     tracks = after[0]
@@ -177,7 +181,7 @@ def step(
     return Seen(tracks, aligned)
 
 
-def through(track: Track, reads: Reads, rank: int, compose: Compose = _compose) -> Track:
+def through(track: Track, reads: Reads, rank: int, compose: Compose | None = None) -> Track:
     """A track after a layer that reads its input so, with an output of ``rank`` axes."""
     if isinstance(track, (Local, Spread)) and any(read.untold for read in reads):
         return HIDDEN
@@ -186,7 +190,7 @@ def through(track: Track, reads: Reads, rank: int, compose: Compose = _compose) 
         if read.window is not None and read.axis is not None:
             if read.window == rf.POINT and read.axis == track.axis:
                 return track
-            field = compose(track.field, read.window)
+            field = (compose or _compose)(track.field, read.window)
             if field is None:
                 return LONG
             return FAR if field.shift.bit_length() > MAX_BITS else Local(read.axis, field)

@@ -112,7 +112,7 @@ Algorithms = Annotated[
     Literal["direct", "fast"] | None,
     typer.Option(
         help="For the lower bound: every product is computed (direct, the default), or convolutions may take "
-        "Winograd's or the FFT's way (fast).",
+        "Winograd's or the FFT's way (fast; bench on a GPU takes that).",
         show_default=False,
     ),
 ]

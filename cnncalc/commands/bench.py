@@ -122,7 +122,7 @@ def bench(
         batch=batch,
         machine=limits,
         peak=_peak(torch, device, dtype, limits),
-        algorithms=algorithms or ("direct" if device == "cpu" else "fast"),
+        algorithms=algorithms or ("direct" if device.startswith("cpu") else "fast"),
         backward=backward,
         remarks=_remarks(torch, device, dtype, repeat, limits),
     )
@@ -175,9 +175,9 @@ def _peak(torch: Any, device: str, dtype: str, machine: "Machine | None") -> str
 
 def _remarks(torch: Any, device: str, dtype: str, repeat: int, machine: "Machine | None") -> list[str]:
     threads = torch.get_num_threads()
-    on = f"{device}, {threads} {'threads' if threads > 1 else 'thread'}" if device == "cpu" else device
+    on = f"{device}, {threads} {'threads' if threads > 1 else 'thread'}" if device.startswith("cpu") else device
     remarks = [f"PyTorch {torch.__version__} on {on}, {dtype}, median of {repeat} tries, evaluation mode"]
-    if device == "cpu" and machine is not None and machine.threads is not None and threads > machine.threads:
+    if device.startswith("cpu") and machine is not None and machine.threads is not None and threads > machine.threads:
         remarks.append(
             f"the machine's numbers are for {machine.threads} threads: the bound need not hold for {threads}"
         )

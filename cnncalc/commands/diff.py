@@ -43,6 +43,10 @@ def diff(
     input: options.Input = None,
     input_a: Annotated[Texts, typer.Option("--input-a", metavar="SHAPE", help="The same for A alone.")] = None,
     input_b: Annotated[Texts, typer.Option("--input-b", metavar="SHAPE", help="The same for B alone.")] = None,
+    kwargs: options.Kwargs = None,
+    kwargs_a: Annotated[str | None, typer.Option(metavar="JSON", help="The same for A alone.")] = None,
+    kwargs_b: Annotated[str | None, typer.Option(metavar="JSON", help="The same for B alone.")] = None,
+    input_dtype: options.InputDtype = None,
     batch: options.Batch = 1,
     fail_on: Annotated[
         Texts,
@@ -76,6 +80,8 @@ def diff(
 
     Example: cnncalc diff net.yaml --set-b width=48
 
+    Example: cnncalc diff net.yaml torch:model.py:build --input 3x224x224
+
     Example: cnncalc diff --git main... models --format markdown
     """
     from cnncalc.commands import _output
@@ -85,27 +91,20 @@ def diff(
     wanted = [conditions.parse(text) for text in fail_on or []]
     kind = _output.chosen_format(format, output)
     sides = {
-        "a": Side(set_a, variant_a, input_a),
-        "b": Side(set_b, variant_b, input_b),
-        "": Side(set, variant, input),
+        "a": Side(set_a, variant_a, input_a, kwargs_a),
+        "b": Side(set_b, variant_b, input_b, kwargs_b),
+        "": Side(set, variant, input, kwargs, input_dtype),
     }
     if git is not None:
         if any(any(side) for side in sides.values()):
             raise CnncalcError(
-                "--git: the nets are taken as their files have them\n  hint: leave out --set, --variant and --input"
+                "--git: the nets are taken as their files have them\n"
+                "  hint: leave out --set, --variant, --input and --kwargs"
             )
         since(git, sources or ["."], kind, output, batch=batch, wanted=wanted, depth=depth, all=all)
         return
     a, b = both(sources or [], sides["b"])
-    before, after = (
-        options.load(
-            source,
-            set=(set or []) + (sides[side].set or []),
-            variant=sides[side].variant or variant,
-            input=sides[side].input or input,
-        )
-        for source, side in ((a, "a"), (b, "b"))
-    )
+    before, after = (load(source, sides[side], sides[""]) for source, side in ((a, "a"), (b, "b")))
     between(before, after, kind, output, batch=batch, wanted=wanted, depth=depth, all=all)
 
 
@@ -115,6 +114,22 @@ class Side(NamedTuple):
     set: Texts
     variant: str | None
     input: Texts
+    kwargs: str | None = None
+    input_dtype: str | None = None
+
+
+def load(source: str, own: Side, common: Side) -> "Graph":
+    """The graph of one side: its own options before those of both, of which some are for modules of PyTorch only."""
+    from cnncalc.sources import is_torch
+
+    return options.load(
+        source,
+        set=(common.set or []) + (own.set or []),
+        variant=own.variant or common.variant,
+        input=own.input or common.input,
+        kwargs=own.kwargs or (common.kwargs if is_torch(source) else None),
+        input_dtype=common.input_dtype if is_torch(source) else None,
+    )
 
 
 def both(sources: list[str], side: Side) -> tuple[str, str]:

@@ -80,6 +80,10 @@ class Group(NamedTuple):
     end: str
 
 
+class Infix(str):
+    """A sum, product or the like, which comes apart within another one."""
+
+
 Doc = str | Group
 """Code before it is broken into lines."""
 
@@ -141,28 +145,30 @@ def code(value: Any, tensors: Sequence[Doc] = (), module: str = SELF) -> Doc:
 
     function, args = value
     if function == "[]":
-        return f"{flat(inner(args[0]))}[{', '.join(flat(inner(arg)) for arg in args[1:])}]"
+        indexed = flat(inner(args[0]))
+        indexed = f"({indexed})" if isinstance(indexed, Infix) else indexed
+        return f"{indexed}[{', '.join(flat(inner(arg)) for arg in args[1:])}]"
     if function == ":":
         start, stop, step = ("" if arg.value is None else flat(inner(arg)) for arg in args)
         return f"{start}:{stop}{':' + step if step else ''}"
     if function == "(,)":
         return Group("(", tuple(map(inner, args)), ",)" if len(args) == 1 else ")")
     if not function[0].isalpha() and function[0] != ".":
-        return f" {function} ".join(operand(flat(inner(arg)), function, arg.value) for arg in args)
+        return Infix(f" {function} ".join(operand(flat(inner(arg)), function, arg.value) for arg in args))
     if function[0] == ".":
         receiver = flat(inner(args[0]))
-        function, args = (
-            f"({receiver}){function}" if " " in receiver and receiver[-1] not in ")]" else receiver + function,
-            args[1:],
-        )
+        if isinstance(receiver, Infix):
+            receiver = f"({receiver})"
+        function, args = receiver + function, args[1:]
     name = module if function == SELF else function
     return Group(f"{name}(", tuple(prefixed(f"{a.name}=" if a.keyword else "", inner(a)) for a in args), ")")
 
 
 def operand(text: str, sign: str, value: Any) -> str:
     """A part of a sum or product, in parentheses where it would come apart."""
-    product = isinstance(value, Call) and value.function == "*" and sign in ("+", "/")
-    return text if " " not in text or product or (text[-1] in ")]" and not isinstance(value, Verbatim)) else f"({text})"
+    product = isinstance(value, Call) and value.function == "*" and sign == "/"
+    apart = isinstance(text, Infix) or (isinstance(value, Verbatim) and " " in text)
+    return f"({text})" if apart and not product else text
 
 
 class Verbatim(NamedTuple):

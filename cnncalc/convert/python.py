@@ -23,6 +23,7 @@ from cnncalc.convert.code import (
     Call,
     Doc,
     Group,
+    Infix,
     Text,
     Verbatim,
     code,
@@ -141,7 +142,8 @@ class Writer:
         return f"{self.docstring()}\n{self.imports(body)}\n\n\n{body}\n"
 
     def helper_lines(self) -> list[list[str]]:
-        return [source.rstrip("\n").split("\n") for _, source in sorted(self.helpers.items())]
+        sources = (re.sub(r"  # type: ignore\[.*\]", "", source) for _, source in sorted(self.helpers.items()))
+        return [source.rstrip("\n").split("\n") for source in sources]
 
     def docstring(self) -> str:
         shapes = ", ".join(shape_text(shape) for shape in self.graph.inputs.values())
@@ -677,7 +679,7 @@ def last_use(uses: dict[Value, list[int]], value: Value) -> int:
 
 def is_expression(doc: Doc, writer: ClassWriter) -> bool:
     """Whether code is a mere expression of tensors, as a sum."""
-    return isinstance(doc, str)
+    return isinstance(doc, Infix)
 
 
 # -- names -----------------------------------------------------------------------------------------

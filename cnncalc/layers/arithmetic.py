@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cnncalc.errors import LayerError
 from cnncalc.layers.base import Call, Elementwise, Shape
 
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
+
 WITH_VALUE = ("add", "multiply", "divide", "subtract_from", "divide_into", "power", "maximum", "minimum")
 """Functions of the element and a number."""
+KEEP_INPUT = ("abs", "cos", "erf", "log", "sin", "square", "power", "maximum", "minimum")
+"""Functions whose gradient is told by the input."""
+KEEP_OUTPUT = ("exp", "reciprocal", "rsqrt", "sqrt")
+"""Functions whose gradient is told by the output; that of the others is told by neither."""
 
 
 class Math(Elementwise, frozen=True):
@@ -62,3 +69,15 @@ class Math(Elementwise, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return (2 if self.function == "rsqrt" else self.ops_per_element) * prod(inputs[0])
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        if self.function == "divide_into":  # a product with the reciprocal
+            reciprocal = tape.pointwise(x)
+            tape.keep(reciprocal, reciprocal)
+            return tape.pointwise(reciprocal)
+        out = tape.pointwise(x)
+        tape.keep(
+            out, *((x,) if self.function in KEEP_INPUT else ()), *((out,) if self.function in KEEP_OUTPUT else ())
+        )
+        return out

@@ -163,7 +163,7 @@ class Conv(Layer, frozen=True):
         (x,) = inputs
         axes = self.axes(x.shape[1:])
         uneven = any(axis.padding[0] != axis.padding[1] for axis in axes)
-        if self.padding == "same" or uneven or self.padding_mode != "zeros":  # padded before, by hand
+        if uneven or self.padding_mode != "zeros":  # padded before, by hand
             x = tape.padded(x, tuple(axis.size + sum(axis.padding) for axis in axes), self.padding_mode)
         shape = (tape.batch, self.out, *(sizes.conv_output_size(*axis) for axis in axes))
         return tape.convolved(shape, x, tuple(axis.kernel for axis in axes), self.groups)
@@ -357,6 +357,22 @@ class FunctionalConv(Layer, frozen=True):
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(self.output_shape(*inputs)) if len(inputs) > 2 else 0
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        x, weight = inputs[:2]
+        axes = self.axes(x.shape[1:], weight.shape[1:])
+        padded = tape.padded(x, tuple(axis.size + sum(axis.padding) for axis in axes))
+        many = weight.shape[0]  # weights, one after the other as so many groups
+        joined = tape.reshape(padded, (x.shape[0] // many, many * x.shape[1], *padded.shape[2:]))
+        kernels = tape.reshape(weight, (many * weight.shape[1], *weight.shape[2:]))
+        shape = (joined.shape[0], kernels.shape[0], *(sizes.conv_output_size(*axis) for axis in axes))
+        kernel = tuple(axis.kernel for axis in axes)
+        out = tape.convolved(shape, joined, kernel, self.groups * many, weight=kernels)
+        own = tape.reshape(out, (x.shape[0], weight.shape[1], *shape[2:]))
+        if len(inputs) < 3:
+            return own
+        bias = tape.reshape(inputs[2], (inputs[2].shape[0], inputs[2].shape[1], *(1 for _ in axes)))
+        return tape.pointwise(own, bias)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         shape, weight = inputs[:2]

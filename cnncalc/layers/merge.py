@@ -189,6 +189,9 @@ class Multiply(Merge, frozen=True):
     verb = "multiply"
     torch_function = "mul"
 
+    def step(self, tape: Tape, first: Held, second: Held) -> Held:
+        return tape.product(first, second)
+
 
 class Divide(Merge, frozen=True):
     """The first input by the second, element by element; axes of size 1 are broadcast.
@@ -201,7 +204,7 @@ class Divide(Merge, frozen=True):
     verb = "divide"
 
     def step(self, tape: Tape, first: Held, second: Held) -> Held:
-        return tape.product(first, second)
+        return tape.quotient(first, second)
 
 
 class Maximum(Merge, frozen=True):

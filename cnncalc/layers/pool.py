@@ -90,7 +90,7 @@ class SlidingPool(Layer, frozen=True):
         (x,) = inputs
         shape = (tape.batch, *self.output_shape(x.shape[1:]))
         axes = self.axes(x.shape[1:])
-        if getattr(self, "padding", 0) != "same" and all(axis.padding[0] == axis.padding[1] for axis in axes):
+        if self.padded(x.shape[1:]) is None:
             return self.pool(tape, x, shape)
         # PyTorch's pools take no such padding: it is done before, and in ceil mode what then starts in it is cut off
         padded = tape.padded(x, tuple(axis.size + sum(axis.padding) for axis in axes))
@@ -271,6 +271,8 @@ class LpPool(SlidingPool, frozen=True, kw_only=True):
 
     def pool(self, tape: Tape, x: Held, shape: Shape) -> Held:
         """``(sign(m)·relu(|m|)·n)^(1/p)`` of the mean ``m`` of ``n`` powers, as ``torch.nn.functional`` has it."""
+        if self.norm_type == inf:
+            return tape.max_pooled(shape, x)
         powers = tape.pointwise(x, keep=(x,))
         mean = tape.mean_pooled(shape, powers)
         tape.free(powers)

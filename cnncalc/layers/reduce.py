@@ -22,8 +22,9 @@ class Reduction(Layer, frozen=True):
     abstract = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axes", "axis": "axes"}
 
-    keeps_both: ClassVar[bool] = False
-    """Whether autograd keeps input and output: where they are equal, the gradient goes."""
+    keeps_input: ClassVar[bool] = False
+    keeps_output: ClassVar[bool] = False
+    """Whether autograd keeps them; for an extremum both: where they are equal, the gradient goes."""
 
     axes: int | tuple[int, ...]
     keepdim: bool = False
@@ -53,8 +54,7 @@ class Reduction(Layer, frozen=True):
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         (x,) = inputs
         out = tape.new((tape.batch, *self.output_shape(x.shape[1:])), x)
-        if self.keeps_both:
-            tape.keep(out, x, out)
+        tape.keep(out, *((x,) if self.keeps_input else ()), *((out,) if self.keeps_output else ()))
         return out
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
@@ -89,7 +89,8 @@ class Max(Reduction, frozen=True):
     """
 
     aliases = ("amax",)
-    keeps_both = True
+    keeps_input = True
+    keeps_output = True
 
 
 class Min(Reduction, frozen=True):
@@ -99,6 +100,8 @@ class Min(Reduction, frozen=True):
     """
 
     aliases = ("amin",)
+    keeps_input = True
+    keeps_output = True
 
 
 class Variance(Reduction, frozen=True):
@@ -109,6 +112,7 @@ class Variance(Reduction, frozen=True):
     """
 
     aliases = ("var",)
+    keeps_input = True
 
     correction: NonNegative = 1
 
@@ -133,8 +137,8 @@ class VectorNorm(Reduction, frozen=True):
     """
 
     aliases = ("l2_norm",)
+    keeps_input = True
+    keeps_output = True
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return 2 * prod(inputs[0])
-
-    keeps_both = True

@@ -219,7 +219,7 @@ class Crop(Movement, frozen=True):
         (x,) = inputs
         for axis, size in enumerate(self.output_shape(x.shape[1:])[1:], start=2):
             x = tape.narrow(x, axis, size)
-        return x
+        return x if self.cropping is None else tape.alike(x)  # by numbers it is padding by less than nothing
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (offset_reads(tuple(before for before, _ in self.pairs(inputs[0]))),)
@@ -557,6 +557,11 @@ class Broadcast(Movement, frozen=True):
             )
         return self.shape
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        more = len(self.shape) - len(x.shape) + 1
+        return tape.expand(tape.reshape(x, (x.shape[0], *(1,) * more, *x.shape[1:])), (x.shape[0], *self.shape))
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         more = len(self.shape) - len(shape)
@@ -594,6 +599,9 @@ class Roll(Movement, frozen=True):
         self.by_axis(inputs[0])
         return inputs[0]
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        return tape.new(inputs[0].shape, *inputs)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         reads = list(pointwise(shape))
@@ -620,6 +628,13 @@ class Take(Movement, frozen=True):
         shape, index = inputs
         axis = normal_axis(self.axis, len(shape))
         return (*shape[:axis], *index, *shape[axis + 1 :])
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        x, index = inputs
+        whole = tape.indices(index.shape[1:])
+        places = tape.indices(index.shape[1:])
+        tape.free(whole)
+        return tape.new((x.shape[0], *self.output_shape(x.shape[1:], index.shape[1:])), x, keep=(places,))
 
     def elements_read(self, *inputs: Shape) -> tuple[int, ...]:
         """Of the tensor at least what one index chooses: all of them may choose the same."""
@@ -660,6 +675,12 @@ class SlidingWindows(Movement, frozen=True):
             )
         return (*shape[:axis], (shape[axis] - self.size) // self.step + 1, *shape[axis + 1 :], self.size)
 
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        axis = normal_axis(self.axis, len(x.shape) - 1) + 1
+        windows = (*x.strides[:axis], x.strides[axis] * self.step, *x.strides[axis + 1 :], x.strides[axis])
+        return tape.view(x, (x.shape[0], *self.output_shape(x.shape[1:])), windows)
+
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         axis = normal_axis(self.axis, len(shape))
@@ -691,6 +712,11 @@ class Unfold(Movement, frozen=True):
         check_fits(axes)
         patch = prod(axis.kernel for axis in axes)
         return (shape[0] * patch, prod(conv_output_size(*axis) for axis in axes))
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        # PyTorch's kernel makes it as large as the input first
+        return tape.new((tape.batch, *self.output_shape(x.shape[1:])), x, room=prod(x.shape))
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         # Channel, row and column of a patch's pixel lie in both axes together.

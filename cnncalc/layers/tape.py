@@ -16,7 +16,7 @@ from cnncalc.layers.base import Shape
 WEIGHT = -1
 """The storage of all weights and buffers: they are there anyway."""
 INDEX_BYTES = 8
-"""An index of max pooling: int64."""
+"""A place in another tensor: int64."""
 
 
 class Held(NamedTuple):
@@ -90,6 +90,10 @@ class Tape:
         self.keep(out, *keep)
         return out
 
+    def indices(self, shape: Shape) -> Held:
+        """A tensor of places in another, which gets no gradient."""
+        return self.new(shape, element=INDEX_BYTES)
+
     def keep(self, out: Held, *tensors: Held) -> None:
         """Autograd keeps ``tensors`` for the gradient of ``out``, where it gets one."""
         if out.grad:
@@ -134,7 +138,8 @@ class Tape:
 
     def joined(self, shape: Shape, *inputs: Held) -> Held:
         """``torch.cat``: channels last where all inputs are."""
-        last = all(layout.suggests_channels_last(*x.lies) for x in inputs)
+        each = [x if x.shape[0] == shape[0] else self.expand(x, (shape[0], *x.shape[1:])) for x in inputs]
+        last = all(layout.suggests_channels_last(*x.lies) for x in each)
         return self.new(shape, *inputs, strides=layout.channels_last(shape) if last else None)
 
     def padded(self, x: Held, sizes: Shape, mode: str = "zeros") -> Held:
@@ -146,22 +151,32 @@ class Tape:
             return self.new(shape, x)
         return self.formatted(shape, x, keep=() if mode == "zeros" else (x,))
 
-    def convolved(self, shape: Shape, x: Held, kernel: Shape, groups: int, transposed: bool = False) -> Held:
+    def convolved(
+        self,
+        shape: Shape,
+        x: Held,
+        kernel: Shape,
+        groups: int,
+        *,
+        transposed: bool = False,
+        weight: Held | None = None,
+    ) -> Held:
         """A convolution, whose output is channels last where its input is; over one spatial axis one over two.
 
         Over three axes PyTorch's own kernels run where oneDNN's do not (``use_mkldnn`` in
         ``aten/src/ATen/native/Convolution.cpp``, here for more than one thread). Those do not know channels
         last, and the transposed one writes its output into a tensor that it made as large as the input.
         """
+        factor = self.weight() if weight is None else weight
         if len(shape) == 3:
             usual = x if x.is_contiguous else x._replace(strides=layout.contiguous(x.shape))  # copied in the kernel
-            flat = self.convolved((*shape[:2], 1, shape[2]), self.unsqueeze(usual, 2), kernel, groups)
+            flat = self.convolved((*shape[:2], 1, shape[2]), self.unsqueeze(usual, 2), kernel, groups, weight=weight)
             return self.squeeze(flat, 2)
         one_dnn = self.batch > 1 or groups > 1 or prod(x.shape[:-1]) > 20480 or min(kernel[-2:]) > 3
         if len(shape) == 4 or (one_dnn and self.element < 8):
-            return self.formatted(shape, x, self.weight(), keep=(x,))
+            return self.formatted(shape, x, factor, keep=(x, factor))
         room = prod(x.shape) if transposed and groups == 1 else 0
-        return self.new(shape, x, self.weight(), keep=(x,), room=room)
+        return self.new(shape, x, factor, keep=(x, factor), room=room)
 
     def max_pooled(self, shape: Shape, x: Held) -> Held:
         """A sliding maximum, which keeps its input and the places of the maxima; over one axis it is one over two."""
@@ -174,7 +189,7 @@ class Tape:
         return self._with_places(self.new(shape, x, keep=(x,))) if len(shape) == 5 else self.max_pooled(shape, x)
 
     def _with_places(self, out: Held) -> Held:
-        places = self.new(out.shape, element=INDEX_BYTES)
+        places = self.indices(out.shape)
         self.keep(out, places)
         self.free(places)
         return out

@@ -6,9 +6,12 @@ a weight that is normalised before a convolution uses it.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from cnncalc.layers.base import UNTOLD, Layer, Movement, Positive, Reads, Shape, Shapes, Unknown, Weight
+
+if TYPE_CHECKING:
+    from cnncalc.layers.tape import Held, Tape
 
 
 class Parameter(Movement, frozen=True):
@@ -27,6 +30,9 @@ class Parameter(Movement, frozen=True):
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return (Weight("weight", self.shape),)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        return tape.weight(1, *self.shape)
 
 
 class Constant(Movement, frozen=True):
@@ -47,6 +53,9 @@ class Constant(Movement, frozen=True):
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return (Weight("weight", self.shape, learnable=False),) if self.buffer else ()
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        return tape.weight(1, *self.shape, learnable=False)
 
 
 class Opaque(Layer, frozen=True):

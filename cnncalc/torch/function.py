@@ -68,6 +68,9 @@ def name_of(function: Callable[..., Any]) -> tuple[str, tuple[tuple[str, str], .
         return name, ((name, getsource(function)),)
     if getattr(torch, name, None) is function:
         return f"torch.{name}", ()
+    short = name.removeprefix("linalg_")
+    if getattr(torch.linalg, short, None) is function:
+        return f"torch.linalg.{short}", ()
     if getattr(nn.functional, name, None) is function:
         return f"F.{name}", ()
     if getattr(Tensor, name, None) is function:

@@ -67,12 +67,18 @@ class Live(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignore]
         return out
 
 
+def own_tensors(net: nn.Module) -> list[Tensor]:
+    """What is there before any input: parameters, buffers, and constants that modules hold."""
+    constants = [value for module in net.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    return [*net.parameters(), *net.buffers(), *constants]
+
+
 def measured_peak(net: Net, inputs: list[Tensor]) -> int:
     """The most bytes of tensors alive at once in a pass in evaluation without autograd; takes the inputs over."""
     net.eval()
     with torch.no_grad(), Live():
         torch.zeros(1).relu()  # the very first operation under a mode leaves a cycle behind that holds its inputs
-    live = Live([*net.parameters(), *net.buffers()])
+    live = Live(own_tensors(net))
     values = net.start(*inputs)
     while inputs:
         live.add(inputs.pop())
@@ -88,7 +94,7 @@ def measured_kept(net: Net, inputs: list[Tensor]) -> int:
     (what only dead ends of the net need is not). Takes the inputs over.
     """
     net.train()
-    weights = {tensor.untyped_storage()._cdata for tensor in (*net.parameters(), *net.buffers())}
+    weights = {tensor.untyped_storage()._cdata for tensor in own_tensors(net)}
     packs: list[weakref.ref[_Packed]] = []
 
     def pack(tensor: Tensor) -> _Packed:

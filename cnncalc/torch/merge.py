@@ -34,7 +34,7 @@ class Joined(nn.Module):
         return Call("torch.cat", (Arg("", Call("(,)", positional(*tensors))), Arg("dim", self.dim, True)))
 
 
-SIGNS: dict[Any, str] = {torch.add: "+", torch.sub: "-", torch.mul: "*"}
+SIGNS: dict[Any, str] = {torch.add: "+", torch.sub: "-", torch.mul: "*", torch.div: "/"}
 """How Python writes a function of two tensors."""
 
 

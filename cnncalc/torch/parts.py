@@ -15,6 +15,53 @@ def center_crop(x: Tensor, size: tuple[int, ...]) -> Tensor:
     return x
 
 
+def take(x: Tensor, index: Tensor, axis: int) -> Tensor:
+    """Elements along one axis; the index is that of the first sample, and counts around."""
+    axis = axis % x.dim()
+    chosen = index[0].long() % x.shape[axis]
+    return x[(slice(None),) * axis + (chosen,)]
+
+
+class LearnedTensor(nn.Module):
+    """A learned tensor, given as a batch of one; positive at first."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+        self.weight = nn.Parameter(torch.rand(shape) * 0.1)
+
+    def forward(self) -> Tensor:
+        """The tensor, as a batch of one."""
+        return self.weight[None]
+
+
+class FixedTensor(nn.Module):
+    """A tensor that is not learned, given as a batch of one: a buffer, or beside them.
+
+    Its elements count up from 0 until it is given others.
+    """
+
+    def __init__(self, shape: tuple[int, ...], buffer: bool) -> None:
+        super().__init__()
+        self.shape = shape
+        self.buffer = buffer
+        self.weight: Tensor
+        count = torch.Size(shape).numel()
+        self.value = torch.arange(count, dtype=torch.get_default_dtype()).reshape(shape)
+        if buffer:
+            self.register_buffer("weight", self.value.clone())
+
+    def forward(self) -> Tensor:
+        """The tensor, as a batch of one."""
+        return self.weight[None] if self.buffer else self.value[None]
+
+    def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
+        """Moves the value with the module."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.value = fn(self.value)
+        return self
+
+
 class StochasticDepth(nn.Module):
     """In training, zero for whole samples (row) or for the whole batch; else scaled."""
 

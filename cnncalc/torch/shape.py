@@ -31,7 +31,7 @@ from cnncalc.layers.shape import (
 from cnncalc.torch.dims import dim, dims
 from cnncalc.torch.function import Function
 from cnncalc.torch.padding import each, explicit_ends, flat
-from cnncalc.torch.parts import center_crop
+from cnncalc.torch.parts import center_crop, take
 from cnncalc.torch.registry import builds
 
 
@@ -150,22 +150,32 @@ def build_unsqueeze(layer: Unsqueeze, shape: Shape) -> nn.Module:
 
 
 class BroadcastSample(nn.Module):
-    """``torch.Tensor.expand`` of each sample, new axes first."""
+    """``torch.Tensor.expand`` of each sample of ``rank`` axes, new axes first."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, rank: int) -> None:
         super().__init__()
         self.shape = shape
+        self.rank = rank
 
     def forward(self, x: Tensor) -> Tensor:
         """The same elements again and again."""
         x = x.reshape(x.shape[0], *(1,) * (len(self.shape) - x.dim() + 1), *x.shape[1:])
         return x.expand(-1, *self.shape)
 
+    def source(self, tensors: tuple[Any, ...]) -> Any:
+        """``x.expand(-1, 8, 4)``, after ``x.unflatten(0, (-1, 1))`` where there are new axes."""
+        sizes = (Arg("size", size) for size in self.shape)
+        new = len(self.shape) - self.rank
+        if new:
+            shape = ("-1", *("1",) * new)
+            tensors = (Call(".unflatten", positional(*tensors, Verbatim("0"), Verbatim(f"({', '.join(shape)})"))),)
+        return Call(".expand", (*positional(*tensors, Verbatim("-1")), *sizes))
+
 
 @builds(Broadcast)
 def build_broadcast(layer: Broadcast, shape: Shape) -> nn.Module:
     """``torch.Tensor.expand``."""
-    return BroadcastSample(layer.shape)
+    return BroadcastSample(layer.shape, len(shape))
 
 
 @builds(Roll)
@@ -174,24 +184,10 @@ def build_roll(layer: Roll, shape: Shape) -> nn.Module:
     return Function(torch.roll, shifts=layer.shifts, dims=dims(layer.axes))
 
 
-class TakeAxis(nn.Module):
-    """``x[:, …, index]`` along one axis (the batch is axis 0); the index is that of the first sample."""
-
-    def __init__(self, axis: int) -> None:
-        super().__init__()
-        self.axis = axis
-
-    def forward(self, x: Tensor, index: Tensor) -> Tensor:
-        """The chosen elements; an index beyond the axis counts on from its beginning."""
-        axis = self.axis % x.dim()
-        chosen = index[0].long() % x.shape[axis]
-        return x[(slice(None),) * axis + (chosen,)]
-
-
 @builds(Take)
 def build_take(layer: Take, shape: Shape, index: Shape) -> nn.Module:
     """Indexing."""
-    return TakeAxis(dim(layer.axis))
+    return Function(take, axis=dim(layer.axis))
 
 
 @builds(SlidingWindows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnncalc.analysis.cost import costs
@@ -79,6 +79,7 @@ def times(graph: Graph, machine: Machine, algorithms: Any = "direct", batch: int
     return layers, net_time(layers, whole_net(graph, moved, batch), machine, "float32", algorithms)
 
 
+@settings(max_examples=40)
 @given(st.sampled_from([*NETS]), machines)
 def test_on_any_machine(name: str, machine: Machine) -> None:
     layers, net = times(NETS[name], machine)

@@ -263,6 +263,22 @@ def test_accelerators_have_larger_kernels() -> None:
     assert min(small) > 10**7
 
 
+@pytest.mark.gpu
+def test_a_gpu_is_calibrated_and_measured(run: Run, quick: None, tmp_path: Path) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    result = run(
+        "bench", "lenet5", "--device", "cuda", "--calibrate", tmp_path / "gpu.yaml", "--backward", "--format", "json"
+    )
+    assert result.status == 0
+    answer = json.loads(result.out)
+    assert answer["algorithms"] == "fast"
+    assert answer["forward"]["median_ps"] > 0
+    assert set(machines.load(str(tmp_path / "gpu.yaml")).peak) == {"float32", "tf32"}
+
+
 # -- the claim, on this machine
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 from random import Random
@@ -71,7 +74,18 @@ def test_zoo(name):
     text = round_trip(graph)
     assert text.count("\n") <= 2 * Path(ZOO[name][0]).read_text(encoding="utf-8").count("\n")
     assert max(map(len, text.splitlines())) <= 120
-    assert "".join(text.split()) == "".join(render(cnncalc.load(name)).split())  # the same text each time
+
+
+def test_the_same_text_each_time():
+    """Whatever the order of Python's sets."""
+    code = "import cnncalc; from cnncalc.convert.spec import render; print(render(cnncalc.load('{}')), end='')"
+    for name in ("mobilenet_v3_small", "googlenet"):
+        run = [sys.executable, "-c", code.format(name)]
+        texts = {
+            subprocess.run(run, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout
+            for seed in ("1", "2")
+        }
+        assert texts == {render(cnncalc.load(name)).encode()}
 
 
 def test_numbers_are_the_same():
@@ -201,6 +215,23 @@ outputs: [add1, parts.1]
 """)
     )
     assert "from: [parts.2, parts.0]" in text
+
+
+def test_what_reads_by_name_is_in_no_repeat():
+    """The first of equal blocks that reads another tensor than the one before stands alone: only it reads that."""
+    text = """
+input: [4, 8, 8]
+blocks:
+  unit: {layers: [{conv: {out: 4, kernel: 3, padding: 1}}, batch_norm, relu, silu]}
+  stage: {args: {other: required}, numbered: true, layers: [{conv: {out: 4, kernel: 1}}, {batch_norm: {name: norm}},
+    {unit: {from: other}}, {repeat: {times: 3, layers: [unit]}}, {concat: {from: [-1, norm]}}]}
+layers:
+  - relu: {name: start}
+  - stage: {name: one, other: start}
+  - stage: {name: two, other: one.norm}
+"""
+    out = round_trip(load_text(text))
+    assert "      - conv_bn_relu_silu: {from: skip}\n      - repeat: {times: 3, layers: [conv_bn_relu_silu]}\n" in out
 
 
 # -- what can happen to names ----------------------------------------------------------------------
@@ -411,3 +442,22 @@ def test_thousands_of_layers():
     out = round_trip(graph)
     assert time.perf_counter() - started < 15
     assert out.count("\n") < 100
+
+
+def test_tensors_without_inputs_and_unknown_operators():
+    """What PyTorch's nets have beside layers: parameters, constants, and operators that nobody knows."""
+    text = """
+name: odd
+input: [4, 8, 8]
+layers:
+  - parameter: {name: unused, shape: [3]}
+  - conv: {name: a, from: input, out: 4, kernel: 1}
+  - parameter: {name: gamma, shape: [4, 1, 1]}
+  - multiply: {from: [gamma, a]}
+  - opaque: {name: b, operator: "'aten::strange.default'", shapes: [[4, 8, 8], [2]], reason: "'it is \\\\'new\\\\''"}
+  - constant: {name: c, shape: [2], buffer: true}
+  - add: {from: [c, b.1]}
+outputs: [add1, b.0]
+"""
+    out = round_trip(load_text(text))
+    assert "- - parameter: {name: gamma, shape: [4, 1, 1]}" in out

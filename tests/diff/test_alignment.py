@@ -193,6 +193,7 @@ def test_a_setting_that_was_changed_is_found_in_just_that_layer(number: int, pos
     told = [(m.before, m.after) for m in matches if {edit.name for edit in m.edits} - {"shared_with"}]
     assert told == [(i, i) for i in differ]
     assert gone_and_new(matches) == (0, 0)
+    assert not any(match.moved for match in matches)
 
 
 @few

@@ -117,3 +117,20 @@ def test_rows_by_depth_and_all_of_them(run: Run) -> None:
 def test_the_ending_of_the_file_chooses_the_format(run: Run, spec: Path, tmp_path: Path) -> None:
     run("diff", spec, "--variant-b", "wide", "--output", tmp_path / "change.md")
     assert (tmp_path / "change.md").read_text().startswith("### ")
+
+
+@pytest.mark.torch
+def test_a_spec_and_the_module_that_it_describes_differ_in_names_alone(run: Run, spec: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(
+        "from torch import nn\n\n\n"
+        "def build(width=8):\n"
+        "    return nn.Sequential(nn.Conv2d(3, width, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU())\n"
+    )
+    module = f"torch:{tmp_path}/model.py:build"
+    line = ("diff", spec, module, "--input", "3x16x16", "--format", "json")
+    answer = json.loads(run(*line).out)
+    assert {row["status"] for row in answer["layers"]} <= {"renamed"}
+    assert params(run(*line).out) == (own(8), own(8))
+    for wider in (["--kwargs", '{"width": 9}'], ["--kwargs-b", '{"width": 9}']):
+        assert params(run(*line, *wider).out) == (own(8), own(9))
+    assert "--kwargs and --input-dtype are for torch: sources" in run(*line, "--kwargs-a", '{"width": 9}').err

@@ -144,6 +144,7 @@ def test_a_widened_net_tells_edits_from_what_follows_from_them() -> None:
     # 3·9·8 → 3·9·12
     (row,) = [row for row in report.layers if row.path == "stage1.conv1"]
     assert (side(row, "before", "params"), side(row, "after", "params")) == (216, 324)
+    assert {"output_shape", "params", "macs", "flops", "activations", "settings"} <= set(row.differs)
     assert "affected" in str(report)
 
 
@@ -158,6 +159,27 @@ def test_a_block_that_came_or_got_a_name_is_one_row() -> None:
     assert row.before is not None
     assert row.after is not None
     assert (row.status, row.before.path, row.after.path, row.layers) == ("renamed", "stage2", "deep", {"renamed": 3})
+
+
+def test_only_blocks_in_a_row_are_one_row() -> None:
+    head, block = WIDE.format(more="", name="").split("layers:\n  -")[0], "  - stage: {{out: {}, name: s{}}}\n"
+    before, after = (
+        load_text(head + "layers:\n" + "".join(block.format(5 + number, number) for number in numbers))
+        for numbers in ([1, 3], [1, 2, 3, 4, 5])
+    )
+    rows = [(row.status, row.path) for row in cnncalc.diff(before, after).summary]
+    assert [path for status, path in rows if status == "added"] == ["s2", "s4…5"]
+
+
+def test_a_layer_that_moved_is_told_as_moved() -> None:
+    text = "input: [3, 8, 8]\nlayers: [{}]\n"
+    before, after = (load_text(text.format(names)) for names in ("relu, tanh, silu, gelu", "tanh, silu, relu, gelu"))
+    report = cnncalc.diff(before, after)
+    assert [(row.status, row.path, dict(row.edits)) for row in report.layers] == [
+        ("moved", "relu1", {"inputs": (("input",), ("silu1",))})
+    ]
+    assert report.counts.moved == 1
+    assert "reads input → silu1" in str(report)
 
 
 def test_outputs_that_are_others_are_a_difference() -> None:

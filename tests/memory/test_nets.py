@@ -25,12 +25,12 @@ pytestmark = pytest.mark.torch
 
 FAST = {
     "lenet5": (1, 32, 32),
-    "resnet18": (3, 32, 32),
+    "resnet18": (3, 64, 64),
     "mobilenet_v3_small": (3, 64, 64),
     "shufflenet_v2_x1_5": (3, 64, 64),
-    "googlenet": (3, 32, 32),
+    "googlenet": (3, 64, 64),
     "convnext_tiny": (3, 64, 64),
-    "densenet121": (3, 32, 32),
+    "densenet121": (3, 64, 64),
     "unet": (1, 188, 188),
 }
 SMALLER = {
@@ -74,6 +74,45 @@ def test_other_dtypes() -> None:
         net = Net(graph).to(dtype=dtype)
         run = forward_pass(graph, 2, training=True, element=dtype.itemsize)
         assert sum(kept_by_node(graph, run)) == measured_kept(net, example_inputs(graph, 2, dtype=dtype))
+
+
+OWN_TENSORS = [
+    """
+    input: [4, 8, 8]
+    layers:
+      - parameter: {shape: [5, 4, 3, 3], name: w}
+      - math: {function: square}
+      - math: {function: add, value: 0.5, name: positive}
+      - functional_conv: {from: [input, positive], padding: 1}
+      - relu
+      - parameter: {shape: [5, 1, 1], name: scale}
+      - divide: {from: [relu1, scale]}
+      - vector_norm: {axes: 0}
+    """,
+    """
+    input: [8, 6]
+    layers:
+      - parameter: {shape: [1, 6], name: token}
+      - concat: {from: [token, input]}
+      - parameter: {shape: [9, 6], name: positions}
+      - add: {from: [concat1, positions]}
+      - multi_head_attention: {num_heads: 2}
+      - constant: {shape: [9, 6], name: mask}
+      - multiply: {from: [multi_head_attention1, mask]}
+      - constant: {shape: [3], name: places, buffer: true}
+      - take: {from: [multiply1, places], axis: 0}
+      - math: {function: divide_into, value: 2}
+      - math: {function: exp}
+    """,
+    "{input: [3, 9, 8], layers: [{conv: {out: 4, kernel: 1}}, {unfold: {kernel: 2, stride: 2}}, {variance: 0}]}",
+]
+"""Layers that random nets do not have: tensors of the net's own, and what nets from PyTorch are made of."""
+
+
+@pytest.mark.parametrize("text", OWN_TENSORS)
+def test_tensors_of_the_net_itself(text: str) -> None:
+    graph = load_text(text)
+    assert all(assert_exact(graph, batch) for batch in (1, 2, 3))
 
 
 def test_random_nets() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnncalc.errors import CnncalcError
-from cnncalc.sources import _decode, load_text
+from cnncalc.sources import decode, load_text
 from tests.spec.mutations import ZOO, outcome, trial
 
 CHUNK = 250
@@ -42,7 +42,7 @@ def test_the_trials_reach_both_ends():
 @given(st.binary(max_size=200))
 def test_any_bytes(data):
     try:
-        load_text(_decode("net.yaml", data), "net.yaml")
+        load_text(decode("net.yaml", data), "net.yaml")
     except CnncalcError as error:
         message = str(error)
     else:

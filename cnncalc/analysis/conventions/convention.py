@@ -342,7 +342,7 @@ def _tensors(graph: Graph, batch: int) -> list[tuple[Held, ...]]:
         inputs = tuple(made[ref.node][ref.port]._replace(storage=0) for ref in node.inputs)
         key = (node.layer, inputs)
         if key not in known:
-            known[key] = write(node.layer, inputs, 1, batch, training=False, element=FLOAT_BYTES).outputs
+            known[key] = write(node.layer, inputs, 1, training=False, element=FLOAT_BYTES).outputs
         made.append(known[key])
     return made
 

@@ -27,10 +27,10 @@ def in_place_nodes(graph: Graph, run: Pass) -> frozenset[int]:
             (ref,) = graph.nodes[number].inputs
             (own,) = run.nodes[number].outputs
             read = run.nodes[ref.node].outputs
-            source = takes.get(read[0], read[0])
-            alone = len(read) == 1 and ref.node in done[number] and users[source] == 1
+            source = takes.get(read[0], read[0]) if len(read) == 1 else None
+            alone = source is not None and ref.node in done[number] and users[source] == 1
             # a part of a larger storage is rather copied, so that the rest of it can go
-            if alone and run.sizes[own] == run.sizes[source]:
+            if source is not None and alone and run.sizes[own] == run.sizes[source]:
                 found.add(number)
                 takes[own] = source
                 outputs = [source]

@@ -10,7 +10,7 @@ from msgspec import Struct
 from cnncalc.graph import Graph
 from cnncalc.layers.base import Layer
 from cnncalc.layers.strides import contiguous
-from cnncalc.layers.tape import Event, Held, Tape
+from cnncalc.layers.tape import WEIGHT, Event, Held, Tape
 
 NONE: frozenset[int] = frozenset()
 
@@ -70,33 +70,35 @@ def forward_pass(graph: Graph, batch: int, *, training: bool, element: int, in_p
             values.append((inputs[0],))
             nodes.append(NodePass((), (), (inputs[0].storage,), ()))
             continue
-        own = list(dict.fromkeys(x.storage for x in inputs))
-        local = tuple([x._replace(storage=own.index(x.storage)) for x in inputs])
+        own = list(dict.fromkeys(x.storage for x in inputs if x.storage != WEIGHT))
+        place = {storage: number for number, storage in enumerate(own)} | {WEIGHT: WEIGHT}
+        local = tuple([x._replace(storage=place[x.storage]) for x in inputs])
         key = (node.layer, local)
         written = known.get(key)
         if written is None:
-            written = known[key] = write(node.layer, local, len(own), batch, training=training, element=element)
+            written = known[key] = write(node.layer, local, len(own), training=training, element=element)
         own += range(len(sizes), len(sizes) + len(written.sizes))
         sizes += written.sizes
         makers += [number] * len(written.sizes)
-        outputs = tuple([out._replace(storage=own[out.storage]) for out in written.outputs])
+        outputs = tuple([x if x.storage == WEIGHT else x._replace(storage=own[x.storage]) for x in written.outputs])
         values.append(outputs)
         nodes.append(
             NodePass(
                 tuple([Event(made, own[storage]) for made, storage in written.events]),
                 tuple([own[storage] for storage in written.kept]),
-                tuple(dict.fromkeys(out.storage for out in outputs)),
+                tuple(dict.fromkeys(x.storage for x in outputs if x.storage != WEIGHT)),
                 written.unknown,
             )
         )
     return Pass(sizes, nodes, makers)
 
 
-def write(
-    layer: Layer, inputs: tuple[Held, ...], storages: int, batch: int, *, training: bool, element: int
-) -> Written:
-    """What one layer makes, keeps and lets go for inputs of so many storages; what its end lets go is let go."""
-    tape = Tape(storages, batch, training, element)
+def write(layer: Layer, inputs: tuple[Held, ...], storages: int, *, training: bool, element: int) -> Written:
+    """What one layer makes, keeps and lets go for inputs of so many storages; what its end lets go is let go.
+
+    What is the same for all samples comes as a batch of one.
+    """
+    tape = Tape(storages, max([1, *(x.shape[0] for x in inputs)]), training, element)
     out = layer.forward(tape, *inputs)
     outputs = (out,) if isinstance(out, Held) else out
     events = list(tape.events)

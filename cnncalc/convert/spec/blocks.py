@@ -397,11 +397,18 @@ class Templates:
         assert isinstance(first.items[0], Group)
         block = self.block(self.classes.find(first.items[0]))
         rows = [None if run is None else [item for item in run.items if isinstance(item, Group)] for run in column]
-        cut = self.segments(rows, block)
+        tails = [None if row is None else row[1:] for row in rows]
+        if source is None or not any(tails):
+            cut = self.segments(rows, block)
+        elif all(tail is None or tail for tail in tails):
+            heads: list[list[Group] | None] = [None if row is None else row[:1] for row in rows]
+            cut = [heads, *self.segments(tails, block)]  # what reads by name is in no repeat
+        else:
+            raise Mismatch
         made: list[TItem] = []
         for number, segment in enumerate(cut):
-            heads = [None if groups is None or not groups else groups[0] for groups in segment]
-            call = self.one_call(block, heads, source if number == 0 else None)
+            firsts = [None if groups is None or not groups else groups[0] for groups in segment]
+            call = self.one_call(block, firsts, source if number == 0 else None)
             if all(groups is None or len(groups) == 1 for groups in segment):
                 made.append(call)
                 continue
@@ -410,10 +417,8 @@ class Templates:
             if less >= 0 and number == len(cut) - 1:
                 times = Leaf(total, "depth", kind="depth")
             else:
-                times, less = (
-                    Leaf([WILD if groups is None else len(groups) for groups in segment], "depth", kind="depth"),
-                    0,
-                )
+                own = [WILD if groups is None else len(groups) for groups in segment]
+                times, less = Leaf(own, "depth", kind="depth"), 0
             names = [[] if groups is None else [group.name for group in groups] for groups in segment]
             made.append(TRepeat(times, less, call, names))
         return made

@@ -377,7 +377,10 @@ class Classes:
         """
         total = Fit(0, 0)
         instances = self.wrapped(instances, scopes)
-        for column in self.columns(instances, scopes):
+        columns = self.columns(instances, scopes)
+        if any(map(exclusive, columns, columns[1:])):
+            raise Mismatch  # one thing or the other: two kinds of block
+        for column in columns:
             present = [run for run in column if run is not None]
             there = [body is not None for body in instances]
             missing = sum(run is None for run, body in zip(column, there, strict=True) if body)
@@ -485,6 +488,11 @@ class Fit(Struct):
 
     def good(self) -> bool:
         return self.matched >= 1 and self.words <= 1 and self.optional <= min(self.matched, MOST_OPTIONAL)
+
+
+def exclusive(one: Sequence[Run | None], other: Sequence[Run | None]) -> bool:
+    """Whether some instances have the items of one column and others those of another, and none both."""
+    return all(a is None or b is None for a, b in zip(one, other, strict=True))
 
 
 def reached(calls: dict[int, set[int]]) -> dict[int, set[int]]:

@@ -213,8 +213,7 @@ def common_name(block: Block) -> str:
     """What most instances are called, without the number at the end, or what all their names begin with."""
     names = [group.name.rpartition(".")[2] for group in block.groups]
     (most, count), *_ = Counter(stem(name)[0] for name in names).most_common(1)
-    word = most if 2 * count >= len(names) else common_prefix(names)
-    word = re.sub(r"[_\d]+$", "", word)
+    word = re.sub(r"[_\d]+$", "", most) if 2 * count >= len(names) else common_prefix(names).rstrip("_")
     return word if word.isidentifier() and len(word) > 1 and word not in MARKS else ""
 
 

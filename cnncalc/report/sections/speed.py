@@ -134,7 +134,7 @@ def facts(report: Report) -> list[tuple[str, str, str]]:
     rows += [
         ("machine", machine.name, f"{rate}; {ridge}; {caches}"),
         ("roofline time", units.show_time(totals.roofline_ps), "every tensor from and to memory; sum of the layers"),
-        ("lower bound", units.show_time(totals.bound_ps), f"layers one after the other, caches full; {every}"),
+        ("lower bound", units.show_time(totals.bound_ps), f"layers one after the other, whatever caches hold; {every}"),
         ("lower bound if fused", units.show_time(totals.fused_bound_ps), "inputs, weights and outputs moved once"),
         ("", "", "bounds, not predictions: a real run takes longer"),
     ]
