@@ -50,6 +50,17 @@ def broken():
     raise RuntimeError("no disk")
 
 
+def chatty():
+    print("making")
+    return Small()
+
+
+class Loud(Small):
+    def forward(self, x):
+        print("running")
+        return super().forward(x)
+
+
 def number():
     return 3
 
@@ -100,6 +111,11 @@ def test_arguments_of_the_factory(capsys, options):
 
 @pytest.mark.parametrize("source", ["torch:made.py:values", "torch:made.py:Grid"])
 def test_what_cannot_be_made_or_run_without_values_is_made_with_them(capsys, source):
+    assert totals(capsys, source, *SIZE)["totals"]["params"] == 116
+
+
+@pytest.mark.parametrize("source", ["torch:made.py:chatty", "torch:made.py:Loud"])
+def test_what_the_code_prints_is_no_part_of_the_report(capsys, source):
     assert totals(capsys, source, *SIZE)["totals"]["params"] == 116
 
 

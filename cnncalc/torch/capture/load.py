@@ -8,7 +8,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import torch
@@ -59,9 +59,10 @@ def load_captured(
             f"{source}: error: a module does not say its input's shape\n"
             "  hint: give --input 3x224x224 (channels, then the spatial sizes, without the batch)"
         )
-    factory = find(source)
     arguments = dict(kwargs or {})
-    module = make(source, factory, arguments, values)
+    with redirect_stdout(sys.stderr):  # a report goes to standard output, and nothing else does
+        factory = find(source)
+        module = make(source, factory, arguments, values)
     name = source.rpartition(":")[2]
     own: dict[str, Any] = {"dtype": data_type(dtype), "name": name, "source": source}
     try:
@@ -70,7 +71,8 @@ def load_captured(
         if values or all(not tensor.is_meta for tensor in [*module.parameters(), *module.buffers()]):
             raise
         # what forward makes itself may lie on another device than a module without values
-        module = make(source, factory, arguments, values=True)
+        with redirect_stdout(sys.stderr):
+            module = make(source, factory, arguments, values=True)
         found = capture(module, input, **own)
     found.graph.args.update({key: _shown(value) for key, value in arguments.items()})
     return found, module
