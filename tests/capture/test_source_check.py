@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from torch import nn
 
 from cnncalc.__main__ import run as main
+from cnncalc.torch import original
 from cnncalc.torch import verify as torch_verify
 from cnncalc.torch.capture import capture
 from cnncalc.torch.capture.registry import HANDLERS
@@ -248,6 +249,68 @@ def test_outputs_that_show_little_are_said():
     assert (flat.reason, flat.note) == ("", "it hardly depends on the input: that shows little")
 
 
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_rounding_that_a_net_magnifies_is_told_from_a_fault_in_float64(everywhere, monkeypatch):
+    real = original._net_outputs
+
+    def rounded(net, inputs, outside):
+        outputs = real(net, inputs, outside)
+        return {key: x * 1.0001 if everywhere or x.dtype == torch.float32 else x for key, x in outputs.items()}
+
+    monkeypatch.setattr(original, "_net_outputs", rounded)
+    row = rows_of(nets.Residual(), (3, 8, 8))["relu_2"]
+    if everywhere:
+        assert (row.reason, row.note) == ("the module and the graph's net differ by 1.0e-04 of the largest value", "")
+    else:
+        assert row.reason == ""
+        assert row.note.startswith("the net magnifies rounding: 1.0e-04 in float32, ")
+
+
+class Cached(nn.Module):
+    """Keeps what it computes of its weights until it is trained again, as LeViT keeps its attention bias."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(3, 1, 1))
+        self.kept = {}
+
+    def train(self, mode=True):
+        if mode:
+            self.kept.clear()
+        return super().train(mode)
+
+    def forward(self, x):
+        if self.training or torch.compiler.is_exporting():
+            return x + 2 * self.bias
+        if "bias" not in self.kept:
+            self.kept["bias"] = 2 * self.bias
+        return x + self.kept["bias"]
+
+
+def test_what_a_module_keeps_of_its_weights_is_neither_stale_nor_changed():
+    module = Cached().eval()
+    x = torch.ones(1, 3, 4, 4)
+    with torch.no_grad():
+        module(x)
+        kept = dict(module.kept)
+        assert rows_of(module, (3, 4, 4))["add1"].reason == ""
+        assert module.kept.keys() == kept.keys()
+        assert all(module.kept[key] is kept[key] for key in kept)
+        assert torch.equal(module(x), x)
+
+
+def test_a_module_that_cannot_be_copied_is_left_as_it_was():
+    class Bound(nets.Residual):
+        def __deepcopy__(self, memo):
+            raise TypeError("one of a kind")
+
+    module = Bound()
+    before = {key: tensor.clone() for key, tensor in module.state_dict().items()}
+    assert rows_of(module, (3, 8, 8))["relu_2"].note == ""
+    assert module.training
+    assert all(torch.equal(tensor, before[key]) for key, tensor in module.state_dict().items())
+
+
 @pytest.mark.parametrize("before", [1, 2])
 @pytest.mark.parametrize("after", [1, 3])
 def test_the_samples_come_first_wherever_they_were(before, after):
@@ -285,6 +348,13 @@ def test_a_failure_is_exit_status_one(code, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert "mismatch: the net, source, add1: the module and the graph's net differ by" in said
     assert "2 of 3 claims fail" in said
+
+
+def test_what_is_not_compared_is_not_counted_as_held(code, capsys):
+    assert main(["verify", "torch:made.py:without_values", *SIZE, "--checks", "source"]) == 0
+    said = capsys.readouterr().out
+    assert said.endswith("all 1 claims hold; 2 not measured\n")
+    assert "note: source, add1: the net: not compared: the module's weights have no values" in said
 
 
 def test_a_module_without_values_is_said(code, capsys):
