@@ -63,21 +63,22 @@ def verify(
     if not any(wanted(node.path) for node in graph.nodes if node.layer is not None):
         raise CnncalcError(f"error: no layer matches '{layers}'\n  hint: 'cnncalc analyze' lists the layers' paths")
     remarks = [f"PyTorch {torch.__version__} on {where}, {dtype}, batch {batch}"]
-    rows: list[Row] = []
+    of_source: list[Row] = []
     if module is not None and wanted_checks & {*SOURCE_CHECKS} and layers == "*":
-        rows += original.measure_source(original.Original(*module), progress=progress)
+        of_source += original.measure_source(original.Original(*module), progress=progress)
         remarks.append(
             f"source: the module and the net of its graph in evaluation mode on the CPU, {original.SAMPLES} samples; "
             "weights that are one number throughout were drawn at random"
         )
         if wanted_checks <= {*SOURCE_CHECKS}:
-            return verdict(rows, [f"PyTorch {torch.__version__}", *remarks[1:]])
+            return verdict(of_source, [f"PyTorch {torch.__version__}", *remarks[1:]])
     unknown = [node for node in graph.nodes if isinstance(node.layer, Opaque)]
     if unknown:
         raise CnncalcError(
             f"the net cannot be run: {unknown[0].path} is an operator without a layer here"
             f" ({len(unknown)} in all)\n  hint: 'cnncalc analyze' says which"
         )
+    rows: list[Row] = []
     if wanted_checks & {*measure.CHECKS}:
         rows += measure.measure_costs(
             graph,
@@ -107,7 +108,7 @@ def verify(
     if wanted_checks & {*field.CHECKS, *values.CHECKS}:
         channels = max((*node.output_shape, 1)[0] for node in graph.narrowed().nodes)
         remarks.append(f"what units see and the values: on the net with at most {channels} channels, in float64")
-    return verdict(rows, remarks)
+    return verdict([*rows, *of_source], remarks)
 
 
 @contextmanager
