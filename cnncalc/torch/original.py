@@ -40,6 +40,8 @@ LITTLE = 1e-3
 """An output whose samples differ by less than this share of its largest value would hide what the layers do."""
 LEAST_VARIANCE = 0.01
 """The least variance that a batch norm is given, as a share of the mean square of all channels."""
+LEAST_GAIN = 0.5
+"""Below it a weight is scaled up: by how much it multiplies the standard deviation of independent inputs."""
 NOTHING_COMPARED = "not compared"
 
 
@@ -284,11 +286,18 @@ def _as_before(module: nn.Module) -> Iterator[None]:
 
 
 def spread_weights(module: nn.Module, generator: torch.Generator) -> None:
-    """Draws anew what is one number throughout: a factor of 1 or 1e-6 and a bias of 0 would hide what they do."""
+    """Draws anew what is one number throughout: a factor of 1 or 1e-6 and a bias of 0 would hide what they do. Matrices
+    and kernels that let little through (as of a normal distribution of 0.02) are scaled up: an activation is a
+    straight line near 0."""
     statistics = [(name, b) for name, b in module.named_buffers() if name.endswith(("running_mean", "running_var"))]
     with torch.no_grad():
         for _, tensor in [*module.named_parameters(), *statistics]:
-            if not tensor.is_floating_point() or not tensor.numel() or not _constant(tensor):
+            if not tensor.is_floating_point() or not tensor.numel():
+                continue
+            if not _constant(tensor):
+                gain = float(tensor.square().mean() * prod(tensor.shape[1:])) ** 0.5
+                if tensor.dim() > 1 and tensor.is_contiguous() and 0 < gain < LEAST_GAIN:
+                    tensor.mul_(1 / gain)
                 continue
             value = float(tensor.flatten()[0])
             if value:

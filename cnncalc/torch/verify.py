@@ -68,7 +68,7 @@ def verify(
         of_source += original.measure_source(original.Original(*module), progress=progress)
         remarks.append(
             f"source: the module and the net of its graph in evaluation mode on the CPU, {original.SAMPLES} samples; "
-            "weights that are one number throughout were drawn at random"
+            "some weights drawn at random or scaled, so that none hides a layer"
         )
         if wanted_checks <= {*SOURCE_CHECKS}:
             return verdict(of_source, [f"PyTorch {torch.__version__}", *remarks[1:]])

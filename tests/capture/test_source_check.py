@@ -185,6 +185,16 @@ def test_a_branch_that_a_first_weight_hides_is_seen(factor, monkeypatch):
     assert "differ by" in rows["add1"].reason
 
 
+def test_an_activation_behind_small_weights_is_seen(monkeypatch):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 16, 1), nn.GELU(), nn.Conv2d(16, 4, 1))
+    for conv in (module[0], module[2]):
+        nn.init.normal_(conv.weight, std=0.002)
+        nn.init.zeros_(conv.bias)
+    monkeypatch.setitem(HANDLERS, "gelu", changed(HANDLERS["gelu"], approximate="tanh"))
+    assert "differ by" in rows_of(module, (3, 8, 8))["2"].reason
+
+
 def test_parameters_that_the_graph_has_not_fail():
     found = capture(module := nets.Residual(), (3, 8, 8))
     module.more = nn.Linear(2, 3)
