@@ -600,7 +600,14 @@ class Roll(Movement, frozen=True):
         return inputs[0]
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
-        return tape.new(inputs[0].shape, *inputs)
+        (x,) = inputs
+        held = x
+        for axis, shift in self.by_axis(x.shape[1:]).items():
+            size = x.shape[axis + 1]
+            # one axis after the other, each as torch.cat of its two ends
+            ends = (tape.narrow(held, axis + 1, part) for part in (size - -shift % size, -shift % size))
+            held = tape.view(held, x.shape, tape.joined_strides(x.shape, *ends))
+        return tape.new(x.shape, x, strides=held.strides)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
