@@ -47,11 +47,7 @@ def load(
         CnncalcError: the source cannot be read or is no valid net; ``str()`` says what, where and why.
     """
     if is_torch(source):
-        if variant is not None:
-            raise CnncalcError(
-                f"{source}: error: has no variants\n  hint: give the factory its arguments with --kwargs"
-            )
-        given = {**_values(args), **(kwargs or {})}
+        given = _factory_arguments(source, variant, args, kwargs)
         graph: Graph = _capture("load")(os.fspath(source), input=input, kwargs=given, dtype=dtype)
         return graph
     if kwargs or dtype is not None:
@@ -66,6 +62,30 @@ def load(
 def is_torch(source: Any) -> bool:
     """Whether a source names Python code that gives a module: ``torch:package.module:factory``."""
     return isinstance(source, (str, os.PathLike)) and str(os.fspath(source)).startswith("torch:")
+
+
+def load_original(
+    source: str,
+    *,
+    variant: str | None = None,
+    args: Settings = (),
+    input: InputShapes = None,
+    kwargs: Mapping[str, Any] | None = None,
+) -> Any:
+    """What was captured of a ``torch:`` source (its ``graph`` among it), and the module itself, with values.
+
+    Args as for :func:`load`.
+    """
+    given = _factory_arguments(source, variant, args, kwargs)
+    return _capture("load_captured")(source, input=input, kwargs=given, values=True)
+
+
+def _factory_arguments(
+    source: Any, variant: str | None, args: Settings, kwargs: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    if variant is not None:
+        raise CnncalcError(f"{source}: error: has no variants\n  hint: give the factory its arguments with --kwargs")
+    return {**_values(args), **(kwargs or {})}
 
 
 def of_module(module: Any, *, input: Any = None, dtype: str | None = None) -> Graph:

@@ -40,7 +40,8 @@ def verify(
         str | None,
         typer.Option(
             metavar="A,B,…",
-            help="Only these: shape, params, buffers, flops, backward, init, peak, saved, optimizer, pixels, field, …",
+            help="Only these: shape, params, buffers, flops, backward, init, peak, saved, optimizer, pixels, field, …; "
+            "source of a torch: source.",
             show_default=False,
         ),
     ] = None,
@@ -65,7 +66,8 @@ def verify(
     that every unit sees, size, jump and start of the receptive field (the support of the gradient), the
     peak of live tensors in inference, what autograd keeps and optimisers hold, that
     shifting the input by the jump shifts the map by a unit, and the values against the equations in
-    NumPy. Exit status 1 where a claim fails.
+    NumPy. Of a torch: source also (source) that the module itself and the net of its graph give the
+    same outputs for the same weights and input. Exit status 1 where a claim fails.
 
     Example: cnncalc verify resnet50 --batch 2 --checks shape,flops,backward
     """
@@ -78,7 +80,12 @@ def verify(
         _random_nets(random, seed, chosen, device=device, format=format, output=output)
         return
     assert source is not None
-    graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs)
+    module = None
+    if _needs_module(source, chosen, backend):
+        module = _with_module(source, set=set, variant=variant, input=input, kwargs=kwargs)
+        graph = module[0].graph
+    else:
+        graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs)
 
     def resize(shapes: Any) -> "Graph":
         from cnncalc import sources
@@ -105,13 +112,49 @@ def verify(
                 device=device,
                 dtype=dtype,
                 layers=layers,
-                checks=known_checks(chosen, torch_verify.CHECKS),
+                checks=known_checks(chosen, (*((SOURCE,) if module else ()), *torch_verify.CHECKS)),
                 resize=None if source == "-" else resize,
                 progress=progress.show,
+                module=module,
             )
     _show(graph, found, format, output)
     if not found.holds:
         raise typer.Exit(1)
+
+
+SOURCE = "source"
+"""The check that compares a ``torch:`` source's own module with the net of its graph."""
+
+
+def _needs_module(source: str, chosen: tuple[str, ...] | None, backend: str) -> bool:
+    """Whether the check of the source's own module is made.
+
+    Raises:
+        CnncalcError: it is asked for, and there is no such module, or no PyTorch to run it.
+    """
+    from cnncalc import sources
+    from cnncalc.errors import CnncalcError
+
+    asked = chosen is not None and SOURCE in chosen
+    if asked and not sources.is_torch(source):
+        raise CnncalcError(
+            f"verify: the check '{SOURCE}' compares a module of PyTorch with the graph that was captured of it, and "
+            f"{source} is a spec\n  hint: it is for torch:package.module:factory; 'values' compares a spec's layers"
+        )
+    if asked and backend != "torch":
+        raise CnncalcError(f"verify: the check '{SOURCE}' runs PyTorch\n  hint: leave --backend {backend} out")
+    return sources.is_torch(source) and backend == "torch" and (chosen is None or asked)
+
+
+def _with_module(
+    source: str, *, set: list[str] | None, variant: str | None, input: list[str] | None, kwargs: str | None
+) -> Any:
+    """What was captured of a ``torch:`` source, and the module itself with its values."""
+    from cnncalc import sources
+
+    shapes = options.input_shapes(input or [])
+    given = None if kwargs is None else options.parse_kwargs(kwargs)
+    return sources.load_original(source, variant=variant, args=set or [], input=shapes, kwargs=given)
 
 
 def known_checks(chosen: tuple[str, ...] | None, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -103,6 +103,9 @@ def summary(verdict: Verdict) -> list[str]:
         more = f" (and {len(texts) - 1} more like it)" if len(texts) > 1 else ""
         lines.append(f"note: {check}: {texts[0]}{more}")
     lines += [f"measured: {remark}" for remark in verdict.remarks]
-    failed, count = len(verdict.mismatches), len(verdict.rows)
-    lines.append(f"{failed} of {count} claims fail" if failed else f"all {count} claims hold")
+    # a row that claims nothing says that it could not be measured, in its note
+    unmeasured = sum(not row.claimed and row.holds for row in verdict.rows)
+    failed, count = len(verdict.mismatches), len(verdict.rows) - unmeasured
+    more = f"; {unmeasured} not measured" if unmeasured else ""
+    lines.append((f"{failed} of {count} claims fail" if failed else f"all {count} claims hold") + more)
     return lines

@@ -7,14 +7,18 @@ from contextlib import contextmanager
 from fnmatch import fnmatch
 
 import torch
+from torch import nn
 
 from cnncalc.analysis.measuring import Resize
 from cnncalc.analysis.verdict import Row, Verdict, verdict
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
 from cnncalc.layers.tensor import Opaque
-from cnncalc.torch import field, initial, measure, memory, values
+from cnncalc.torch import field, initial, measure, memory, original, values
+from cnncalc.torch.capture import Captured
 
+SOURCE_CHECKS = original.CHECKS
+"""Of nets that were captured from a module, with that module."""
 CHECKS = (*measure.CHECKS, *initial.CHECKS, *memory.CHECKS, *field.CHECKS, *values.CHECKS)
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -29,6 +33,7 @@ def verify(
     checks: Iterable[str] = CHECKS,
     resize: Resize | None = None,
     progress: field.Progress = lambda what: None,
+    module: tuple[Captured, nn.Module] | None = None,
 ) -> Verdict:
     """Claims beside measurements for every layer whose path matches ``layers`` (a shell pattern).
 
@@ -38,9 +43,11 @@ def verify(
         device: where PyTorch runs, as ``cpu``, ``cuda``, ``mps``.
         dtype: of the pass that measures shapes and FLOPs; fields are always measured in float64.
         layers: which layers get rows; all are run.
-        checks: which of ``CHECKS`` to make.
+        checks: which of ``CHECKS`` to make, and of ``SOURCE_CHECKS`` where there is a ``module``.
         resize: the net for other input shapes, where the graph alone does not tell.
         progress: called with what is being measured.
+        module: what was captured of a module, whose graph this is, and the module itself with its values: as
+            ``(capture(module, (3, 224, 224)), module)``. It is left as it was.
 
     Raises:
         CnncalcError: no such device or dtype, a layer that PyTorch cannot build.
@@ -55,13 +62,22 @@ def verify(
 
     if not any(wanted(node.path) for node in graph.nodes if node.layer is not None):
         raise CnncalcError(f"error: no layer matches '{layers}'\n  hint: 'cnncalc analyze' lists the layers' paths")
+    remarks = [f"PyTorch {torch.__version__} on {where}, {dtype}, batch {batch}"]
+    rows: list[Row] = []
+    if module is not None and wanted_checks & {*SOURCE_CHECKS} and layers == "*":
+        rows += original.measure_source(original.Original(*module), progress=progress)
+        remarks.append(
+            f"source: the module and the net of its graph in evaluation mode on the CPU, {original.SAMPLES} samples; "
+            "weights that are one number throughout were drawn at random"
+        )
+        if wanted_checks <= {*SOURCE_CHECKS}:
+            return verdict(rows, [f"PyTorch {torch.__version__}", *remarks[1:]])
     unknown = [node for node in graph.nodes if isinstance(node.layer, Opaque)]
     if unknown:
         raise CnncalcError(
             f"the net cannot be run: {unknown[0].path} is an operator without a layer here"
             f" ({len(unknown)} in all)\n  hint: 'cnncalc analyze' says which"
         )
-    rows: list[Row] = []
     if wanted_checks & {*measure.CHECKS}:
         rows += measure.measure_costs(
             graph,
@@ -88,7 +104,6 @@ def verify(
             )
         if wanted_checks & {*values.CHECKS}:
             rows += values.measure_values(graph, wanted=wanted, progress=progress, device=precise)
-    remarks = [f"PyTorch {torch.__version__} on {where}, {dtype}, batch {batch}"]
     if wanted_checks & {*field.CHECKS, *values.CHECKS}:
         channels = max((*node.output_shape, 1)[0] for node in graph.narrowed().nodes)
         remarks.append(f"what units see and the values: on the net with at most {channels} channels, in float64")

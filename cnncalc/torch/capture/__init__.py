@@ -14,7 +14,7 @@ from cnncalc.torch.capture.export import Inputs, exported, named_inputs
 from cnncalc.torch.capture.naming import name_nodes
 from cnncalc.torch.capture.simplify import simplified
 from cnncalc.torch.capture.tracer import Tracer
-from cnncalc.torch.capture.values import Value
+from cnncalc.torch.capture.values import Batch, Value
 
 
 class Captured(NamedTuple):
@@ -23,6 +23,10 @@ class Captured(NamedTuple):
     graph: Graph
     weights: dict[str, str]
     """The module's name of each parameter and buffer, by the name that it has in the graph's own module."""
+    inputs: dict[str, torch.dtype]
+    """The dtypes of the inputs, by the names of ``forward``'s arguments."""
+    batches: tuple[Batch | None, ...]
+    """Where the batch is in each of the outputs as the module gives them."""
 
 
 def capture(
@@ -82,7 +86,8 @@ def captured(
         for own, theirs in one.weights.items()
     }
     graph = Graph(name, nodes, tuple(_outputs(nodes, ends)), source)
-    return Captured(graph, weights)
+    types = {name: by_name[one].meta["val"].dtype for name, one in zip(inputs, given, strict=True)}
+    return Captured(graph, weights, types, tuple(value.batch for _, value in values))
 
 
 def _first_names(module: nn.Module) -> dict[str, str]:

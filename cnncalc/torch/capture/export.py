@@ -74,23 +74,29 @@ def exported(module: nn.Module, inputs: Mapping[str, Shape], dtype: torch.dtype)
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     with mode:
         example = {name: torch.empty((BATCH, *shape), dtype=dtype, device=device) for name, shape in inputs.items()}
-    names = _argument_names(module)
-    leading: list[Tensor] = []
-    for name in names or list(example):
-        if name not in example:
-            break
-        leading.append(example.pop(name))
-    with _evaluation(module), _quiet():
+    leading, named = arguments(module, example)
+    with evaluation(module), _quiet():
         try:
-            return torch.export.export(module, tuple(leading), example, strict=False)
+            return torch.export.export(module, leading, named, strict=False)
         except CnncalcError:
             raise
         except Exception as error:
             raise _cannot_export(module, error) from None
 
 
+def arguments(module: nn.Module, example: Mapping[str, Tensor]) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """Tensors by the names of ``forward``'s arguments as those in its order, from the first on, and the others."""
+    named = dict(example)
+    leading: list[Tensor] = []
+    for name in _argument_names(module) or list(example):
+        if name not in named:
+            break
+        leading.append(named.pop(name))
+    return tuple(leading), named
+
+
 @contextmanager
-def _evaluation(module: nn.Module) -> Iterator[None]:
+def evaluation(module: nn.Module) -> Iterator[None]:
     """Every module in evaluation mode, and then as it was."""
     training = [one for one in module.modules() if one.training]
     module.eval()

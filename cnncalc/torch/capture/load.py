@@ -53,13 +53,15 @@ def load_captured(
     dtype: str | None = None,
     values: bool = False,
 ) -> tuple[Captured, nn.Module]:
-    """The graph with the names of its weights, and the module; with ``values`` one that has them."""
+    """The graph with the names of its weights, and the module; with ``values`` one that has them, by seed 0."""
     if input is None:
         raise CnncalcError(
             f"{source}: error: a module does not say its input's shape\n"
             "  hint: give --input 3x224x224 (channels, then the spatial sizes, without the batch)"
         )
     arguments = dict(kwargs or {})
+    if values:
+        torch.manual_seed(0)
     with redirect_stdout(sys.stderr):  # a report goes to standard output, and nothing else does
         factory = find(source)
         module = make(source, factory, arguments, values)

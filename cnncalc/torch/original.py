@@ -1,0 +1,329 @@
+"""A user's own module beside the net that is built of its captured graph: the same weights, input and outputs.
+
+What the graph claims about a ``torch:`` source is proved of the net that the graph describes; that this net
+is the user's is proved here.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from math import prod
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from cnncalc.analysis.cost import costs
+from cnncalc.analysis.verdict import Row
+from cnncalc.graph import Graph, Node
+from cnncalc.layers.tensor import Constant, Opaque
+from cnncalc.torch.capture import Captured, copy_weights
+from cnncalc.torch.capture.export import arguments, evaluation
+from cnncalc.torch.capture.values import Batch
+from cnncalc.torch.module import Net, first_line, module_of, or_refused, relative_difference, run_module
+
+CHECKS = ("source",)
+SAMPLES = 2
+TOLERANCE = 1e-5
+"""Largest difference of an output, relative to its largest value. In float32 each operation rounds by 6e-8, and both
+sides do the same operations but for the order of some sums, so what rounding leaves after a hundred layers is below
+this, while a layer with another stride, order or slope is above it by orders of magnitude."""
+EXACT = 1e-8
+"""Where a deep net magnifies rounding beyond ``TOLERANCE``, both are run in float64: rounding is gone then, but a fault
+is as large as before."""
+LITTLE = 1e-3
+"""An output whose samples differ by less than this share of its largest value would hide what the layers do."""
+LEAST_VARIANCE = 0.01
+"""The least variance that a batch norm is given, as a share of the mean square of all channels."""
+NOTHING_COMPARED = "not compared"
+
+
+class Original(NamedTuple):
+    """A module and what was captured of it."""
+
+    captured: Captured
+    module: nn.Module
+
+
+def measure_source(original: Original, *, progress: Callable[[str], None]) -> Iterator[Row]:
+    """A row for the count of parameters and one for every output of the net.
+
+    Both run in evaluation mode, in the dtype of the module, on the CPU. Weights are the module's own, but for
+    those that are one number throughout, as norms and layer scales begin: they are drawn at random,
+    and batch norms get the statistics of a batch, so that no layer is hidden by a zero or a one. A copy of the
+    module is run; one that cannot be copied gets its values back. An output that comes of values which a graph
+    does not hold, or that differs from run to run, is not compared, and its row says so in a note.
+    """
+    progress("source")
+    captured, module = original
+    claimed, measured = sum(cost.params for cost in costs(captured.graph)), sum(p.numel() for p in module.parameters())
+    reason = "" if claimed == measured else f"the graph has {claimed:,}, the module {measured:,}"
+    yield Row("", "source, params", f"{claimed:,} params", f"{measured:,} params", reason)
+    outside = _outside(captured.graph)
+    names = [name for name, _ in captured.graph.outputs]
+    if all(outside.values()):
+        yield from (_skipped(name, outside[name]) for name in names)
+        return
+    if any(tensor.is_meta for tensor in [*module.parameters(), *module.buffers()]):
+        yield from (_skipped(name, "the module's weights have no values (it is on the meta device)") for name in names)
+        return
+    with _to_run(module) as module, torch.random.fork_rng(devices=[]), torch.no_grad():
+        generator = torch.Generator().manual_seed(0)
+        example = dict(zip(captured.inputs, _inputs(captured, generator), strict=True))
+        spread_weights(module, generator)
+        try:
+            with _norm_statistics(module):
+                _run(module, example, seed=0)
+            net = Net(captured.graph, _built_or_nothing).to(_float_type(module)).eval()
+            try:
+                copy_weights(captured, module, net)
+            except (RuntimeError, KeyError) as error:
+                yield from (_failed(name, f"a weight cannot be copied: {first_line(error)}") for name in names)
+                return
+            first, second = (_run(module, example, seed=seed) for seed in (1, 2))
+        except Exception as error:
+            why = f"PyTorch refuses to run the module: {type(error).__name__}: {first_line(error)}"
+            yield from (_skipped(name, why) for name in names)
+            return
+        if len(first) != len(names):
+            yield from (_failed(name, f"the graph has {len(names)} outputs, the module {len(first)}") for name in names)
+            return
+        ours = _net_outputs(net, [*example.values()], outside)
+        exact: list[float] | None = None
+        if _differ(captured, ours, first):
+            exact = _in_float64(captured, module, net, example, outside)
+    for number, (name, batch, theirs, again) in enumerate(zip(names, captured.batches, first, second, strict=True)):
+        mine = ours[name]
+        if outside[name]:
+            yield _skipped(name, outside[name])
+        elif theirs.shape != again.shape or relative_difference(again.double(), theirs.double()) > TOLERANCE:
+            yield _skipped(name, "the module's output differs from run to run")
+        elif isinstance(mine, str):
+            yield _failed(name, f"PyTorch refuses {mine}")
+        else:
+            yield _compared(name, mine, samples_first(theirs, batch), exact[number] if exact else None)
+
+
+def _skipped(name: str, why: str) -> Row:
+    return Row("", f"source, {name}", "", NOTHING_COMPARED, note=f"{NOTHING_COMPARED}: {why}")
+
+
+def _failed(name: str, why: str) -> Row:
+    return Row("", f"source, {name}", f"within {TOLERANCE:.0e}", "none", why)
+
+
+def _difference(mine: Tensor | str, theirs: Tensor) -> float:
+    """Of two outputs, samples first, relative to the largest value; infinite where they have different shapes."""
+    if isinstance(mine, str) or mine.shape[1:] != theirs.shape[1:]:
+        return float("inf")
+    return relative_difference(mine.double().expand_as(theirs), theirs.double())
+
+
+def _differ(captured: Captured, ours: dict[str, Tensor | str], theirs: list[Tensor]) -> bool:
+    """Whether an output that both give differs by more than rounding may, mostly."""
+    both = zip(ours.values(), theirs, captured.batches, strict=True)
+    return any(TOLERANCE < _difference(mine, samples_first(other, batch)) < float("inf") for mine, other, batch in both)
+
+
+def _in_float64(
+    captured: Captured, module: nn.Module, net: Net, example: dict[str, Tensor], outside: dict[str, str]
+) -> list[float] | None:
+    """The differences of all outputs in float64; nothing where the module cannot be copied or run so."""
+    try:
+        precise = copy.deepcopy(module).double().train()  # training forgets what was kept of the weights
+        given = {name: x.double() if x.is_floating_point() else x for name, x in example.items()}
+        theirs = _run(precise, given, seed=1)
+    except Exception:
+        return None
+    ours = _net_outputs(net.double(), [*given.values()], outside)
+    both = zip(ours.values(), theirs, captured.batches, strict=True)
+    return [_difference(mine, samples_first(other, batch)) for mine, other, batch in both]
+
+
+def _compared(name: str, mine: Tensor, theirs: Tensor, exact: float | None) -> Row:
+    """The row of two outputs, samples first; ``exact`` is their difference in float64 where it is known."""
+    if mine.shape[1:] != theirs.shape[1:]:
+        return _failed(name, f"the graph's net gives {list(mine.shape[1:])}, the module {list(theirs.shape[1:])}")
+    theirs = theirs.double()
+    worst = _difference(mine, theirs)
+    reason = note = ""
+    if worst > TOLERANCE and exact is not None and exact <= EXACT:
+        note = f"the net magnifies rounding: {worst:.1e} in float32, {exact:.1e} in float64"
+    elif worst > TOLERANCE:
+        reason = f"the module and the graph's net differ by {worst:.1e} of the largest value"
+    largest = theirs[theirs.isfinite()].abs()
+    if not largest.numel() or not float(largest.max()):
+        note = "all of its values are 0, or none is finite: that shows little"
+    elif len(theirs) > 1 and relative_difference(theirs[0], theirs[1]) < LITTLE:
+        note = "it hardly depends on the input: that shows little"
+    return Row("", f"source, {name}", f"within {TOLERANCE:.0e}", f"{worst:.1e}", reason, note)
+
+
+def samples_first(output: Tensor, batch: Batch | None) -> Tensor:
+    """A module's output with the samples as its first axis, as the graph has it; a batch of one where it has none."""
+    if batch is None:
+        return output[None]
+    count = output.shape[batch.dim] // (batch.before * batch.after)
+    front, behind = output.shape[: batch.dim], output.shape[batch.dim + 1 :]
+    apart = output.reshape(*front, batch.before, count, batch.after, *behind).movedim(batch.dim + 1, 0)
+    kept = [size for size in (batch.before, batch.after) if size > 1]
+    return apart.reshape(count, *front, *kept, *behind)
+
+
+# -- what the graph does not hold ------------------------------------------------------------------
+
+
+def _outside(graph: Graph) -> dict[str, str]:
+    """For each output why the graph alone does not give its values; empty where it does."""
+    reasons: dict[int, str] = {}
+    found: dict[str, str] = {}
+    for number, node in enumerate(graph.nodes):
+        own = ""
+        if isinstance(node.layer, Opaque):
+            own = f"{node.path} ({node.layer.operator}) has no layer here"
+        elif isinstance(node.layer, Constant) and not node.layer.buffer:
+            own = f"the graph does not hold the values of the constant {node.path}"
+        reasons[number] = own or next((reasons[ref.node] for ref in node.inputs if reasons[ref.node]), "")
+    for name, ref in graph.outputs:
+        found[name] = reasons[ref.node]
+    return found
+
+
+def _built_or_nothing(node: Node) -> nn.Module:
+    """What has no module is not run."""
+    return nn.Identity() if isinstance(node.layer, Opaque) else or_refused(module_of)(node)
+
+
+def _net_outputs(net: Net, inputs: list[Tensor], outside: dict[str, str]) -> dict[str, Tensor | str]:
+    """The outputs that the graph gives, or the layer that PyTorch refuses on the way."""
+    graph = net.graph
+    needed = {ref.node for name, ref in graph.outputs if not outside[name]}
+    for number in reversed(range(len(graph.nodes))):
+        if number in needed:
+            needed |= {ref.node for ref in graph.nodes[number].inputs}
+    values = net.start(*(x.clone() for x in inputs))
+    refused = ""
+    for step in net.steps:
+        if step.number not in needed or refused:
+            continue
+        made = run_module(step.module, [values[ref.node][ref.port] for ref in step.inputs])
+        if isinstance(made, str):
+            refused = f"{graph.nodes[step.number].path}: {made}"
+        else:
+            values[step.number] = made
+        for number in step.done:
+            values.pop(number, None)
+    return {
+        name: values[ref.node][ref.port] if ref.node in needed and ref.node in values else refused
+        for name, ref in graph.outputs
+    }
+
+
+# -- the module ------------------------------------------------------------------------------------
+
+
+def _inputs(captured: Captured, generator: torch.Generator) -> list[Tensor]:
+    """Normal values; of whole numbers zeros and ones, which are indices of any table."""
+    made = []
+    for dtype, shape in zip(captured.inputs.values(), captured.graph.inputs.values(), strict=True):
+        size = (SAMPLES, *shape)
+        if dtype.is_floating_point:
+            made.append(torch.randn(size, generator=generator).to(dtype))
+        else:
+            made.append(torch.randint(0, 2, size, generator=generator).to(dtype))
+    return made
+
+
+def _run(module: nn.Module, example: dict[str, Tensor], *, seed: int) -> list[Tensor]:
+    """The tensors that the module gives, in order."""
+    torch.manual_seed(seed)
+    positional, named = arguments(module, {name: x.clone() for name, x in example.items()})
+    with evaluation(module), redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        out = module(*positional, **named)
+    # of a result that is a tensor of the module's own too: it may be written to later
+    return [leaf.clone() for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+
+
+def _float_type(module: nn.Module) -> torch.dtype:
+    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.get_default_dtype())
+
+
+@contextmanager
+def _to_run(module: nn.Module) -> Iterator[nn.Module]:
+    """A copy of the module, since it may keep what it computes of its weights; one without a copy gets its values
+    back."""
+    try:
+        own = copy.deepcopy(module).train()  # training forgets what was kept of the weights
+    except Exception:
+        own = None
+    if own is not None:
+        yield own
+        return
+    with _as_before(module):
+        yield module
+
+
+@contextmanager
+def _as_before(module: nn.Module) -> Iterator[None]:
+    """Parameters and buffers get their values back."""
+    tensors = [*module.parameters(), *module.buffers()]
+    before = [tensor.detach().clone() for tensor in tensors]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor, values in zip(tensors, before, strict=True):
+                if not torch.equal(tensor, values):
+                    tensor.copy_(values)
+
+
+def spread_weights(module: nn.Module, generator: torch.Generator) -> None:
+    """Draws anew what is one number throughout: a factor of 1 or 1e-6 and a bias of 0 would hide what they do."""
+    statistics = [(name, b) for name, b in module.named_buffers() if name.endswith(("running_mean", "running_var"))]
+    with torch.no_grad():
+        for _, tensor in [*module.named_parameters(), *statistics]:
+            if not tensor.is_floating_point() or not tensor.numel() or not _constant(tensor):
+                continue
+            value = float(tensor.flatten()[0])
+            if value:
+                drawn = (torch.rand(tensor.shape, generator=generator) + 0.5) * (value if abs(value) > 0.1 else 1)
+            elif tensor.dim() > 1:
+                drawn = torch.randn(tensor.shape, generator=generator) / max(prod(tensor.shape[1:]), 1) ** 0.5
+            else:
+                drawn = torch.rand(tensor.shape, generator=generator) - 0.5
+            tensor.copy_(drawn)
+
+
+def _constant(tensor: Tensor) -> bool:
+    shared = any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
+    return not shared and bool((tensor == tensor.flatten()[0]).all())
+
+
+@contextmanager
+def _norm_statistics(module: nn.Module) -> Iterator[None]:
+    """Within, each batch norm that was never trained takes the statistics of what it is given, so that a deep net
+    neither dies nor explodes."""
+    kind = nn.modules.batchnorm._BatchNorm
+    norms = [one for one in module.modules() if isinstance(one, kind) and one.running_mean is not None]
+    with ExitStack() as stack:
+        for norm in norms:
+            counted = norm.num_batches_tracked
+            if counted is None or not int(counted):
+                stack.callback(norm.register_forward_pre_hook(_take_statistics).remove)
+        yield
+
+
+def _take_statistics(norm: Any, given: tuple[Any, ...]) -> None:
+    x = given[0]
+    axes = [axis for axis in range(x.dim()) if axis != 1]
+    # a channel in which so few samples chance to be alike would magnify rounding a thousandfold
+    least = x.square().mean() * LEAST_VARIANCE
+    variance = x.var(axes, correction=0).clamp(min=float(least) or 1.0)
+    norm.running_mean.copy_(x.mean(axes))
+    norm.running_var.copy_(variance)
