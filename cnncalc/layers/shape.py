@@ -574,6 +574,31 @@ class Broadcast(Movement, frozen=True):
         )
 
 
+class PerSample(Movement, frozen=True):
+    """The first input once for each sample of the second, as ``x.expand(len(other), …)``.
+
+    What depends on no input of the net is the same for all samples, and computed once. After this it is computed for
+    each of them, as in a net that expands its learned queries to the batch before it works on them. Elementwise
+    operations: none.
+    """
+
+    is_view = True
+    arity = (2, 2)
+    drawn = False
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return inputs[0]
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        x, other = inputs
+        return tape.expand(x, (other.shape[0], *x.shape[1:]))
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        """All of the first, place by place; of the second nothing but how many samples there are."""
+        nothing = Read(window=Window(0, (Taps(0, -1),)))
+        return pointwise(inputs[0]), (nothing,) * len(inputs[1])
+
+
 class Roll(Movement, frozen=True):
     """Shift along ``axes`` by ``shifts``; what leaves at one end comes in at the other, as ``torch.roll``.
 

@@ -16,6 +16,7 @@ from cnncalc.layers.shape import (
     Flatten,
     Pad,
     Permute,
+    PerSample,
     Reshape,
     Roll,
     Slice,
@@ -118,6 +119,12 @@ def evaluate_broadcast(layer: Broadcast, weights: Weights, x: Array) -> Array:
     """``y[n,…,i,…] = x[n,…,0,…]`` along an axis of size 1; new axes first."""
     x = x.reshape(len(x), *(1,) * (len(layer.shape) - x.ndim + 1), *x.shape[1:])
     return np.array(np.broadcast_to(x, (len(x), *layer.shape)))
+
+
+@evaluates(PerSample)
+def evaluate_per_sample(layer: PerSample, weights: Weights, x: Array, other: Array) -> Array:
+    """``y[n,…] = x[n,…]``, or ``x[0,…]`` where all samples have the same."""
+    return np.array(np.broadcast_to(x, (len(other), *x.shape[1:])))
 
 
 @evaluates(Roll)

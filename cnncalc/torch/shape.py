@@ -16,6 +16,7 @@ from cnncalc.layers.shape import (
     Flatten,
     Pad,
     Permute,
+    PerSample,
     Reshape,
     Roll,
     Slice,
@@ -31,7 +32,7 @@ from cnncalc.layers.shape import (
 from cnncalc.torch.dims import dim, dims
 from cnncalc.torch.function import Function
 from cnncalc.torch.padding import each, explicit_ends, flat
-from cnncalc.torch.parts import center_crop, take
+from cnncalc.torch.parts import center_crop, per_sample, take
 from cnncalc.torch.registry import builds
 
 
@@ -176,6 +177,12 @@ class BroadcastSample(nn.Module):
 def build_broadcast(layer: Broadcast, shape: Shape) -> nn.Module:
     """``torch.Tensor.expand``."""
     return BroadcastSample(layer.shape, len(shape))
+
+
+@builds(PerSample)
+def build_per_sample(layer: PerSample, shape: Shape, other: Shape) -> nn.Module:
+    """``torch.Tensor.expand``, of the batch."""
+    return Function(per_sample)
 
 
 @builds(Roll)

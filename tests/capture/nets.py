@@ -213,6 +213,62 @@ class Constants(nn.Module):
         return self.conv(torch.cat([x, rows, columns], dim=1)) * mask
 
 
+class Rotary(nn.Module):
+    """Angles of a rotary embedding as a matrix product of a buffer and positions (Su et al. 2021), in every pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("frequencies", torch.rand(2))
+        self.qkv = nn.Linear(4, 12)
+
+    def forward(self, x):
+        x = x.flatten(2).transpose(1, 2)
+        positions = torch.arange(x.shape[1]).expand(x.shape[0], -1)
+        with torch.no_grad():
+            angles = self.frequencies[None, :, None].expand(x.shape[0], -1, 1) @ positions[:, None].float()
+            angles = angles.transpose(1, 2).repeat(1, 1, 2)
+        query, key, value = self.qkv(x).chunk(3, dim=-1)
+        query, key = (one * angles.cos() + self.turned(one) * angles.sin() for one in (query, key))
+        return F.scaled_dot_product_attention(query, key, value)
+
+    @staticmethod
+    def turned(x):
+        first, second = x.chunk(2, dim=-1)
+        return torch.cat([-second, first], dim=-1)
+
+
+class Queries(nn.Module):
+    """Learned queries that look at each other before they look at the image (Carion et al. 2020, DETR)."""
+
+    def __init__(self):
+        super().__init__()
+        self.queries = nn.Parameter(torch.rand(5, 4))
+        self.own = nn.MultiheadAttention(4, 2)
+        self.cross = nn.MultiheadAttention(4, 2)
+
+    def forward(self, x):
+        memory = x.flatten(2).permute(2, 0, 1)
+        queries = self.queries[:, None].repeat(1, x.shape[0], 1)
+        target = torch.zeros_like(queries) + queries
+        target = target + self.own(target, target, target, need_weights=False)[0]
+        return self.cross(target, memory, memory, need_weights=False)[0].transpose(0, 1)
+
+
+class Fixed(nn.Module):
+    """Blurs a coordinate map, which depends on no input, by a buffer and by a weight that is learned."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("kernel", torch.ones(1, 1, 3, 3) / 9)
+        self.embed = nn.Conv2d(2, 3, 1)
+
+    def forward(self, x):
+        rows, columns = (torch.linspace(0, 1, size) for size in x.shape[2:])
+        grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
+        grid = F.conv2d(grid[:, None], self.kernel, padding=1).view(1, 2, *x.shape[2:])
+        return x + self.embed(grid)
+
+
 class Moves(nn.Module):
     """What moves data: unbind, stack, split, narrow, expand, unfold, flip, slices that are written to."""
 
@@ -365,6 +421,9 @@ NETS = {
     "unused": (Unused, (3, 8, 8)),
     "standardised": (Standardised, (3, 8, 8)),
     "constants": (Constants, (3, 8, 8)),
+    "rotary": (Rotary, (4, 3, 3)),
+    "queries": (Queries, (4, 3, 3)),
+    "fixed": (Fixed, (3, 6, 5)),
     "moves": (Moves, (8, 6, 6)),
     "equations": (Equations, (6, 3, 3)),
     "norms": (Norms, (6, 5, 5)),

@@ -12,7 +12,7 @@ from cnncalc.errors import LayerError
 from cnncalc.layers.conv import FunctionalConv
 from cnncalc.layers.merge import Divide
 from cnncalc.layers.reduce import Variance, VectorNorm
-from cnncalc.layers.shape import Broadcast, Roll, SlidingWindows, Take, Unfold
+from cnncalc.layers.shape import Broadcast, PerSample, Roll, SlidingWindows, Take, Unfold
 from cnncalc.torch import build_layer
 from tests.layers.oracle import agree, check_layer
 
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.torch
     [
         (Broadcast(shape=(3, 4, 5)), [(3, 1, 5)]),
         (Broadcast(shape=(2, 3, 4)), [(3, 1)]),
+        (PerSample(), [(3, 5), (2, 4, 4)]),
         (Roll(shifts=2, axes=1), [(3, 5, 4)]),
         (Roll(shifts=(-1, 7), axes=(1, 2)), [(3, 5, 4)]),
         (SlidingWindows(size=3, step=2, axis=1), [(2, 7, 4)]),

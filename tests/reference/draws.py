@@ -351,6 +351,11 @@ def expands(draw):
 
 
 @st.composite
+def per_samples(draw):
+    return layers(moves.PerSample, {}, draw(TENSORS), draw(TENSORS))
+
+
+@st.composite
 def rolls(draw):
     shape = draw(TENSORS)
     axes = draw(st.lists(st.integers(0, len(shape) - 1), min_size=1, unique=True))
@@ -462,6 +467,7 @@ LAYERS = {
     conv.FunctionalConv: functional_convs(),
     arithmetic.Math: maths(),
     moves.Broadcast: expands(),
+    moves.PerSample: per_samples(),
     moves.Roll: rolls(),
     moves.Take: takes(),
     moves.SlidingWindows: sliding_windows(),

@@ -16,7 +16,7 @@ from cnncalc.torch.capture.tracer import Call, Tracer
 from cnncalc.torch.capture.values import UnsupportedError, Value
 
 
-@captures("linear", owns=("weight", "bias"))
+@captures("linear", owns=("weight", "bias"), multiplies=True)
 def linear(tracer: Tracer, call: Call) -> Value:
     """``F.linear``; by a weight that is computed a matrix product."""
     x, weight = call["input"], call["weight"]
@@ -28,14 +28,14 @@ def linear(tracer: Tracer, call: Call) -> Value:
     return out if call["bias"] is None else merges.added(tracer, [out, call["bias"]], call.shape)
 
 
-@captures("matmul", "bmm", "mm", "__matmul__")
+@captures("matmul", "bmm", "mm", "__matmul__", multiplies=True)
 def matmul(tracer: Tracer, call: Call) -> Value:
     """``torch.matmul``"""
     first, second = list(call.arguments.values())[:2]
     return product(tracer, first, second)
 
 
-@captures("addmm", "baddbmm")
+@captures("addmm", "baddbmm", multiplies=True)
 def addmm(tracer: Tracer, call: Call) -> Value:
     """``beta·input + alpha·(a·b)``"""
     first, second = list(call.arguments.values())[1:3]
@@ -107,7 +107,7 @@ def _leading(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]
     return tuple(a if b == 1 else b for a, b in pairs)
 
 
-@captures("einsum")
+@captures("einsum", multiplies=True)
 def einsum(tracer: Tracer, call: Call) -> Value:
     """``torch.einsum`` of one or two tensors, as moves of axes around one matrix product."""
     equation, tensors = call["equation"].replace(" ", ""), list(call["tensors"])
