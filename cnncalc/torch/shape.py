@@ -14,6 +14,7 @@ from cnncalc.layers.shape import (
     Broadcast,
     Crop,
     Flatten,
+    Fold,
     Pad,
     Permute,
     PerSample,
@@ -207,3 +208,9 @@ def build_sliding_windows(layer: SlidingWindows, shape: Shape) -> nn.Module:
 def build_unfold(layer: Unfold, shape: Shape) -> nn.Module:
     """``nn.Unfold``."""
     return nn.Unfold(layer.kernel, layer.dilation, layer.padding, layer.stride)
+
+
+@builds(Fold)
+def build_fold(layer: Fold, shape: Shape) -> nn.Module:
+    """``nn.Fold``."""
+    return nn.Fold(layer.size, layer.kernel, layer.dilation, layer.padding, layer.stride)

@@ -324,6 +324,23 @@ class Norms(nn.Module):
         return self.plain(self.instance(self.group(F.normalize(x, dim=1))))
 
 
+class Outlook(nn.Module):
+    """Each place gives a patch around it, and overlapping patches are summed (Yuan et al. 2021, VOLO); a maximum
+    whose place nobody asks for."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = nn.Conv2d(4, 81, 1)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        patches = F.unfold(x, 3, padding=1, stride=2).unflatten(1, (4, 9)).permute(0, 3, 1, 2)
+        weights = self.weights(F.avg_pool2d(x, 2, ceil_mode=True)).flatten(2).transpose(1, 2).unflatten(2, (9, 9))
+        patches = weights.softmax(-1) @ patches.transpose(2, 3)
+        x = F.fold(patches.permute(0, 3, 2, 1).flatten(1, 2), x.shape[2:], 3, padding=1, stride=2)
+        return self.head(x.flatten(2).transpose(1, 2)).max(1)[0]
+
+
 class Unknown(nn.Module):
     """A sort, for which there is no layer, amid what is known."""
 
@@ -427,6 +444,7 @@ NETS = {
     "moves": (Moves, (8, 6, 6)),
     "equations": (Equations, (6, 3, 3)),
     "norms": (Norms, (6, 5, 5)),
+    "outlook": (Outlook, (4, 6, 5)),
     "per_sample": (PerSample, (3, 6, 6)),
     "transposed": (Transposed, (3, 8, 6)),
 }

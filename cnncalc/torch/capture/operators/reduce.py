@@ -49,7 +49,7 @@ def extreme(tracer: Tracer, call: Call) -> Any:
     out = reduced(tracer, call.first(), call["dim"], bool(call["keepdim"]), Max if call.name == "max" else Min)
     if len(call.outputs) == 1:
         return out
-    if any(_port(user) == 1 for user in call.node.users):
+    if any(_port(user) == 1 and user.users for user in call.node.users):
         raise UnsupportedError("the place of the extreme is used")
     return out, None
 
