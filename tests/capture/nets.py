@@ -307,6 +307,40 @@ class Equations(nn.Module):
         return (masked + causal).transpose(0, 1).transpose(1, 2).permute(2, 1, 0)
 
 
+class MoreEquations(nn.Module):
+    """Einsums with an ellipsis, of one tensor, with sums over an axis of one of them, and without a result."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Parameter(torch.randn(2, 3, 4))
+
+    def forward(self, x):
+        heads = x.unflatten(1, (2, 3)).flatten(3)
+        scores = torch.einsum("...di,...dj->...ij", heads, heads)
+        mixed = torch.einsum("...ij,...dj->...di", scores.softmax(-1), heads)
+        return (
+            torch.einsum("nhdi,hde->nei", mixed, self.mix),
+            torch.einsum("nhdi->ni", mixed),
+            torch.einsum("ahdi,hej", mixed, self.mix),
+            torch.einsum("nc,nd->ncd", x.mean((2, 3)), x.amax((2, 3))),
+        )
+
+
+class Pair(nn.Module):
+    """One encoder for two images, its weights normalised (Salimans and Kingma 2016), and how far apart they are."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 4, 3)), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()
+        )
+        self.head = nn.utils.parametrizations.weight_norm(nn.Linear(16, 5), dim=None)
+
+    def forward(self, one, other):
+        one, other = self.head(self.encoder(one)), self.head(self.encoder(other))
+        return F.pairwise_distance(one, other), F.cosine_similarity(one, other), (one - other).abs().sum(1)
+
+
 class Norms(nn.Module):
     """Statistics by hand: a response norm over space (Woo et al. 2023), a variance, group and instance norms."""
 
@@ -443,6 +477,8 @@ NETS = {
     "fixed": (Fixed, (3, 6, 5)),
     "moves": (Moves, (8, 6, 6)),
     "equations": (Equations, (6, 3, 3)),
+    "more_equations": (MoreEquations, (6, 2, 3)),
+    "pair": (Pair, {"one": (1, 6, 6), "other": (1, 6, 6)}),
     "norms": (Norms, (6, 5, 5)),
     "outlook": (Outlook, (4, 6, 5)),
     "per_sample": (PerSample, (3, 6, 6)),
