@@ -92,6 +92,17 @@ class Graph(Struct, frozen=True):
         """The shape of one tensor."""
         return self.nodes[ref.node].output_shapes[ref.port]
 
+    def needed(self) -> list[bool]:
+        """For every node whether some output of the net depends on it."""
+        needed = [False] * len(self.nodes)
+        for _, ref in self.outputs:
+            needed[ref.node] = True
+        for number in range(len(self.nodes) - 1, -1, -1):
+            if needed[number]:
+                for ref in self.nodes[number].inputs:
+                    needed[ref.node] = True
+        return needed
+
     def rebuilt(
         self, inputs: Mapping[str, Shape] | None = None, change: Callable[[Layer, Shapes], Layer] | None = None
     ) -> Graph:

@@ -104,7 +104,7 @@ def lay_out(doc: Doc, indent: int = 0, before: str = "", after: str = "") -> lis
     lines = [f"{pad}{before}{doc.start}"]
     for part in doc.parts:
         lines += lay_out(part, indent + 4, after=",")
-    return [*lines, f"{pad}{doc.end}{after}"]
+    return [*lines, f"{pad}{doc.end.removeprefix(',')}{after}"]  # a tuple of one has its comma already
 
 
 def prefixed(prefix: str, doc: Doc) -> Doc:

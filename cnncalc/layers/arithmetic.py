@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from cnncalc.errors import LayerError
 from cnncalc.layers.base import Call, Elementwise, Shape
@@ -11,7 +11,13 @@ from cnncalc.layers.base import Call, Elementwise, Shape
 if TYPE_CHECKING:
     from cnncalc.layers.tape import Held, Tape
 
-WITH_VALUE = ("add", "multiply", "divide", "subtract_from", "divide_into", "power", "maximum", "minimum")
+OfElement = Literal[
+    "abs", "cos", "erf", "exp", "floor", "log", "neg", "reciprocal", "round", "rsqrt", "sign", "sin", "sqrt", "square"
+]  # fmt: skip
+OfTwo = Literal["add", "multiply", "divide", "subtract_from", "divide_into", "power", "maximum", "minimum"]
+WITHOUT_VALUE: tuple[str, ...] = get_args(OfElement)
+"""Functions of the element alone, by the names of PyTorch's operators."""
+WITH_VALUE: tuple[str, ...] = get_args(OfTwo)
 """Functions of the element and a number."""
 KEEP_INPUT = ("abs", "cos", "erf", "log", "sin", "square", "power", "maximum", "minimum")
 """Functions whose gradient is told by the input."""
@@ -30,30 +36,7 @@ class Math(Elementwise, frozen=True):
     ops_per_element = 1
     drawn = False
 
-    function: Literal[
-        "abs",
-        "cos",
-        "erf",
-        "exp",
-        "floor",
-        "log",
-        "neg",
-        "reciprocal",
-        "round",
-        "rsqrt",
-        "sign",
-        "sin",
-        "sqrt",
-        "square",
-        "add",
-        "multiply",
-        "divide",
-        "subtract_from",
-        "divide_into",
-        "power",
-        "maximum",
-        "minimum",
-    ]
+    function: Literal[OfElement, OfTwo]
     value: float | None = None
 
     def output_shape(self, *inputs: Shape) -> Shape:

@@ -128,12 +128,18 @@ class Net(nn.Module):
         super().__init__()
         self.graph = graph
         self.steps: list[Step] = []
+        # not registered as children: their tensors are those of the modules that they share them with
+        self.borrowers: list[tuple[nn.Module, nn.Module]] = []
         made: dict[int, nn.Module] = {}
         for number, node in enumerate(graph.nodes):
             if node.layer is None:
                 continue
             if node.shared is not None:
                 module = made[node.shared]
+                owner = graph.nodes[node.shared]
+                if (node.layer, node.input_shapes) != (owner.layer, owner.input_shapes):
+                    self.borrowers.append((build(node), module))
+                    module = self.borrowers[-1][0]
             else:
                 module = build(node)
                 if number in in_place:
@@ -141,11 +147,40 @@ class Net(nn.Module):
                 self._register(node.path, module)
             made[number] = module
             self.steps.append(Step(number, module, node.inputs))
+        self._lend()
         self._set_last_uses()
 
+    def _lend(self) -> None:
+        """Gives the layers that use another's weights under other settings, or for other sizes, those very tensors."""
+        for module, owner in self.borrowers:
+            for own, lent in zip(module.modules(), owner.modules(), strict=True):
+                own._parameters.update(lent._parameters)
+                own._buffers.update(lent._buffers)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Net:
+        """Moves the lent tensors too."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._lend()
+        return self
+
+    def train(self, mode: bool = True) -> Net:
+        """Training or evaluation, for the layers with lent tensors too."""
+        super().train(mode)
+        for module, _ in self.borrowers:
+            module.train(mode)
+        return self
+
     def _register(self, path: str, module: nn.Module) -> None:
-        """Puts a module under its path, one container per block."""
+        """Puts a module under its path, one container per block.
+
+        Raises:
+            CnncalcError: a name that PyTorch has taken.
+        """
         *blocks, last = path.split(".")
+        if "training" in (*blocks, last):
+            raise CnncalcError(
+                f"error: {path}: PyTorch's modules call their own mode 'training'\n  hint: give it another name"
+            )
         parent: nn.Module = self
         for block in blocks:
             if block not in parent._modules:

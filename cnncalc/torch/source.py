@@ -40,6 +40,12 @@ def render(graph: Graph) -> str:
         assert node.layer is not None
         return text_of(node.layer, node.input_shapes)
 
+    for node in graph.nodes:
+        if node.shared is not None and text(node) != text(graph.nodes[node.shared]):
+            raise CnncalcError(
+                f"{node.path} uses the weights of {graph.nodes[node.shared].path} with settings of its own, "
+                "which no module of PyTorch can do\n  hint: a spec (.yaml) can say it"
+            )
     return python.render(graph, text, dir(nn.Module()))
 
 

@@ -153,12 +153,21 @@ def test_a_closed_standard_output_is_an_error(spec: Path) -> None:
     assert result.stderr.startswith("error: cannot write to standard output")
 
 
+def _wait_until_it_waits(process: subprocess.Popen[bytes]) -> None:
+    """Until the process sleeps, half a second on end: it has started, however busy the machine, and reads its input."""
+    state = Path(f"/proc/{process.pid}/stat")
+    asleep, end = 0, time.monotonic() + 30
+    while asleep < 5 and time.monotonic() < end:
+        time.sleep(0.1)
+        asleep = asleep + 1 if not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "S" else 0
+
+
 @posix
 def test_an_interrupt_is_quiet() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "cnncalc", "analyze", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    time.sleep(1)
+    _wait_until_it_waits(process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -123,7 +123,10 @@ def test_no_layer_fails_but_with_a_reason(kind: str) -> None:
                 inputs = shapes
                 for part in layer.expand(shape) if isinstance(layer, ShortForm) else (layer,):
                     part.weights(*inputs), part.macs(*inputs), part.elementwise_ops(*inputs), part.activations(*inputs)
-                    part.gradient_macs((True,) * len(inputs), *inputs)
+                    part.input_gradient_macs((True,) * len(inputs), *inputs)
+                    part.weight_gradient_macs(*inputs)
+                    part.direct_macs(*inputs), part.bilinear_macs(*inputs), part.elements_read(*inputs)
+                    part.torch_calls(*inputs)
                     for port, _out in enumerate(outputs := part.output_shapes(*inputs)):
                         assert len(part.port_reads(port, *inputs)) == len(inputs)
                     inputs = outputs

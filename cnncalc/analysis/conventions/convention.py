@@ -200,7 +200,7 @@ def answer(graph: Graph, convention: Convention, batch: int = 1, functional: fro
     confessed, untold = False, False
     rules = (convention.functions or {}).values()
     tensors = _tensors(graph, batch) if any(rule.fused for rule in rules) else []
-    for node, needed in zip(graph.nodes, _needed(graph), strict=True):
+    for node, needed in zip(graph.nodes, graph.needed(), strict=True):
         if node.layer is None or (convention.traces and not needed):
             nodes.append(NodeCount(0))
             continue
@@ -232,18 +232,6 @@ def answer(graph: Graph, convention: Convention, batch: int = 1, functional: fro
         problem=problem,
         untold=untold,
     )
-
-
-def _needed(graph: Graph) -> list[bool]:
-    """Whether an output of the net depends on each node."""
-    needed = [False] * len(graph.nodes)
-    for _, ref in graph.outputs:
-        needed[ref.node] = True
-    for number in range(len(graph.nodes) - 1, -1, -1):
-        if needed[number]:
-            for ref in graph.nodes[number].inputs:
-                needed[ref.node] = True
-    return needed
 
 
 def _of_module(convention: Convention, node: Node, batch: int) -> tuple[Number, tuple[str, ...], bool, bool]:

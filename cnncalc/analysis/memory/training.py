@@ -49,21 +49,9 @@ def held_bytes(weights: Iterable[Weight], element: int, matrix: int) -> tuple[in
     return learnable, buffers
 
 
-def needed(graph: Graph) -> list[bool]:
-    """For every node whether some output of the net depends on it: others get no gradient."""
-    live = [False] * len(graph.nodes)
-    for _, ref in graph.outputs:
-        live[ref.node] = True
-    for number in range(len(graph.nodes) - 1, -1, -1):
-        if live[number]:
-            for ref in graph.nodes[number].inputs:
-                live[ref.node] = True
-    return live
-
-
 def kept_by_node(graph: Graph, run: Pass) -> list[int]:
     """Bytes that autograd keeps for each node and has not kept for a node before."""
-    live = needed(graph)
+    live = graph.needed()
     seen: set[int] = set()
     result = []
     for number, node in enumerate(run.nodes):
@@ -93,7 +81,7 @@ def checkpointed(graph: Graph, run: Pass, depth: int) -> Checkpointed:
     Of such a block its inputs alone are kept; in the backward pass it is run again, and what autograd
     keeps of it is there until its gradients are computed.
     """
-    live = needed(graph)
+    live = graph.needed()
     kept: dict[int, None] = {}
     again, worst = 0, ""
     numbers = [number for number, node in enumerate(graph.nodes) if node.layer is not None]
@@ -154,7 +142,7 @@ class Setting(Struct, frozen=True):
 
 def training(graph: Graph, batch: int, setting: Setting) -> Training:
     """What a step of training holds."""
-    live = needed(graph)
+    live = graph.needed()
     owners = {
         (number if node.shared is None else node.shared) for number, node in enumerate(graph.nodes) if live[number]
     }

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cnncalc.layers import activation as layers
-from cnncalc.layers.arithmetic import Math
+from cnncalc.layers.arithmetic import WITHOUT_VALUE, Math
 from cnncalc.layers.base import Layer
 from cnncalc.layers.merge import Maximum, Minimum
 from cnncalc.torch.capture.operators import merge
@@ -36,23 +36,6 @@ PLAIN: dict[str, Callable[[Call], Layer]] = {
     "softplus": lambda call: layers.Softplus(beta=number(call["beta"]), threshold=number(call["threshold"])),
     "hardtanh": lambda call: _between(call["min_val"], call["max_val"]),
 }
-FUNCTIONS = (
-    "abs",
-    "cos",
-    "erf",
-    "exp",
-    "floor",
-    "log",
-    "neg",
-    "reciprocal",
-    "round",
-    "rsqrt",
-    "sign",
-    "sin",
-    "sqrt",
-    "square",
-)
-"""Operators that are a function of :class:`Math` by the same name."""
 
 
 def _between(least: object, most: object) -> Layer:
@@ -91,7 +74,7 @@ def clamp(tracer: Tracer, call: Call) -> Value:
     return x if most is None else tracer.one(_between(None, most), x)
 
 
-@captures(*FUNCTIONS)
+@captures(*WITHOUT_VALUE)
 def function(tracer: Tracer, call: Call) -> Value:
     """A function of every element."""
     name: Any = call.name
