@@ -86,7 +86,8 @@ def captured(
         for own, theirs in one.weights.items()
     }
     graph = Graph(name, nodes, tuple(_outputs(nodes, ends)), source)
-    types = {name: by_name[one].meta["val"].dtype for name, one in zip(inputs, given, strict=True)}
+    placeholders = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
+    types = {name: placeholders[one].meta["val"].dtype for name, one in zip(inputs, given, strict=True)}
     return Captured(graph, weights, types, tuple(value.batch for _, value in values))
 
 
