@@ -27,6 +27,8 @@ from cnncalc.layers.axes import (
 from cnncalc.layers.base import (
     EVERYTHING,
     SCATTERED,
+    Call,
+    Layer,
     Movement,
     NonNegative,
     PerAxis,
@@ -574,6 +576,31 @@ class Broadcast(Movement, frozen=True):
         )
 
 
+class PerSample(Movement, frozen=True):
+    """The first input once for each sample of the second, as ``x.expand(len(other), …)``.
+
+    What depends on no input of the net is the same for all samples, and computed once. After this it is computed for
+    each of them, as in a net that expands its learned queries to the batch before it works on them. Elementwise
+    operations: none.
+    """
+
+    is_view = True
+    arity = (2, 2)
+    drawn = False
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return inputs[0]
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        x, other = inputs
+        return tape.expand(x, (other.shape[0], *x.shape[1:]))
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        """All of the first, place by place; of the second nothing but how many samples there are."""
+        nothing = Read(window=Window(0, (Taps(0, -1),)))
+        return pointwise(inputs[0]), (nothing,) * len(inputs[1])
+
+
 class Roll(Movement, frozen=True):
     """Shift along ``axes`` by ``shifts``; what leaves at one end comes in at the other, as ``torch.roll``.
 
@@ -600,7 +627,14 @@ class Roll(Movement, frozen=True):
         return inputs[0]
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
-        return tape.new(inputs[0].shape, *inputs)
+        (x,) = inputs
+        held = x
+        for axis, shift in self.by_axis(x.shape[1:]).items():
+            size = x.shape[axis + 1]
+            # one axis after the other, each as torch.cat of its two ends
+            ends = (tape.narrow(held, axis + 1, part) for part in (size - -shift % size, -shift % size))
+            held = tape.view(held, x.shape, tape.joined_strides(x.shape, *ends))
+        return tape.new(x.shape, x, strides=held.strides)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
@@ -721,3 +755,56 @@ class Unfold(Movement, frozen=True):
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         # Channel, row and column of a patch's pixel lie in both axes together.
         return (tuple(Read(across=(0, 1)) for _ in inputs[0]),)
+
+
+class Fold(Layer, frozen=True):
+    """Patches, as columns, summed up to an image of the given ``size``: ``C·K_h·K_w×L`` to ``C×H×W``, as
+    ``torch.nn.Fold``. What lies beyond the image is dropped.
+
+    Elementwise operations: one addition per element of the columns.
+    """
+
+    aliases = ("col2im",)
+    field_aliases: ClassVar[dict[str, str]] = {"kernel_size": "kernel", "output_size": "size"}
+    drawn = False
+
+    size: PerAxis
+    kernel: PerAxis
+    stride: PerAxis = 1
+    padding: NonNegative | tuple[NonNegative, ...] = 0
+    dilation: PerAxis = 1
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        if len(shape) != 2:
+            raise LayerError(f"needs the elements of patches, and patches, got {describe(shape)}")
+        image = per_axis(self.size, 2, "size")
+        axes = window_axes((1, *image), self.kernel, self.stride, self.padding, self.dilation)
+        check_fits(axes)
+        patch = prod(axis.kernel for axis in axes)
+        counts = [conv_output_size(*axis) for axis in axes]
+        if shape[0] % patch:
+            raise LayerError(f"{shape[0]} is no multiple of a patch's {patch} elements", field="kernel")
+        if shape[1] != prod(counts):
+            raise LayerError(
+                f"an image of {describe(image)} has {describe(tuple(counts))} patches, the input {shape[1]}",
+                field="size",
+            )
+        return (shape[0] // patch, *image)
+
+    def macs(self, *inputs: Shape) -> int:
+        return 0
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        return prod(inputs[0])
+
+    def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
+        return (Call("col2im", inputs, self.output_shape(*inputs), patched="F.fold"),)
+
+    def forward(self, tape: Tape, *inputs: Held) -> Held:
+        (x,) = inputs
+        return tape.new((tape.batch, *self.output_shape(x.shape[1:])), x)
+
+    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        # Which column, and which element of it, channel, row and column tell together.
+        return (tuple(Read(across=(0, 1, 2)) for _ in inputs[0]),)

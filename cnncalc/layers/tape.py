@@ -139,8 +139,12 @@ class Tape:
     def joined(self, shape: Shape, *inputs: Held) -> Held:
         """``torch.cat``: channels last where all inputs are."""
         each = [x if x.shape[0] == shape[0] else self.expand(x, (shape[0], *x.shape[1:])) for x in inputs]
-        last = all(layout.suggests_channels_last(*x.lies) for x in each)
-        return self.new(shape, *inputs, strides=layout.channels_last(shape) if last else None)
+        return self.new(shape, *inputs, strides=self.joined_strides(shape, *each))
+
+    def joined_strides(self, shape: Shape, *inputs: Held) -> Shape:
+        """How the result of ``torch.cat`` lies."""
+        last = all(0 not in x.shape and layout.suggests_channels_last(*x.lies) for x in inputs)
+        return layout.channels_last(shape) if last else layout.contiguous(shape)
 
     def padded(self, x: Held, sizes: Shape, mode: str = "zeros") -> Held:
         """``x`` in new spatial ``sizes``; reflected and replicated padding keeps its input."""

@@ -14,8 +14,10 @@ from cnncalc.layers.shape import (
     Broadcast,
     Crop,
     Flatten,
+    Fold,
     Pad,
     Permute,
+    PerSample,
     Reshape,
     Roll,
     Slice,
@@ -120,6 +122,12 @@ def evaluate_broadcast(layer: Broadcast, weights: Weights, x: Array) -> Array:
     return np.array(np.broadcast_to(x, (len(x), *layer.shape)))
 
 
+@evaluates(PerSample)
+def evaluate_per_sample(layer: PerSample, weights: Weights, x: Array, other: Array) -> Array:
+    """``y[n,…] = x[n,…]``, or ``x[0,…]`` where all samples have the same."""
+    return np.array(np.broadcast_to(x, (len(other), *x.shape[1:])))
+
+
 @evaluates(Roll)
 def evaluate_roll(layer: Roll, weights: Weights, x: Array) -> Array:
     """``y[…,i,…] = x[…,(i − shift) mod n,…]``"""
@@ -163,3 +171,19 @@ def evaluate_unfold(layer: Unfold, weights: Weights, x: Array) -> Array:
         for m in range(horizontal.kernel)
     ]
     return np.stack(taps, axis=2).reshape(len(x), -1, rows * columns)
+
+
+@evaluates(Fold)
+def evaluate_fold(layer: Fold, weights: Weights, x: Array) -> Array:
+    """``y[n,c,h,w] = Σ x[n,(c,k,l),(i,j)]`` over all with ``h = i·S − P + k·D`` and ``w = j·S − P + l·D``"""
+    channels, height, width = layer.output_shape(x.shape[1:])
+    vertical, horizontal = window_axes((1, height, width), layer.kernel, layer.stride, layer.padding, layer.dilation)
+    rows, columns = conv_output_size(*vertical), conv_output_size(*horizontal)
+    patches = x.reshape(len(x), channels, vertical.kernel, horizontal.kernel, rows, columns)
+    y = np.zeros((len(x), channels, height, width), x.dtype)
+    for k, m, i, j in np.ndindex(*patches.shape[2:]):
+        row = i * vertical.stride - vertical.padding[0] + k * vertical.dilation
+        column = j * horizontal.stride - horizontal.padding[0] + m * horizontal.dilation
+        if 0 <= row < height and 0 <= column < width:
+            y[:, :, row, column] += patches[:, :, k, m, i, j]
+    return y

@@ -27,8 +27,8 @@ OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = {
     "adam": lambda parameters: torch.optim.Adam(parameters, lr=0.0),
     "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=0.0),
 }
-ONLY_IN_TRAINING = "Expected more than 1"
-"""How PyTorch refuses statistics over a single value: in training alone."""
+ONLY_IN_TRAINING = ("Expected more than 1", "eps must be positive during training")
+"""How PyTorch refuses, in training alone, statistics over a single value and a batch norm without eps."""
 
 
 class Live(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignore]
@@ -170,7 +170,7 @@ def measure_memory(
 def _refused(check: str, error: BaseException) -> Row:
     """PyTorch does not run the net; what it refuses in training alone is no fault of the claim."""
     reason = f"PyTorch refuses it: {first_line(error)}"
-    if ONLY_IN_TRAINING in reason:
+    if any(refusal in reason for refusal in ONLY_IN_TRAINING):
         return Row("", check, "", "", note=f"not measured: {reason}")
     return Row("", check, "bytes", "none", reason)
 

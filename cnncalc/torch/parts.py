@@ -22,6 +22,11 @@ def take(x: Tensor, index: Tensor, axis: int) -> Tensor:
     return x[(slice(None),) * axis + (chosen,)]
 
 
+def per_sample(x: Tensor, other: Tensor) -> Tensor:
+    """The tensor, the same for all samples or not, once for each sample of another."""
+    return x.expand(len(other), *x.shape[1:])
+
+
 class LearnedTensor(nn.Module):
     """A learned tensor, given as a batch of one; positive at first."""
 

@@ -14,8 +14,10 @@ from cnncalc.layers.shape import (
     Broadcast,
     Crop,
     Flatten,
+    Fold,
     Pad,
     Permute,
+    PerSample,
     Reshape,
     Roll,
     Slice,
@@ -31,7 +33,7 @@ from cnncalc.layers.shape import (
 from cnncalc.torch.dims import dim, dims
 from cnncalc.torch.function import Function
 from cnncalc.torch.padding import each, explicit_ends, flat
-from cnncalc.torch.parts import center_crop, take
+from cnncalc.torch.parts import center_crop, per_sample, take
 from cnncalc.torch.registry import builds
 
 
@@ -178,6 +180,12 @@ def build_broadcast(layer: Broadcast, shape: Shape) -> nn.Module:
     return BroadcastSample(layer.shape, len(shape))
 
 
+@builds(PerSample)
+def build_per_sample(layer: PerSample, shape: Shape, other: Shape) -> nn.Module:
+    """``torch.Tensor.expand``, of the batch."""
+    return Function(per_sample)
+
+
 @builds(Roll)
 def build_roll(layer: Roll, shape: Shape) -> nn.Module:
     """``torch.roll``."""
@@ -200,3 +208,9 @@ def build_sliding_windows(layer: SlidingWindows, shape: Shape) -> nn.Module:
 def build_unfold(layer: Unfold, shape: Shape) -> nn.Module:
     """``nn.Unfold``."""
     return nn.Unfold(layer.kernel, layer.dilation, layer.padding, layer.stride)
+
+
+@builds(Fold)
+def build_fold(layer: Fold, shape: Shape) -> nn.Module:
+    """``nn.Fold``."""
+    return nn.Fold(layer.size, layer.kernel, layer.dilation, layer.padding, layer.stride)

@@ -213,6 +213,62 @@ class Constants(nn.Module):
         return self.conv(torch.cat([x, rows, columns], dim=1)) * mask
 
 
+class Rotary(nn.Module):
+    """Angles of a rotary embedding as a matrix product of a buffer and positions (Su et al. 2021), in every pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("frequencies", torch.rand(2))
+        self.qkv = nn.Linear(4, 12)
+
+    def forward(self, x):
+        x = x.flatten(2).transpose(1, 2)
+        positions = torch.arange(x.shape[1]).expand(x.shape[0], -1)
+        with torch.no_grad():
+            angles = self.frequencies[None, :, None].expand(x.shape[0], -1, 1) @ positions[:, None].float()
+            angles = angles.transpose(1, 2).repeat(1, 1, 2)
+        query, key, value = self.qkv(x).chunk(3, dim=-1)
+        query, key = (one * angles.cos() + self.turned(one) * angles.sin() for one in (query, key))
+        return F.scaled_dot_product_attention(query, key, value)
+
+    @staticmethod
+    def turned(x):
+        first, second = x.chunk(2, dim=-1)
+        return torch.cat([-second, first], dim=-1)
+
+
+class Queries(nn.Module):
+    """Learned queries that look at each other before they look at the image (Carion et al. 2020, DETR)."""
+
+    def __init__(self):
+        super().__init__()
+        self.queries = nn.Parameter(torch.rand(5, 4))
+        self.own = nn.MultiheadAttention(4, 2)
+        self.cross = nn.MultiheadAttention(4, 2)
+
+    def forward(self, x):
+        memory = x.flatten(2).permute(2, 0, 1)
+        queries = self.queries[:, None].repeat(1, x.shape[0], 1)
+        target = torch.zeros_like(queries) + queries
+        target = target + self.own(target, target, target, need_weights=False)[0]
+        return self.cross(target, memory, memory, need_weights=False)[0].transpose(0, 1)
+
+
+class Fixed(nn.Module):
+    """Blurs a coordinate map, which depends on no input, by a buffer and by a weight that is learned."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("kernel", torch.ones(1, 1, 3, 3) / 9)
+        self.embed = nn.Conv2d(2, 3, 1)
+
+    def forward(self, x):
+        rows, columns = (torch.linspace(0, 1, size) for size in x.shape[2:])
+        grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
+        grid = F.conv2d(grid[:, None], self.kernel, padding=1).view(1, 2, *x.shape[2:])
+        return x + self.embed(grid)
+
+
 class Moves(nn.Module):
     """What moves data: unbind, stack, split, narrow, expand, unfold, flip, slices that are written to."""
 
@@ -251,6 +307,40 @@ class Equations(nn.Module):
         return (masked + causal).transpose(0, 1).transpose(1, 2).permute(2, 1, 0)
 
 
+class MoreEquations(nn.Module):
+    """Einsums with an ellipsis, of one tensor, with sums over an axis of one of them, and without a result."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Parameter(torch.randn(2, 3, 4))
+
+    def forward(self, x):
+        heads = x.unflatten(1, (2, 3)).flatten(3)
+        scores = torch.einsum("...di,...dj->...ij", heads, heads)
+        mixed = torch.einsum("...ij,...dj->...di", scores.softmax(-1), heads)
+        return (
+            torch.einsum("nhdi,hde->nei", mixed, self.mix),
+            torch.einsum("nhdi->ni", mixed),
+            torch.einsum("ahdi,hej", mixed, self.mix),
+            torch.einsum("nc,nd->ncd", x.mean((2, 3)), x.amax((2, 3))),
+        )
+
+
+class Pair(nn.Module):
+    """One encoder for two images, its weights normalised (Salimans and Kingma 2016), and how far apart they are."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 4, 3)), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()
+        )
+        self.head = nn.utils.parametrizations.weight_norm(nn.Linear(16, 5), dim=None)
+
+    def forward(self, one, other):
+        one, other = self.head(self.encoder(one)), self.head(self.encoder(other))
+        return F.pairwise_distance(one, other), F.cosine_similarity(one, other), (one - other).abs().sum(1)
+
+
 class Norms(nn.Module):
     """Statistics by hand: a response norm over space (Woo et al. 2023), a variance, group and instance norms."""
 
@@ -266,6 +356,23 @@ class Norms(nn.Module):
         x = x * (spread / (spread.mean(dim=1, keepdim=True) + 1e-6)) * self.gamma + x
         x = x / torch.sqrt(x.var(dim=1, keepdim=True) + 1e-5)
         return self.plain(self.instance(self.group(F.normalize(x, dim=1))))
+
+
+class Outlook(nn.Module):
+    """Each place gives a patch around it, and overlapping patches are summed (Yuan et al. 2021, VOLO); a maximum
+    whose place nobody asks for."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = nn.Conv2d(4, 81, 1)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        patches = F.unfold(x, 3, padding=1, stride=2).unflatten(1, (4, 9)).permute(0, 3, 1, 2)
+        weights = self.weights(F.avg_pool2d(x, 2, ceil_mode=True)).flatten(2).transpose(1, 2).unflatten(2, (9, 9))
+        patches = weights.softmax(-1) @ patches.transpose(2, 3)
+        x = F.fold(patches.permute(0, 3, 2, 1).flatten(1, 2), x.shape[2:], 3, padding=1, stride=2)
+        return self.head(x.flatten(2).transpose(1, 2)).max(1)[0]
 
 
 class Unknown(nn.Module):
@@ -365,9 +472,15 @@ NETS = {
     "unused": (Unused, (3, 8, 8)),
     "standardised": (Standardised, (3, 8, 8)),
     "constants": (Constants, (3, 8, 8)),
+    "rotary": (Rotary, (4, 3, 3)),
+    "queries": (Queries, (4, 3, 3)),
+    "fixed": (Fixed, (3, 6, 5)),
     "moves": (Moves, (8, 6, 6)),
     "equations": (Equations, (6, 3, 3)),
+    "more_equations": (MoreEquations, (6, 2, 3)),
+    "pair": (Pair, {"one": (1, 6, 6), "other": (1, 6, 6)}),
     "norms": (Norms, (6, 5, 5)),
+    "outlook": (Outlook, (4, 6, 5)),
     "per_sample": (PerSample, (3, 6, 6)),
     "transposed": (Transposed, (3, 8, 6)),
 }

@@ -12,7 +12,7 @@ from cnncalc.errors import LayerError
 from cnncalc.layers.conv import FunctionalConv
 from cnncalc.layers.merge import Divide
 from cnncalc.layers.reduce import Variance, VectorNorm
-from cnncalc.layers.shape import Broadcast, Roll, SlidingWindows, Take, Unfold
+from cnncalc.layers.shape import Broadcast, Fold, PerSample, Roll, SlidingWindows, Take, Unfold
 from cnncalc.torch import build_layer
 from tests.layers.oracle import agree, check_layer
 
@@ -24,6 +24,9 @@ pytestmark = pytest.mark.torch
     [
         (Broadcast(shape=(3, 4, 5)), [(3, 1, 5)]),
         (Broadcast(shape=(2, 3, 4)), [(3, 1)]),
+        (Fold(size=(6, 5), kernel=3, stride=2, padding=1), [(18, 9)]),
+        (Fold(size=4, kernel=2, dilation=2), [(8, 4)]),
+        (PerSample(), [(3, 5), (2, 4, 4)]),
         (Roll(shifts=2, axes=1), [(3, 5, 4)]),
         (Roll(shifts=(-1, 7), axes=(1, 2)), [(3, 5, 4)]),
         (SlidingWindows(size=3, step=2, axis=1), [(2, 7, 4)]),
@@ -77,6 +80,9 @@ def test_take():
         (Broadcast(shape=(3, 4)), [(2, 4)], "cannot expand 2×4 to 3×4"),
         (Roll(shifts=(1, 2), axes=1), [(3, 4)], "shifts has 2 values, axes 1"),
         (SlidingWindows(size=5), [(3, 4)], "size 5 is larger than length 4"),
+        (Fold(size=4, kernel=2), [(3, 9)], "3 is no multiple of a patch's 4 elements"),
+        (Fold(size=4, kernel=2), [(8, 4)], "an image of 4×4 has 3×3 patches, the input 4"),
+        (Fold(size=4, kernel=2), [(3, 4, 4)], "needs the elements of patches, and patches"),
         (Unfold(kernel=2), [(3, 4)], "needs channels, height and width"),
         (Variance(axes=0), [(1, 4)], "the variance of 1 elements needs a correction below"),
         (FunctionalConv(), [(3, 4, 4), (2, 3, 3)], "needs a weight of 4 axes for 3×4×4, got 2×3×3"),

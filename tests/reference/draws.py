@@ -351,6 +351,11 @@ def expands(draw):
 
 
 @st.composite
+def per_samples(draw):
+    return layers(moves.PerSample, {}, draw(TENSORS), draw(TENSORS))
+
+
+@st.composite
 def rolls(draw):
     shape = draw(TENSORS)
     axes = draw(st.lists(st.integers(0, len(shape) - 1), min_size=1, unique=True))
@@ -377,6 +382,21 @@ def unfolds(draw):
     each = one_or_each(SMALL, 2)
     raw = {"kernel": draw(each), **draw(fields(stride=each, dilation=each, padding=one_or_each(st.integers(0, 2), 2)))}
     return layers(moves.Unfold, raw, shape)
+
+
+@st.composite
+def folds(draw):
+    """Columns as many as ``F.unfold`` makes of the image; an image too small for its kernel is refused by both."""
+    image = (draw(st.integers(1, 6)), draw(st.integers(1, 6)))
+    geometry = [[draw(st.integers(least, most)) for _ in image] for least, most in ((1, 3), (1, 3), (0, 2), (1, 2))]
+    kernel, stride, padding, dilation = geometry
+    counts = [
+        max(0, (n + 2 * p - d * (k - 1) - 1) // s + 1)
+        for n, k, s, p, d in zip(image, kernel, stride, padding, dilation, strict=True)
+    ]
+    raw = {"size": image, "kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+    columns = (draw(SMALL) * kernel[0] * kernel[1], max(1, counts[0] * counts[1]))
+    return layers(moves.Fold, raw, columns)
 
 
 EPS = st.sampled_from([1e-5, 1e-3, 0.1])
@@ -462,10 +482,12 @@ LAYERS = {
     conv.FunctionalConv: functional_convs(),
     arithmetic.Math: maths(),
     moves.Broadcast: expands(),
+    moves.PerSample: per_samples(),
     moves.Roll: rolls(),
     moves.Take: takes(),
     moves.SlidingWindows: sliding_windows(),
     moves.Unfold: unfolds(),
+    moves.Fold: folds(),
     reduce.VectorNorm: along_axes(reduce.VectorNorm, "axes", required=True, keepdim=st.booleans()),
     reduce.Variance: along_axes(
         reduce.Variance, "axes", required=True, keepdim=st.booleans(), correction=st.integers(0, 1)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph, Node, Ref
 from cnncalc.torch.capture import operators
 from cnncalc.torch.capture.export import Inputs, exported, named_inputs
 from cnncalc.torch.capture.naming import name_nodes
+from cnncalc.torch.capture.nested import inline
 from cnncalc.torch.capture.simplify import simplified
 from cnncalc.torch.capture.tracer import Tracer
 from cnncalc.torch.capture.values import Batch, Value
@@ -58,16 +59,15 @@ def captured(
     parameters = {one: first.get(name, name) for one, name in signature.inputs_to_parameters.items()}
     buffers = {one: first.get(name, name) for one, name in signature.inputs_to_buffers.items()}
     given = [one for one in signature.user_inputs if isinstance(one, str)]
+    inline(program.graph)
     tracer = Tracer(program.graph, parameters, buffers, given)
     results = tracer.run()
-    by_name = {node.name: node for node in program.graph.nodes}
-    wanted = [by_name[one] for one in signature.user_outputs if isinstance(one, str)]
     assert operators.__all__
-    assert len(results) >= len(wanted)
+    count = len(signature.user_outputs)
     values = [
         (label, value)
-        for label, node in zip(_labels(program, len(signature.user_outputs)), signature.user_outputs, strict=True)
-        if isinstance(node, str) and isinstance(value := tracer.values[by_name[node]], Value)
+        for label, node in zip(_labels(program, count), results[len(results) - count :], strict=True)
+        if isinstance(node, fx.Node) and isinstance(value := tracer.values[node], Value)
     ]
     ends = [(label, tracer.ref(value)) for label, value in values]
     if not ends:
@@ -86,7 +86,8 @@ def captured(
         for own, theirs in one.weights.items()
     }
     graph = Graph(name, nodes, tuple(_outputs(nodes, ends)), source)
-    types = {name: by_name[one].meta["val"].dtype for name, one in zip(inputs, given, strict=True)}
+    placeholders = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
+    types = {name: placeholders[one].meta["val"].dtype for name, one in zip(inputs, given, strict=True)}
     return Captured(graph, weights, types, tuple(value.batch for _, value in values))
 
 

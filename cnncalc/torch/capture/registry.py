@@ -15,16 +15,29 @@ HANDLERS: dict[str, Handler] = {}
 """For each operator's name (without namespace and overload) the function that emits its layers."""
 OWNED: dict[str, tuple[str, ...]] = {}
 """For operators that become a layer with weights the arguments that are these weights."""
+MULTIPLYING: set[str] = {
+    *("addbmm", "addmv", "bilinear", "cdist", "chain_matmul", "dot", "inner", "linalg_multi_dot", "mv", "tensordot"),
+    *("gru", "gru_cell", "lstm", "lstm_cell", "rnn_relu", "rnn_relu_cell", "rnn_tanh", "rnn_tanh_cell", "vdot"),
+}
+"""Operators that multiply and accumulate, which counts on constants too; these have no layer, others register."""
 
 
-def captures(*names: str, owns: tuple[str, ...] = ()) -> Callable[[Function], Function]:
-    """Register the decorated function for the operators of these names; in-place variants are among them."""
+def captures(*names: str, owns: tuple[str, ...] = (), multiplies: bool = False) -> Callable[[Function], Function]:
+    """Register the decorated function for the operators of these names; in-place variants are among them.
+
+    Args:
+        names: of the operators.
+        owns: arguments that become weights of the layer.
+        multiplies: it has MACs, which every run of the net computes, also where it depends on no input.
+    """
 
     def register(function: Function) -> Function:
         for name in names:
             HANDLERS[name] = function
             if owns:
                 OWNED[name] = owns
+            if multiplies:
+                MULTIPLYING.add(name)
         return function
 
     return register

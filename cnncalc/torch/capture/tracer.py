@@ -8,14 +8,15 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch._ops import HigherOrderOperator
 
 from cnncalc.errors import LayerError
 from cnncalc.graph import Ref
 from cnncalc.layers.base import Layer, Shape, Shapes
-from cnncalc.layers.shape import Broadcast, Reshape, Squeeze, Unsqueeze
+from cnncalc.layers.shape import Broadcast, PerSample, Reshape, Squeeze, Unsqueeze
 from cnncalc.layers.tensor import Constant, Opaque, Parameter
 from cnncalc.torch.capture.naming import Scope, Scopes
-from cnncalc.torch.capture.registry import HANDLERS, OWNED
+from cnncalc.torch.capture.registry import HANDLERS, MULTIPLYING, OWNED
 from cnncalc.torch.capture.values import (
     BATCH,
     Batch,
@@ -130,6 +131,10 @@ class Tracer:
         self.owners: dict[tuple[tuple[str, str], ...], int] = {}
         self.made: dict[str, Ref] = {}
         """Nodes of tensors that the net holds itself, by the tensors' names."""
+        self.alike: set[int] = set()
+        """Nodes that depend on no input, and so are the same for all samples."""
+        self.spread: dict[Ref, Ref] = {}
+        """For tensors that are the same for all samples those that are computed for each."""
         self.loose = self._loose()
         self.order = {node: number for number, node in enumerate(graph.nodes)}
 
@@ -223,7 +228,9 @@ class Tracer:
         tensors = [value for value in _values(arguments) if isinstance(value, Value)]
         if call.name in SAME:
             result: Any = call.first()
-        elif call.name in FRESH or all(value.fixed and not self.is_learned(value) for value in tensors):
+        elif call.name in FRESH or (
+            all(value.fixed and not self.is_learned(value) for value in tensors) and not self._works(call)
+        ):
             result = self._folded(call)
         else:
             self.scope = self.scopes.of(node)
@@ -231,6 +238,10 @@ class Tracer:
         self.values[node] = result
         if mutated:
             self._write(node.args[0], result)
+
+    def _works(self, call: Call) -> bool:
+        """Whether it may multiply and accumulate: every run of the net does so again, on constants too."""
+        return call.name in MULTIPLYING or isinstance(call.node.target, HigherOrderOperator)
 
     def _folded(self, call: Call) -> Any:
         """What is computed of constants alone is a constant."""
@@ -244,21 +255,53 @@ class Tracer:
     def _handled(self, call: Call, tensors: list[Value]) -> Any:
         """The layers of one call, or the one that says that nobody knows them."""
         handler = HANDLERS.get(call.name)
-        before = len(self.pending)
-        made = dict(self.made)
-        claimed = set(self.claimed)
+        before, made, claimed = len(self.pending), dict(self.made), set(self.claimed)
         reason = ""
         if handler is not None:
             try:
+                result = handler(self, call)
+                if not self._once_for_all(before, tensors):
+                    return result
+                self._undo(before, made, claimed)
+                call.arguments = {key: self._for_each_sample(value) for key, value in call.arguments.items()}
                 return handler(self, call)
             except UnsupportedError as error:
                 reason = str(error)
             except LayerError as error:
                 reason = error.message
-            del self.pending[before:]
-            self.made, self.claimed = made, claimed
-            self.owners = {key: number for key, number in self.owners.items() if number < before}
+            self._undo(before, made, claimed)
         return self._opaque(call, tensors, reason)
+
+    def _undo(self, before: int, made: dict[str, Ref], claimed: set[str]) -> None:
+        """Takes back the nodes from one on."""
+        del self.pending[before:]
+        self.made, self.claimed = dict(made), set(claimed)
+        self.owners = {key: number for key, number in self.owners.items() if number < before}
+        self.spread = {ref: own for ref, own in self.spread.items() if own.node < before}
+        self.alike = {number for number in self.alike if number < before}
+
+    def _once_for_all(self, before: int, tensors: list[Value]) -> bool:
+        """Whether PyTorch computes for each sample what the nodes from one on compute once, as it is the same."""
+        if not any(value.batch is not None for value in tensors):
+            return False
+        if any(value.ref is not None and value.ref.node not in self.alike for value in tensors):
+            return False
+        works = ((node.layer, node.input_shapes) for node in self.pending[before:])
+        return any(layer and (layer.macs(*shapes) or layer.elementwise_ops(*shapes)) for layer, shapes in works)
+
+    def _for_each_sample(self, value: Any) -> Any:
+        """A tensor that is there for each sample, where it has the batch in it."""
+        if isinstance(value, list):
+            return [self._for_each_sample(one) for one in value]
+        if not isinstance(value, Value) or value.batch is None:
+            return value
+        like = next((number for number, node in enumerate(self.pending) if node.layer is None), None)
+        if like is None:
+            return value
+        ref = self.ref(value)
+        if ref not in self.spread:
+            (self.spread[ref],) = self.emit(PerSample(), ref, Ref(like))
+        return Value(value.shape, value.batch, self.spread[ref])
 
     def _opaque(self, call: Call, tensors: list[Value], reason: str) -> Any:
         batches = [guessed_batch(shape) for shape in call.outputs]
@@ -344,6 +387,8 @@ class Tracer:
                     raise UnsupportedError("two layers use the same weights in different ways")
                 node.shared = first
             node.owner = common_owner(weights)
+        if all(ref.node in self.alike for ref in inputs):
+            self.alike.add(number)
         self.pending.append(node)
         return tuple(Ref(number, port) for port in range(len(outputs)))
 

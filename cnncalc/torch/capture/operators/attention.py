@@ -11,7 +11,7 @@ from cnncalc.torch.capture.tracer import Call, Tracer
 from cnncalc.torch.capture.values import UnsupportedError, Value, sample_shape
 
 
-@captures("scaled_dot_product_attention")
+@captures("scaled_dot_product_attention", multiplies=True)
 def scaled_dot_product_attention(tracer: Tracer, call: Call) -> Value:
     """``F.scaled_dot_product_attention``; with a mask or a scale of its own by its parts."""
     query, key, value = call["query"], call["key"], call["value"]

@@ -11,7 +11,7 @@ from cnncalc.torch.capture.tracer import Call, Tracer
 from cnncalc.torch.capture.values import BATCH, UnsupportedError, Value
 
 
-@captures("conv1d", "conv2d", "conv3d", "convolution", "_convolution", owns=("weight", "bias"))
+@captures("conv1d", "conv2d", "conv3d", "convolution", "_convolution", owns=("weight", "bias"), multiplies=True)
 def conv(tracer: Tracer, call: Call) -> Value:
     """``F.convNd``: by weights of its own, or by tensors."""
     if call["transposed"]:
@@ -77,7 +77,7 @@ def _by_sample(tracer: Tracer, call: Call, x: Value, weight: Value) -> Value:
     return tracer.checked(Value(call.shape, batch, tracer.reshaped(made, out.sample)))
 
 
-@captures("conv_transpose1d", "conv_transpose2d", "conv_transpose3d", owns=("weight", "bias"))
+@captures("conv_transpose1d", "conv_transpose2d", "conv_transpose3d", owns=("weight", "bias"), multiplies=True)
 def conv_transpose(tracer: Tracer, call: Call) -> Value:
     """``F.conv_transposeNd``"""
     x, weight = call["input"], call["weight"]

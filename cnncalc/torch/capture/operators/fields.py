@@ -56,7 +56,8 @@ class Map(NamedTuple):
     """A feature map, and what was done to make it one.
 
     A tensor of one sample and no batch (a learned map) loses its first axis. Where samples are merged with other axes,
-    as windows are, these are a further spatial axis, the first, along which no window may reach: ``spread``.
+    as windows are, or where there are several maps and no batch, these are a further spatial axis, the first, along
+    which no window may reach: ``spread``.
     """
 
     ref: Ref
@@ -87,10 +88,11 @@ def as_map(tracer: Tracer, value: Value, rank: int) -> Map:
     batch = value.batch
     if batch is None and len(value.shape) == rank + 2 and value.shape[0] == 1:
         return Map(tracer.reshaped(tracer.ref(value), value.shape[1:]), value, False)
-    if batch is None or batch.dim or len(value.shape) != rank + 2 or batch.before * batch.after == 1:
+    each = value.shape[0] if batch is None else batch.before * batch.after
+    if (batch is not None and batch.dim) or len(value.shape) != rank + 2 or each == 1:
         return Map(feature_map(tracer, value, rank), value, False)
     if rank > 2:
         raise UnsupportedError("it works on samples that are merged with other axes")
-    ref = tracer.reshaped(tracer.ref(value), (batch.before * batch.after, *value.shape[1:]))
+    ref = tracer.reshaped(tracer.ref(value), (each, *value.shape[1:]))
     (ref,) = tracer.emit(Transpose(axis0=0, axis1=1), ref)
     return Map(ref, value, True)

@@ -7,16 +7,18 @@ from math import prod
 from cnncalc.layers.arithmetic import Math
 from cnncalc.layers.base import Shape
 from cnncalc.layers.linear import Linear
-from cnncalc.layers.merge import Matmul
+from cnncalc.layers.merge import Matmul, Multiply
+from cnncalc.layers.reduce import Sum
 from cnncalc.torch.capture.operators import merge as merges
 from cnncalc.torch.capture.operators import shape as shapes
 from cnncalc.torch.capture.operators.fields import number
+from cnncalc.torch.capture.operators.reduce import reduced
 from cnncalc.torch.capture.registry import captures
 from cnncalc.torch.capture.tracer import Call, Tracer
 from cnncalc.torch.capture.values import UnsupportedError, Value
 
 
-@captures("linear", owns=("weight", "bias"))
+@captures("linear", owns=("weight", "bias"), multiplies=True)
 def linear(tracer: Tracer, call: Call) -> Value:
     """``F.linear``; by a weight that is computed a matrix product."""
     x, weight = call["input"], call["weight"]
@@ -28,14 +30,14 @@ def linear(tracer: Tracer, call: Call) -> Value:
     return out if call["bias"] is None else merges.added(tracer, [out, call["bias"]], call.shape)
 
 
-@captures("matmul", "bmm", "mm", "__matmul__")
+@captures("matmul", "bmm", "mm", "__matmul__", multiplies=True)
 def matmul(tracer: Tracer, call: Call) -> Value:
     """``torch.matmul``"""
     first, second = list(call.arguments.values())[:2]
     return product(tracer, first, second)
 
 
-@captures("addmm", "baddbmm")
+@captures("addmm", "baddbmm", multiplies=True)
 def addmm(tracer: Tracer, call: Call) -> Value:
     """``beta·input + alpha·(a·b)``"""
     first, second = list(call.arguments.values())[1:3]
@@ -59,7 +61,7 @@ def product(tracer: Tracer, first: Value, second: Value) -> Value:
         out = product(tracer, first, shapes.unsqueezed(tracer, second, 1))
         return shapes.squeezed(tracer, out, -1)
     rank = max(len(first.shape), len(second.shape))
-    leading = _leading(first.shape[:-2], second.shape[:-2])
+    leading = merges.broadcast(first.shape[:-2], second.shape[:-2])
     shape = (*leading, first.shape[-2], second.shape[-1])
     if second.batch is None and len(second.shape) == 2:
         # The rows may well hold the batch: each sample then has the others of them.
@@ -100,41 +102,76 @@ def _by_rows(tracer: Tracer, own: Value, other: Value, shape: Shape, rank: int, 
     return tracer.checked(Value(shape, batch, tracer.reshaped(made, out.sample)))
 
 
-def _leading(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that two broadcast to."""
-    rank = max(len(first), len(second))
-    pairs = zip((1,) * (rank - len(first)) + first, (1,) * (rank - len(second)) + second, strict=True)
-    return tuple(a if b == 1 else b for a, b in pairs)
-
-
-@captures("einsum")
+@captures("einsum", multiplies=True)
 def einsum(tracer: Tracer, call: Call) -> Value:
     """``torch.einsum`` of one or two tensors, as moves of axes around one matrix product."""
     equation, tensors = call["equation"].replace(" ", ""), list(call["tensors"])
-    before, _, after = equation.partition("->")
-    terms = before.split(",")
-    if "." in equation or "->" not in equation or len(terms) != len(tensors) or len(tensors) != 2:
-        raise UnsupportedError(f"the equation '{equation}'")
-    if any(len(set(term)) != len(term) for term in (*terms, after)):
-        raise UnsupportedError(f"the equation '{equation}'")
-    sizes = {
-        letter: size
-        for term, one in zip(terms, tensors, strict=True)
-        for letter, size in zip(term, one.shape, strict=True)
-    }
+    terms, after = _terms(equation, tensors)
+    sizes: dict[str, int] = {}
+    for term, one in zip(terms, tensors, strict=True):
+        for letter, size in zip(term, one.shape, strict=True):
+            if sizes.setdefault(letter, size) != size:
+                raise UnsupportedError(f"the equation '{equation}' with axes of size 1")
+    for place, term in enumerate(terms):
+        others = {*after, *"".join(other for one, other in enumerate(terms) if one != place)}
+        alone = [dim for dim, letter in enumerate(term) if letter not in others]
+        if alone:
+            tensors[place] = reduced(tracer, tensors[place], alone, False, Sum)
+            terms[place] = "".join(letter for letter in term if letter in others)
+    if len(terms) == 1:
+        return shapes.permuted(tracer, tensors[0], tuple(terms[0].index(letter) for letter in after))
     first, second = terms
-    if any(letter not in after and (letter in first) != (letter in second) for letter in first + second):
-        raise UnsupportedError(f"the equation '{equation}'")
     shared = [letter for letter in first if letter in second and letter in after]
     inner = [letter for letter in first if letter in second and letter not in after]
     rows = [letter for letter in first if letter not in second]
     columns = [letter for letter in second if letter not in first]
+    if not inner:
+        return _outer(tracer, tensors, terms, after, sizes)
     one = _grouped(tracer, tensors[0], first, shared, rows, inner, sizes)
     other = _grouped(tracer, tensors[1], second, shared, inner, columns, sizes)
     out = product(tracer, one, other)
     order = [*shared, *rows, *columns]
     out = shapes.viewed(tracer, out, tuple(sizes[letter] for letter in order))
     return shapes.permuted(tracer, out, tuple(order.index(letter) for letter in after))
+
+
+def _outer(tracer: Tracer, tensors: list[Value], terms: list[str], after: str, sizes: dict[str, int]) -> Value:
+    """A product without a sum, element by element, as PyTorch computes it."""
+    factors = []
+    for term, value in zip(terms, tensors, strict=True):
+        order = sorted(term, key=after.index)
+        value = shapes.permuted(tracer, value, tuple(term.index(letter) for letter in order))
+        for dim, letter in enumerate(after):
+            if letter not in term:
+                value = shapes.unsqueezed(tracer, value, dim)
+        factors.append(value)
+    return merges.merged(tracer, Multiply(), factors, tuple(sizes[letter] for letter in after))
+
+
+def _terms(equation: str, tensors: list[Value]) -> tuple[list[str], str]:
+    """The letters of each tensor's axes and of the result's; those that an ellipsis stands for are digits.
+
+    Raises:
+        UnsupportedError: of three tensors and more, or with a letter twice in one of them.
+    """
+    before, arrow, after = equation.partition("->")
+    terms = before.split(",")
+    if len(terms) != len(tensors) or len(tensors) > 2:
+        raise UnsupportedError(f"the equation '{equation}'")
+    most = 0
+    for place, (term, one) in enumerate(zip(terms, tensors, strict=True)):
+        if "..." in term:
+            more = len(one.shape) - (len(term) - 3)
+            most = max(most, more)
+            # the last of them are the same axes in all tensors
+            terms[place] = term.replace("...", "".join(str(axis) for axis in reversed(range(more))))
+    if not arrow:
+        letters = "".join(terms)
+        after = "..." + "".join(sorted(one for one in set(letters) if letters.count(one) == 1 and one.isalpha()))
+    after = after.replace("...", "".join(str(axis) for axis in reversed(range(most))))
+    if most > 9 or any(len(set(term)) != len(term) for term in (*terms, after)):
+        raise UnsupportedError(f"the equation '{equation}'")
+    return terms, after
 
 
 def _grouped(

@@ -20,6 +20,13 @@ def merged(tracer: Tracer, layer: Layer, values: Sequence[Value], shape: Shape) 
     return tracer.checked(Value(shape, batch, made))
 
 
+def broadcast(first: Shape, second: Shape) -> Shape:
+    """The shape that two broadcast to."""
+    rank = max(len(first), len(second))
+    pairs = zip((1,) * (rank - len(first)) + first, (1,) * (rank - len(second)) + second, strict=True)
+    return tuple(a if b == 1 else b for a, b in pairs)
+
+
 def added(tracer: Tracer, values: Sequence[Value], shape: Shape) -> Value:
     """The sum of tensors."""
     return merged(tracer, Add(), values, shape)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from cnncalc.layers.arithmetic import Math
 from cnncalc.layers.base import Layer
+from cnncalc.layers.merge import Divide, Multiply, Subtract
 from cnncalc.layers.pool import GlobalAvgPool, GlobalMaxPool
 from cnncalc.layers.reduce import Max, Mean, Min, Sum, Variance, VectorNorm
 from cnncalc.torch.capture.operators.fields import numbers
+from cnncalc.torch.capture.operators.merge import broadcast, by_number, maximum, merged, minimum
 from cnncalc.torch.capture.registry import captures
 from cnncalc.torch.capture.tracer import Call, Tracer
 from cnncalc.torch.capture.values import UnsupportedError, Value
@@ -43,13 +46,11 @@ def reduction(tracer: Tracer, call: Call) -> Value:
 def extreme(tracer: Tracer, call: Call) -> Any:
     """``torch.max`` along a dimension; the place of the maximum is no tensor of the graph."""
     if isinstance(call["other"], Value):
-        from cnncalc.torch.capture.operators.merge import maximum, minimum
-
         return (maximum if call.name == "max" else minimum)(tracer, call)
     out = reduced(tracer, call.first(), call["dim"], bool(call["keepdim"]), Max if call.name == "max" else Min)
     if len(call.outputs) == 1:
         return out
-    if any(_port(user) == 1 for user in call.node.users):
+    if any(_port(user) == 1 and user.users for user in call.node.users):
         raise UnsupportedError("the place of the extreme is used")
     return out, None
 
@@ -67,8 +68,6 @@ def variance(tracer: Tracer, call: Call) -> Any:
         correction = 0 if call["unbiased"] is False else 1
     out = reduced(tracer, x, dims, keepdim, Variance, correction=int(correction))
     if call.name.startswith("std"):
-        from cnncalc.layers.arithmetic import Math
-
         out = tracer.one(Math(function="sqrt"), out)
     return (out, reduced(tracer, x, dims, keepdim, Mean)) if call.name.endswith("mean") else out
 
@@ -80,3 +79,35 @@ def vector_norm(tracer: Tracer, call: Call) -> Value:
     if order not in (2, None) and call.name != "frobenius_norm":
         raise UnsupportedError(f"the norm of order {order}")
     return reduced(tracer, call.first(), call["dim"], bool(call["keepdim"]), VectorNorm)
+
+
+@captures("_weight_norm")
+def weight_norm(tracer: Tracer, call: Call) -> Value:
+    """``g·v/‖v‖``, the norm over all axes but one (Salimans and Kingma 2016)."""
+    v, g, dim = call["v"], call["g"], call["dim"]
+    dims = [one for one in range(len(v.shape)) if dim == -1 or one != v.dim(dim)]
+    scale = merged(tracer, Divide(), [g, reduced(tracer, v, dims, dim != -1, VectorNorm)], g.shape)
+    return merged(tracer, Multiply(), [v, scale], call.shape)
+
+
+@captures("pairwise_distance")
+def pairwise_distance(tracer: Tracer, call: Call) -> Value:
+    """The Euclidean norm of ``x1 − x2 + eps`` over the last axis."""
+    if call["p"] != 2:
+        raise UnsupportedError(f"the norm of order {call['p']}")
+    one, other = call["x1"], call["x2"]
+    x = merged(tracer, Subtract(), [one, other], broadcast(one.shape, other.shape))
+    return reduced(tracer, by_number(tracer, x, "add", call["eps"]), [-1], bool(call["keepdim"]), VectorNorm)
+
+
+@captures("cosine_similarity")
+def cosine_similarity(tracer: Tracer, call: Call) -> Value:
+    """The sum of products of two tensors, each over its norm, which is at least ``eps``."""
+    dim = call["dim"]
+    units = []
+    for x in (call["x1"], call["x2"]):
+        norm = reduced(tracer, x, [dim], True, VectorNorm)
+        norm = tracer.one(Math(function="maximum", value=float(call["eps"])), norm)
+        units.append(merged(tracer, Divide(), [x, norm], x.shape))
+    shape = broadcast(units[0].shape, units[1].shape)
+    return reduced(tracer, merged(tracer, Multiply(), units, shape), [dim], False, Sum)

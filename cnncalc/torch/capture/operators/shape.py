@@ -8,6 +8,7 @@ from cnncalc.layers.base import Shape
 from cnncalc.layers.merge import Concat
 from cnncalc.layers.shape import (
     Flatten,
+    Fold,
     Pad,
     Permute,
     Roll,
@@ -383,6 +384,21 @@ def im2col(tracer: Tracer, call: Call) -> Value:
         dilation=one_or_each(call["dilation"], 2),
     )
     (made,) = tracer.emit(layer, feature_map(tracer, x, 2))
+    return tracer.checked(Value(call.shape, x.batch, made))
+
+
+@captures("col2im")
+def col2im(tracer: Tracer, call: Call) -> Value:
+    """``F.fold``"""
+    x = call.first()
+    layer = Fold(
+        size=one_or_each(call["output_size"], 2),
+        kernel=one_or_each(call["kernel_size"], 2),
+        stride=one_or_each(call["stride"], 2),
+        padding=one_or_each(call["padding"], 2),
+        dilation=one_or_each(call["dilation"], 2),
+    )
+    (made,) = tracer.emit(layer, feature_map(tracer, x, 1))
     return tracer.checked(Value(call.shape, x.batch, made))
 
 
