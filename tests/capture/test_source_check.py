@@ -22,7 +22,7 @@ from tests.capture import nets
 pytestmark = pytest.mark.torch
 
 SIZE = ["--input", "3x8x8"]
-CONSTANT = {"windows", "constants", "moves", "equations"}
+CONSTANT = {"windows", "constants", "rotary", "queries", "fixed", "moves", "equations"}
 """Nets that compute constants, whose values a graph does not hold."""
 CODE = """
 import torch
