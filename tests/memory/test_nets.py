@@ -113,6 +113,8 @@ OWN_TENSORS = [
       - math: {function: exp}
     """,
     "{input: [3, 9, 8], layers: [{conv: {out: 4, kernel: 1}}, {unfold: {kernel: 2, stride: 2}}, {variance: 0}]}",
+    "{input: [3, 9, 8], layers: [{conv: {out: 4, kernel: 1}}, {unfold: {kernel: 2, stride: 2}}, relu, "
+    "{fold: {size: [9, 8], kernel: 2, stride: 2}}, relu]}",
 ]
 """Layers that random nets do not have: tensors of the net's own, and what nets from PyTorch are made of."""
 
