@@ -51,8 +51,8 @@ def assert_exact(graph: Graph, batch: int) -> bool:
     net = Net(graph)
     run = forward_pass(graph, batch, training=False, element=4)
     assert not run.unknown
-    assert peak(graph, run).bytes == measured_peak(net, example_inputs(graph, batch))
     try:
+        assert peak(graph, run).bytes == measured_peak(net, example_inputs(graph, batch))
         kept = measured_kept(net, example_inputs(graph, batch))
     except (ValueError, RuntimeError) as error:
         if not any(refusal in str(error) for refusal in ONLY_IN_TRAINING):
