@@ -23,6 +23,22 @@ def module_of(node: Node) -> nn.Module:
     return build_layer(node.layer, *node.input_shapes)
 
 
+def same_module(node: Node, owner: Node) -> bool:
+    """Whether one module computes both: the same layer for the same sizes, or one whose module does not depend on them
+    (that of ``same`` padding does).
+    """
+    if node.layer != owner.layer or node.layer is None:
+        return False
+    if node.input_shapes == owner.input_shapes:
+        return True
+    from cnncalc.torch.source import text_of
+
+    try:
+        return text_of(node.layer, node.input_shapes) == text_of(node.layer, owner.input_shapes)
+    except CnncalcError:
+        return False
+
+
 class Refused(nn.Module):
     """Stands where PyTorch would not make a layer's module; it says so when it is run."""
 
@@ -136,8 +152,7 @@ class Net(nn.Module):
                 continue
             if node.shared is not None:
                 module = made[node.shared]
-                owner = graph.nodes[node.shared]
-                if (node.layer, node.input_shapes) != (owner.layer, owner.input_shapes):
+                if not same_module(node, graph.nodes[node.shared]):
                     self.borrowers.append((build(node), module))
                     module = self.borrowers[-1][0]
             else:
