@@ -801,7 +801,7 @@ def adam_counts_no_steps(real, graph, batch, setting):
     return replace(held, optimizer=held.optimizer // 1000 * 1000)
 
 
-@fault(f"{ANALYSIS}.memory.training:needed", UNUSED, "", "optimizer")
+@fault("cnncalc.graph:Graph.needed", UNUSED, "", "optimizer")
 def every_weight_gets_a_gradient(graph):
     return [True for _ in graph.nodes]
 
