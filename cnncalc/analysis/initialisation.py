@@ -98,24 +98,24 @@ def _activations_after(graph: Graph) -> list[int | None]:
     return found
 
 
-def last_scales(graph: Graph) -> set[int]:
-    """The nodes whose scale (a norm's γ) is the last of a residual's body: summed straight (or through
-    dropout) into the skip, and behind more products than the skip.
+def last_scales(graph: Graph) -> dict[int, int]:
+    """The nodes whose scale (a norm's γ) is the last of a residual's body, each with its sum: added straight (or
+    through dropout) to the skip, and behind more products than the skip.
     """
     depth: list[int] = []
-    found = set()
-    for node in graph.nodes:
+    found: dict[int, int] = {}
+    for number, node in enumerate(graph.nodes):
         own = node.layer is not None and node.layer.is_product
         depth.append(max((depth[ref.node] for ref in node.inputs), default=0) + own)
         if not isinstance(node.layer, Add) or len(node.inputs) != 2:
             continue
-        skip, body = sorted((ref.node for ref in node.inputs), key=lambda number: depth[number])
+        skip, body = sorted((ref.node for ref in node.inputs), key=lambda one: depth[one])
         if depth[skip] == depth[body]:
             continue
         while isinstance(graph.nodes[body].layer, PassThrough):
             body = graph.nodes[body].inputs[0].node
         if _only_scales(graph.nodes[body]):
-            found.add(body)
+            found[body] = number
     return found
 
 

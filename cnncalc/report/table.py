@@ -115,7 +115,9 @@ def _sections(report: Report, width: int | None, colour: bool) -> list[list[str]
         lines = [style(name, "bold", colour)]
         for what, exact, short in facts:
             text = f"{visible(what)}{' ' * (names - display_width(what))}   {exact:>{digits}}   {visible(short)}"
-            lines += wrap(text.rstrip(), width, " " * (names + 3 if width is None or width > names + 30 else 2))
+            lines += wrap(
+                text.rstrip(), width, " " * (names + digits + 6 if width and width > names + digits + 26 else 2)
+            )
         parts.append(lines)
     return parts
 

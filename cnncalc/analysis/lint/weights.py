@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import gcd, prod
 
+from cnncalc.analysis.initialisation import last_scales
 from cnncalc.analysis.lint.design import Design
 from cnncalc.analysis.lint.rule import Found, rule
 from cnncalc.analysis.receptive_field import Local
@@ -13,7 +14,6 @@ from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Node
 from cnncalc.layers.conv import Conv, ConvTranspose
 from cnncalc.layers.linear import Linear
-from cnncalc.layers.merge import Add
 from cnncalc.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm
 from cnncalc.layers.regularization import LayerScale, PassThrough
 from cnncalc.layers.shape import Flatten
@@ -192,26 +192,10 @@ def _halved(before: tuple[tuple[int, int], ...], now: tuple[tuple[int, int], ...
 def zero_gamma(design: Design) -> Iterator[Found]:
     """A residual block whose branch ends in a norm with a scale, which could start at 0."""
     nodes = design.graph.nodes
-    depth: list[int] = []
-    for node in nodes:
-        own = node.layer is not None and node.layer.is_product
-        depth.append(own + max((depth[ref.node] for ref in node.inputs), default=0))
-    for _, node, layer in design.layers():
-        if not isinstance(layer, Add) or len(node.inputs) != 2:
-            continue
-        # The body is the longer way; its other end is the skip.
-        body, skip = sorted((ref.node for ref in node.inputs), key=lambda number: -depth[number])
-        if depth[body] == depth[skip]:
-            continue
-        last = body
-        while isinstance(nodes[last].layer, PassThrough):
-            last = nodes[last].inputs[0].node
-        norm = nodes[last]
-        if not isinstance(norm.layer, (BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm)):
-            continue
-        if not any(weight.learnable for weight in norm.layer.weights(*norm.input_shapes)):
-            continue
-        yield Found(last, "the last norm of a residual branch; its weight could start at 0", {"merge": node.path})
+    for last, merge in last_scales(design.graph).items():
+        if isinstance(nodes[last].layer, (BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm)):
+            message = "the last norm of a residual branch; its weight could start at 0"
+            yield Found(last, message, {"merge": nodes[merge].path})
 
 
 @rule(

@@ -86,7 +86,7 @@ def facts(report: Report) -> list[tuple[str, str, str]]:
         ("without weight decay", f"{totals.not_decayed:,}", "biases, and scales and shifts of norms"),
     ]
     if totals.zero_init:
-        rows.append(("scales to start at 0", f"{totals.zero_init:,}", "the last norm of each residual's body"))
+        rows.append(("scales to start at 0", f"{totals.zero_init:,}", "the last of each residual's body"))
     for loss in totals.losses:
         of = f" of {loss.output}" if len(totals.losses) > 1 else ""
         rows += [

@@ -57,7 +57,7 @@ def add(report: Report, graph: Graph, settings: Settings) -> Report:
         for node in graph.nodes
     ]
     trained = None if setting.dtype == "int8" else training(graph, batch, setting)
-    size = None if settings.fit is None else parse_bytes(settings.fit)
+    size = _size(settings.fit)
     parts = {
         node.path: LayerMemory(
             weights=sum(own[number]),
@@ -79,6 +79,18 @@ def add(report: Report, graph: Graph, settings: Settings) -> Report:
     layers = tuple([replace(layer, memory=parts[layer.path]) for layer in report.layers])
     more = tuple(_diagnostics(graph, run))
     return replace(report, layers=layers, memory=totals, diagnostics=report.diagnostics + more)
+
+
+def _size(fit: str | None) -> int | None:
+    """The bytes of ``--fit``.
+
+    Raises:
+        CnncalcError: it is no size.
+    """
+    try:
+        return None if fit is None else parse_bytes(fit)
+    except CnncalcError as error:
+        raise CnncalcError(f"--fit: {error}") from None
 
 
 def _setting(settings: Settings) -> Setting:
