@@ -19,7 +19,15 @@ Path = tuple[str, ...]
 
 def base_of(name: str) -> str:
     """A name without the number at its end: ``conv`` of ``conv2``, ``inception`` of ``inception_3a``."""
-    return re.sub(r"_?\d+[a-z]?$", "", name)
+    return re.sub(r"_?[0-9]+[a-z]?\Z", "", name)
+
+
+def attributes_of(path: str) -> Path:
+    """The attributes that lead from a net's module to a layer's: the parts of its path.
+
+    PyTorch's modules hold their mode in ``training``, so a part of that name gets a ``_`` (as does what that would equal).
+    """
+    return tuple(f"{part}_" if re.fullmatch("training_*", part) else part for part in path.split("."))
 
 
 class Value(NamedTuple):
@@ -85,7 +93,7 @@ class Tree:
     def __init__(self, graph: Graph, has_module: Callable[[int], bool]) -> None:
         self.graph = graph
         self.has_module = has_module
-        self.paths: list[Path] = [tuple(node.path.split(".")) for node in graph.nodes]
+        self.paths: list[Path] = [attributes_of(node.path) for node in graph.nodes]
         self.readers: list[set[int]] = [set() for _ in graph.nodes]
         for number, node in enumerate(graph.nodes):
             for ref in node.inputs:

@@ -173,7 +173,7 @@ class Class:
 
 def number_of(name: str) -> int | None:
     """The number at the end of a name."""
-    found = re.search(r"(?<![0-9])(0|[1-9]\d*)$", name)
+    found = re.search(r"(?<![0-9])(0|[1-9][0-9]*)\Z", name)
     return int(found[1]) if found else None
 
 

@@ -6,7 +6,6 @@ not fit on one line has one part per line and a comma after the last, which thos
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from math import isfinite
 from typing import Any, NamedTuple
@@ -115,12 +114,19 @@ def prefixed(prefix: str, doc: Doc) -> Doc:
 def literal(value: Any) -> str:
     """A value as Python has it."""
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        text = repr(str(value))
+        return text if '"' in text else f'"{text[1:-1]}"'  # the quotes that formatters prefer
     if isinstance(value, tuple):
         return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
     if isinstance(value, float) and not isfinite(value):
         return f'float("{value}")'
     return repr(value)
+
+
+def formatted(text: str, name: str) -> str:
+    """``text`` and the value of a variable after it, as one string."""
+    begin = literal(text.replace("{", "{{").replace("}", "}}"))
+    return f"f{begin[:-1]}{{{name}}}{begin[-1]}"
 
 
 def code(value: Any, tensors: Sequence[Doc] = (), module: str = SELF) -> Doc:

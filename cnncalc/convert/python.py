@@ -7,6 +7,7 @@ as well.
 
 from __future__ import annotations
 
+import builtins
 import keyword
 import re
 from collections import Counter
@@ -28,6 +29,7 @@ from cnncalc.convert.code import (
     Verbatim,
     code,
     flat,
+    formatted,
     lay_out,
     literal,
     prefixed,
@@ -40,7 +42,12 @@ MOST_INLINE = 8
 """Most steps of a chain that is written where it is used."""
 MOST_NAMES = 5
 """Most results of one call that have names of their own."""
-FIXED = {"torch", "nn", "F", "Tensor", "OrderedDict", "self", "i", "range", "enumerate", "super", "getattr", "tuple"}
+FIXED = frozenset(
+    """
+    torch nn F Tensor OrderedDict self i
+    range enumerate super getattr str int float bool type dict tuple
+""".split()
+)
 """Names that the code itself uses."""
 
 
@@ -124,6 +131,8 @@ class Writer:
         self.classes = self.finder.find()
         self.net = self.classes[-1]
         self.helpers: dict[str, str] = {}
+        texts = (text_of(number) for number, node in enumerate(graph.nodes) if node.layer is not None)
+        self.names = FIXED.union(name for one in texts for name, _ in one.helpers)
         self.give_size()
         self.inline = {id(one) for one in self.classes if self.stands_inline(one)}
         self.name_classes()
@@ -175,6 +184,7 @@ class Writer:
         if name == self.net.name:
             name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
             name = f"make_{name}" if name == self.net.name else name
+        name = unique(name, self.names.union(dir(builtins)))
         return [
             *ClassWriter(self, self.net).signature(f"def {name}", self.net.name, 0),
             f"    return {self.call_of_net()}",
@@ -191,6 +201,8 @@ class Writer:
         if one is self.net or not one.is_chain or count > MOST_INLINE:
             return False
         if any(slot.is_run or slot.present is not None for slot in one.slots):
+            return False
+        if any(item.attributes[-1] in self.reserved for slot in one.slots for item in slot.items):
             return False
         bases = {base_of(block.path[-1]) for block in one.blocks}
         if bases <= {*SCOPES, ""}:
@@ -222,21 +234,24 @@ class Writer:
             votes = Counter(self.finder.base(block) for block in one.blocks)
             best = max(votes, key=lambda base: (votes[base], len(base)))
             wanted.setdefault(camel(best), []).append(one)
-        taken = set(FIXED)
+        taken = {*self.names, *dir(builtins)}
         for name, classes in wanted.items():
             most = max(classes, key=lambda one: len(one.blocks))
             for one in [most, *(one for one in classes if one is not most)]:
                 last = one.blocks[0].path[-1]
-                full = camel(last) if base_of(last) else f"{name}{last}"
+                full = camel(last) if base_of(last) else camel(f"{name}_{last}")
                 apart = any(other is not most and len(other.blocks) == len(most.blocks) for other in classes)
                 wanted_name = full if one is not most or apart else name
                 one.name = unique(wanted_name, taken)
                 taken.add(one.name)
         self.net.name = unique(camel(identifier(self.graph.name) or "net"), taken)
+        self.names = self.names.union(one.name for one in self.classes)
 
     def taken(self, one: Class) -> set[str]:
         """Names that an argument of a class must not have."""
-        return {part for slot in one.slots for item in slot.items for part in item.attributes} | self.reserved | FIXED
+        attributes = {part for slot in one.slots for item in slot.items for part in item.attributes}
+        in_runs = {step.attributes[-1] for slot in one.slots if slot.is_run for run in slot.steps for step in run}
+        return attributes | in_runs | self.reserved | self.names
 
 
 class ClassWriter:
@@ -336,12 +351,14 @@ class ClassWriter:
             value = self.made(self.one, slot, item, scope)
             assert value is not None
             stem = item.attributes[-1].removesuffix(str(slot.first))
-            lines += lay_out(Group("self.add_module(", (f'f"{stem}{{i}}"' if stem else "str(i)", value), ")"), 12)
+            name = formatted(stem, "i") if stem else "str(i)"
+            lines += lay_out(Group("self.add_module(", (name, value), ")"), 12)
         return lines
 
     def loop_name(self, one: Class, hole: Hole) -> str:
         """What the entries of a list are called."""
-        return unique(singular(one.columns[hole.column].hint), {argument.name for argument in one.arguments})
+        arguments = {argument.name for argument in one.arguments}
+        return word(singular(one.columns[hole.column].hint), "value", self.writer.names | arguments)
 
     def made(self, one: Class, slot: Slot, item: Item, scope: Scope) -> Doc | None:
         """What makes the module of an item; nothing for a function."""
@@ -433,16 +450,12 @@ class ClassWriter:
 
     def input_names(self) -> list[str]:
         """What the inputs are called: ``x``, and what is handed in beside it."""
-        if self.one.inputs == 1:
-            return ["x"]
-        taken = set(FIXED)
-        names = []
-        wanted: Iterable[str] = ["x", *["skip"] * (self.one.inputs - 1)]
-        if self.one is self.writer.net:
-            wanted = [identifier(name) or "x" for name in self.writer.graph.inputs]
+        names: list[str] = []
+        wanted: Iterable[str] = ["x", *["skip"] * (self.one.inputs - 1)][: self.one.inputs]
+        if self.one is self.writer.net and self.one.inputs > 1:
+            wanted = self.writer.graph.inputs
         for name in wanted:
-            names.append(unique(name, taken))
-            taken.add(names[-1])
+            names.append(word(name, "x", self.writer.names.union(names)))
         return names
 
     def flag(self, present: Hole) -> str:
@@ -645,7 +658,7 @@ class Forward:
     def live(self, number: int) -> set[str]:
         """Variables whose tensors are still read after a step."""
         read = {name for value, name in self.variables.items() if last_use(self.uses, value) > number}
-        return {name.partition("[")[0] for name in read} | FIXED
+        return {name.partition("[")[0] for name in read} | self.writer.writer.names
 
     def variable(self, value: Value) -> str:
         """A variable for a result: that of its input where nobody reads that any more."""
@@ -698,6 +711,11 @@ def identifier(name: str) -> str:
     return f"{cleaned}_" if keyword.iskeyword(cleaned) else cleaned
 
 
+def word(name: str, otherwise: str, taken: Collection[str]) -> str:
+    """A name that the code may use for something of its own: as Python takes it, and no name of anything else."""
+    return unique(identifier(name) or otherwise, taken)
+
+
 def is_name(name: str) -> bool:
     """Whether an attribute can be written with a dot."""
     return name.isascii() and name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("__")
@@ -706,7 +724,7 @@ def is_name(name: str) -> bool:
 def camel(name: str) -> str:
     """``conv_bn`` as ``ConvBn``."""
     joined = "".join(part[:1].upper() + part[1:] for part in re.split(r"[^a-zA-Z0-9]+", name))
-    return joined if joined[:1].isalpha() else f"Block{joined}"
+    return identifier(joined) if joined[:1].isalpha() else f"Block{joined}"
 
 
 def unique(name: str, taken: Collection[str]) -> str:
@@ -757,7 +775,7 @@ def name_arguments(one: Class, taken: set[str], graph: Graph) -> None:
     for name, arguments in names.items():
         for argument in arguments:
             full = name if len(arguments) == 1 else qualified(name, argument, arguments, one)
-            argument.name = unique(identifier(full) or "value", used_names)
+            argument.name = word(full, "value", used_names)
             used_names.add(argument.name)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cnncalc.convert.blocks import attributes_of
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph, Node, Ref
 from cnncalc.layers.base import Shape
@@ -186,16 +187,8 @@ class Net(nn.Module):
         return self
 
     def _register(self, path: str, module: nn.Module) -> None:
-        """Puts a module under its path, one container per block.
-
-        Raises:
-            CnncalcError: a name that PyTorch has taken.
-        """
-        *blocks, last = path.split(".")
-        if "training" in (*blocks, last):
-            raise CnncalcError(
-                f"error: {path}: PyTorch's modules call their own mode 'training'\n  hint: give it another name"
-            )
+        """Puts a module under its path, one container per block."""
+        *blocks, last = attributes_of(path)
         parent: nn.Module = self
         for block in blocks:
             if block not in parent._modules:

@@ -46,7 +46,7 @@ def render(graph: Graph) -> str:
                 f"{node.path} uses the weights of {graph.nodes[node.shared].path} with settings of its own, "
                 "which no module of PyTorch can do\n  hint: a spec (.yaml) can say it"
             )
-    return python.render(graph, text, dir(nn.Module()))
+    return python.render(graph, text, dir(nn.Sequential()))
 
 
 @cache

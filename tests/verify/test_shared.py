@@ -75,7 +75,10 @@ def test_code_for_them_is_refused_rather_than_wrong() -> None:
         render(load_text(PYRAMID))
 
 
-def test_a_name_that_pytorch_has_taken_is_one_message() -> None:
-    graph = load_text("{input: [2, 8, 8], layers: [{conv: {out: 2, kernel: 1, name: training}}]}")
-    with pytest.raises(CnncalcError, match="training: PyTorch's modules call their own mode 'training'"):
-        cnn.build(graph)
+def test_a_name_that_pytorch_has_taken_gets_another() -> None:
+    """``training`` is the mode of every module; no two layers come to have one name."""
+    layers = ", ".join(f"{{conv: {{out: 2, kernel: 1, name: {name}}}}}" for name in ("training", "training_", "train"))
+    net = cnn.build(load_text(f"{{input: [2, 8, 8], layers: [{layers}]}}"))
+    assert [name for name, _ in net.named_children()] == ["training_", "training__", "train"]
+    assert net.eval().training is False
+    assert net.train().training is True
