@@ -25,7 +25,7 @@ def base_of(name: str) -> str:
 def attributes_of(path: str) -> Path:
     """The attributes that lead from a net's module to a layer's: the parts of its path.
 
-    PyTorch's modules hold their mode in ``training``, so a part of that name gets a ``_`` (as does what that would equal).
+    PyTorch's modules hold their mode in ``training``, so a part of that name gets a ``_``, as does what would equal it.
     """
     return tuple(f"{part}_" if re.fullmatch("training_*", part) else part for part in path.split("."))
 

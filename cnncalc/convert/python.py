@@ -42,12 +42,8 @@ MOST_INLINE = 8
 """Most steps of a chain that is written where it is used."""
 MOST_NAMES = 5
 """Most results of one call that have names of their own."""
-FIXED = frozenset(
-    """
-    torch nn F Tensor OrderedDict self i
-    range enumerate super getattr str int float bool type dict tuple
-""".split()
-)
+FIXED = {"torch", "nn", "F", "Tensor", "OrderedDict", "self", "i", "range", "enumerate", "super", "getattr", "str"}
+FIXED |= {"int", "float", "bool", "type", "dict", "tuple"}
 """Names that the code itself uses."""
 
 
@@ -132,7 +128,7 @@ class Writer:
         self.net = self.classes[-1]
         self.helpers: dict[str, str] = {}
         texts = (text_of(number) for number, node in enumerate(graph.nodes) if node.layer is not None)
-        self.names = FIXED.union(name for one in texts for name, _ in one.helpers)
+        self.names = frozenset(FIXED).union(name for one in texts for name, _ in one.helpers)
         self.give_size()
         self.inline = {id(one) for one in self.classes if self.stands_inline(one)}
         self.name_classes()

@@ -35,6 +35,7 @@ class Assembly(Builder):
             raise self.problem(TOO_DEEP, scope.call.node if scope and scope.call else None) from None
         if all(node.layer is None for node in self.nodes):
             raise self.source.error("the net has no layers", self.document.layers)
+        self.check_paths()
         return Graph(
             name=variant or self.document.name or _stem(self.source.name),
             nodes=tuple(self.nodes),
@@ -120,6 +121,27 @@ class Assembly(Builder):
                 at = node.items[position] if isinstance(node, reader.Sequence) else node
                 raise self.source.error(f"an input size must be a whole number of at least 1, got {written(size)}", at)
         return shape
+
+    def check_paths(self) -> None:
+        """No layer's path is another's or stands within it: one module would take the other's place."""
+        layers: dict[str, tuple[int, int]] = {}
+        for node in self.nodes:
+            if node.layer is None or node.place is None:
+                continue
+            at = (node.place.line, node.place.column)
+            if layers.setdefault(node.path, at) is not at:
+                line, _ = layers[node.path]
+                raise self.source.error(f"the name '{node.path}' is taken; it stands already in line {line}", at)
+        free: set[str] = set()
+        for path, at in layers.items():
+            head = path.rpartition(".")[0]
+            while head and head not in free:
+                if head in layers:
+                    message = f"'{path}' cannot stand within '{head}', the layer in line {layers[head][0]}"
+                    hint = "a dot stands between a block and what is in it; give one of the two another name"
+                    raise self.source.error(message, at, hint=hint)
+                free.add(head)
+                head = head.rpartition(".")[0]
 
     def outputs(self) -> tuple[tuple[str, Ref], ...]:
         node = self.document.outputs

@@ -24,7 +24,7 @@ METHODS = {"add_module", "_modules", "__init__", "chunk", "cat", "flatten", "mea
 
 
 def check_code(graph: cnncalc.Graph, text: str) -> None:
-    """No name, attribute or call stands in the code that is not the library's, a part of a path, or made by the code."""
+    """No name, attribute or call stands in the code that is none of the library's, the paths' or the code's own."""
     nodes = list(ast.walk(ast.parse(text)))
     made = {node.name for node in nodes if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
     made |= {node.arg for node in nodes if isinstance(node, ast.arg)}
