@@ -69,6 +69,7 @@ Output = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="Write here, whole or not at all, as report.json; '-' is standard output."),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
 
 Show = Annotated[
     str | None,

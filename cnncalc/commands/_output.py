@@ -78,6 +78,16 @@ def write(text: str, output: str | None) -> None:
         raise OutputError(f"cannot write {output}: {error.strerror or error}") from None
 
 
+def keep_existing(output: str | None, force: bool) -> None:
+    """Where a file is to be written that someone may have changed by hand: what is there is kept.
+
+    Raises:
+        OutputError: there is a file of that name, and ``force`` does not say to replace it.
+    """
+    if not force and output not in (None, "-") and os.path.isfile(output or ""):
+        raise OutputError(f"{output} is there already\n  hint: --force replaces it")
+
+
 def _replace(path: str, text: str) -> None:
     """Write a new file beside ``path`` and put it in its place; what was there stays whole until then."""
     if os.path.isdir(path):

@@ -33,6 +33,7 @@ def convert(
     input: options.Input = None,
     kwargs: options.Kwargs = None,
     input_dtype: options.InputDtype = None,
+    force: options.Force = False,
 ) -> None:
     """Write a net as PyTorch code (.py) or as a spec (.yaml), or draw it for Graphviz (.dot) or Mermaid (.mmd).
 
@@ -49,6 +50,7 @@ def convert(
     writer = chosen_writer(target, to)
     if depth is not None and not writer.folds:
         raise CnncalcError("--depth: only a drawing can be folded\n  hint: write a .dot or .mmd file")
+    _output.keep_existing(target, force)
     graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype)
     try:
         render = import_module(writer.module).render

@@ -47,6 +47,7 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A net's name, as resnet50.", show_default=False)],
     path: Annotated[bool, typer.Option("--path", help="Print the path of the file instead of its text.")] = False,
     output: options.Output = None,
+    force: options.Force = False,
 ) -> None:
     """Print the spec that a net comes from; it can be copied and changed.
 
@@ -59,6 +60,7 @@ def show(
     names = sources.zoo_names()
     if name not in names:
         raise unknown_name("net", name, names, names)
+    _output.keep_existing(output, force)
     file, _ = names[name]
     if path:
         _output.write(f"{file}\n", output)

@@ -51,3 +51,15 @@ def test_schemas_are_printed_and_written(run: Run, tmp_path: Path, of: str) -> N
     path = tmp_path / "schema.json"
     assert run("schema", of, "--output", path) == (0, "", "")
     assert json.loads(path.read_text(encoding="utf-8")) == printed
+
+
+def test_a_copy_replaces_no_file(run: Run, tmp_path):
+    target = tmp_path / "mine.yaml"
+    assert run("zoo", "show", "lenet5", "--output", target) == (0, "", "")
+    target.write_text("mine", encoding="utf-8")
+    for more in ([], ["--path"]):
+        outcome = run("zoo", "show", "lenet5", "--output", target, *more)
+        assert outcome == (2, "", f"error: {target} is there already\n  hint: --force replaces it\n")
+    assert target.read_text(encoding="utf-8") == "mine"
+    assert run("zoo", "show", "lenet5", "--output", target, "--force") == (0, "", "")
+    assert target.read_text(encoding="utf-8") == run("zoo", "show", "lenet5").out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from cnncalc.convert import WRITERS
@@ -68,5 +70,18 @@ def test_a_net_that_is_none_leaves_no_file(run: Run, tmp_path):
     target = tmp_path / "net.dot"
     target.write_text("before", encoding="utf-8")
     (tmp_path / "bad.yaml").write_text("input: [3, 8, 8]\nlayers: [{conv: {out: 0, kernel: 3}}]\n", encoding="utf-8")
-    assert run("convert", tmp_path / "bad.yaml", target).status == 2
+    assert run("convert", tmp_path / "bad.yaml", target, "--force").status == 2
     assert target.read_text(encoding="utf-8") == "before"
+
+
+def test_a_file_that_is_there_stays(run: Run, tmp_path):
+    """``--force`` alone replaces it; what is no file, as a pipe, holds nothing that could be lost."""
+    target = tmp_path / "net.dot"
+    target.write_text("mine", encoding="utf-8")
+    refused = (2, "", f"error: {target} is there already\n  hint: --force replaces it\n")
+    assert run("convert", "lenet5", target) == refused
+    assert run("convert", "no such net", target) == refused  # said before anything is read
+    assert target.read_text(encoding="utf-8") == "mine"
+    assert run("convert", "lenet5", target, "--force") == (0, "", "")
+    assert target.read_text(encoding="utf-8").startswith("digraph")
+    assert run("convert", "lenet5", os.devnull, "--to", "dot") == (0, "", "")
