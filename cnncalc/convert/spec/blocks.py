@@ -869,7 +869,7 @@ def default_for(param: Param) -> Any:
     """The value that need not be written: the commonest of those that are natural defaults."""
     values = [value for value in param.values if value is not WILD]
     if not values or any(isinstance(value, Ref) for value in values):
-        return REQUIRED
+        return None if 0 < len(values) < len(param.values) else REQUIRED  # a tensor that some calls do not read
     counts = Counter(map(keyed, values))
     for natural in (1, 3, False, None, 0):
         if counts.get(keyed(natural), 0) * 4 >= len(values) and param.hint not in COUNTS:
