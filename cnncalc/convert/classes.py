@@ -127,17 +127,18 @@ class Slot:
         "present",
         "results",
         "rounds",
+        "sample",
         "steps",
     )
 
     def __init__(self, steps: list[list[Step]]) -> None:
-        sample = next(one for one in steps if one)
+        self.sample = next(one[0] for one in steps if one)
         self.steps = steps
-        self.args: tuple[Value, ...] = sample[0].args
-        self.own = sample[0].own
-        self.results = len(sample[0].results)
+        self.args: tuple[Value, ...] = self.sample.args
+        self.own = self.sample.own
+        self.results = len(self.sample.results)
         self.items: list[Item] = []
-        self.first = number_of(sample[0].attributes[-1])
+        self.first = number_of(self.sample.attributes[-1])
         self.rounds: Hole | None = None
         self.present: Hole | None = None
         self.instead = 0
@@ -402,6 +403,12 @@ class Finder:
             return False
         node = self.graph.nodes[step.node]
         return node.layer is not None and not node.layer.weights(*node.input_shapes)
+
+    def works(self, step: Step) -> bool:
+        """Whether a step puts what it reads through weights: what nobody reads costs as much, and trains its norms."""
+        if step.block is not None:
+            return any(map(self.works, step.block.steps))
+        return bool(step.args) and not self.is_free(step)
 
     def is_bare(self, step: Step) -> bool:
         """Whether a step is a module without arguments, as an activation is."""

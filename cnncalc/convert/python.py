@@ -160,6 +160,9 @@ class Writer:
                 lines += ["", *wrap(paragraph, WIDTH, break_long_words=False, break_on_hyphens=False)]
         if not given:
             lines += ["", "Written by cnncalc."]
+        if counted := ", ".join(node.path for node in self.graph.without_values()):
+            text = f"The values of {counted} are not given: they count up from 0 until others are set."
+            lines += ["", *wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)]
         text = "\n".join(visible(line) for line in lines)
         return '"""' + text.replace("\\", "\\\\").replace('"""', "'''") + '\n"""\n'
 
@@ -523,7 +526,9 @@ class Forward:
     def __init__(self, writer: ClassWriter, names: list[str]) -> None:
         self.writer = writer
         self.one = writer.one
+        works = writer.writer.finder.works
         needed = {value.step for value in self.one.outputs}
+        needed |= {number for number, slot in enumerate(self.one.slots) if works(slot.sample)}
         for number in range(len(self.one.slots) - 1, -1, -1):
             if number in needed:
                 needed.update(value.step for value in self.one.slots[number].args)
@@ -590,6 +595,10 @@ class Forward:
                 return name
 
             doc = self.writer.called(slot, tensors, apart)
+        if not any(Value(number, port) in self.uses for port in range(slot.results)):
+            self.flush()
+            self.statements += lay_out(doc, 8)
+            return
         if slot.results > 1:
             self.flush()
             self.assign_all(number, slot, doc)

@@ -19,7 +19,9 @@ from cnncalc.convert import code
 from cnncalc.convert.code import SELF, Arg, Call, Text, Verbatim, positional
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph, Node
+from cnncalc.layers.axes import describe
 from cnncalc.layers.base import Layer, Shapes
+from cnncalc.spec.problem import listed
 from cnncalc.torch import parts
 from cnncalc.torch.function import Hook
 from cnncalc.torch.registry import build_layer
@@ -46,6 +48,13 @@ def render(graph: Graph) -> str:
                 f"{node.path} uses the weights of {graph.nodes[node.shared].path} with settings of its own, "
                 "which no module of PyTorch can do\n  hint: a spec (.yaml) can say it"
             )
+    # a spec's constant has no values but those that count up; a module's has others
+    lost = [f"{node.path} ({describe(node.output_shape)})" for node in graph.without_values() if node.place is None]
+    if lost:
+        raise CnncalcError(
+            f"the values of {listed(lost)} are not in the graph, so code without them would be wrong\n"
+            "  hint: what the module keeps with register_buffer comes with its state dict; a spec (.yaml) needs no values"
+        )
     return python.render(graph, text, dir(nn.Sequential()))
 
 
