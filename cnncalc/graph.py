@@ -104,7 +104,7 @@ class Graph(Struct, frozen=True):
         return needed
 
     def without_values(self) -> list[Node]:
-        """The nodes that results depend on and whose values the graph does not hold: constants, which are no weights."""
+        """The nodes that results depend on and whose values the graph does not hold: constants that are no weights."""
         needed = (node for node, is_needed in zip(self.nodes, self.needed(), strict=True) if is_needed)
         return [node for node in needed if node.layer is not None and not node.inputs and not node.layer.weights()]
 

@@ -53,7 +53,7 @@ def render(graph: Graph) -> str:
     if lost:
         raise CnncalcError(
             f"the values of {listed(lost)} are not in the graph, so code without them would be wrong\n"
-            "  hint: what the module keeps with register_buffer comes with its state dict; a spec (.yaml) needs no values"
+            "  hint: what a module keeps with register_buffer comes with its state dict; a spec (.yaml) needs no values"
         )
     return python.render(graph, text, dir(nn.Sequential()))
 
