@@ -191,6 +191,20 @@ def test_inputs_results_and_folded_blocks_have_shapes_of_their_own():
     assert '    n2 [label="concat1\\nconcat"];\n' in dot.render(graph)
 
 
+def test_every_result_is_marked():
+    """Whichever layer it comes from, and an input too."""
+    graph = load_text("{input: [3], layers: [relu, tanh, sigmoid], outputs: [input, relu1]}")
+    lines = dot.render(graph).split("\n")
+    marked = [line.split('"')[1] for line in lines if "peripheries=2" in line]
+    assert marked == [r"input\n3", r"relu1\nrelu"]
+
+
+def test_an_input_is_no_part_of_a_block_of_its_name():
+    graph = load_text("{input: [3], layers: [{relu: {name: input.a}}, {tanh: {name: input.b}}]}")
+    text = mermaid.render(graph, 1)
+    assert text == 'flowchart TB\n  n0(["input<br/>3"])\n  n1[["input<br/>2 layers"]]\n  n0 -->|"3"| n1\n'
+
+
 def test_settings_are_on_the_boxes(picture):
     graph = load_text("input: [3, 8, 8]\nlayers: [{conv: {out: 4, kernel: [1, 3], bias: false}}, relu]\n")
     assert picture(graph).nodes == {
