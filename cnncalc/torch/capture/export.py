@@ -63,6 +63,23 @@ def _argument_names(module: nn.Module) -> list[str]:
     return [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
 
 
+class CodeEndedError(CnncalcError):
+    """The user's code would have ended the process."""
+
+
+@contextmanager
+def users_code() -> Iterator[None]:
+    """Around all that runs code of the user's: what would end the process, in silence and with any status, is an error
+    as others are; but not Ctrl-C."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        said = f"it ends the process ({type(error).__name__}: {str(error).strip().partition(chr(10))[0]})"
+        raise CodeEndedError(said).with_traceback(error.__traceback__) from None
+
+
 def exported(module: nn.Module, inputs: Mapping[str, Shape], dtype: torch.dtype) -> torch.export.ExportedProgram:
     """The program of a module in evaluation mode for inputs of these shapes, without the batch.
 
@@ -77,9 +94,8 @@ def exported(module: nn.Module, inputs: Mapping[str, Shape], dtype: torch.dtype)
     leading, named = arguments(module, example)
     with evaluation(module), _quiet():
         try:
-            return torch.export.export(module, leading, named, strict=False)
-        except CnncalcError:
-            raise
+            with users_code():
+                return torch.export.export(module, leading, named, strict=False)
         except Exception as error:
             raise _cannot_export(module, error) from None
 
@@ -121,7 +137,7 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def first_line(error: BaseException) -> str:
+def first_line(error: Exception) -> str:
     """The gist of an error."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
 

@@ -18,7 +18,7 @@ from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
 from cnncalc.spec.problem import nearest
 from cnncalc.torch.capture import Captured, capture
-from cnncalc.torch.capture.export import Inputs, first_line
+from cnncalc.torch.capture.export import CodeEndedError, Inputs, first_line, users_code
 
 PREFIX = "torch:"
 HINT = "write torch:package.module:factory, or torch:path/to/file.py:factory"
@@ -132,7 +132,8 @@ def find(source: str) -> Any:
 
 def _package(source: str, name: str) -> Any:
     try:
-        return importlib.import_module(name)
+        with users_code():
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
             raise _failed(source, f"importing {name}", error) from None
@@ -162,7 +163,7 @@ def _file(source: str, path: str) -> Any:
     before = sys.modules.get(name)
     sys.modules[name] = module
     try:
-        with _in_path(os.path.dirname(os.path.abspath(path))):
+        with users_code(), _in_path(os.path.dirname(os.path.abspath(path))):
             spec.loader.exec_module(module)
     except Exception as error:
         raise _failed(source, f"running {path}", error) from None
@@ -200,7 +201,8 @@ def make(source: str, factory: Any, arguments: dict[str, Any], values: bool = Fa
     module = None if values else _without_values(factory, arguments)
     if module is None:
         try:
-            module = factory(**arguments)
+            with users_code():
+                module = factory(**arguments)
         except Exception as error:
             raise _failed(source, "calling the factory", error) from None
     if not isinstance(module, nn.Module):
@@ -211,7 +213,7 @@ def make(source: str, factory: Any, arguments: dict[str, Any], values: bool = Fa
 def _without_values(factory: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     """The module on the ``meta`` device; nothing where its making needs values, for which it is made once more."""
     try:
-        with torch.device("meta"):
+        with users_code(), torch.device("meta"):
             return factory(**arguments)
     except Exception:
         return None
@@ -239,7 +241,8 @@ def _failed(source: str, what: str, error: Exception) -> CnncalcError:
         if not file.startswith("<") and file != __file__:
             place = f"\n  at: {file}:{trace.tb_lineno}"
         trace = trace.tb_next
-    return CnncalcError(f"{source}: error: {what} failed: {type(error).__name__}: {first_line(error)}{place}")
+    kind = "" if isinstance(error, CodeEndedError) else f"{type(error).__name__}: "
+    return CnncalcError(f"{source}: error: {what} failed: {kind}{first_line(error)}{place}")
 
 
 def _shown(value: Any) -> Any:
