@@ -7,8 +7,10 @@ import io
 import logging
 import traceback
 import warnings
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from types import FunctionType, ModuleType
 from typing import Any
 
 import torch
@@ -92,9 +94,9 @@ def exported(module: nn.Module, inputs: Mapping[str, Shape], dtype: torch.dtype)
     with mode:
         example = {name: torch.empty((BATCH, *shape), dtype=dtype, device=device) for name, shape in inputs.items()}
     leading, named = arguments(module, example)
-    with evaluation(module), _quiet():
+    with _quiet():
         try:
-            with users_code():
+            with users_code(), evaluation(module):
                 return torch.export.export(module, leading, named, strict=False)
         except Exception as error:
             raise _cannot_export(module, error) from None
@@ -113,14 +115,41 @@ def arguments(module: nn.Module, example: Mapping[str, Tensor]) -> tuple[tuple[T
 
 @contextmanager
 def evaluation(module: nn.Module) -> Iterator[None]:
-    """Every module in evaluation mode, and then as it was."""
-    training = [one for one in module.modules() if one.training]
-    module.eval()
+    """Every module in evaluation mode, and then as it was, with all that it holds: what ``forward`` keeps may be a
+    tensor without values, which nobody can use later. Values of tensors are left as they are."""
+    before = _held(module)
     try:
+        module.eval()
         yield
     finally:
-        for one in training:
-            one.training = True
+        for one, parts in before:
+            if [*map(id, _parts(one))] == [*map(id, parts)]:
+                continue
+            one.clear()
+            if isinstance(one, dict):
+                one.update(zip(parts[::2], parts[1::2], strict=True))
+            else:
+                (one.update if isinstance(one, set) else one.extend)(parts)
+
+
+def _held(module: nn.Module) -> list[tuple[Any, list[Any]]]:
+    """The attributes of all modules, and every container and object in them, each with its parts."""
+    found: dict[int, tuple[Any, list[Any]]] = {}
+    open_: list[Any] = [module]
+    while open_:
+        one = open_.pop()
+        if not isinstance(one, (dict, list, set, deque, tuple)):
+            if isinstance(one, (Tensor, type, FunctionType, ModuleType)) or not hasattr(one, "__dict__"):
+                continue
+            one = vars(one)
+        if id(one) not in found:
+            found[id(one)] = one, _parts(one)
+            open_ += found[id(one)][1]
+    return [(one, parts) for one, parts in found.values() if not isinstance(one, tuple)]
+
+
+def _parts(one: Any) -> list[Any]:
+    return [part for pair in one.items() for part in pair] if isinstance(one, dict) else [*one]
 
 
 @contextmanager

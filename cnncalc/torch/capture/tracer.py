@@ -426,11 +426,9 @@ class Tracer:
         return self.made[name]
 
     def _held_shapes(self) -> dict[str, Shape]:
-        return {
-            value.name: value.shape
-            for node, value in self.values.items()
-            if node.op == "placeholder" and isinstance(value, Value)
-        }
+        own = {**self.parameters, **self.buffers}
+        holders = (node for node in self.graph.nodes if node.op == "placeholder" and node.name in own)
+        return {own[node.name]: output_shapes(node)[0] for node in holders}
 
     def one(
         self, layer: Layer, value: Value, shape: Shape | None = None, weights: dict[str, str] | None = None
