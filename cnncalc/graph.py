@@ -30,6 +30,13 @@ class Place(NamedTuple):
     column: int
 
 
+class Note(NamedTuple):
+    """What the maker of a graph has to say of it: the code of a diagnostic, and a sentence."""
+
+    code: str
+    message: str
+
+
 class Node(Struct, frozen=True, gc=False):
     """One call of one layer, or (with ``layer`` ``None``) an input of the net.
 
@@ -67,6 +74,7 @@ class Graph(Struct, frozen=True):
     budget: dict[str, dict[str, int]] = {}
     budget_places: dict[str, dict[str, Place]] = {}
     """Where the source sets each limit."""
+    notes: tuple[Note, ...] = ()
 
     @property
     def inputs(self) -> dict[str, Shape]:

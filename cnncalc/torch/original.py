@@ -233,8 +233,9 @@ def _net_outputs(net: Net, inputs: list[Tensor], outside: dict[str, str]) -> dic
 def _inputs(captured: Captured, generator: torch.Generator) -> list[Tensor]:
     """Normal values; of whole numbers zeros and ones, which are indices of any table."""
     made = []
+    samples = captured.samples or SAMPLES
     for dtype, shape in zip(captured.inputs.values(), captured.graph.inputs.values(), strict=True):
-        size = (SAMPLES, *shape)
+        size = (samples, *shape)
         if dtype.is_floating_point:
             made.append(torch.randn(size, generator=generator).to(dtype))
         else:

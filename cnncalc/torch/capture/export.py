@@ -19,7 +19,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cnncalc.errors import CnncalcError
 from cnncalc.layers.base import Shape
-from cnncalc.torch.capture.values import BATCH
 
 Inputs = Shape | Sequence[Shape] | Mapping[str, Shape]
 """One shape (channels, then spatial sizes), several in the order of ``forward``, or by the names of its arguments."""
@@ -82,8 +81,10 @@ def users_code() -> Iterator[None]:
         raise CodeEndedError(said).with_traceback(error.__traceback__) from None
 
 
-def exported(module: nn.Module, inputs: Mapping[str, Shape], dtype: torch.dtype) -> torch.export.ExportedProgram:
-    """The program of a module in evaluation mode for inputs of these shapes, without the batch.
+def exported(
+    module: nn.Module, inputs: Mapping[str, Shape], dtype: torch.dtype, samples: int
+) -> torch.export.ExportedProgram:
+    """The program of a module in evaluation mode for so many inputs of these shapes, which are without the batch.
 
     Raises:
         CnncalcError: PyTorch cannot export it; what, and where in the module.
@@ -92,7 +93,7 @@ def exported(module: nn.Module, inputs: Mapping[str, Shape], dtype: torch.dtype)
     device = torch.device("cpu") if tensor is None else tensor.device
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     with mode:
-        example = {name: torch.empty((BATCH, *shape), dtype=dtype, device=device) for name, shape in inputs.items()}
+        example = {name: torch.empty((samples, *shape), dtype=dtype, device=device) for name, shape in inputs.items()}
     leading, named = arguments(module, example)
     with _quiet():
         try:
