@@ -6,7 +6,7 @@ Whatever the source (YAML, PyTorch, ONNX), the analyses see a :class:`Graph`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -31,10 +31,11 @@ class Place(NamedTuple):
 
 
 class Note(NamedTuple):
-    """What the maker of a graph has to say of it: the code of a diagnostic, and a sentence."""
+    """What the maker of a graph has to say of it: the code of a diagnostic, a sentence, and how much it matters."""
 
     code: str
     message: str
+    severity: Literal["info", "warning"] = "warning"
 
 
 class Node(Struct, frozen=True, gc=False):

@@ -50,7 +50,7 @@ class Divided(Net):
 
 CHANGING = {
     Loop: "does not do the same for two samples as for one (from unsqueeze on)",
-    Chosen: "does not do the same for two samples as for one (from slice on)",
+    Chosen: "does not do the same for two samples as for one (from cat on)",
     Branch: "does not do the same for two samples as for one (from conv2d in second on)",
     Alone: "does not take two samples: PyTorch cannot export Alone: ",
     Divided: "does not do the same for two samples as for one (from div on)",

@@ -49,11 +49,14 @@ def capture(
         CnncalcError: PyTorch cannot export it.
     """
     shapes = named_inputs(module, inputs)
-    program, samples, note = _program(module, shapes, dtype)
-    return captured(program, shapes, name or type(module).__name__, source, module, samples, (note,) if note else ())
+    program, samples, note = programmed(module, shapes, dtype)
+    notes = [note] if note else []
+    if held := sum(tensor.numel() for tensor in module.parameters() if tensor.is_complex()):
+        notes.append(Note("complex", f"{held:,} parameters are complex numbers: in bytes they are twice what is said"))
+    return captured(program, shapes, name or type(module).__name__, source, module, samples, tuple(notes))
 
 
-def _program(
+def programmed(
     module: nn.Module, shapes: dict[str, Any], dtype: torch.dtype
 ) -> tuple[torch.export.ExportedProgram, int, Note | None]:
     """A module's program, for how many samples its sizes are, and what to say of that.
@@ -185,4 +188,4 @@ def copy_weights(captured: Captured, module: nn.Module, net: nn.Module) -> None:
             tensor.copy_(source.reshape(tensor.shape))
 
 
-__all__ = ["Captured", "capture", "captured", "copy_weights"]
+__all__ = ["Captured", "capture", "captured", "copy_weights", "programmed"]

@@ -32,7 +32,7 @@ def named_inputs(module: nn.Module, inputs: Inputs) -> dict[str, Shape]:
     """
     names = _argument_names(module)
     if isinstance(inputs, Mapping):
-        given = {str(name): tuple(shape) for name, shape in inputs.items()}
+        given = {str(name): _shape(shape) for name, shape in inputs.items()}
         if len(given) == 1 and names and next(iter(given)) in ("input", ""):
             given = {names[0]: next(iter(given.values()))}
         unknown = [name for name in given if names and name not in names]
@@ -41,9 +41,8 @@ def named_inputs(module: nn.Module, inputs: Inputs) -> dict[str, Shape]:
                 f"forward of {type(module).__name__} has no argument '{unknown[0]}'\n  hint: it has {', '.join(names)}"
             )
         return {name: given[name] for name in names or given if name in given}
-    given_shapes: Any = inputs
-    alone = all(isinstance(size, int) for size in given_shapes)
-    shapes: list[Shape] = [tuple(given_shapes)] if alone else [tuple(one) for one in given_shapes]
+    several = isinstance(inputs, Sequence) and inputs and all(isinstance(one, (list, tuple)) for one in inputs)
+    shapes = [_shape(one) for one in inputs] if several else [_shape(inputs)]
     if not names:
         names = [f"input{number}" for number in range(1, len(shapes) + 1)]
     if len(shapes) > len(names):
@@ -51,6 +50,22 @@ def named_inputs(module: nn.Module, inputs: Inputs) -> dict[str, Shape]:
             f"{len(shapes)} inputs for forward of {type(module).__name__}, which takes {', '.join(names)}"
         )
     return dict(zip(names, shapes, strict=False))
+
+
+def _shape(given: Any) -> Shape:
+    """One shape.
+
+    Raises:
+        CnncalcError: it is none.
+    """
+    sizes = tuple(given) if isinstance(given, (list, tuple)) else ()
+    if not sizes or any(type(size) is not int or size < 1 for size in sizes):
+        raise CnncalcError(
+            f"{given!r} is no input shape\n"
+            "  hint: give whole numbers of at least 1, as (3, 224, 224), without the batch; of several inputs a list of "
+            "shapes, or shapes by name"
+        )
+    return sizes
 
 
 def _argument_names(module: nn.Module) -> list[str]:

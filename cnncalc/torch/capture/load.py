@@ -12,10 +12,11 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import torch
+from msgspec.structs import replace
 from torch import nn
 
 from cnncalc.errors import CnncalcError
-from cnncalc.graph import Graph
+from cnncalc.graph import Graph, Note
 from cnncalc.spec.problem import nearest
 from cnncalc.torch.capture import Captured, capture
 from cnncalc.torch.capture.export import CodeEndedError, Inputs, first_line, users_code
@@ -91,10 +92,14 @@ def of_module(module: nn.Module, *, input: Inputs | None, dtype: str | None = No
             f"{type(module).__name__} does not say its input's shape\n"
             "  hint: give input=(3, 224, 224): channels, then the spatial sizes, without the batch"
         )
-    return capture(module, input, dtype=data_type(dtype)).graph
+    graph = capture(module, input, dtype=data_type(dtype)).graph
+    if module.training:
+        said = "the module is in training mode; what is counted is what it does in evaluation mode"
+        graph = replace(graph, notes=(*graph.notes, Note("evaluation", said, "info")))
+    return graph
 
 
-def data_type(name: str | None) -> torch.dtype:
+def data_type(name: str | torch.dtype | None) -> torch.dtype:
     """A dtype by its name.
 
     Raises:
@@ -102,6 +107,10 @@ def data_type(name: str | None) -> torch.dtype:
     """
     if name is None:
         return torch.get_default_dtype()
+    if isinstance(name, torch.dtype):
+        return name
+    if not isinstance(name, str):
+        raise CnncalcError(f"a dtype is a name, the same for all inputs, not a {type(name).__name__}\n  hint: 'int64'")
     found = getattr(torch, name, None)
     if not isinstance(found, torch.dtype):
         known = ["float32", "float64", "float16", "bfloat16", "int64", "int32", "uint8", "bool"]

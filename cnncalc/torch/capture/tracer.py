@@ -237,7 +237,8 @@ class Tracer:
             result = self._folded(call)
         else:
             self.scope = self.scopes.of(node)
-            result = self._handled(call, tensors)
+            reason = unsaid(node)
+            result = self._opaque(call, tensors, reason) if reason else self._handled(call, tensors)
         self.values[node] = result
         if mutated:
             self._write(node.args[0], result)
@@ -252,8 +253,15 @@ class Tracer:
             Value(shape, new_batch(shape, self.samples), None, f"{call.node.name}.{port}" if port else call.node.name)
             for port, shape in enumerate(call.outputs)
         ]
-        several = isinstance(call.node.meta.get("val"), (list, tuple))
-        return tuple(made) if several else made[0]
+        return self._arranged(call, made)
+
+    def _arranged(self, call: Call, made: list[Value]) -> Any:
+        """Values in the places that an operator's results have among what it gives, which may be nothing too."""
+        found = call.node.meta.get("val")
+        if not isinstance(found, (list, tuple)):
+            return made[0]
+        rest = iter(made)
+        return tuple(next(rest) if isinstance(part, torch.Tensor) else None for part in found)
 
     def _handled(self, call: Call, tensors: list[Value]) -> Any:
         """The layers of one call, or the one that says that nobody knows them."""
@@ -316,7 +324,7 @@ class Tracer:
         named = str(target).replace(".default", "") if not isinstance(target, str) else target
         refs = self.emit(Opaque(operator=named, shapes=shapes, reason=reason), *inputs)
         values = [Value(shape, batch, ref) for shape, batch, ref in zip(call.outputs, batches, refs, strict=True)]
-        return tuple(values) if isinstance(call.node.meta.get("val"), (list, tuple)) else values[0]
+        return self._arranged(call, values)
 
     def _value(self, argument: Any) -> Any:
         if isinstance(argument, fx.Node):
@@ -555,7 +563,23 @@ def output_shapes(node: fx.Node) -> tuple[Shape, ...]:
         return written
     found = node.meta.get("val")
     parts = found if isinstance(found, (list, tuple)) else [found]
-    return tuple(tuple(map(int, part.shape)) for part in parts if isinstance(part, torch.Tensor))
+    return tuple(
+        tuple(size if type(size) is int else 1 for size in part.shape)
+        for part in parts
+        if isinstance(part, torch.Tensor)
+    )
+
+
+def unsaid(node: fx.Node) -> str:
+    """Why no layer can say what an operator does, whatever it is: of the kind of its tensors; mostly nothing."""
+    for one in (node, *node.all_input_nodes):
+        found = one.meta.get("val")
+        for part in found if isinstance(found, (list, tuple)) else [found]:
+            if isinstance(part, torch.Tensor) and part.is_complex():
+                return "it calculates with complex numbers"
+            if isinstance(part, torch.Tensor) and any(type(size) is not int for size in part.shape):
+                return "a size of it depends on the data; 1 stands for it"
+    return ""
 
 
 def _values(arguments: dict[str, Any]) -> list[Any]:
