@@ -30,8 +30,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnncalc.report.assemble import assemble
-from cnncalc.torch.capture import captured
-from cnncalc.torch.capture.export import exported, named_inputs
+from cnncalc.torch.capture import captured, programmed
+from cnncalc.torch.capture.export import named_inputs
 
 Net = tuple[str, Callable[[], nn.Module], tuple[int, ...]]
 LIMIT = 240
@@ -99,9 +99,9 @@ def score(factory: Callable[[], nn.Module], shape: tuple[int, ...]) -> tuple[lis
     module = made(factory)
     inputs = named_inputs(module, shape)
     start = time.perf_counter()
-    program = exported(module, inputs, torch.float32)
+    program, samples, _ = programmed(module, inputs, torch.float32)
     half = time.perf_counter()
-    found = captured(program, inputs, "net", "", module)
+    found = captured(program, inputs, "net", "", module, samples)
     report = assemble(found.graph)
     end = time.perf_counter()
     totals, reasons = report.totals, []

@@ -6,7 +6,7 @@ Whatever the source (YAML, PyTorch, ONNX), the analyses see a :class:`Graph`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,6 +28,14 @@ class Place(NamedTuple):
     file: str
     line: int
     column: int
+
+
+class Note(NamedTuple):
+    """What the maker of a graph has to say of it: the code of a diagnostic, a sentence, and how much it matters."""
+
+    code: str
+    message: str
+    severity: Literal["info", "warning"] = "warning"
 
 
 class Node(Struct, frozen=True, gc=False):
@@ -67,6 +75,7 @@ class Graph(Struct, frozen=True):
     budget: dict[str, dict[str, int]] = {}
     budget_places: dict[str, dict[str, Place]] = {}
     """Where the source sets each limit."""
+    notes: tuple[Note, ...] = ()
 
     @property
     def inputs(self) -> dict[str, Shape]:

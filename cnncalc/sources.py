@@ -46,6 +46,11 @@ def load(
     Raises:
         CnncalcError: the source cannot be read or is no valid net; ``str()`` says what, where and why.
     """
+    if not isinstance(source, (str, os.PathLike)):
+        raise CnncalcError(
+            f"error: a {type(source).__name__} is no source\n"
+            "  hint: give a path, the name of a shipped net, 'torch:package.module:factory' or an nn.Module"
+        )
     if is_torch(source):
         given = _factory_arguments(source, variant, args, kwargs)
         graph: Graph = _capture("load")(os.fspath(source), input=input, kwargs=given, dtype=dtype)

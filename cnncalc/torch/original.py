@@ -23,7 +23,7 @@ from cnncalc.analysis.verdict import Row
 from cnncalc.graph import Graph, Node
 from cnncalc.layers.tensor import Constant, Opaque
 from cnncalc.torch.capture import Captured, copy_weights
-from cnncalc.torch.capture.export import arguments, evaluation
+from cnncalc.torch.capture.export import arguments, evaluation, users_code
 from cnncalc.torch.capture.values import Batch
 from cnncalc.torch.module import Net, first_line, module_of, or_refused, relative_difference, run_module
 
@@ -137,7 +137,8 @@ def _in_float64(
 ) -> list[float] | None:
     """The differences of all outputs in float64; nothing where the module cannot be copied or run so."""
     try:
-        precise = copy.deepcopy(module).double().train()  # training forgets what was kept of the weights
+        with users_code():
+            precise = copy.deepcopy(module).double().train()  # training forgets what was kept of the weights
         given = {name: x.double() if x.is_floating_point() else x for name, x in example.items()}
         theirs = _run(precise, given, seed=1)
     except Exception:
@@ -232,8 +233,9 @@ def _net_outputs(net: Net, inputs: list[Tensor], outside: dict[str, str]) -> dic
 def _inputs(captured: Captured, generator: torch.Generator) -> list[Tensor]:
     """Normal values; of whole numbers zeros and ones, which are indices of any table."""
     made = []
+    samples = captured.samples or SAMPLES
     for dtype, shape in zip(captured.inputs.values(), captured.graph.inputs.values(), strict=True):
-        size = (SAMPLES, *shape)
+        size = (samples, *shape)
         if dtype.is_floating_point:
             made.append(torch.randn(size, generator=generator).to(dtype))
         else:
@@ -245,7 +247,7 @@ def _run(module: nn.Module, example: dict[str, Tensor], *, seed: int) -> list[Te
     """The tensors that the module gives, in order."""
     torch.manual_seed(seed)
     positional, named = arguments(module, {name: x.clone() for name, x in example.items()})
-    with evaluation(module), redirect_stdout(sys.stderr), warnings.catch_warnings():
+    with users_code(), evaluation(module), redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         out = module(*positional, **named)
     # of a result that is a tensor of the module's own too: it may be written to later
@@ -261,7 +263,8 @@ def _to_run(module: nn.Module) -> Iterator[nn.Module]:
     """A copy of the module, since it may keep what it computes of its weights; one without a copy gets its values
     back."""
     try:
-        own = copy.deepcopy(module).train()  # training forgets what was kept of the weights
+        with users_code():
+            own = copy.deepcopy(module).train()  # training forgets what was kept of the weights
     except Exception:
         own = None
     if own is not None:

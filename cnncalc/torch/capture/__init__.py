@@ -8,14 +8,15 @@ import torch
 from torch import fx, nn
 
 from cnncalc.errors import CnncalcError
-from cnncalc.graph import Graph, Node, Ref
+from cnncalc.graph import Graph, Node, Note, Ref
 from cnncalc.torch.capture import operators
-from cnncalc.torch.capture.export import Inputs, exported, named_inputs
+from cnncalc.torch.capture.batch import DifferentError, mark
+from cnncalc.torch.capture.export import Inputs, exported, first_line, named_inputs
 from cnncalc.torch.capture.naming import name_nodes
 from cnncalc.torch.capture.nested import inline
 from cnncalc.torch.capture.simplify import simplified
 from cnncalc.torch.capture.tracer import Tracer
-from cnncalc.torch.capture.values import Batch, Value
+from cnncalc.torch.capture.values import BATCH, Batch, Value
 
 
 class Captured(NamedTuple):
@@ -28,6 +29,8 @@ class Captured(NamedTuple):
     """The dtypes of the inputs, by the names of ``forward``'s arguments."""
     batches: tuple[Batch | None, ...]
     """Where the batch is in each of the outputs as the module gives them."""
+    samples: int | None = None
+    """The one number of samples for which the graph holds; ``None`` where it holds for all."""
 
 
 def capture(
@@ -46,21 +49,65 @@ def capture(
         CnncalcError: PyTorch cannot export it.
     """
     shapes = named_inputs(module, inputs)
-    program = exported(module, shapes, dtype)
-    return captured(program, shapes, name or type(module).__name__, source, module)
+    program, samples, note = programmed(module, shapes, dtype)
+    notes = [note] if note else []
+    if held := sum(tensor.numel() for tensor in module.parameters() if tensor.is_complex()):
+        notes.append(Note("complex", f"{held:,} parameters are complex numbers: in bytes they are twice what is said"))
+    return captured(program, shapes, name or type(module).__name__, source, module, samples, tuple(notes))
+
+
+def programmed(
+    module: nn.Module, shapes: dict[str, Any], dtype: torch.dtype
+) -> tuple[torch.export.ExportedProgram, int, Note | None]:
+    """A module's program, for how many samples its sizes are, and what to say of that.
+
+    It is that of one sample beside that of two; alone where these are different nets. A net that does not run with
+    one sample (some norms do not) is taken with two and three.
+    """
+    try:
+        one = exported(module, shapes, dtype, 1)
+    except CnncalcError as error:
+        try:
+            one, many = exported(module, shapes, dtype, 2), exported(module, shapes, dtype, 3)
+            _mark(one, many, (2, 3))
+        except (CnncalcError, DifferentError):
+            raise error from None
+        return many, BATCH, Note("batch", f"the net does not take one sample: {first_line(error)}")
+    try:
+        many = exported(module, shapes, dtype, 2)
+        _mark(one, many, (1, 2))
+    except CnncalcError as error:
+        why = f"the net does not take two samples: {first_line(error)}"
+    except DifferentError as difference:
+        why = f"the net does not do the same for two samples as for one (from {difference} on)"
+    else:
+        return many, BATCH, None
+    return one, 1, Note("batch", f"{why}: its numbers are right for a batch of 1")
+
+
+def _mark(few: torch.export.ExportedProgram, many: torch.export.ExportedProgram, counts: tuple[int, int]) -> None:
+    for program in (few, many):
+        inline(program.graph)
+    mark(few.graph, many.graph, counts)
 
 
 def captured(
-    program: torch.export.ExportedProgram, inputs: dict[str, Any], name: str, source: str, module: nn.Module
+    program: torch.export.ExportedProgram,
+    inputs: dict[str, Any],
+    name: str,
+    source: str,
+    module: nn.Module,
+    samples: int,
+    notes: tuple[Note, ...] = (),
 ) -> Captured:
-    """The graph of an exported program."""
+    """The graph of an exported program whose sizes are for so many samples."""
     signature = program.graph_signature
     first = _first_names(module)
     parameters = {one: first.get(name, name) for one, name in signature.inputs_to_parameters.items()}
     buffers = {one: first.get(name, name) for one, name in signature.inputs_to_buffers.items()}
     given = [one for one in signature.user_inputs if isinstance(one, str)]
     inline(program.graph)
-    tracer = Tracer(program.graph, parameters, buffers, given)
+    tracer = Tracer(program.graph, parameters, buffers, given, samples)
     results = tracer.run()
     assert operators.__all__
     count = len(signature.user_outputs)
@@ -85,10 +132,10 @@ def captured(
         if one.shared is None
         for own, theirs in one.weights.items()
     }
-    graph = Graph(name, nodes, tuple(_outputs(nodes, ends)), source)
+    graph = Graph(name, nodes, tuple(_outputs(nodes, ends)), source, notes=notes)
     placeholders = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
     types = {name: placeholders[one].meta["val"].dtype for name, one in zip(inputs, given, strict=True)}
-    return Captured(graph, weights, types, tuple(value.batch for _, value in values))
+    return Captured(graph, weights, types, tuple(value.batch for _, value in values), 1 if samples == 1 else None)
 
 
 def _first_names(module: nn.Module) -> dict[str, str]:
@@ -141,4 +188,4 @@ def copy_weights(captured: Captured, module: nn.Module, net: nn.Module) -> None:
             tensor.copy_(source.reshape(tensor.shape))
 
 
-__all__ = ["Captured", "capture", "captured", "copy_weights"]
+__all__ = ["Captured", "capture", "captured", "copy_weights", "programmed"]

@@ -7,8 +7,10 @@ import io
 import logging
 import traceback
 import warnings
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from types import FunctionType, ModuleType
 from typing import Any
 
 import torch
@@ -17,7 +19,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cnncalc.errors import CnncalcError
 from cnncalc.layers.base import Shape
-from cnncalc.torch.capture.values import BATCH
 
 Inputs = Shape | Sequence[Shape] | Mapping[str, Shape]
 """One shape (channels, then spatial sizes), several in the order of ``forward``, or by the names of its arguments."""
@@ -31,7 +32,7 @@ def named_inputs(module: nn.Module, inputs: Inputs) -> dict[str, Shape]:
     """
     names = _argument_names(module)
     if isinstance(inputs, Mapping):
-        given = {str(name): tuple(shape) for name, shape in inputs.items()}
+        given = {str(name): _shape(shape) for name, shape in inputs.items()}
         if len(given) == 1 and names and next(iter(given)) in ("input", ""):
             given = {names[0]: next(iter(given.values()))}
         unknown = [name for name in given if names and name not in names]
@@ -40,9 +41,8 @@ def named_inputs(module: nn.Module, inputs: Inputs) -> dict[str, Shape]:
                 f"forward of {type(module).__name__} has no argument '{unknown[0]}'\n  hint: it has {', '.join(names)}"
             )
         return {name: given[name] for name in names or given if name in given}
-    given_shapes: Any = inputs
-    alone = all(isinstance(size, int) for size in given_shapes)
-    shapes: list[Shape] = [tuple(given_shapes)] if alone else [tuple(one) for one in given_shapes]
+    several = isinstance(inputs, Sequence) and inputs and all(isinstance(one, (list, tuple)) for one in inputs)
+    shapes = [_shape(one) for one in inputs] if several else [_shape(inputs)]
     if not names:
         names = [f"input{number}" for number in range(1, len(shapes) + 1)]
     if len(shapes) > len(names):
@@ -50,6 +50,22 @@ def named_inputs(module: nn.Module, inputs: Inputs) -> dict[str, Shape]:
             f"{len(shapes)} inputs for forward of {type(module).__name__}, which takes {', '.join(names)}"
         )
     return dict(zip(names, shapes, strict=False))
+
+
+def _shape(given: Any) -> Shape:
+    """One shape.
+
+    Raises:
+        CnncalcError: it is none.
+    """
+    sizes = tuple(given) if isinstance(given, (list, tuple)) else ()
+    if not sizes or any(type(size) is not int or size < 1 for size in sizes):
+        raise CnncalcError(
+            f"{given!r} is no input shape\n"
+            "  hint: give whole numbers of at least 1, as (3, 224, 224), without the batch; of several inputs a list of "
+            "shapes, or shapes by name"
+        )
+    return sizes
 
 
 def _argument_names(module: nn.Module) -> list[str]:
@@ -63,8 +79,27 @@ def _argument_names(module: nn.Module) -> list[str]:
     return [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
 
 
-def exported(module: nn.Module, inputs: Mapping[str, Shape], dtype: torch.dtype) -> torch.export.ExportedProgram:
-    """The program of a module in evaluation mode for inputs of these shapes, without the batch.
+class CodeEndedError(CnncalcError):
+    """The user's code would have ended the process."""
+
+
+@contextmanager
+def users_code() -> Iterator[None]:
+    """Around all that runs code of the user's: what would end the process, in silence and with any status, is an error
+    as others are; but not Ctrl-C."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        said = f"it ends the process ({type(error).__name__}: {str(error).strip().partition(chr(10))[0]})"
+        raise CodeEndedError(said).with_traceback(error.__traceback__) from None
+
+
+def exported(
+    module: nn.Module, inputs: Mapping[str, Shape], dtype: torch.dtype, samples: int
+) -> torch.export.ExportedProgram:
+    """The program of a module in evaluation mode for so many inputs of these shapes, which are without the batch.
 
     Raises:
         CnncalcError: PyTorch cannot export it; what, and where in the module.
@@ -73,13 +108,12 @@ def exported(module: nn.Module, inputs: Mapping[str, Shape], dtype: torch.dtype)
     device = torch.device("cpu") if tensor is None else tensor.device
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     with mode:
-        example = {name: torch.empty((BATCH, *shape), dtype=dtype, device=device) for name, shape in inputs.items()}
+        example = {name: torch.empty((samples, *shape), dtype=dtype, device=device) for name, shape in inputs.items()}
     leading, named = arguments(module, example)
-    with evaluation(module), _quiet():
+    with _quiet():
         try:
-            return torch.export.export(module, leading, named, strict=False)
-        except CnncalcError:
-            raise
+            with users_code(), evaluation(module):
+                return torch.export.export(module, leading, named, strict=False)
         except Exception as error:
             raise _cannot_export(module, error) from None
 
@@ -97,14 +131,41 @@ def arguments(module: nn.Module, example: Mapping[str, Tensor]) -> tuple[tuple[T
 
 @contextmanager
 def evaluation(module: nn.Module) -> Iterator[None]:
-    """Every module in evaluation mode, and then as it was."""
-    training = [one for one in module.modules() if one.training]
-    module.eval()
+    """Every module in evaluation mode, and then as it was, with all that it holds: what ``forward`` keeps may be a
+    tensor without values, which nobody can use later. Values of tensors are left as they are."""
+    before = _held(module)
     try:
+        module.eval()
         yield
     finally:
-        for one in training:
-            one.training = True
+        for one, parts in before:
+            if [*map(id, _parts(one))] == [*map(id, parts)]:
+                continue
+            one.clear()
+            if isinstance(one, dict):
+                one.update(zip(parts[::2], parts[1::2], strict=True))
+            else:
+                (one.update if isinstance(one, set) else one.extend)(parts)
+
+
+def _held(module: nn.Module) -> list[tuple[Any, list[Any]]]:
+    """The attributes of all modules, and every container and object in them, each with its parts."""
+    found: dict[int, tuple[Any, list[Any]]] = {}
+    open_: list[Any] = [module]
+    while open_:
+        one = open_.pop()
+        if not isinstance(one, (dict, list, set, deque, tuple)):
+            if isinstance(one, (Tensor, type, FunctionType, ModuleType)) or not hasattr(one, "__dict__"):
+                continue
+            one = vars(one)
+        if id(one) not in found:
+            found[id(one)] = one, _parts(one)
+            open_ += found[id(one)][1]
+    return [(one, parts) for one, parts in found.values() if not isinstance(one, tuple)]
+
+
+def _parts(one: Any) -> list[Any]:
+    return [part for pair in one.items() for part in pair] if isinstance(one, dict) else [*one]
 
 
 @contextmanager
@@ -121,7 +182,7 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def first_line(error: BaseException) -> str:
+def first_line(error: Exception) -> str:
     """The gist of an error."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
 

@@ -12,13 +12,14 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import torch
+from msgspec.structs import replace
 from torch import nn
 
 from cnncalc.errors import CnncalcError
-from cnncalc.graph import Graph
+from cnncalc.graph import Graph, Note
 from cnncalc.spec.problem import nearest
 from cnncalc.torch.capture import Captured, capture
-from cnncalc.torch.capture.export import Inputs, first_line
+from cnncalc.torch.capture.export import CodeEndedError, Inputs, first_line, users_code
 
 PREFIX = "torch:"
 HINT = "write torch:package.module:factory, or torch:path/to/file.py:factory"
@@ -91,10 +92,14 @@ def of_module(module: nn.Module, *, input: Inputs | None, dtype: str | None = No
             f"{type(module).__name__} does not say its input's shape\n"
             "  hint: give input=(3, 224, 224): channels, then the spatial sizes, without the batch"
         )
-    return capture(module, input, dtype=data_type(dtype)).graph
+    graph = capture(module, input, dtype=data_type(dtype)).graph
+    if module.training:
+        said = "the module is in training mode; what is counted is what it does in evaluation mode"
+        graph = replace(graph, notes=(*graph.notes, Note("evaluation", said, "info")))
+    return graph
 
 
-def data_type(name: str | None) -> torch.dtype:
+def data_type(name: str | torch.dtype | None) -> torch.dtype:
     """A dtype by its name.
 
     Raises:
@@ -102,6 +107,10 @@ def data_type(name: str | None) -> torch.dtype:
     """
     if name is None:
         return torch.get_default_dtype()
+    if isinstance(name, torch.dtype):
+        return name
+    if not isinstance(name, str):
+        raise CnncalcError(f"a dtype is a name, the same for all inputs, not a {type(name).__name__}\n  hint: 'int64'")
     found = getattr(torch, name, None)
     if not isinstance(found, torch.dtype):
         known = ["float32", "float64", "float16", "bfloat16", "int64", "int32", "uint8", "bool"]
@@ -132,7 +141,8 @@ def find(source: str) -> Any:
 
 def _package(source: str, name: str) -> Any:
     try:
-        return importlib.import_module(name)
+        with users_code():
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
             raise _failed(source, f"importing {name}", error) from None
@@ -162,7 +172,7 @@ def _file(source: str, path: str) -> Any:
     before = sys.modules.get(name)
     sys.modules[name] = module
     try:
-        with _in_path(os.path.dirname(os.path.abspath(path))):
+        with users_code(), _in_path(os.path.dirname(os.path.abspath(path))):
             spec.loader.exec_module(module)
     except Exception as error:
         raise _failed(source, f"running {path}", error) from None
@@ -200,7 +210,8 @@ def make(source: str, factory: Any, arguments: dict[str, Any], values: bool = Fa
     module = None if values else _without_values(factory, arguments)
     if module is None:
         try:
-            module = factory(**arguments)
+            with users_code():
+                module = factory(**arguments)
         except Exception as error:
             raise _failed(source, "calling the factory", error) from None
     if not isinstance(module, nn.Module):
@@ -211,7 +222,7 @@ def make(source: str, factory: Any, arguments: dict[str, Any], values: bool = Fa
 def _without_values(factory: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     """The module on the ``meta`` device; nothing where its making needs values, for which it is made once more."""
     try:
-        with torch.device("meta"):
+        with users_code(), torch.device("meta"):
             return factory(**arguments)
     except Exception:
         return None
@@ -239,7 +250,8 @@ def _failed(source: str, what: str, error: Exception) -> CnncalcError:
         if not file.startswith("<") and file != __file__:
             place = f"\n  at: {file}:{trace.tb_lineno}"
         trace = trace.tb_next
-    return CnncalcError(f"{source}: error: {what} failed: {type(error).__name__}: {first_line(error)}{place}")
+    kind = "" if isinstance(error, CodeEndedError) else f"{type(error).__name__}: "
+    return CnncalcError(f"{source}: error: {what} failed: {kind}{first_line(error)}{place}")
 
 
 def _shown(value: Any) -> Any:

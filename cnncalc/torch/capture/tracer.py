@@ -18,7 +18,6 @@ from cnncalc.layers.tensor import Constant, Opaque, Parameter
 from cnncalc.torch.capture.naming import Scope, Scopes
 from cnncalc.torch.capture.registry import HANDLERS, MULTIPLYING, OWNED
 from cnncalc.torch.capture.values import (
-    BATCH,
     Batch,
     UnsupportedError,
     Value,
@@ -117,8 +116,12 @@ class Pending:
 class Tracer:
     """Follows the program's tensors; ``pending`` holds the nodes so far."""
 
-    def __init__(self, graph: fx.Graph, parameters: dict[str, str], buffers: dict[str, str], inputs: list[str]) -> None:
+    def __init__(
+        self, graph: fx.Graph, parameters: dict[str, str], buffers: dict[str, str], inputs: list[str], samples: int
+    ) -> None:
         self.graph = graph
+        self.samples = samples
+        """For so many samples are the program's sizes."""
         self.parameters = parameters
         self.buffers = buffers
         self.inputs = inputs
@@ -161,22 +164,22 @@ class Tracer:
         found = node.meta.get("val")
         if not isinstance(found, torch.Tensor):
             return found
-        shape = tuple(map(int, found.shape))
+        (shape,) = output_shapes(node)
         if node.name in self.parameters or node.name in self.buffers:
             return Value(shape, None, None, (self.parameters.get(node.name) or self.buffers[node.name]))
         if node.name in self.inputs:
-            batch = new_batch(shape) if shape[:1] != (BATCH,) else Batch(0)
+            batch = new_batch(shape, self.samples) if shape[:1] != (self.samples,) else Batch(0)
             sample = sample_shape(shape, batch)
             self.pending.append(Pending(None, (), (), (sample,), self.scopes.root))
             return Value(shape, batch, Ref(len(self.pending) - 1))
-        return Value(shape, new_batch(shape), None, node.name)
+        return Value(shape, new_batch(shape, self.samples), None, node.name)
 
     def _constant(self, node: fx.Node) -> Any:
         found = node.meta.get("val")
         if not isinstance(found, torch.Tensor):
             return None
-        shape = tuple(map(int, found.shape))
-        return Value(shape, new_batch(shape), None, str(node.target))
+        (shape,) = output_shapes(node)
+        return Value(shape, new_batch(shape, self.samples), None, str(node.target))
 
     def is_learned(self, value: Value) -> bool:
         """Whether it is one of the module's parameters."""
@@ -234,7 +237,8 @@ class Tracer:
             result = self._folded(call)
         else:
             self.scope = self.scopes.of(node)
-            result = self._handled(call, tensors)
+            reason = unsaid(node)
+            result = self._opaque(call, tensors, reason) if reason else self._handled(call, tensors)
         self.values[node] = result
         if mutated:
             self._write(node.args[0], result)
@@ -246,11 +250,18 @@ class Tracer:
     def _folded(self, call: Call) -> Any:
         """What is computed of constants alone is a constant."""
         made = [
-            Value(shape, new_batch(shape), None, f"{call.node.name}.{port}" if port else call.node.name)
+            Value(shape, new_batch(shape, self.samples), None, f"{call.node.name}.{port}" if port else call.node.name)
             for port, shape in enumerate(call.outputs)
         ]
-        several = isinstance(call.node.meta.get("val"), (list, tuple))
-        return tuple(made) if several else made[0]
+        return self._arranged(call, made)
+
+    def _arranged(self, call: Call, made: list[Value]) -> Any:
+        """Values in the places that an operator's results have among what it gives, which may be nothing too."""
+        found = call.node.meta.get("val")
+        if not isinstance(found, (list, tuple)):
+            return made[0]
+        rest = iter(made)
+        return tuple(next(rest) if isinstance(part, torch.Tensor) else None for part in found)
 
     def _handled(self, call: Call, tensors: list[Value]) -> Any:
         """The layers of one call, or the one that says that nobody knows them."""
@@ -304,7 +315,7 @@ class Tracer:
         return Value(value.shape, value.batch, self.spread[ref])
 
     def _opaque(self, call: Call, tensors: list[Value], reason: str) -> Any:
-        batches = [guessed_batch(shape) for shape in call.outputs]
+        batches = [guessed_batch(shape, self.samples) for shape in call.outputs]
         shapes = tuple(sample_shape(shape, batch) for shape, batch in zip(call.outputs, batches, strict=True))
         if any(size < 1 for shape in shapes for size in shape):
             shapes = tuple(tuple(max(size, 1) for size in shape) for shape in shapes)
@@ -313,7 +324,7 @@ class Tracer:
         named = str(target).replace(".default", "") if not isinstance(target, str) else target
         refs = self.emit(Opaque(operator=named, shapes=shapes, reason=reason), *inputs)
         values = [Value(shape, batch, ref) for shape, batch, ref in zip(call.outputs, batches, refs, strict=True)]
-        return tuple(values) if isinstance(call.node.meta.get("val"), (list, tuple)) else values[0]
+        return self._arranged(call, values)
 
     def _value(self, argument: Any) -> Any:
         if isinstance(argument, fx.Node):
@@ -426,11 +437,9 @@ class Tracer:
         return self.made[name]
 
     def _held_shapes(self) -> dict[str, Shape]:
-        return {
-            value.name: value.shape
-            for node, value in self.values.items()
-            if node.op == "placeholder" and isinstance(value, Value)
-        }
+        own = {**self.parameters, **self.buffers}
+        holders = (node for node in self.graph.nodes if node.op == "placeholder" and node.name in own)
+        return {own[node.name]: output_shapes(node)[0] for node in holders}
 
     def one(
         self, layer: Layer, value: Value, shape: Shape | None = None, weights: dict[str, str] | None = None
@@ -506,7 +515,7 @@ class Tracer:
             return self.reshaped(self.ref(value), shape)
         if value.batch is not None:
             return self.reshaped(self.ref(value), sample_shape(shape, batch))
-        whole = batch.before * BATCH * batch.after
+        whole = batch.before * self.samples * batch.after
         if shape[batch.dim] == 1:
             ones = tuple(1 for size in (batch.before, batch.after) if size > 1)
             return self.reshaped(self.ref(value), (*shape[: batch.dim], *ones, *shape[batch.dim + 1 :]))
@@ -548,10 +557,29 @@ def named_arguments(node: fx.Node) -> tuple[str, dict[str, Any]]:
 
 
 def output_shapes(node: fx.Node) -> tuple[Shape, ...]:
-    """PyTorch's shapes of an operator's results."""
+    """PyTorch's shapes of an operator's results, for as many samples as is written down."""
+    if "shapes" in node.meta:
+        written: tuple[Shape, ...] = node.meta["shapes"]
+        return written
     found = node.meta.get("val")
     parts = found if isinstance(found, (list, tuple)) else [found]
-    return tuple(tuple(map(int, part.shape)) for part in parts if isinstance(part, torch.Tensor))
+    return tuple(
+        tuple(size if type(size) is int else 1 for size in part.shape)
+        for part in parts
+        if isinstance(part, torch.Tensor)
+    )
+
+
+def unsaid(node: fx.Node) -> str:
+    """Why no layer can say what an operator does, whatever it is: of the kind of its tensors; mostly nothing."""
+    for one in (node, *node.all_input_nodes):
+        found = one.meta.get("val")
+        for part in found if isinstance(found, (list, tuple)) else [found]:
+            if isinstance(part, torch.Tensor) and part.is_complex():
+                return "it calculates with complex numbers"
+            if isinstance(part, torch.Tensor) and any(type(size) is not int for size in part.shape):
+                return "a size of it depends on the data; 1 stands for it"
+    return ""
 
 
 def _values(arguments: dict[str, Any]) -> list[Any]:

@@ -16,8 +16,8 @@ from cnncalc.graph import Ref
 from cnncalc.layers.base import Shape
 
 BATCH = 997
-"""The samples that a net is exported with: a prime that no net has as a size, so that ``expand`` and ``zeros``
-to the batch can be told from others. Exporting computes no values, so it costs nothing."""
+"""The samples for which the sizes are written down, once it is known which of them hold the batch: a prime that no net
+has as a size. No net is ever run or exported with it."""
 
 
 class UnsupportedError(Exception):
@@ -25,7 +25,7 @@ class UnsupportedError(Exception):
 
 
 class Batch(NamedTuple):
-    """Axis ``dim`` has ``before·BATCH·after`` elements; the outermost factor first."""
+    """Axis ``dim`` has ``before·samples·after`` elements; the outermost factor first."""
 
     dim: int
     before: int = 1
@@ -92,11 +92,11 @@ def sample_shape(shape: Shape, batch: Batch | None) -> Shape:
     return (*shape[: batch.dim], *rest, *shape[batch.dim + 1 :])
 
 
-def reshaped(value: Value, shape: Shape) -> Batch | None:
+def reshaped(value: Value, shape: Shape, samples: int) -> Batch | None:
     """Where the batch is once the elements, in their order, have this shape.
 
     Of the elements after the batch's factor there are as many as before, so the factor must lie in the
-    one dimension whose elements reach across that place.
+    one dimension whose elements reach across that place; of one sample the first of size 1 that stands there.
 
     Raises:
         UnsupportedError: it lies across the border of two dimensions.
@@ -104,11 +104,15 @@ def reshaped(value: Value, shape: Shape) -> Batch | None:
     if value.batch is None:
         return None
     behind = value.batch.after * prod(value.shape[value.batch.dim + 1 :])
+    if samples == 1:
+        for dim, size in enumerate(shape):
+            if size == 1 and prod(shape[dim:]) == behind:
+                return Batch(dim)
     rest = 1
     for dim in reversed(range(len(shape))):
-        if rest * shape[dim] >= behind * BATCH:
+        if rest * shape[dim] >= behind * samples:
             after, over = divmod(behind, rest)
-            before, left = divmod(shape[dim], after * BATCH) if after else (0, 1)
+            before, left = divmod(shape[dim], after * samples) if after else (0, 1)
             if over or left:
                 break
             return Batch(dim, before, after)
@@ -116,15 +120,17 @@ def reshaped(value: Value, shape: Shape) -> Batch | None:
     raise UnsupportedError("the batch is mixed with other axes")
 
 
-def new_batch(shape: Shape) -> Batch | None:
+def new_batch(shape: Shape, samples: int) -> Batch | None:
     """The batch in a shape that nothing is known of: the one dimension of its size."""
-    found = [dim for dim, size in enumerate(shape) if size == BATCH]
+    found = [dim for dim, size in enumerate(shape) if size == samples > 1]
     return Batch(found[0]) if len(found) == 1 else None
 
 
-def guessed_batch(shape: Shape) -> Batch | None:
+def guessed_batch(shape: Shape, samples: int) -> Batch | None:
     """The batch in the output of an operator that is not known: the first dimension that is a multiple of it."""
+    if samples == 1:
+        return Batch(0) if shape[:1] == (1,) else None
     for dim, size in enumerate(shape):
-        if size and size % BATCH == 0:
-            return Batch(dim, 1, size // BATCH)
+        if size and size % samples == 0:
+            return Batch(dim, 1, size // samples)
     return None

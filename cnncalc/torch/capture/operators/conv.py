@@ -8,7 +8,7 @@ from cnncalc.layers.conv import Conv, ConvTranspose, FunctionalConv
 from cnncalc.torch.capture.operators.fields import Map, as_map, one_or_each
 from cnncalc.torch.capture.registry import captures
 from cnncalc.torch.capture.tracer import Call, Tracer
-from cnncalc.torch.capture.values import BATCH, UnsupportedError, Value
+from cnncalc.torch.capture.values import UnsupportedError, Value
 
 
 @captures("conv1d", "conv2d", "conv3d", "convolution", "_convolution", owns=("weight", "bias"), multiplies=True)
@@ -63,16 +63,16 @@ def _by_sample(tracer: Tracer, call: Call, x: Value, weight: Value) -> Value:
         weight.batch is not None and weight.batch.dim == 0 and weight.batch.before == 1
     )
     fields = _fields(call)
-    if not merged or fields["groups"] % BATCH or call["bias"] is not None:
+    if not merged or fields["groups"] % tracer.samples or call["bias"] is not None:
         raise UnsupportedError("its weight depends on the input")
     assert x.batch is not None
     assert weight.batch is not None
     image = tracer.reshaped(tracer.ref(x), x.sample[1:] if x.batch.after > 1 else (1, *x.sample[1:]))
     own = weight.sample if weight.batch.after > 1 else (1, *weight.sample)
     kernel = tracer.reshaped(tracer.ref(weight), own)
-    fields["groups"] //= BATCH
+    fields["groups"] //= tracer.samples
     (made,) = tracer.emit(FunctionalConv(**fields), image, kernel)
-    batch = x.batch._replace(after=call.shape[1] // BATCH)
+    batch = x.batch._replace(after=call.shape[1] // tracer.samples)
     out = Value(call.shape, batch, None)
     return tracer.checked(Value(call.shape, batch, tracer.reshaped(made, out.sample)))
 

@@ -10,7 +10,7 @@ from cnncalc.layers.base import Layer, Shape
 from cnncalc.layers.merge import Add, Concat, Divide, Maximum, Minimum, Multiply, Subtract
 from cnncalc.torch.capture.registry import captures
 from cnncalc.torch.capture.tracer import Call, Tracer
-from cnncalc.torch.capture.values import BATCH, UnsupportedError, Value, sample_shape
+from cnncalc.torch.capture.values import UnsupportedError, Value, sample_shape
 
 
 def merged(tracer: Tracer, layer: Layer, values: Sequence[Value], shape: Shape) -> Value:
@@ -135,7 +135,9 @@ def stack(tracer: Tracer, call: Call) -> Value:
 
 
 def joined(tracer: Tracer, values: Sequence[Value], dim: int, shape: Shape) -> Value:
-    """Tensors one after the other along a dimension."""
+    """Tensors one after the other along a dimension; one alone is all."""
+    if len(values) == 1:
+        return values[0]
     batch = next((value.batch for value in values if value.batch is not None), None)
     if batch is not None and any(value.batch not in (None, batch) for value in values):
         raise UnsupportedError("its inputs hold the batch in different places")
@@ -145,15 +147,15 @@ def joined(tracer: Tracer, values: Sequence[Value], dim: int, shape: Shape) -> V
     for value in values:
         if batch is None or value.batch is not None:
             refs.append(tracer.ref(value))
-        elif (
-            value.fixed
-            and not tracer.is_learned(value)
-            and value.shape[batch.dim] == BATCH * batch.before * batch.after
-        ):
+        elif value.shape[batch.dim] != tracer.samples * batch.before * batch.after:
+            raise UnsupportedError("a tensor without the batch meets its axis")
+        elif value.fixed and not tracer.is_learned(value):
             refs += tracer.emit(_constant(sample_shape(value.shape, batch)))
+        elif tracer.samples == 1:
+            refs.append(tracer.reshaped(tracer.ref(value), sample_shape(value.shape, batch)))
         else:
             raise UnsupportedError("a tensor without the batch meets its axis")
-    (made,) = (refs[0],) if len(refs) == 1 else tracer.emit(Concat(axis=axis), *refs)
+    (made,) = tracer.emit(Concat(axis=axis), *refs)
     return tracer.checked(Value(shape, batch, made))
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 
-from cnncalc.layers.merge import Add, Multiply
+from cnncalc.layers.arithmetic import Math
+from cnncalc.layers.base import Layer
+from cnncalc.layers.merge import Add, Divide, Multiply, Subtract
 from cnncalc.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm
 from cnncalc.layers.shape import Permute
 from cnncalc.torch.capture.operators.fields import feature_map
@@ -22,18 +25,13 @@ def batch_norm(tracer: Tracer, call: Call) -> Value:
     tracked = call["running_mean"] is not None
     if x.batch is None:
         return _without_batch(tracer, call, x)
-    weights = tracer.owned(call, **{name: name for name in STATISTICS})
-    counter = None
-    if tracked and weights is not None:
-        counter = weights["running_mean"].replace("running_mean", "num_batches_tracked")
-    if (
-        weights is None
-        or (call["weight"] is None) != (call["bias"] is None)
-        or (counter is not None and counter not in tracer.buffers.values())
-    ):
-        raise UnsupportedError("its weights are not those of a BatchNorm module")
-    if counter is not None:
-        weights["num_batches_tracked"] = counter
+    weights = _with_counter(tracer, tracer.owned(call, **{name: name for name in STATISTICS}))
+    if tracked and call["training"]:
+        raise UnsupportedError("it takes the batch's own statistics, and keeps others")
+    if weights is None or (call["weight"] is None) != (call["bias"] is None):
+        if not tracked:
+            raise UnsupportedError("its weights are not those of a BatchNorm module")
+        return _by_statistics(tracer, call, x)
     layer = BatchNorm(
         eps=call["eps"],
         momentum=call["momentum"],
@@ -54,6 +52,25 @@ def batch_norm(tracer: Tracer, call: Call) -> Value:
     return tracer.checked(Value(x.shape, x.batch, ref))
 
 
+def _with_counter(tracer: Tracer, weights: dict[str, str] | None) -> dict[str, str] | None:
+    """The tensors of a norm that keeps statistics with its count of batches; nothing where it has none, and so is no
+    module."""
+    mean = (weights or {}).get("running_mean")
+    if weights is None or mean is None:
+        return weights
+    counter = f"{mean.removesuffix('running_mean')}num_batches_tracked"
+    return {**weights, "num_batches_tracked": counter} if counter in tracer.buffers.values() else None
+
+
+def _by_statistics(tracer: Tracer, call: Call, x: Value) -> Value:
+    """By tensors that belong to no module, as arithmetic: ``(x − mean) / √(variance + eps)``."""
+    mean, variance = call["running_mean"], call["running_var"]
+    deviation = tracer.one(Math(function="add", value=call["eps"]), variance)
+    deviation = tracer.one(Math(function="sqrt"), deviation)
+    steps = ((Subtract(), mean), (Divide(), deviation), (Multiply(), call["weight"]), (Add(), call["bias"]))
+    return _along(tracer, x, steps, 1)
+
+
 def _without_batch(tracer: Tracer, call: Call, x: Value) -> Value:
     """Of a weight: each channel over all that follows it (Qiao et al. 2019, weight standardisation)."""
     if call["running_mean"] is not None or x.shape[0] != 1 or len(x.shape) < 3:
@@ -64,7 +81,12 @@ def _without_batch(tracer: Tracer, call: Call, x: Value) -> Value:
 
 def affine(tracer: Tracer, x: Value, weight: Value | None, bias: Value | None, dim: int) -> Value:
     """Product with a weight and sum with a bias along one dimension."""
-    for layer, one in ((Multiply(), weight), (Add(), bias)):
+    return _along(tracer, x, ((Multiply(), weight), (Add(), bias)), dim)
+
+
+def _along(tracer: Tracer, x: Value, steps: Iterable[tuple[Layer, Value | None]], dim: int) -> Value:
+    """Arithmetic with tensors that lie along one dimension, one after the other."""
+    for layer, one in steps:
         if one is not None:
             ref = tracer.reshaped(tracer.ref(one), (*one.shape, *(1,) * (len(x.shape) - dim - 1)))
             flat = Value(tracer.shape(ref), None, ref)
@@ -132,12 +154,10 @@ def instance_norm(tracer: Tracer, call: Call) -> Value:
     """``F.instance_norm``"""
     x = call["input"]
     feature_map(tracer, x, len(x.shape) - 2)
-    weights = tracer.owned(call, **{name: name for name in STATISTICS})
+    weights = _with_counter(tracer, tracer.owned(call, **{name: name for name in STATISTICS}))
     tracked = call["running_mean"] is not None
     if weights is None or (call["weight"] is None) != (call["bias"] is None) or prod(x.shape[2:]) < 2:
         raise UnsupportedError("its weights are computed")
-    if tracked:
-        weights["num_batches_tracked"] = weights["running_mean"].replace("running_mean", "num_batches_tracked")
     layer = InstanceNorm(
         eps=call["eps"], momentum=call["momentum"], affine=call["weight"] is not None, track_running_stats=tracked
     )

@@ -25,14 +25,14 @@ from cnncalc.layers.tensor import Constant
 from cnncalc.torch.capture.operators.fields import feature_map, number, numbers, one_or_each
 from cnncalc.torch.capture.registry import captures
 from cnncalc.torch.capture.tracer import Call, Tracer
-from cnncalc.torch.capture.values import BATCH, Batch, UnsupportedError, Value, reshaped, sample_shape
+from cnncalc.torch.capture.values import Batch, UnsupportedError, Value, reshaped, sample_shape
 
 # -- the same elements under other axes ------------------------------------------------------------
 
 
 def viewed(tracer: Tracer, x: Value, shape: Shape) -> Value:
     """The elements of a tensor in their order, with another shape."""
-    batch = reshaped(x, shape)
+    batch = reshaped(x, shape, tracer.samples)
     out = sample_shape(shape, batch)
     ref = tracer.ref(x)
     if len(out) == 1 and len(x.sample) > 1:
@@ -161,10 +161,10 @@ def broadcast(tracer: Tracer, x: Value, shape: Shape) -> Value:
     batch = None if x.batch is None else x.batch._replace(dim=x.batch.dim + more)
     ref = tracer.ref(x)
     if batch is None:
-        to_batch = [dim for dim in range(len(shape)) if shape[dim] == BATCH and have[dim] == 1]
+        to_batch = [dim for dim in range(len(shape)) if shape[dim] == tracer.samples > have[dim] == 1]
         if len(to_batch) == 1:
             batch = Batch(to_batch[0])
-            ref = tracer.reshaped(ref, sample_shape((*have[: batch.dim], BATCH, *have[batch.dim + 1 :]), batch))
+            ref = tracer.reshaped(ref, sample_shape((*have[: batch.dim], tracer.samples, *have[batch.dim + 1 :]), batch))
         elif more:
             ref = tracer.reshaped(ref, have)
     elif more:
@@ -235,10 +235,17 @@ def narrow(tracer: Tracer, call: Call) -> Value:
     return cut(tracer, call.first(), call["dim"], call["start"], call["start"] + call["length"])
 
 
+def _is_alone(x: Value, dim: int) -> bool:
+    """Whether the dimension holds one sample, and nothing else: to choose it chooses all."""
+    return x.batch is not None and x.batch.dim == dim and x.shape[dim] == 1
+
+
 @captures("select")
 def select(tracer: Tracer, call: Call) -> Value:
     """``x[:, index]``"""
     x, index = call.first(), numbers(call["index"])[0]
+    if _is_alone(x, x.dim(call["dim"])):
+        return Value(call.shape, None, x.ref)
     index %= x.shape[x.dim(call["dim"])]
     return squeezed(tracer, cut(tracer, x, call["dim"], index, index + 1), call["dim"])
 
@@ -271,6 +278,8 @@ def unbind(tracer: Tracer, call: Call) -> tuple[Value, ...]:
     """``torch.unbind``"""
     x = call.first()
     dim = x.dim(call["dim"])
+    if _is_alone(x, dim):
+        return (Value(call.shape, None, x.ref),)
     return tuple(squeezed(tracer, part, dim) for part in parts(tracer, x, dim, [1] * x.shape[dim]))
 
 
