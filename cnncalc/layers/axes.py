@@ -41,6 +41,34 @@ class Axis(NamedTuple):
         return sliding_window(self.kernel, self.stride, self.padding[0], self.dilation)
 
 
+MOST_SPATIAL = 3
+"""Spatial axes that PyTorch's convolutions, pools, resizing and norms by channel work on at most."""
+
+
+def check_rank(shape: Shape, what: str = "", field: str | None = None) -> None:
+    """PyTorch has many layers for up to three spatial axes alone.
+
+    Raises:
+        LayerError: the input has more.
+    """
+    if len(shape) - 1 > MOST_SPATIAL:
+        raise LayerError(
+            f"{what} takes at most {MOST_SPATIAL} spatial axes, the input {describe(shape)} has {len(shape) - 1}".strip(),
+            field=field,
+            hint="the input is channels, then 1 to 3 spatial axes; flatten or reshape can merge axes",
+        )
+
+
+def few_spatial(shape: Shape) -> Shape:
+    """The spatial sizes of an input that needs some, and not more than three.
+
+    Raises:
+        LayerError: the input has none, or more.
+    """
+    check_rank(shape)
+    return spatial(shape)
+
+
 def spatial(shape: Shape) -> Shape:
     """The spatial sizes of an input that needs some.
 
@@ -103,9 +131,9 @@ def window_axes(
     """The geometry of a sliding window over each spatial axis of ``shape``, in normal form.
 
     Raises:
-        LayerError: no spatial axes, a list of the wrong length, or a kernel that does not fit.
+        LayerError: no spatial axes or too many, or a list of the wrong length.
     """
-    sizes_in = spatial(shape)
+    sizes_in = few_spatial(shape)
     rank = len(sizes_in)
     kernels = per_axis(kernel, rank, "kernel")
     strides = per_axis(stride, rank, "stride")

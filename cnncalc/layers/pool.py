@@ -10,7 +10,17 @@ from msgspec import Meta
 from cnncalc.errors import LayerError
 from cnncalc.formulas import size as sizes
 from cnncalc.formulas.receptive_field import adaptive_pool_taps, adaptive_pool_window
-from cnncalc.layers.axes import Axis, Padding, axis_name, check_fits, per_axis, same_pads, spatial, window_axes
+from cnncalc.layers.axes import (
+    Axis,
+    Padding,
+    axis_name,
+    check_fits,
+    few_spatial,
+    per_axis,
+    same_pads,
+    spatial,
+    window_axes,
+)
 from cnncalc.layers.base import EVERYTHING, Call, Layer, PerAxis, Positive, Reads, Shape, along
 
 IDENTITY = "Identity"
@@ -298,7 +308,7 @@ class AdaptivePool(Layer, frozen=True):
 
     def per_axis_sizes(self, shape: Shape) -> tuple[tuple[int, int], ...]:
         """Input and output size of each spatial axis."""
-        old = spatial(shape)
+        old = few_spatial(shape)
         given = self.output_size
         new = given if isinstance(given, tuple) else (given,) * len(old)
         if len(new) != len(old):
@@ -394,7 +404,7 @@ class GlobalPool(Layer, frozen=True):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
-        rank = len(spatial(shape))
+        rank = len(few_spatial(shape))
         return (shape[0], *(1,) * rank)
 
     def macs(self, *inputs: Shape) -> int:

@@ -18,6 +18,7 @@ from cnncalc.layers.axes import (
     Pair,
     axis_name,
     check_fits,
+    check_rank,
     describe,
     padding_pairs,
     per_axis,
@@ -155,8 +156,8 @@ class Pad(Movement, frozen=True):
                     field="padding",
                     hint=f"{self.mode} padding can be at most {size - limit} here",
                 )
-        if self.mode != "constant" and len(pairs) > 3:
-            raise LayerError(f"{self.mode} padding takes 1 to 3 spatial axes, the input has {len(pairs)}", field="mode")
+        if self.mode != "constant":
+            check_rank(shape, f"{self.mode} padding", field="mode")
         if self.mode != "constant" and self.value:
             raise LayerError(f"value means nothing for {self.mode} padding", field="value", hint="use mode: constant")
         return (shape[0], *(size + before + after for size, (before, after) in zip(shape[1:], pairs, strict=True)))
