@@ -50,6 +50,11 @@ class Node(Struct, frozen=True, gc=False):
         return "input" if self.layer is None else self.layer.kind
 
     @property
+    def differentiable_inputs(self) -> tuple[Ref, ...]:
+        """The inputs that a gradient passes through."""
+        return self.inputs if self.layer is None else self.inputs[: self.layer.differentiable]
+
+    @property
     def output_shape(self) -> Shape:
         """Shape of the (first) output, without the batch."""
         return self.output_shapes[0]

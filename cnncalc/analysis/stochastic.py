@@ -150,7 +150,7 @@ def _learns(graph: Graph, diagrams: _Diagrams, keeps: dict[int, int]) -> list[in
     for number, node in enumerate(graph.nodes):
         own = node.layer is not None and any(weight.learnable for weight in node.layer.weights(*node.input_shapes))
         found = YES if own else NO
-        for ref in node.inputs:
+        for ref in node.differentiable_inputs:
             found = diagrams.disjunction(found, learns[ref.node])
         learns.append(diagrams.conjunction(found, keeps.get(number, YES)))
     return learns

@@ -38,7 +38,7 @@ def needs_gradient(graph: Graph) -> list[bool]:
     needs: list[bool] = []
     for node in graph.nodes:
         own = node.layer is not None and any(weight.learnable for weight in node.layer.weights(*node.input_shapes))
-        needs.append(own or any(needs[ref.node] for ref in node.inputs))
+        needs.append(own or any(needs[ref.node] for ref in node.differentiable_inputs))
     return needs
 
 

@@ -63,11 +63,12 @@ class Read(NamedTuple):
 
     ``axis`` and ``window``: output units along ``axis`` read this input axis through ``window``.
     Without them the outputs read the axis as a whole (``EVERYTHING``), or a part of it that no
-    single output axis tells (``SCATTERED``); a window alone says what they then read together.
+    single output axis tells (``SCATTERED``); a window alone says, with the taps of all its phases, what they then
+    read together.
     ``border`` says what a tap beyond the input reads: nothing (``zeros``), the unit that the padding
     mode puts there, or another input of the layer (``joined``). ``across`` names further output axes
-    that tell which part is read: the units along them read the window together. ``untold``: nobody
-    knows what is read.
+    that tell which part is read: the units along them read the window together. ``partly``: all outputs together
+    may read no more than some of it, which values tell and no shape does. ``untold``: nobody knows what is read.
     """
 
     axis: int | None = None
@@ -75,7 +76,13 @@ class Read(NamedTuple):
     whole: bool = False
     border: str = "zeros"
     across: tuple[int, ...] = ()
+    partly: bool = False
     untold: bool = False
+
+    def units(self, output: Shape) -> int:
+        """How many units read the window: those along the axis, or, without one, one for each phase."""
+        assert self.window is not None
+        return len(self.window.taps) if self.axis is None else output[self.axis]
 
 
 class Call(NamedTuple):
@@ -141,6 +148,8 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Least and greatest number of inputs; ``None`` for any number."""
     abstract: ClassVar[bool] = False
     """True for a base class that is no layer itself."""
+    differentiable: ClassVar[int | None] = None
+    """How many of its inputs, the first ones, a gradient passes through; ``None`` for all."""
     drawn: ClassVar[bool] = True
     """Whether random nets draw it: not what makes no net from sizes alone."""
     commutative: ClassVar[bool] = False
@@ -380,7 +389,7 @@ def _positions(size: int, read: Read, output: Shape) -> int:
     """How many positions of an input axis are read, each counted once; all where that is not told."""
     if read.whole or read.window is None or (read.axis is not None and read.axis >= len(output)):
         return size
-    return positions_read(size, 1 if read.axis is None else output[read.axis], read.window, read.border)
+    return positions_read(size, read.units(output), read.window, read.border)
 
 
 def normal_axis(axis: int, rank: int, *, field: str = "axis") -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
-from cnncalc.formulas import cost, traffic
+from cnncalc.formulas import cost
 from cnncalc.formulas import size as sizes
 from cnncalc.formulas.receptive_field import MAX_PERIOD, Taps, Window, transposed_window
 from cnncalc.layers.axes import (
@@ -60,11 +60,6 @@ def check_groups(in_channels: int, out: int, groups: int) -> None:
                 field="groups",
                 hint="a grouped convolution needs in_channels and out that are multiples of groups",
             )
-
-
-def _inside(axis: Axis, size: int, positions: int) -> tuple[int, int, int, int, int, int]:
-    """What ``pairs_inside`` asks about an axis of ``size`` that ``positions`` windows read."""
-    return size, positions, axis.kernel, axis.stride, axis.padding[0], axis.dilation
 
 
 def group_read(in_channels: int, out: int, groups: int) -> Read:
@@ -142,7 +137,7 @@ class Conv(Layer, frozen=True):
         if self.padding_mode != "zeros":
             return self.macs(shape)
         axes = zip(self.axes(shape), self.output_shape(shape)[1:], strict=True)
-        pairs = prod(traffic.pairs_inside(*_inside(axis, axis.size, out)) for axis, out in axes)
+        pairs = prod(axis.pairs_inside(out) for axis, out in axes)
         return cost.conv_macs(pairs, 1, shape[0], self.out, self.groups)
 
     def bilinear_macs(self, *inputs: Shape) -> int:
@@ -156,7 +151,7 @@ class Conv(Layer, frozen=True):
         if self.padding_mode != "zeros":
             return super().weights_read(shape)
         axes = zip(self.axes(shape), self.output_shape(shape)[1:], strict=True)
-        taps = prod(traffic.taps_inside(*_inside(axis, axis.size, out)) for axis, out in axes)
+        taps = prod(axis.taps_inside(out) for axis, out in axes)
         return cost.conv_weight_count(taps, shape[0], self.out, self.groups) + self.out * self.bias
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
@@ -272,7 +267,7 @@ class ConvTranspose(Layer, frozen=True):
         (shape,) = inputs
         axes = zip(self.axes(shape), self.output_shape(shape)[1:], strict=True)
         # An input position scatters to the outputs that an output of a convolution the other way round gathers from.
-        pairs = prod(traffic.pairs_inside(*_inside(axis, out, axis.size)) for axis, out in axes)
+        pairs = prod(axis._replace(size=out).pairs_inside(axis.size) for axis, out in axes)
         return cost.conv_macs(pairs, 1, shape[0], self.out, self.groups)
 
     def bilinear_macs(self, *inputs: Shape) -> int:
@@ -283,7 +278,7 @@ class ConvTranspose(Layer, frozen=True):
     def weights_read(self, *inputs: Shape) -> int:
         (shape,) = inputs
         axes = zip(self.axes(shape), self.output_shape(shape)[1:], strict=True)
-        taps = prod(traffic.taps_inside(*_inside(axis, out, axis.size)) for axis, out in axes)
+        taps = prod(axis._replace(size=out).taps_inside(axis.size) for axis, out in axes)
         return cost.conv_weight_count(taps, shape[0], self.out, self.groups) + self.out * self.bias
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:

@@ -88,7 +88,12 @@ def measure_costs(
                     yield compare(node.path, check, claimed[check], measured[check], notes[check])
             of_weights = _flops(training[step.number].weight_gradient)
             if "backward" in checks and (of_weights or back) and any(True for _ in step.module.parameters()):
-                yield compare(node.path, "backward, weights", of_weights, _weight_gradient(node, batch))
+                yield compare(
+                    node.path,
+                    "backward, weights",
+                    of_weights,
+                    _weight_gradient(node, 1 if step.number in fixed else batch),
+                )
         del outputs, made
         for number in step.done:
             del values[number]
