@@ -78,15 +78,14 @@ class Graph(Struct, frozen=True):
         """The named inputs and their shapes."""
         return {node.path: node.output_shape for node in self.nodes if node.layer is None}
 
-    def fixed(self) -> frozenset[int]:
-        """The nodes that depend on no input: a batch shares what they give, and computes it once."""
-        found: set[int] = set()
-        for number, node in enumerate(self.nodes):
-            if node.layer is not None and (
-                not node.inputs or (found and all(ref.node in found for ref in node.inputs))
-            ):
-                found.add(number)
-        return frozenset(found)
+    def samples(self, batch: int) -> list[int]:
+        """For every node, of how many samples it is computed: of one where it depends on no input of the net, since a
+        batch shares what it gives.
+        """
+        counts: list[int] = []
+        for node in self.nodes:
+            counts.append(batch if node.layer is None else max([1, *(counts[ref.node] for ref in node.inputs)]))
+        return counts
 
     def path(self, ref: Ref) -> str:
         """The readable name of one tensor: the node's path, with ``.port`` where it has several outputs."""

@@ -125,8 +125,8 @@ def expected_macs(graph: Graph, batch: int = 1) -> list[ExpectedMacs] | None:
         keeps = {number: diagrams.make(draw, NO, YES) for number, draw in draws.items()}
         runs, learns = _runs(graph, diagrams, keeps), _learns(graph, diagrams, keeps)
         return [
-            _expected(node, diagrams, runs[number], [learns[ref.node] for ref in node.inputs], batch)
-            for number, node in enumerate(graph.nodes)
+            _expected(node, diagrams, runs[number], [learns[ref.node] for ref in node.inputs], times)
+            for number, (node, times) in enumerate(zip(graph.nodes, graph.samples(batch), strict=True))
         ]
     except (TooManyDrawsError, RecursionError):
         return None
