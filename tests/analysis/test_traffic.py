@@ -17,7 +17,7 @@ from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.formulas.traffic import pairs_inside, positions_read, taps_inside
 from cnncalc.layers.attention import ScaledDotProductAttention
 from cnncalc.layers.base import Movement
-from cnncalc.layers.conv import Conv, ConvTranspose
+from cnncalc.layers.conv import Conv, ConvTranspose, FunctionalConv
 from cnncalc.layers.shape import Crop
 from cnncalc.sources import load, load_text
 from cnncalc.spec.random import random_spec
@@ -145,6 +145,14 @@ def test_real_products_of_any_convolution(kind, kernel, stride, padding, dilatio
     macs, weights = ones_through(Lone(layer, shape))
     assert (layer.direct_macs(shape), layer.weights_read(shape)) == (macs, weights)
     assert layer.bilinear_macs(shape) <= macs <= layer.macs(shape)
+
+
+    if kind is Conv:
+        by_tensor = FunctionalConv(stride=stride, padding=padding, dilation=dilation, groups=groups)
+        both = (shape, (4, 2 // groups, kernel, kernel))
+        assert (by_tensor.direct_macs(*both), by_tensor.elements_read(*both)[1]) == (macs, weights)
+        assert by_tensor.bilinear_macs(*both) == layer.bilinear_macs(shape)
+        assert by_tensor.elements_read(*both)[0] == layer.elements_read(shape)[0]
 
 
 @pytest.mark.parametrize("tile", [1, 2, 4, 6, 1000])
