@@ -123,7 +123,7 @@ class Graph(Struct, frozen=True):
                 continue
             shapes = tuple([nodes[ref.node].output_shapes[ref.port] for ref in node.inputs])
             layer = change(node.layer, shapes) if change else node.layer
-            nodes.append(replace(node, layer=layer, input_shapes=shapes, output_shapes=layer.output_shapes(*shapes)))
+            nodes.append(replace(node, layer=layer, input_shapes=shapes, output_shapes=layer.checked_shapes(*shapes)))
             if node.shared is not None and not _same_weights(nodes[node.shared], nodes[-1]):
                 raise LayerError(f"its weights differ from those of {nodes[node.shared].path}, which it shares")
         return replace(self, nodes=tuple(nodes))

@@ -8,7 +8,8 @@ the analyses. Shapes are ``(channels, *spatial)`` without the batch; all costs a
 from __future__ import annotations
 
 import re
-from math import prod
+from collections.abc import Iterator
+from math import isfinite, isnan, prod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from msgspec import Meta, Struct
@@ -28,6 +29,11 @@ NonNegative = Annotated[int, Meta(ge=0)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 PerAxis = Positive | tuple[Positive, ...]
 """One value for all spatial axes, or one for each."""
+
+MOST_WHOLE = (1 << 63) - 1
+"""The largest whole number that PyTorch takes, as a size or for a layer's field."""
+MOST_REAL = (2 - 2**-23) * 2.0**127
+"""The largest number of float32, beyond which PyTorch cannot convert a layer's field."""
 
 REGISTRY: dict[str, type[Layer]] = {}
 """Every concrete layer class by its name in the spec language; filled as the classes are defined."""
@@ -193,6 +199,20 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def output_shapes(self, *inputs: Shape) -> Shapes:
         """Shapes of all outputs; one for every layer but those that split."""
         return (self.output_shape(*inputs),)
+
+    def checked_shapes(self, *inputs: Shape) -> Shapes:
+        """Shapes of all outputs, where all numbers are some that PyTorch has.
+
+        Raises:
+            LayerError: the layer cannot take the inputs; or a size or a field is too large for any tensor or module.
+        """
+        for name in self.__struct_fields__:
+            for number in _numbers(getattr(self, name)):
+                check_number(number, name, field=name)
+        outputs = self.output_shapes(*inputs)
+        largest = max((size for shape in (*inputs, *outputs) for size in shape), default=0)
+        check_number(largest, f"a size of {largest}")
+        return outputs
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         """The tensors that the layer owns, named and shaped as PyTorch's."""
@@ -383,6 +403,39 @@ class ShortForm(Layer, frozen=True):
     def contract(cls, layers: tuple[Layer, ...], shape: Shape) -> ShortForm | None:
         """The short form that expands to these layers for an input of this shape, where there is one."""
         return None
+
+
+def check_number(number: float, what: str, field: str | None = None) -> None:
+    """A number must be one that PyTorch can convert: whole ones to 64 bits, others to float32 or infinity; and no NaN.
+
+    Raises:
+        LayerError: it is not.
+    """
+    if isinstance(number, int) and not -MOST_WHOLE <= number <= MOST_WHOLE:
+        raise LayerError(f"{what} is beyond 2^63 - 1, the largest whole number that PyTorch takes", field=field)
+    if isnan(number):
+        raise LayerError(f"{what} is not a number", field=field)
+    if isinstance(number, float) and isfinite(number) and abs(number) > MOST_REAL:
+        raise LayerError(f"{what} {number:g} is beyond ±{MOST_REAL:g}, the largest of float32", field=field)
+
+
+def check_finite(number: float, field: str) -> None:
+    """A field of which PyTorch takes no infinity, or which means nothing there.
+
+    Raises:
+        LayerError: it is infinite.
+    """
+    if not isfinite(number):
+        raise LayerError(f"{field} must be finite", field=field)
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """The numbers of a field, those in lists too."""
+    if isinstance(value, tuple):
+        for one in value:
+            yield from _numbers(one)
+    elif isinstance(value, (int, float)):
+        yield value
 
 
 def _positions(size: int, read: Read, output: Shape) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, prod
+from math import prod
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta
@@ -21,7 +21,7 @@ from cnncalc.layers.axes import (
     spatial,
     window_axes,
 )
-from cnncalc.layers.base import EVERYTHING, Call, Layer, PerAxis, Positive, Reads, Shape, along
+from cnncalc.layers.base import EVERYTHING, Call, Layer, PerAxis, Positive, Reads, Shape, along, check_finite
 
 IDENTITY = "Identity"
 """The module of ``torch.nn`` that hands its input on."""
@@ -261,14 +261,13 @@ class LpPool(SlidingPool, frozen=True, kw_only=True):
     norm_type: Annotated[float, Meta(gt=0)]
 
     def axes(self, shape: Shape) -> tuple[Axis, ...]:
+        check_finite(self.norm_type, "norm_type")
         axes = window_axes(shape, self.kernel, self.kernel if self.stride is None else self.stride, "valid")
         check_kernel_within_input(axes)
         return axes
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         out = self.output_shape(*inputs)
-        if self.norm_type == inf:
-            return self.pool_calls(inputs[0], MaxPool.kind)
         return (
             *self.pool_calls(inputs[0], AvgPool.kind),
             Call("relu", (out,), out, patched="F.relu"),
@@ -281,8 +280,6 @@ class LpPool(SlidingPool, frozen=True, kw_only=True):
 
     def pool(self, tape: Tape, x: Held, shape: Shape) -> Held:
         """``(sign(m)·relu(|m|)·n)^(1/p)`` of the mean ``m`` of ``n`` powers, as ``torch.nn.functional`` has it."""
-        if self.norm_type == inf:
-            return tape.max_pooled(shape, x)
         powers = tape.pointwise(x, keep=(x,))
         mean = tape.mean_pooled(shape, powers)
         tape.free(powers)

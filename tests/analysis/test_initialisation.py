@@ -49,6 +49,11 @@ def test_gains_are_those_of_torch(layer: str, fields: dict, name: str, parameter
         ("elu", {}),
         ("elu", {"alpha": 0.3}),
         ("celu", {"alpha": 2.0}),
+        ("celu", {"alpha": 1e-3}),
+        ("celu", {"alpha": 0.03}),
+        ("celu", {"alpha": 1500.0}),
+        ("celu", {"alpha": 1e30}),
+        ("celu", {"alpha": -0.9}),
     ],
 )
 def test_gains_keep_the_second_moment_of_a_normal_input(layer: str, fields: dict) -> None:

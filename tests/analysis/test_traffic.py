@@ -146,7 +146,6 @@ def test_real_products_of_any_convolution(kind, kernel, stride, padding, dilatio
     assert (layer.direct_macs(shape), layer.weights_read(shape)) == (macs, weights)
     assert layer.bilinear_macs(shape) <= macs <= layer.macs(shape)
 
-
     if kind is Conv:
         by_tensor = FunctionalConv(stride=stride, padding=padding, dilation=dilation, groups=groups)
         both = (shape, (4, 2 // groups, kernel, kernel))
