@@ -146,6 +146,15 @@ def test_activations_are_found_through_norms_pools_and_sums_but_not_through_prod
     assert found["linear1"] is None
 
 
+def test_of_two_activations_the_first_to_read_gives_the_gain() -> None:
+    text = "input: [4, 8, 8]\nlayers:\n  - conv: {{out: 4, kernel: 1, name: both}}\n{}  - add: {{from: [a, b]}}\n"
+    one, other = "  - tanh: {name: a, from: both}\n", "  - relu: {name: b, from: both}\n"
+    for branches, kind in ((one + other, "tanh"), (other + one, "relu")):
+        found = initialisation(cnncalc.sources.load_text(text.format(branches)))[1]
+        assert found.gain == pytest.approx(nn.init.calculate_gain(kind))
+        assert found.activation == {"tanh": "a", "relu": "b"}[kind]
+
+
 # -- weight decay
 
 
