@@ -155,6 +155,22 @@ def test_of_two_activations_the_first_to_read_gives_the_gain() -> None:
         assert found.activation == {"tanh": "a", "relu": "b"}[kind]
 
 
+def test_shared_weights_are_initialised_once_and_branches_of_equal_depth_have_no_skip() -> None:
+    graph = cnncalc.sources.load_text("""
+input: [4, 8, 8]
+layers:
+  - conv: {out: 4, kernel: 1, share: one, name: first}
+  - batch_norm: {name: a}
+  - conv: {out: 4, kernel: 1, share: one, name: second, from: input}
+  - batch_norm: {name: b}
+  - add: {from: [a, b]}
+""")
+    found = {node.path: one for node, one in zip(graph.nodes, initialisation(graph), strict=True)}
+    assert sum(one.decayed for one in found.values()) == decay_split(cnn.build(graph))[0]
+    assert found["second"].fan_in is None
+    assert last_scales(graph) == {}
+
+
 # -- weight decay
 
 

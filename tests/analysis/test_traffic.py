@@ -295,3 +295,21 @@ def test_huge_axes_take_no_loop(shape: str, layer: str, monkeypatch: pytest.Monk
     assert peak < 64 << 20
     assert 0 < part.inputs <= prod(graph.nodes[0].output_shape)
     assert part.bilinear_macs <= part.direct_macs
+
+
+@pytest.mark.parametrize(
+    ("layers", "inputs", "outputs"),
+    [
+        ("[flatten, relu]", 0, 64),
+        ("[relu, flatten]", 64, 0),
+        ("[{max_pool: {kernel: 1, stride: 2, name: a}}, {relu: {from: input, name: b}}]", 64, 64 + 16),
+        ("[{relu: {name: b}}, {max_pool: {kernel: 1, stride: 2, from: input, name: a}}]", 64, 64 + 16),
+        ("[{relu: {name: a}}, {identity: {from: input, name: b}}]", 0, 64),
+    ],
+)
+def test_what_a_net_cannot_do_without(layers: str, inputs: int, outputs: int) -> None:
+    """A view of an input, or as an output, moves nothing; the reader that reads most tells what is read."""
+    results = "outputs: {one: a, other: b, again: a}\n" if "name: b" in layers else ""
+    graph = load_text(f"input: [4, 4, 4]\n{results}layers: {layers}\n")
+    whole = whole_net(graph, traffic(graph, 3), 3)
+    assert (whole.inputs, whole.outputs) == (3 * inputs, 3 * outputs)

@@ -22,6 +22,10 @@ NETS = {
         "input: [4, 8, 8]\nlayers: [{parameter: {shape: [3, 8, 8]}}, {linear: {out: 8}}, {conv: {out: 3, kernel: 3}}]",
         ("shape", "flops", "backward"),
     ),
+    "no gradient through what has buffers alone": (
+        "input: [4, 8, 8]\nlayers: [{batch_norm: {affine: false}}, {conv: {out: 3, kernel: 3}}]",
+        ("flops", "backward"),
+    ),
     "patches with gaps between them": ("input: [16, 5, 7]\nlayers: [{unfold: {kernel: 1, stride: 2}}]", None),
     "patches with gaps between and in them": (
         "input: [4, 15, 13]\nlayers: [{conv: {out: 4, kernel: 2}}, {unfold: {kernel: 2, stride: 5, dilation: 2}}]",
