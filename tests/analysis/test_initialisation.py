@@ -13,6 +13,7 @@ import cnncalc
 from cnncalc import torch as cnn
 from cnncalc.analysis.initialisation import initialisation, last_scales, loss_at_start, smoothed_loss_floor
 from cnncalc.layers import REGISTRY
+from cnncalc.sources import load_text
 from cnncalc.torch.registry import build_layer
 
 NETS = ["resnet50", "mobilenet_v3_large", "convnext_tiny", "shufflenet_v2_x1_0", "unet", "lenet5", "efficientnet_b0"]
@@ -105,7 +106,7 @@ layers:
 
 
 def test_draws_of_torch_have_the_stated_deviation(tmp_path) -> None:
-    graph = cnncalc.sources.load_text(SPEC)
+    graph = load_text(SPEC)
     net = cnn.build(graph)
     rules = {
         "conv1": ("relu", 0),
@@ -150,13 +151,13 @@ def test_of_two_activations_the_first_to_read_gives_the_gain() -> None:
     text = "input: [4, 8, 8]\nlayers:\n  - conv: {{out: 4, kernel: 1, name: both}}\n{}  - add: {{from: [a, b]}}\n"
     one, other = "  - tanh: {name: a, from: both}\n", "  - relu: {name: b, from: both}\n"
     for branches, kind in ((one + other, "tanh"), (other + one, "relu")):
-        found = initialisation(cnncalc.sources.load_text(text.format(branches)))[1]
+        found = initialisation(load_text(text.format(branches)))[1]
         assert found.gain == pytest.approx(nn.init.calculate_gain(kind))
         assert found.activation == {"tanh": "a", "relu": "b"}[kind]
 
 
 def test_shared_weights_are_initialised_once_and_branches_of_equal_depth_have_no_skip() -> None:
-    graph = cnncalc.sources.load_text("""
+    graph = load_text("""
 input: [4, 8, 8]
 layers:
   - conv: {out: 4, kernel: 1, share: one, name: first}
@@ -188,7 +189,7 @@ def test_the_split_by_weight_decay_is_by_kind_of_module(name: str) -> None:
 
 
 def test_a_norm_over_several_axes_does_not_decay() -> None:
-    graph = cnncalc.sources.load_text("input: [4, 5, 6]\nlayers: [layer_norm, {prelu: 4}, {layer_scale: 0.1}]\n")
+    graph = load_text("input: [4, 5, 6]\nlayers: [layer_norm, {prelu: 4}, {layer_scale: 0.1}]\n")
     assert [(one.decayed, one.not_decayed) for one in initialisation(graph)] == [(0, 0), (0, 240), (0, 4), (0, 4)]
 
 
