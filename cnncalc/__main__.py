@@ -58,7 +58,7 @@ def run(arguments: list[str]) -> int:
         return end.code if isinstance(end.code, int) else 2 if end.code else 0
     except CnncalcError as error:
         message = str(error)
-        return complain(message if ": error: " in message.partition("\n")[0] else f"error: {message}")
+        return complain(message if ": error: " in f": {message.partition(chr(10))[0]}" else f"error: {message}")
     except KeyboardInterrupt:
         return 130
     except MemoryError:

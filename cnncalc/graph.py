@@ -58,6 +58,11 @@ class Node(Struct, frozen=True, gc=False):
         return "input" if self.layer is None else self.layer.kind
 
     @property
+    def differentiable_inputs(self) -> tuple[Ref, ...]:
+        """The inputs that a gradient passes through."""
+        return self.inputs if self.layer is None else self.inputs[: self.layer.differentiable]
+
+    @property
     def output_shape(self) -> Shape:
         """Shape of the (first) output, without the batch."""
         return self.output_shapes[0]
@@ -82,15 +87,14 @@ class Graph(Struct, frozen=True):
         """The named inputs and their shapes."""
         return {node.path: node.output_shape for node in self.nodes if node.layer is None}
 
-    def fixed(self) -> frozenset[int]:
-        """The nodes that depend on no input: a batch shares what they give, and computes it once."""
-        found: set[int] = set()
-        for number, node in enumerate(self.nodes):
-            if node.layer is not None and (
-                not node.inputs or (found and all(ref.node in found for ref in node.inputs))
-            ):
-                found.add(number)
-        return frozenset(found)
+    def samples(self, batch: int) -> list[int]:
+        """For every node, of how many samples it is computed: of one where it depends on no input of the net, since a
+        batch shares what it gives.
+        """
+        counts: list[int] = []
+        for node in self.nodes:
+            counts.append(batch if node.layer is None else max([1, *(counts[ref.node] for ref in node.inputs)]))
+        return counts
 
     def path(self, ref: Ref) -> str:
         """The readable name of one tensor: the node's path, with ``.port`` where it has several outputs."""
@@ -133,7 +137,7 @@ class Graph(Struct, frozen=True):
                 continue
             shapes = tuple([nodes[ref.node].output_shapes[ref.port] for ref in node.inputs])
             layer = change(node.layer, shapes) if change else node.layer
-            nodes.append(replace(node, layer=layer, input_shapes=shapes, output_shapes=layer.output_shapes(*shapes)))
+            nodes.append(replace(node, layer=layer, input_shapes=shapes, output_shapes=layer.checked_shapes(*shapes)))
             if node.shared is not None and not _same_weights(nodes[node.shared], nodes[-1]):
                 raise LayerError(f"its weights differ from those of {nodes[node.shared].path}, which it shares")
         return replace(self, nodes=tuple(nodes))

@@ -52,12 +52,10 @@ def costs(graph: Graph, batch: int = 1) -> list[Cost]:
     """
     known: dict[tuple[Layer, Shapes, bool, int], Cost] = {}
     result = []
-    fixed = graph.fixed()
-    for number, node in enumerate(graph.nodes):
+    for node, times in zip(graph.nodes, graph.samples(batch), strict=True):
         if node.layer is None:
             result.append(NOTHING)
             continue
-        times = 1 if number in fixed else batch
         key = (node.layer, node.input_shapes, node.shared is not None, times)
         cost = known.get(key)
         if cost is None:

@@ -152,9 +152,10 @@ def _through(seen: _Seen, reads: Reads, shape: Shape, out: Shape) -> _Seen:
         was_uneven = number in seen.uneven
         if was_uneven:
             uneven |= _spread(read, reads, len(out))
-        if read.window is None or (read.window == POINT and shape[number] == _size(read, out, shape[number])):
+        exact = exact and not (was_uneven and read.partly)
+        if read.window is None or (read.window == POINT and (read.axis is None or shape[number] == out[read.axis])):
             continue
-        taps = [set(taps_inside(read, unit, shape[number])) for unit in range(_size(read, out, 1))]
+        taps = [set(taps_inside(read, unit, shape[number])) for unit in range(read.units(out))]
         if was_uneven and len(set[int]().union(*taps)) < shape[number]:
             exact = False
         if read.axis is not None and not all(taps):
@@ -166,9 +167,10 @@ def _through(seen: _Seen, reads: Reads, shape: Shape, out: Shape) -> _Seen:
         read = reads[seen.axis]
         uneven |= set(read.across) if read.whole or read.axis is not None else _spread(read, reads, len(out))
         if read.whole or read.window is None:
-            axis, sets = None, (_join(sets),)
+            axis, sets, exact = None, (_join(sets),), exact and not read.partly
         elif read.axis is None:
-            axis, sets = None, (_join(sets[tap] for tap in taps_inside(read, 0, shape[seen.axis])),)
+            taps = [set(taps_inside(read, phase, shape[seen.axis])) for phase in range(read.units(out))]
+            axis, sets = None, (_join(sets[tap] for tap in set[int]().union(*taps)),)
         else:
             if not (read.window == POINT and out[read.axis] == len(sets)):
                 sets = tuple(
@@ -189,11 +191,6 @@ def _spread(read: Read, reads: Reads, rank: int) -> set[int]:
         return {read.axis, *read.across}
     mapped = {other.axis for other in reads if other.axis is not None}
     return set(read.across) or set(range(rank)) - mapped or set(range(rank))
-
-
-def _size(read: Read, out: Shape, otherwise: int) -> int:
-    """The number of output units along the axis of a read."""
-    return otherwise if read.axis is None else out[read.axis]
 
 
 def _tidy(seen: _Seen) -> _Seen:

@@ -68,7 +68,8 @@ def _of(graph: Graph, node: Node, activation: int | None, zero: bool) -> Initial
     if shape is None:
         return Initialisation(decayed, not_decayed, zero=zero)
     after = None if activation is None else graph.nodes[activation].layer
-    gain = LINEAR if after is None else after.gain() or LINEAR
+    gain = after.gain() if after is not None else None
+    gain = LINEAR if gain is None else gain
     n_in, n_out = fan_in(shape), fan_out(shape)
     return Initialisation(
         decayed,

@@ -125,8 +125,8 @@ def expected_macs(graph: Graph, batch: int = 1) -> list[ExpectedMacs] | None:
         keeps = {number: diagrams.make(draw, NO, YES) for number, draw in draws.items()}
         runs, learns = _runs(graph, diagrams, keeps), _learns(graph, diagrams, keeps)
         return [
-            _expected(node, diagrams, runs[number], [learns[ref.node] for ref in node.inputs], batch)
-            for number, node in enumerate(graph.nodes)
+            _expected(node, diagrams, runs[number], [learns[ref.node] for ref in node.inputs], times)
+            for number, (node, times) in enumerate(zip(graph.nodes, graph.samples(batch), strict=True))
         ]
     except (TooManyDrawsError, RecursionError):
         return None
@@ -150,7 +150,7 @@ def _learns(graph: Graph, diagrams: _Diagrams, keeps: dict[int, int]) -> list[in
     for number, node in enumerate(graph.nodes):
         own = node.layer is not None and any(weight.learnable for weight in node.layer.weights(*node.input_shapes))
         found = YES if own else NO
-        for ref in node.inputs:
+        for ref in node.differentiable_inputs:
             found = diagrams.disjunction(found, learns[ref.node])
         learns.append(diagrams.conjunction(found, keeps.get(number, YES)))
     return learns

@@ -38,29 +38,33 @@ NOTHING = Traffic(0, 0, 0, 0, 0)
 
 def traffic(graph: Graph, batch: int = 1) -> list[Traffic]:
     """What every node must move and compute."""
-    known: dict[tuple[Layer, Shapes, tuple[int, ...]], Traffic] = {}
+    known: dict[tuple[Layer, Shapes, tuple[int, ...], tuple[int, ...]], Traffic] = {}
     result: list[Traffic] = []
-    for node in graph.nodes:
+    samples = graph.samples(batch)
+    for node, times in zip(graph.nodes, samples, strict=True):
         if node.layer is None:
             result.append(NOTHING)
             continue
         same = tuple([node.inputs.index(ref) for ref in node.inputs])
-        key = (node.layer, node.input_shapes, same)
+        each = (*(samples[ref.node] for ref in node.inputs), times)
+        key = (node.layer, node.input_shapes, same, each)
         if key not in known:
-            known[key] = _of_layer(node.layer, node, same, batch)
+            known[key] = _of_layer(node.layer, node, same, each)
         result.append(known[key])
     return result
 
 
-def _of_layer(layer: Layer, node: Node, same: tuple[int, ...], batch: int) -> Traffic:
+def _of_layer(layer: Layer, node: Node, same: tuple[int, ...], samples: tuple[int, ...]) -> Traffic:
+    """Of a layer whose inputs, and at last whose outputs, are of so many samples."""
     if layer.is_view:
         return NOTHING
     shapes = node.input_shapes
-    read = layer.elements_read(*shapes)
+    *each, batch = samples
+    read = [count * times for count, times in zip(layer.elements_read(*shapes), each, strict=True)]
     once = {first: max(count for count, other in zip(read, same, strict=True) if other == first) for first in same}
     direct, bilinear = layer.direct_macs(*shapes), layer.bilinear_macs(*shapes)
     return Traffic(
-        inputs=sum(once.values()) * batch,
+        inputs=sum(once.values()),
         weights=layer.weights_read(*shapes),
         outputs=sum(map(prod, node.output_shapes)) * batch,
         direct_macs=None if isinstance(direct, Unknown) else direct * batch,
@@ -70,21 +74,23 @@ def _of_layer(layer: Layer, node: Node, same: tuple[int, ...], batch: int) -> Tr
 
 def whole_net(graph: Graph, parts: list[Traffic], batch: int = 1) -> Traffic:
     """What the net as a whole cannot do without, however its layers are fused and whatever stays on the chip: its
-    inputs and its weights read once, its outputs written once.
+    inputs (with tensors of its own) and its weights read once, its outputs written once.
 
     An input of which some layer takes a view counts with nothing, and so does an output that is one.
     """
-    inputs = 0
+    inputs, samples = 0, graph.samples(batch)
     for number, node in enumerate(graph.nodes):
-        if node.layer is None:
+        if node.layer is None or (node.layer.is_view and not node.inputs):
             readers = [n for n, other in enumerate(graph.nodes) if any(ref.node == number for ref in other.inputs)]
             if not any(_is_view(graph.nodes[reader]) for reader in readers):
-                inputs += max((_read_of(graph.nodes[reader], number) for reader in readers), default=0) * batch
+                inputs += (
+                    max((_read_of(graph.nodes[reader], number) for reader in readers), default=0) * samples[number]
+                )
     outputs = {ref for _, ref in graph.outputs if graph.nodes[ref.node].layer and not _is_view(graph.nodes[ref.node])}
     return Traffic(
         inputs=inputs,
         weights=sum(part.weights for node, part in zip(graph.nodes, parts, strict=True) if node.shared is None),
-        outputs=sum(prod(graph.shape(ref)) for ref in outputs) * batch,
+        outputs=sum(prod(graph.shape(ref)) * samples[ref.node] for ref in outputs),
         direct_macs=sum(part.direct_macs or 0 for part in parts),
         bilinear_macs=sum(part.bilinear_macs or 0 for part in parts),
     )

@@ -38,7 +38,7 @@ def needs_gradient(graph: Graph) -> list[bool]:
     needs: list[bool] = []
     for node in graph.nodes:
         own = node.layer is not None and any(weight.learnable for weight in node.layer.weights(*node.input_shapes))
-        needs.append(own or any(needs[ref.node] for ref in node.inputs))
+        needs.append(own or any(needs[ref.node] for ref in node.differentiable_inputs))
     return needs
 
 
@@ -47,12 +47,10 @@ def step_macs(graph: Graph, batch: int = 1) -> list[StepMacs]:
     needs = needs_gradient(graph)
     known: dict[tuple[Layer, Shapes, tuple[bool, ...], int], StepMacs] = {}
     result: list[StepMacs] = []
-    fixed = graph.fixed()
-    for number, node in enumerate(graph.nodes):
+    for node, times in zip(graph.nodes, graph.samples(batch), strict=True):
         if node.layer is None:
             result.append(NOTHING)
             continue
-        times = 1 if number in fixed else batch
         key = (node.layer, node.input_shapes, tuple([needs[ref.node] for ref in node.inputs]), times)
         if key not in known:
             known[key] = StepMacs(

@@ -7,9 +7,10 @@ Patterson 2009, "Roofline: an insightful visual performance model", Communicatio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from math import gcd
 
-from cnncalc.formulas.receptive_field import Taps, Window
+from cnncalc.formulas.receptive_field import Taps, Window, taps_of
 
 PICO = 10**12
 
@@ -19,27 +20,55 @@ def positive(value: int) -> int:
     return (value + abs(value)) // 2
 
 
+def floor_sum(count: int, divisor: int, step: int, offset: int) -> int:
+    """``Σ ⌊(step·i + offset)/divisor⌋`` for ``0 ≤ i < count``, in as many rounds as Euclid's algorithm takes (Graham,
+    Knuth & Patashnik 1994, "Concrete Mathematics", §3.5).
+    """
+    total = 0
+    while count > 0:
+        whole, step = divmod(step, divisor)
+        more, offset = divmod(offset, divisor)
+        total += count * (count - 1) // 2 * whole + count * more
+        # what is left are the lattice points below a line: they are counted along its other axis
+        count, offset = divmod(step * count + offset, divisor)
+        divisor, step = step, divisor
+    return total
+
+
 def pairs_inside(size: int, output_size: int, kernel: int, stride: int, before: int, dilation: int) -> int:
     """Pairs of an output and a tap that meet the input, not its padding: ``#{(o, k) : 0 ≤ o·S + k·D − P < H}``
     for ``0 ≤ o < O`` and ``0 ≤ k < K``.
-
-    Summed over the taps: tap ``k`` meets the input from ``⌈(P − k·D)/S⌉`` to ``⌊(H − 1 + P − k·D)/S⌋``.
     """
-    count = 0
-    for tap in range(kernel):
-        shift = before - tap * dilation
-        first = positive(-(-shift // stride))
-        last = (size - 1 + shift) // stride
-        last -= positive(last - output_size + 1)
-        count += positive(last - first + 1)
-    return count
+
+    def up_to(place: int) -> int:
+        """``#{(o, k) : o·S + k·D ≤ place}``: for each output, from none to all of the taps."""
+        some = min(max(place // stride + 1, 0), output_size)
+        every = min(max((place - (kernel - 1) * dilation) // stride + 1, 0), output_size)
+        rest = some - every
+        return every * kernel + rest + floor_sum(rest, dilation, stride, place - (some - 1) * stride)
+
+    return 0 if min(output_size, kernel) < 1 else up_to(size - 1 + before) - up_to(before - 1)
 
 
 def taps_inside(size: int, output_size: int, kernel: int, stride: int, before: int, dilation: int) -> int:
-    """Taps that meet the input at one output at least; the others see padding alone."""
-    return sum(
-        pairs_inside(size, output_size, 1, stride, before - tap * dilation, dilation) > 0 for tap in range(kernel)
+    """Taps that meet the input at one output at least; the others see padding alone.
+
+    Tap ``k`` meets it where ``(k·D − P) mod S < H``, unless the first output lies behind the input already, or the last
+    one before it.
+    """
+    first = max(-((stride * (output_size - 1) - before) // dilation), 0)
+    last = min((before + size - 1) // dilation, kernel - 1)
+    offset = first * dilation - before
+    return floor_sum(last - first + 1, stride, dilation, offset) - floor_sum(
+        last - first + 1, stride, dilation, offset - min(size, stride)
     )
+
+
+MOST_PLACES = 1 << 20
+"""Places to be looked at one by one, where no closed form counts those that are read."""
+
+Stretch = tuple[int, int]
+"""The places from the first to the last."""
 
 
 def positions_read(size: int, output_size: int, window: Window, border: str = "zeros") -> int:
@@ -47,17 +76,78 @@ def positions_read(size: int, output_size: int, window: Window, border: str = "z
     all of them where the window's pattern is too long to be written out.
 
     ``border`` says which position stands beyond the ends: the nearest (``replicate``), the one as far from the end
-    within (``reflect``), that of the axis repeated (``circular``), or none.
+    within (``reflect``), that of the axis repeated (``circular``), or none. Where phases leave gaps, or a border is
+    folded into some, more than ``MOST_PLACES`` places are not looked at, and the count is a lower bound.
     """
     if not window.taps:
         return size
-    if border not in FOLDS:
-        return sum(_seen(size, output_size, window))
-    low = min(first for first, _, _ in window.taps)
-    high = max(last for _, last, _ in window.taps) + window.stride * output_size
-    shifted = Window(window.stride, tuple([Taps(first - low, last - low, step) for first, last, step in window.taps]))
-    seen = _seen(high - low + 1, output_size, shifted)
-    return len({FOLDS[border](place + low, size) for place, found in enumerate(seen) if found})
+    stretches = _stretches(output_size, window)
+    if stretches is not None:
+        parts = _merged(part for stretch in stretches for part in _folded(stretch, size, border))
+        return sum(last - first + 1 for first, last in parts)
+    each = max(len(range(first, last + 1, step)) for first, last, step in window.taps)
+    if (len(window.taps) > 1 or border in FOLDS) and output_size * each <= MOST_PLACES:
+        places = set(_places(output_size, window))
+        folded = {FOLDS[border](place, size) for place in places} if border in FOLDS else places
+        return sum(0 <= place < size for place in folded)
+    return max(
+        _distinct(size, -(-(output_size - phase) // len(window.taps)), taps, window.stride)
+        for phase, taps in enumerate(window.taps)
+    )
+
+
+def _stretches(output_size: int, window: Window) -> list[Stretch] | None:
+    """The stretches without gaps that the units read together; ``None`` where there are gaps within."""
+    rounds, rest = divmod(output_size, len(window.taps))
+    by_phase = [
+        _stretch(taps, rounds + (phase < rest), window.stride) for phase, taps in enumerate(window.taps[:output_size])
+    ]
+    if None not in by_phase:
+        return [stretch for stretch in by_phase if stretch]
+    once = [_stretch(taps, 1, 0) for taps in window.taps]
+    if None in once or not rounds:
+        return None
+    whole = _merged(stretch for stretch in once if stretch)
+    if len(whole) != 1 or whole[0][1] - whole[0][0] + 1 < window.stride:
+        return None
+    beyond = rounds * window.stride
+    return [(whole[0][0], whole[0][1] + beyond - window.stride)] + [
+        (stretch[0] + beyond, stretch[1] + beyond) for stretch in once[:rest] if stretch
+    ]
+
+
+def _stretch(taps: Taps, units: int, stride: int) -> Stretch | tuple[()] | None:
+    """What so many units read through the same taps, each ``stride`` on; ``None`` where there are gaps within."""
+    count = len(range(taps.first, taps.last + 1, taps.step))
+    if not count:
+        return ()
+    apart = stride if units > 1 else 0
+    # units side by side fill the gaps between taps, or taps those between units
+    if not ((apart == 1 and taps.step <= units) or (apart <= count and taps.step == 1) or (apart <= 1 == count)):
+        return None
+    return taps.first, taps.first + (count - 1) * taps.step + (units - 1) * apart
+
+
+def _merged(stretches: Iterable[Stretch]) -> list[Stretch]:
+    """The same places in stretches that do not meet."""
+    merged: list[Stretch] = []
+    for first, last in sorted(stretches):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+        elif first <= last:
+            merged.append((first, last))
+    return merged
+
+
+def _folded(stretch: Stretch, size: int, border: str) -> Iterator[Stretch]:
+    """The positions that stand at a stretch of places, for one that lies within a width of the axis around it."""
+    first, last = stretch
+    yield max(first, 0), min(last, size - 1)
+    if border in FOLDS:
+        for low, high in ((first, min(last, -1)), (max(first, size), last)):
+            if low <= high:
+                ends = (FOLDS[border](low, size), FOLDS[border](high, size))
+                yield (0, size - 1) if high - low >= size else (min(ends), max(ends))
 
 
 FOLDS: dict[str, Callable[[int, int], int]] = {
@@ -68,31 +158,27 @@ FOLDS: dict[str, Callable[[int, int], int]] = {
 """For a place beyond the ends of an axis, the position that stands there (``torch.nn.functional.pad``)."""
 
 
-def _seen(size: int, output_size: int, window: Window) -> bytearray:
-    """For each of ``size`` positions whether some unit reads it."""
-    seen = bytearray(size)
-    period = len(window.taps)
-    for phase, (first, last, step) in enumerate(window.taps):
-        units = len(range(phase, output_size, period))
-        taps = len(range(first, last + 1, step))
-        # The shorter of the two loops; the other runs in a slice.
-        if units <= taps:
-            for unit in range(units):
-                _mark(seen, first + window.stride * unit, step, taps)
-        else:
-            for tap in range(taps):
-                _mark(seen, first + step * tap, window.stride, units)
-    return seen
+def _places(output_size: int, window: Window) -> Iterator[int]:
+    """The places that the units read, one by one."""
+    for unit in range(output_size):
+        first, last, step = taps_of(window, unit)
+        yield from range(first, last + 1, step)
 
 
-def _mark(seen: bytearray, first: int, step: int, count: int) -> None:
-    """Marks ``first, first + step, …`` (``count`` of them) where they lie within ``seen``."""
-    if step == 0:  # every unit reads the same position
-        step, count = 1, 1
-    skipped = positive(-(first // step))
-    inside = range(first + skipped * step, min(first + count * step, len(seen)), step)
-    if inside:
-        seen[inside.start : inside.stop : step] = b"\1" * len(inside)
+def _distinct(size: int, units: int, taps: Taps, stride: int) -> int:
+    """How many of ``size`` positions so many units read through the same taps, each ``stride`` on.
+
+    Of the pairs of a unit and a tap that meet at one position the one with the first unit counts: units ``D/gcd(S, D)``
+    apart meet.
+    """
+    first, last, step = taps
+    count = len(range(first, last + 1, step))
+    if not stride:
+        units, stride = min(units, 1), 1
+    common = gcd(stride, step)
+    apart = step // common
+    twice = pairs_inside(size, units - apart, count - stride // common, stride, -first - stride * apart, step)
+    return pairs_inside(size, units, count, stride, -first, step) - twice
 
 
 def picoseconds(amount: int, rate: int) -> int:

@@ -7,7 +7,7 @@ which He et al. derive ``√2``; the others go by the function that they imitate
 
 from __future__ import annotations
 
-from math import erfc, exp, prod, sqrt
+from math import erfc, exp, pi, prod, sqrt
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -16,7 +16,19 @@ from msgspec.structs import replace
 from cnncalc.errors import LayerError
 from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import channels
-from cnncalc.layers.base import EVERYTHING, Elementwise, Positive, Reads, Shape, Weight, along, normal_axis, pointwise
+from cnncalc.layers.base import (
+    EVERYTHING,
+    MOST_REAL,
+    Elementwise,
+    Positive,
+    Reads,
+    Shape,
+    Weight,
+    along,
+    check_finite,
+    normal_axis,
+    pointwise,
+)
 
 if TYPE_CHECKING:
     from cnncalc.layers.tape import Held, Tape
@@ -25,14 +37,28 @@ RECTIFIER_GAIN = sqrt(2)
 """He et al. 2015, eq. 10: half of a symmetric distribution's second moment is left."""
 
 
+SERIES = 30.0
+"""Above this the asymptotic series of ``erfc`` is as exact as a float; ``exp(SERIES²/2)`` is still one."""
+
+
 def exponential_gain(scale: float, rate: float) -> float:
-    """``1/√E[f(z)²]`` for ``f(z) = z`` where positive, else ``scale·(exp(rate·z) − 1)``, and z standard normal."""
+    """``1/√E[f(z)²]`` for ``f(z) = z`` where positive, else ``scale·(exp(rate·z) − 1)``, and z standard normal; 0 where
+    the mean is beyond all numbers.
+    """
 
     def below(power: float) -> float:
-        """The mean of ``exp(power·z)`` over the negative z."""
+        """The mean of ``exp(power·z)`` over the negative z; for a large power by the asymptotic series of ``erfc``."""
+        if power > SERIES:
+            return (1 - 1 / power**2 + 3 / power**4) / (power * sqrt(2 * pi))
         return exp(power**2 / 2) * erfc(power / sqrt(2)) / 2
 
-    return 1 / sqrt(0.5 + scale**2 * (below(2 * rate) - 2 * below(rate) + 0.5))
+    if rate < -SERIES / 2:
+        return 0.0
+    if abs(rate) < 1 / SERIES**2:  # the terms nearly cancel: exp(x) − 1 is x + x²/2 + x³/6
+        negative = rate**2 * (0.5 - sqrt(2 / pi) * rate + 7 / 8 * rate**2)
+    else:
+        negative = below(2 * rate) - 2 * below(rate) + 0.5
+    return 1 / sqrt(0.5 + scale**2 * negative)
 
 
 class Relu(Elementwise, frozen=True):
@@ -157,8 +183,13 @@ class Celu(Elementwise, frozen=True):
     alpha: float = 1.0
 
     def output_shape(self, *inputs: Shape) -> Shape:
+        check_finite(self.alpha, "alpha")
         if self.alpha == 0:
             raise LayerError("alpha must not be zero", field="alpha")
+        if 1 / abs(self.alpha) > MOST_REAL:
+            raise LayerError(
+                f"alpha {self.alpha:g} is too near to zero: its reciprocal is beyond float32", field="alpha"
+            )
         return inputs[0]
 
     def gain(self) -> float:
@@ -288,6 +319,10 @@ class Softshrink(Elementwise, frozen=True):
     ops_per_element = 3
 
     lambd: Annotated[float, Meta(ge=0)] = 0.5
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        check_finite(self.lambd, "lambd")
+        return inputs[0]
 
 
 class Hardshrink(Elementwise, frozen=True):

@@ -8,7 +8,8 @@ from msgspec import Meta
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas import size as sizes
-from cnncalc.formulas.receptive_field import Window, sliding_window
+from cnncalc.formulas import traffic
+from cnncalc.formulas.receptive_field import MAX_PERIOD, Taps, Window, sliding_window
 from cnncalc.layers.base import NonNegative, Shape
 
 Pair = tuple[int, int]
@@ -39,6 +40,58 @@ class Axis(NamedTuple):
     def window(self) -> Window:
         """What output units read along this axis."""
         return sliding_window(self.kernel, self.stride, self.padding[0], self.dilation)
+
+    def together(self, units: int) -> Window | None:
+        """What so many windows read together: a phase for each of them, or for each tap where those are fewer; ``None``
+        where they are too many to be written out.
+        """
+        (phases, apart), (taps, step) = sorted(((units, self.stride), (self.kernel, self.dilation)))
+        if phases > MAX_PERIOD:
+            return None
+        firsts = (apart * phase - self.padding[0] for phase in range(phases))
+        return Window(0, tuple(Taps(first, first + (taps - 1) * step, step) for first in firsts))
+
+    def pairs_inside(self, units: int) -> int:
+        """Pairs of a unit (of so many) and a tap that meet the input, not its padding."""
+        return traffic.pairs_inside(self.size, units, self.kernel, self.stride, self.padding[0], self.dilation)
+
+    def taps_inside(self, units: int) -> int:
+        """Taps that meet the input at one of so many units at least."""
+        return traffic.taps_inside(self.size, units, self.kernel, self.stride, self.padding[0], self.dilation)
+
+    def meets(self, unit: int) -> bool:
+        """Whether a unit's window meets the input, not its padding alone."""
+        first = unit * self.stride - self.padding[0]
+        return traffic.pairs_inside(self.size, 1, self.kernel, self.stride, -first, self.dilation) > 0
+
+
+MOST_SPATIAL = 3
+"""Spatial axes that PyTorch's convolutions, pools, resizing and norms by channel work on at most."""
+
+
+def check_rank(shape: Shape, what: str = "", field: str | None = None) -> None:
+    """PyTorch has many layers for up to three spatial axes alone.
+
+    Raises:
+        LayerError: the input has more.
+    """
+    if len(shape) - 1 > MOST_SPATIAL:
+        limit = f"{what} takes at most {MOST_SPATIAL} spatial axes".strip()
+        raise LayerError(
+            f"{limit}, the input {describe(shape)} has {len(shape) - 1}",
+            field=field,
+            hint="the input is channels, then 1 to 3 spatial axes; flatten or reshape can merge axes",
+        )
+
+
+def few_spatial(shape: Shape) -> Shape:
+    """The spatial sizes of an input that needs some, and not more than three.
+
+    Raises:
+        LayerError: the input has none, or more.
+    """
+    check_rank(shape)
+    return spatial(shape)
 
 
 def spatial(shape: Shape) -> Shape:
@@ -103,9 +156,9 @@ def window_axes(
     """The geometry of a sliding window over each spatial axis of ``shape``, in normal form.
 
     Raises:
-        LayerError: no spatial axes, a list of the wrong length, or a kernel that does not fit.
+        LayerError: no spatial axes or too many, or a list of the wrong length.
     """
-    sizes_in = spatial(shape)
+    sizes_in = few_spatial(shape)
     rank = len(sizes_in)
     kernels = per_axis(kernel, rank, "kernel")
     strides = per_axis(stride, rank, "stride")

@@ -8,7 +8,8 @@ the analyses. Shapes are ``(channels, *spatial)`` without the batch; all costs a
 from __future__ import annotations
 
 import re
-from math import prod
+from collections.abc import Iterator
+from math import isfinite, isnan, prod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from msgspec import Meta, Struct
@@ -28,6 +29,11 @@ NonNegative = Annotated[int, Meta(ge=0)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 PerAxis = Positive | tuple[Positive, ...]
 """One value for all spatial axes, or one for each."""
+
+MOST_WHOLE = (1 << 63) - 1
+"""The largest whole number that PyTorch takes, as a size or for a layer's field."""
+MOST_REAL = (2 - 2**-23) * 2.0**127
+"""The largest number of float32, beyond which PyTorch cannot convert a layer's field."""
 
 REGISTRY: dict[str, type[Layer]] = {}
 """Every concrete layer class by its name in the spec language; filled as the classes are defined."""
@@ -63,11 +69,12 @@ class Read(NamedTuple):
 
     ``axis`` and ``window``: output units along ``axis`` read this input axis through ``window``.
     Without them the outputs read the axis as a whole (``EVERYTHING``), or a part of it that no
-    single output axis tells (``SCATTERED``); a window alone says what they then read together.
+    single output axis tells (``SCATTERED``); a window alone says, with the taps of all its phases, what they then
+    read together.
     ``border`` says what a tap beyond the input reads: nothing (``zeros``), the unit that the padding
     mode puts there, or another input of the layer (``joined``). ``across`` names further output axes
-    that tell which part is read: the units along them read the window together. ``untold``: nobody
-    knows what is read.
+    that tell which part is read: the units along them read the window together. ``partly``: all outputs together
+    may read no more than some of it, which values tell and no shape does. ``untold``: nobody knows what is read.
     """
 
     axis: int | None = None
@@ -75,7 +82,13 @@ class Read(NamedTuple):
     whole: bool = False
     border: str = "zeros"
     across: tuple[int, ...] = ()
+    partly: bool = False
     untold: bool = False
+
+    def units(self, output: Shape) -> int:
+        """How many units read the window: those along the axis, or, without one, one for each phase."""
+        assert self.window is not None
+        return len(self.window.taps) if self.axis is None else output[self.axis]
 
 
 class Call(NamedTuple):
@@ -141,6 +154,8 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Least and greatest number of inputs; ``None`` for any number."""
     abstract: ClassVar[bool] = False
     """True for a base class that is no layer itself."""
+    differentiable: ClassVar[int | None] = None
+    """How many of its inputs, the first ones, a gradient passes through; ``None`` for all."""
     drawn: ClassVar[bool] = True
     """Whether random nets draw it: not what makes no net from sizes alone."""
     commutative: ClassVar[bool] = False
@@ -184,6 +199,20 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def output_shapes(self, *inputs: Shape) -> Shapes:
         """Shapes of all outputs; one for every layer but those that split."""
         return (self.output_shape(*inputs),)
+
+    def checked_shapes(self, *inputs: Shape) -> Shapes:
+        """Shapes of all outputs, where all numbers are some that PyTorch has.
+
+        Raises:
+            LayerError: the layer cannot take the inputs; or a size or a field is too large for any tensor or module.
+        """
+        for name in self.__struct_fields__:
+            for number in _numbers(getattr(self, name)):
+                check_number(number, name, field=name)
+        outputs = self.output_shapes(*inputs)
+        largest = max((size for shape in (*inputs, *outputs) for size in shape), default=0)
+        check_number(largest, f"a size of {largest}")
+        return outputs
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         """The tensors that the layer owns, named and shaped as PyTorch's."""
@@ -376,11 +405,44 @@ class ShortForm(Layer, frozen=True):
         return None
 
 
+def check_number(number: float, what: str, field: str | None = None) -> None:
+    """A number must be one that PyTorch can convert: whole ones to 64 bits, others to float32 or infinity; and no NaN.
+
+    Raises:
+        LayerError: it is not.
+    """
+    if isinstance(number, int) and not -MOST_WHOLE <= number <= MOST_WHOLE:
+        raise LayerError(f"{what} is beyond 2^63 - 1, the largest whole number that PyTorch takes", field=field)
+    if isnan(number):
+        raise LayerError(f"{what} is not a number", field=field)
+    if isinstance(number, float) and isfinite(number) and abs(number) > MOST_REAL:
+        raise LayerError(f"{what} {number:g} is beyond ±{MOST_REAL:g}, the largest of float32", field=field)
+
+
+def check_finite(number: float, field: str) -> None:
+    """A field of which PyTorch takes no infinity, or which means nothing there.
+
+    Raises:
+        LayerError: it is infinite.
+    """
+    if not isfinite(number):
+        raise LayerError(f"{field} must be finite", field=field)
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """The numbers of a field, those in lists too."""
+    if isinstance(value, tuple):
+        for one in value:
+            yield from _numbers(one)
+    elif isinstance(value, (int, float)):
+        yield value
+
+
 def _positions(size: int, read: Read, output: Shape) -> int:
     """How many positions of an input axis are read, each counted once; all where that is not told."""
     if read.whole or read.window is None or (read.axis is not None and read.axis >= len(output)):
         return size
-    return positions_read(size, 1 if read.axis is None else output[read.axis], read.window, read.border)
+    return positions_read(size, read.units(output), read.window, read.border)
 
 
 def normal_axis(axis: int, rank: int, *, field: str = "axis") -> int:

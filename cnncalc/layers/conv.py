@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
-from cnncalc.formulas import cost, traffic
+from cnncalc.formulas import cost
 from cnncalc.formulas import size as sizes
 from cnncalc.formulas.receptive_field import MAX_PERIOD, Taps, Window, transposed_window
 from cnncalc.layers.axes import (
@@ -62,9 +62,14 @@ def check_groups(in_channels: int, out: int, groups: int) -> None:
             )
 
 
-def _inside(axis: Axis, size: int, positions: int) -> tuple[int, int, int, int, int, int]:
-    """What ``pairs_inside`` asks about an axis of ``size`` that ``positions`` windows read."""
-    return size, positions, axis.kernel, axis.stride, axis.padding[0], axis.dilation
+def pairs_inside(axes: tuple[Axis, ...], outputs: Shape) -> int:
+    """Pairs of an output position and a tap that meet the input, over all axes."""
+    return prod(axis.pairs_inside(out) for axis, out in zip(axes, outputs, strict=True))
+
+
+def taps_inside(axes: tuple[Axis, ...], outputs: Shape) -> int:
+    """Taps that meet the input at one output position at least, over all axes."""
+    return prod(axis.taps_inside(out) for axis, out in zip(axes, outputs, strict=True))
 
 
 def group_read(in_channels: int, out: int, groups: int) -> Read:
@@ -141,8 +146,7 @@ class Conv(Layer, frozen=True):
         (shape,) = inputs
         if self.padding_mode != "zeros":
             return self.macs(shape)
-        axes = zip(self.axes(shape), self.output_shape(shape)[1:], strict=True)
-        pairs = prod(traffic.pairs_inside(*_inside(axis, axis.size, out)) for axis, out in axes)
+        pairs = pairs_inside(self.axes(shape), self.output_shape(shape)[1:])
         return cost.conv_macs(pairs, 1, shape[0], self.out, self.groups)
 
     def bilinear_macs(self, *inputs: Shape) -> int:
@@ -155,8 +159,7 @@ class Conv(Layer, frozen=True):
         (shape,) = inputs
         if self.padding_mode != "zeros":
             return super().weights_read(shape)
-        axes = zip(self.axes(shape), self.output_shape(shape)[1:], strict=True)
-        taps = prod(traffic.taps_inside(*_inside(axis, axis.size, out)) for axis, out in axes)
+        taps = taps_inside(self.axes(shape), self.output_shape(shape)[1:])
         return cost.conv_weight_count(taps, shape[0], self.out, self.groups) + self.out * self.bias
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
@@ -227,6 +230,11 @@ class ConvTranspose(Layer, frozen=True):
         """Kernel, stride, padding and dilation along each spatial axis."""
         return window_axes(shape, self.kernel, self.stride, self.padding, self.dilation)
 
+    def gathering(self, shape: Shape) -> tuple[Axis, ...]:
+        """The axes of the convolution the other way round, which gathers where this one scatters."""
+        sizes_out = self.output_shape(shape)[1:]
+        return tuple(axis._replace(size=out) for axis, out in zip(self.axes(shape), sizes_out, strict=True))
+
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
         axes = self.axes(shape)
@@ -270,9 +278,7 @@ class ConvTranspose(Layer, frozen=True):
 
     def direct_macs(self, *inputs: Shape) -> int:
         (shape,) = inputs
-        axes = zip(self.axes(shape), self.output_shape(shape)[1:], strict=True)
-        # An input position scatters to the outputs that an output of a convolution the other way round gathers from.
-        pairs = prod(traffic.pairs_inside(*_inside(axis, out, axis.size)) for axis, out in axes)
+        pairs = pairs_inside(self.gathering(shape), shape[1:])
         return cost.conv_macs(pairs, 1, shape[0], self.out, self.groups)
 
     def bilinear_macs(self, *inputs: Shape) -> int:
@@ -282,8 +288,7 @@ class ConvTranspose(Layer, frozen=True):
 
     def weights_read(self, *inputs: Shape) -> int:
         (shape,) = inputs
-        axes = zip(self.axes(shape), self.output_shape(shape)[1:], strict=True)
-        taps = prod(traffic.taps_inside(*_inside(axis, out, axis.size)) for axis, out in axes)
+        taps = taps_inside(self.gathering(shape), shape[1:])
         return cost.conv_weight_count(taps, shape[0], self.out, self.groups) + self.out * self.bias
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
@@ -350,6 +355,23 @@ class FunctionalConv(Layer, frozen=True):
     def macs(self, *inputs: Shape) -> int:
         shape, weight = inputs[:2]
         return cost.conv_macs(prod(self.output_shape(*inputs)[1:]), prod(weight[2:]), shape[0], weight[0], self.groups)
+
+    def direct_macs(self, *inputs: Shape) -> int:
+        shape, weight = inputs[:2]
+        pairs = pairs_inside(self.axes(shape, weight), self.output_shape(*inputs)[1:])
+        return cost.conv_macs(pairs, 1, shape[0], weight[0], self.groups)
+
+    def bilinear_macs(self, *inputs: Shape) -> int:
+        shape, weight = inputs[:2]
+        positions = max(prod(self.output_shape(*inputs)[1:]), self.elements_read(*inputs)[0] // shape[0])
+        return min(self.direct_macs(*inputs), cost.conv_macs(positions, 1, shape[0], weight[0], self.groups))
+
+    def elements_read(self, *inputs: Shape) -> tuple[int, ...]:
+        """Of the weight the taps that meet the map, not its padding alone."""
+        shape, weight = inputs[:2]
+        taps = taps_inside(self.axes(shape, weight), self.output_shape(*inputs)[1:])
+        of_map, _, *of_bias = super().elements_read(*inputs)
+        return (of_map, prod(weight[:2]) * taps, *of_bias)
 
     def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int:
         """Of the map and of the weight, each as much as the convolution itself."""

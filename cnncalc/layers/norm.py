@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from cnncalc.errors import LayerError
 from cnncalc.formulas.receptive_field import sliding_window
 from cnncalc.layers import strides as layout
-from cnncalc.layers.axes import channels, spatial
+from cnncalc.layers.axes import channels, check_rank, few_spatial, spatial
 from cnncalc.layers.base import (
     EVERYTHING,
     Call,
@@ -113,6 +113,7 @@ class BatchNorm(Elementwise, frozen=True):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         channels(inputs[0])
+        check_rank(inputs[0])
         if not self.track_running_stats and self.eps == 0:
             raise LayerError("eps must be above 0 without running statistics", field="eps")
         return inputs[0]
@@ -326,7 +327,7 @@ class InstanceNorm(Elementwise, frozen=True):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
-        elements = prod(spatial(shape))
+        elements = prod(few_spatial(shape))
         if not self.track_running_stats:
             check_more_than_one(elements, "each channel")
         return shape

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, prod
+from math import prod
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta
@@ -10,8 +10,18 @@ from msgspec import Meta
 from cnncalc.errors import LayerError
 from cnncalc.formulas import size as sizes
 from cnncalc.formulas.receptive_field import adaptive_pool_taps, adaptive_pool_window
-from cnncalc.layers.axes import Axis, Padding, axis_name, check_fits, per_axis, same_pads, spatial, window_axes
-from cnncalc.layers.base import EVERYTHING, Call, Layer, PerAxis, Positive, Reads, Shape, along
+from cnncalc.layers.axes import (
+    Axis,
+    Padding,
+    axis_name,
+    check_fits,
+    few_spatial,
+    per_axis,
+    same_pads,
+    spatial,
+    window_axes,
+)
+from cnncalc.layers.base import EVERYTHING, Call, Layer, PerAxis, Positive, Reads, Shape, along, check_finite
 
 IDENTITY = "Identity"
 """The module of ``torch.nn`` that hands its input on."""
@@ -251,14 +261,13 @@ class LpPool(SlidingPool, frozen=True, kw_only=True):
     norm_type: Annotated[float, Meta(gt=0)]
 
     def axes(self, shape: Shape) -> tuple[Axis, ...]:
+        check_finite(self.norm_type, "norm_type")
         axes = window_axes(shape, self.kernel, self.kernel if self.stride is None else self.stride, "valid")
         check_kernel_within_input(axes)
         return axes
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         out = self.output_shape(*inputs)
-        if self.norm_type == inf:
-            return self.pool_calls(inputs[0], MaxPool.kind)
         return (
             *self.pool_calls(inputs[0], AvgPool.kind),
             Call("relu", (out,), out, patched="F.relu"),
@@ -271,8 +280,6 @@ class LpPool(SlidingPool, frozen=True, kw_only=True):
 
     def pool(self, tape: Tape, x: Held, shape: Shape) -> Held:
         """``(sign(m)·relu(|m|)·n)^(1/p)`` of the mean ``m`` of ``n`` powers, as ``torch.nn.functional`` has it."""
-        if self.norm_type == inf:
-            return tape.max_pooled(shape, x)
         powers = tape.pointwise(x, keep=(x,))
         mean = tape.mean_pooled(shape, powers)
         tape.free(powers)
@@ -298,7 +305,7 @@ class AdaptivePool(Layer, frozen=True):
 
     def per_axis_sizes(self, shape: Shape) -> tuple[tuple[int, int], ...]:
         """Input and output size of each spatial axis."""
-        old = spatial(shape)
+        old = few_spatial(shape)
         given = self.output_size
         new = given if isinstance(given, tuple) else (given,) * len(old)
         if len(new) != len(old):
@@ -394,7 +401,7 @@ class GlobalPool(Layer, frozen=True):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
-        rank = len(spatial(shape))
+        rank = len(few_spatial(shape))
         return (shape[0], *(1,) * rank)
 
     def macs(self, *inputs: Shape) -> int:

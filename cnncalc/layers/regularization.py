@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from cnncalc.layers.axes import channels
+from cnncalc.layers.axes import channels, check_rank
 from cnncalc.layers.base import Call, Elementwise, Movement, Probability, Shape, Weight
 from cnncalc.layers.resample import simplest_ratio
 
@@ -66,6 +66,11 @@ class ChannelDropout(Noise, frozen=True):
     aliases = ("dropout1d", "dropout2d", "dropout3d", "spatial_dropout", "feature_dropout")
 
     p: Probability = 0.5
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        channels(inputs[0])
+        check_rank(inputs[0])
+        return inputs[0]
 
     def torch_module(self, *inputs: Shape) -> str:
         return "Dropout" if len(inputs[0]) == 1 else f"Dropout{len(inputs[0]) - 1}d"

@@ -20,7 +20,7 @@ from cnncalc.formulas.receptive_field import (
     adaptive_pool_taps,
     adaptive_pool_window,
 )
-from cnncalc.layers.axes import axis_name, describe, per_axis, spatial
+from cnncalc.layers.axes import axis_name, describe, few_spatial, per_axis, spatial
 from cnncalc.layers.base import (
     EVERYTHING,
     SCATTERED,
@@ -116,8 +116,6 @@ class Upsample(Layer, frozen=True):
                 field=None if self.size is None else "size",
                 hint="scale_factor: 2 doubles every spatial axis; size: 56 gives that size",
             )
-        if rank > 3:
-            raise LayerError(f"can resize 1 to 3 spatial axes, the input has {rank}")
         if RANKS.get(self.mode, rank) != rank:
             raise LayerError(
                 f"{self.mode} interpolation is for {RANKS[self.mode]} spatial axes, the input has {rank}",
@@ -133,7 +131,7 @@ class Upsample(Layer, frozen=True):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
-        sizes = spatial(shape)
+        sizes = few_spatial(shape)
         rank = len(sizes)
         self._check(rank)
         scales = self.scales(rank)

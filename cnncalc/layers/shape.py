@@ -5,19 +5,22 @@ Axes count from 0 (channels) without the batch, negative ones from the end.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
 from cnncalc.errors import LayerError
-from cnncalc.formulas.receptive_field import Taps, Window
+from cnncalc.formulas.receptive_field import MAX_PERIOD, Taps, Window
 from cnncalc.formulas.size import conv_output_size, slice_size
 from cnncalc.layers.axes import (
+    Axis,
     ExplicitPadding,
     Pair,
     axis_name,
     check_fits,
+    check_rank,
     describe,
     padding_pairs,
     per_axis,
@@ -155,8 +158,8 @@ class Pad(Movement, frozen=True):
                     field="padding",
                     hint=f"{self.mode} padding can be at most {size - limit} here",
                 )
-        if self.mode != "constant" and len(pairs) > 3:
-            raise LayerError(f"{self.mode} padding takes 1 to 3 spatial axes, the input has {len(pairs)}", field="mode")
+        if self.mode != "constant":
+            check_rank(shape, f"{self.mode} padding", field="mode")
         if self.mode != "constant" and self.value:
             raise LayerError(f"value means nothing for {self.mode} padding", field="value", hint="use mode: constant")
         return (shape[0], *(size + before + after for size, (before, after) in zip(shape[1:], pairs, strict=True)))
@@ -586,6 +589,7 @@ class PerSample(Movement, frozen=True):
 
     is_view = True
     arity = (2, 2)
+    differentiable = 1
     drawn = False
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -654,6 +658,7 @@ class Take(Movement, frozen=True):
     aliases = ("index_select",)
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
     arity = (2, 2)
+    differentiable = 1
     drawn = False
 
     axis: int = 0
@@ -679,7 +684,7 @@ class Take(Movement, frozen=True):
         shape, index = inputs
         chosen = normal_axis(self.axis, len(shape))
         more = len(index) - 1
-        own = Read(across=tuple(range(chosen, chosen + len(index))))
+        own = Read(across=tuple(range(chosen, chosen + len(index))), partly=True)
         of_tensor = tuple(
             own if axis == chosen else along(axis if axis < chosen else axis + more) for axis in range(len(shape))
         )
@@ -753,8 +758,11 @@ class Unfold(Movement, frozen=True):
         return tape.new((tape.batch, *self.output_shape(x.shape[1:])), x, room=prod(x.shape))
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+        (shape,) = inputs
+        axes = window_axes(shape, self.kernel, self.stride, self.padding, self.dilation)
         # Channel, row and column of a patch's pixel lie in both axes together.
-        return (tuple(Read(across=(0, 1)) for _ in inputs[0]),)
+        windows = (None, *(axis.together(conv_output_size(*axis)) for axis in axes))
+        return (tuple(Read(window=window, across=(0, 1)) for window in windows),)
 
 
 class Fold(Layer, frozen=True):
@@ -774,12 +782,17 @@ class Fold(Layer, frozen=True):
     padding: NonNegative | tuple[NonNegative, ...] = 0
     dilation: PerAxis = 1
 
+    def axes(self) -> tuple[Axis, ...]:
+        """The geometry of the patches along the image's height and width."""
+        image = per_axis(self.size, 2, "size")
+        return window_axes((1, *image), self.kernel, self.stride, self.padding, self.dilation)
+
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
         if len(shape) != 2:
             raise LayerError(f"needs the elements of patches, and patches, got {describe(shape)}")
         image = per_axis(self.size, 2, "size")
-        axes = window_axes((1, *image), self.kernel, self.stride, self.padding, self.dilation)
+        axes = self.axes()
         check_fits(axes)
         patch = prod(axis.kernel for axis in axes)
         counts = [conv_output_size(*axis) for axis in axes]
@@ -803,8 +816,24 @@ class Fold(Layer, frozen=True):
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         (x,) = inputs
-        return tape.new((tape.batch, *self.output_shape(x.shape[1:])), x)
+        # PyTorch's kernel makes it as large as the input first
+        return tape.new((tape.batch, *self.output_shape(x.shape[1:])), x, room=prod(x.shape))
+
+    def elements_read(self, *inputs: Shape) -> tuple[int, ...]:
+        """The elements of patches that lie within the image."""
+        return (
+            self.output_shape(*inputs)[0] * prod(axis.pairs_inside(conv_output_size(*axis)) for axis in self.axes()),
+        )
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         # Which column, and which element of it, channel, row and column tell together.
-        return (tuple(Read(across=(0, 1, 2)) for _ in inputs[0]),)
+        patches = None if inputs[0][1] > MAX_PERIOD else Window(0, tuple(Taps(p, p) for p in self.patches_inside()))
+        return ((Read(across=(0, 1, 2)), Read(window=patches, across=(0, 1, 2))),)
+
+    def patches_inside(self) -> Iterator[int]:
+        """The patches that do not lie in the padding alone."""
+        rows, columns = ((axis, conv_output_size(*axis)) for axis in self.axes())
+        seen = [column for column in range(columns[1]) if columns[0].meets(column)]
+        for row in range(rows[1]):
+            if rows[0].meets(row):
+                yield from (row * columns[1] + column for column in seen)

@@ -22,6 +22,7 @@ class Parameter(Movement, frozen=True):
 
     arity: ClassVar[tuple[int, int | None]] = (0, 0)
     drawn = False
+    is_view = True  # the tensor itself
 
     shape: tuple[Positive, ...]
 
@@ -44,6 +45,7 @@ class Constant(Movement, frozen=True):
 
     arity: ClassVar[tuple[int, int | None]] = (0, 0)
     drawn = False
+    is_view = True  # the tensor itself
 
     shape: tuple[Positive, ...]
     buffer: bool = False

@@ -228,12 +228,13 @@ def _misaligned(graph: Graph, fields: Result) -> list[Diagnostic]:
 
 
 def _separable(graph: Graph, batch: int) -> tuple[SeparablePair, ...]:
+    samples = graph.samples(batch)
     return tuple(
         SeparablePair(
             depthwise=graph.nodes[pair.depthwise].path,
             pointwise=graph.nodes[pair.pointwise].path,
-            macs=pair.macs * batch,
-            standard_macs=pair.standard_macs * batch,
+            macs=pair.macs * samples[pair.pointwise],
+            standard_macs=pair.standard_macs * samples[pair.pointwise],
             ratio=pair.ratio[0] / pair.ratio[1],
             ratio_exact=f"{pair.ratio[0]}/{pair.ratio[1]}",
             rule=pair.rule[0] / pair.rule[1],

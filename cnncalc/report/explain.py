@@ -220,16 +220,17 @@ def _parts(
     symbols: dict[str, dict[str, None]],
 ) -> tuple[Part, ...]:
     fields = receptive_fields(graph)
-    accounts: dict[tuple[Layer, Shapes, bool], tuple[str, Account]] = {}
+    accounts: dict[tuple[Layer, Shapes, bool, int], tuple[str, Account]] = {}
+    samples = graph.samples(batch)
     seen: dict[Any, tuple[Quantity, ...]] = {}
     parts = []
     for number in chosen:
         node = graph.nodes[number]
         assert node.layer is not None
-        key = (node.layer, node.input_shapes, node.shared is not None)
+        key = (node.layer, node.input_shapes, node.shared is not None, samples[number])
         first = key not in accounts
         if first:
-            made = account(*key[:2], batch=batch, dtype=dtype, shared=node.shared is not None)
+            made = account(*key[:2], batch=samples[number], dtype=dtype, shared=node.shared is not None)
             accounts[key] = node.path, made
             for symbol, meaning in made.trace.meanings.items():
                 symbols.setdefault(symbol, {})[meaning] = None

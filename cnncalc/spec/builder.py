@@ -24,7 +24,7 @@ from cnncalc.spec.document import (
     missing_arguments,
     unknown_argument,
 )
-from cnncalc.spec.expression import MAX_BITS, Name, template
+from cnncalc.spec.expression import Name, template
 from cnncalc.spec.fields import choices, field_name, find_layer, make_layer, unknown_field, written
 from cnncalc.spec.problem import nearest
 from cnncalc.spec.state import Scope, State, Tensors
@@ -344,11 +344,9 @@ class Builder(State):
         outputs = self.shapes.get(known)
         if outputs is None:
             try:
-                outputs = self.shapes[known] = layer.output_shapes(*shapes)
+                outputs = self.shapes[known] = layer.checked_shapes(*shapes)
             except LayerError as error:
                 self.refuse(item, layer, refs, error)
-            if any(size.bit_length() > MAX_BITS for shape in outputs for size in shape):
-                raise self.problem(f"{layer.kind}: a size of the output is beyond 2^{MAX_BITS}", item.node)
         number = len(nodes)
         if number > MAX_LAYERS:
             raise self.problem(f"the net has more than {MAX_LAYERS:,} layers", item.node)

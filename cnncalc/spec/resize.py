@@ -335,7 +335,7 @@ class Resizable:
 
     def _step(self, layer: Layer, shapes: Shapes) -> Step | None:
         try:
-            outputs = layer.output_shapes(*shapes)
+            outputs = layer.checked_shapes(*shapes)
         except LayerError:
             return None
         left = left_out(layer, shapes, outputs)

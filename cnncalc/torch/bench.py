@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from cnncalc.analysis.timing import Measured, Measurement, Timing, timing
+from cnncalc.analysis.traffic import BYTES
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
+from cnncalc.torch import room
 from cnncalc.torch.measure import Progress
 from cnncalc.torch.module import Net, example_inputs, run_module
 from cnncalc.torch.verify import DTYPES, usable_device
@@ -65,6 +67,7 @@ class Clock:
         return timing([self.once(run) for _ in range(repeat)])
 
 
+@room.said_so()
 def measure(
     graph: Graph,
     *,
@@ -86,6 +89,7 @@ def measure(
     where = usable_device(device)
     if dtype not in DTYPES:
         raise CnncalcError(f"error: there is no dtype '{dtype}'\n  hint: one of {', '.join(DTYPES)}")
+    room.check_net(graph, batch, BYTES[dtype], where)
     clock = Clock(where)
     net = Net(graph).to(device=where, dtype=DTYPES[dtype]).eval()
     inputs = example_inputs(graph, batch, device=where, dtype=DTYPES[dtype])

@@ -48,7 +48,7 @@ def measure_costs(
     # Whether a tensor depends on a weight is for PyTorch to say: the inputs do not, outputs as autograd finds.
     differentiable: dict[int, tuple[bool, ...]] = dict.fromkeys(values, (False,))
     totals = {"flops": [0, 0], "backward": [0, 0]}
-    fixed = graph.fixed()
+    samples = graph.samples(batch)
     for step in net.steps:
         node = graph.nodes[step.number]
         progress(node.path)
@@ -59,7 +59,9 @@ def measure_costs(
         forward, outputs = _forward(step.module, inputs)
         back, notes = 0, {"flops": "", "backward": ""}
         if isinstance(outputs, str):
-            shape_row = Row(node.path, "shape", _shapes(node, batch), "none", f"PyTorch refuses it: {outputs}")
+            shape_row = Row(
+                node.path, "shape", _shapes(node, samples[step.number]), "none", f"PyTorch refuses it: {outputs}"
+            )
             yield from [shape_row] if wanted(node.path) else ()
         elif "backward" in checks:
             back = _backward(step.module, inputs, outputs)
@@ -81,14 +83,19 @@ def measure_costs(
         if wanted(node.path):
             if "shape" in checks and not isinstance(outputs, str):
                 found = " and ".join(describe(tuple(out.shape)) for out in outputs)
-                yield compare(node.path, "shape", _shapes(node, 1 if step.number in fixed else batch), found)
+                yield compare(node.path, "shape", _shapes(node, samples[step.number]), found)
             yield from _weight_rows(node, step, checks, claims[step.number].params, claims[step.number].buffers)
             for check in ("flops", "backward"):
                 if check in checks:
                     yield compare(node.path, check, claimed[check], measured[check], notes[check])
             of_weights = _flops(training[step.number].weight_gradient)
             if "backward" in checks and (of_weights or back) and any(True for _ in step.module.parameters()):
-                yield compare(node.path, "backward, weights", of_weights, _weight_gradient(node, batch))
+                yield compare(
+                    node.path,
+                    "backward, weights",
+                    of_weights,
+                    _weight_gradient(node, samples[step.number]),
+                )
         del outputs, made
         for number in step.done:
             del values[number]

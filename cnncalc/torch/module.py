@@ -13,6 +13,7 @@ from cnncalc.convert.blocks import attributes_of
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph, Node, Ref
 from cnncalc.layers.base import Shape
+from cnncalc.torch import room
 from cnncalc.torch.registry import build_layer
 
 LayerBuilder = Callable[[Node], nn.Module]
@@ -63,6 +64,8 @@ def or_refused(build: LayerBuilder) -> LayerBuilder:
         try:
             return build(node)
         except REFUSALS as error:
+            if room.is_missing(error):
+                raise
             return Refused(first_line(error))
 
     return attempt
@@ -81,16 +84,15 @@ def run_module(module: nn.Module, inputs: list[Tensor]) -> tuple[Tensor, ...] | 
     """The outputs, or why PyTorch refuses to compute them.
 
     Raises:
-        CnncalcError: there is no memory for it, or it is not to be had in this dtype on this device.
+        CnncalcError: it is not to be had in this dtype on this device.
+        RuntimeError: there is no memory for it.
     """
     try:
         out = module(*inputs)
     except REFUSALS as error:
         reason = first_line(error)
-        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in reason:
-            raise CnncalcError(
-                f"error: not enough memory: {reason}\n  hint: a smaller --batch or --input takes less"
-            ) from None
+        if room.is_missing(error):
+            raise
         if isinstance(error, NotImplementedError) or "not implemented for" in reason:
             raise CnncalcError(f"error: PyTorch cannot do this here: {reason}\n  hint: try --dtype float32") from None
         return reason

@@ -36,7 +36,7 @@ def build_layer(layer: Layer, *input_shapes: Shape) -> nn.Module:
         LayerError: the layer cannot take such inputs.
         CnncalcError: no builder for this kind of layer.
     """
-    layer.output_shapes(*input_shapes)
+    layer.checked_shapes(*input_shapes)
     builder = BUILDERS.get(type(layer))
     if builder is None:
         raise CnncalcError(

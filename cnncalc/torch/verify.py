@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from cnncalc.analysis.measuring import Resize
+from cnncalc.analysis.traffic import BYTES
 from cnncalc.analysis.verdict import Row, Verdict, verdict
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
 from cnncalc.layers.tensor import Opaque
-from cnncalc.torch import field, initial, measure, memory, original, values
+from cnncalc.torch import field, initial, measure, memory, original, room, values
 from cnncalc.torch.capture import Captured
 
 SOURCE_CHECKS = original.CHECKS
@@ -23,6 +24,7 @@ CHECKS = (*measure.CHECKS, *initial.CHECKS, *memory.CHECKS, *field.CHECKS, *valu
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
+@room.said_so()
 def verify(
     graph: Graph,
     *,
@@ -78,6 +80,7 @@ def verify(
             f"the net cannot be run: {unknown[0].path} is an operator without a layer here"
             f" ({len(unknown)} in all)\n  hint: 'cnncalc analyze' says which"
         )
+    check_room(graph, wanted_checks, batch, dtype, where)
     rows: list[Row] = []
     if wanted_checks & {*measure.CHECKS}:
         rows += measure.measure_costs(
@@ -109,6 +112,21 @@ def verify(
         channels = max((*node.output_shape, 1)[0] for node in graph.narrowed().nodes)
         remarks.append(f"what units see and the values: on the net with at most {channels} channels, in float64")
     return verdict([*rows, *of_source], remarks)
+
+
+def check_room(graph: Graph, checks: frozenset[str], batch: int, dtype: str, device: str) -> None:
+    """What is to be measured must fit into the memory that there is.
+
+    Raises:
+        CnncalcError: it does not.
+    """
+    if checks & {*measure.CHECKS, *initial.CHECKS, *memory.CHECKS}:
+        room.check_net(graph, batch, BYTES[dtype], device)
+    if checks & {*field.CHECKS, *values.CHECKS}:
+        room.check_net(graph.narrowed(), 1, BYTES["float64"], device)
+    longest = max((size for shape in graph.inputs.values() for size in shape[1:]), default=0)
+    if checks & {*field.CHECKS}:  # one bit for each pixel up to the unit's own
+        room.check(longest**2 // 16, f"what each of {longest:,} units sees", "cpu")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import cnncalc
 from cnncalc import torch as cnn
 from cnncalc.analysis.initialisation import initialisation, last_scales, loss_at_start, smoothed_loss_floor
 from cnncalc.layers import REGISTRY
+from cnncalc.sources import load_text
 from cnncalc.torch.registry import build_layer
 
 NETS = ["resnet50", "mobilenet_v3_large", "convnext_tiny", "shufflenet_v2_x1_0", "unet", "lenet5", "efficientnet_b0"]
@@ -49,6 +50,11 @@ def test_gains_are_those_of_torch(layer: str, fields: dict, name: str, parameter
         ("elu", {}),
         ("elu", {"alpha": 0.3}),
         ("celu", {"alpha": 2.0}),
+        ("celu", {"alpha": 1e-3}),
+        ("celu", {"alpha": 0.03}),
+        ("celu", {"alpha": 1500.0}),
+        ("celu", {"alpha": 1e30}),
+        ("celu", {"alpha": -0.9}),
     ],
 )
 def test_gains_keep_the_second_moment_of_a_normal_input(layer: str, fields: dict) -> None:
@@ -100,7 +106,7 @@ layers:
 
 
 def test_draws_of_torch_have_the_stated_deviation(tmp_path) -> None:
-    graph = cnncalc.sources.load_text(SPEC)
+    graph = load_text(SPEC)
     net = cnn.build(graph)
     rules = {
         "conv1": ("relu", 0),
@@ -141,6 +147,31 @@ def test_activations_are_found_through_norms_pools_and_sums_but_not_through_prod
     assert found["linear1"] is None
 
 
+def test_of_two_activations_the_first_to_read_gives_the_gain() -> None:
+    text = "input: [4, 8, 8]\nlayers:\n  - conv: {{out: 4, kernel: 1, name: both}}\n{}  - add: {{from: [a, b]}}\n"
+    one, other = "  - tanh: {name: a, from: both}\n", "  - relu: {name: b, from: both}\n"
+    for branches, kind in ((one + other, "tanh"), (other + one, "relu")):
+        found = initialisation(load_text(text.format(branches)))[1]
+        assert found.gain == pytest.approx(nn.init.calculate_gain(kind))
+        assert found.activation == {"tanh": "a", "relu": "b"}[kind]
+
+
+def test_shared_weights_are_initialised_once_and_branches_of_equal_depth_have_no_skip() -> None:
+    graph = load_text("""
+input: [4, 8, 8]
+layers:
+  - conv: {out: 4, kernel: 1, share: one, name: first}
+  - batch_norm: {name: a}
+  - conv: {out: 4, kernel: 1, share: one, name: second, from: input}
+  - batch_norm: {name: b}
+  - add: {from: [a, b]}
+""")
+    found = {node.path: one for node, one in zip(graph.nodes, initialisation(graph), strict=True)}
+    assert sum(one.decayed for one in found.values()) == decay_split(cnn.build(graph))[0]
+    assert found["second"].fan_in is None
+    assert last_scales(graph) == {}
+
+
 # -- weight decay
 
 
@@ -158,7 +189,7 @@ def test_the_split_by_weight_decay_is_by_kind_of_module(name: str) -> None:
 
 
 def test_a_norm_over_several_axes_does_not_decay() -> None:
-    graph = cnncalc.sources.load_text("input: [4, 5, 6]\nlayers: [layer_norm, {prelu: 4}, {layer_scale: 0.1}]\n")
+    graph = load_text("input: [4, 5, 6]\nlayers: [layer_norm, {prelu: 4}, {layer_scale: 0.1}]\n")
     assert [(one.decayed, one.not_decayed) for one in initialisation(graph)] == [(0, 0), (0, 240), (0, 4), (0, 4)]
 
 

@@ -74,8 +74,22 @@ def test_a_multiplier_makes_the_pair_dearer_than_the_rule() -> None:
         "  - depthwise_conv: {kernel: 3, name: d}\n  - conv: {out: 4, kernel: 1}\n"
         "  - conv: {out: 4, kernel: 1, from: d}\n",
         "  - depthwise_conv: {kernel: 1}\n  - conv: {out: 4, kernel: 1}\n",
+        "  - conv: {out: 1, kernel: 1}\n  - conv: {out: 1, kernel: 3}\n  - conv: {out: 4, kernel: 1}\n",
+        "  - depthwise_conv: {kernel: 3}\n  - conv: {out: 4, kernel: 1, groups: 2}\n",
+        "  - depthwise_conv: {kernel: 3}\n  - linear: {out: 6}\n  - conv: {out: 4, kernel: 1}\n",
+        "  - depthwise_conv: {kernel: 3}\n  - conv: {out: 6, kernel: 3, padding: 1}\n  - conv: {out: 4, kernel: 1}\n",
     ],
-    ids=["no pointwise", "a pool between", "grouped alone", "two readers", "no window"],
+    ids=[
+        "no pointwise",
+        "a pool between",
+        "grouped alone",
+        "two readers",
+        "no window",
+        "one channel",
+        "pointwise in groups",
+        "a product between",
+        "a convolution between",
+    ],
 )
 def test_what_is_no_pair(layers: str) -> None:
     assert pairs(layers) == ()

@@ -201,7 +201,17 @@ def test_without_drops_the_mean_is_the_cost() -> None:
 def test_a_layer_that_says_no_cost_has_no_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = load_text(BLOCKS)
     monkeypatch.setattr(type(graph.nodes[1].layer), "macs", lambda layer, *shapes: Unknown("not said"))
-    assert {one.forward for one in expected_macs(graph) if one.runs} >= {None}
+    means = [one for one in expected_macs(graph) if one.forward is None]
+    assert means
+    assert {one.input_gradient for one in means} <= {None}
+
+
+def test_without_drops_the_mean_is_the_cost_where_indices_pass_no_gradient() -> None:
+    graph = load_text(
+        "input: [8, 32]\nlayers: [{linear: {out: 8}}, {take: {from: [input, -1]}}, {conv: {out: 4, kernel: 1}}]\n"
+    )
+    means = [(one.forward, one.input_gradient, one.weight_gradient) for one in expected_macs(graph)]
+    assert means == [(one.forward, one.input_gradient, one.weight_gradient) for one in step_macs(graph)]
 
 
 def test_draws_that_hang_together_in_too_many_ways_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:

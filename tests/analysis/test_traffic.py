@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from fractions import Fraction
 from math import prod
 from random import Random
@@ -13,11 +14,12 @@ from hypothesis import strategies as st
 
 from cnncalc.analysis.traffic import traffic, whole_net
 from cnncalc.errors import LayerError
+from cnncalc.formulas import traffic as formulas
 from cnncalc.formulas.receptive_field import Taps, Window
-from cnncalc.formulas.traffic import pairs_inside, positions_read, taps_inside
+from cnncalc.formulas.traffic import floor_sum, pairs_inside, positions_read, taps_inside
 from cnncalc.layers.attention import ScaledDotProductAttention
 from cnncalc.layers.base import Movement
-from cnncalc.layers.conv import Conv, ConvTranspose
+from cnncalc.layers.conv import Conv, ConvTranspose, FunctionalConv
 from cnncalc.layers.shape import Crop
 from cnncalc.sources import load, load_text
 from cnncalc.spec.random import random_spec
@@ -38,18 +40,58 @@ def test_pairs_and_taps_are_counted_one_by_one(size, out, kernel, stride, before
     assert taps_inside(size, out, kernel, stride, before, dilation) == len({k for _, k in inside})
 
 
-@given(
-    st.integers(1, 20),
-    st.integers(1, 20),
-    st.integers(0, 4),
-    st.lists(st.builds(Taps, st.integers(-6, 6), st.integers(-6, 12), st.integers(1, 3)), min_size=1, max_size=3),
-)
-def test_positions_are_counted_one_by_one(size, out, stride, phases):
+@given(st.integers(0, 12), st.integers(1, 9), st.integers(-9, 30), st.integers(-30, 30))
+def test_floors_are_added_one_by_one(count, divisor, step, offset):
+    assert floor_sum(count, divisor, step, offset) == sum((step * i + offset) // divisor for i in range(count))
+
+
+def places_read(out: int, stride: int, phases: list[Taps]) -> set[int]:
     seen = set()
     for unit in range(out):
         first, last, step = phases[unit % len(phases)]
         seen |= {tap + stride * (unit // len(phases)) for tap in range(first, last + 1, step)}
-    assert positions_read(size, out, Window(stride, tuple(phases))) == len(seen & set(range(size)))
+    return seen
+
+
+@settings(max_examples=1000)
+@given(
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.integers(0, 7),
+    st.lists(st.builds(Taps, st.integers(-6, 6), st.integers(-6, 16), st.integers(1, 5)), min_size=1, max_size=3),
+)
+def test_positions_are_counted_one_by_one(size, out, stride, phases):
+    window, seen = Window(stride, tuple(phases)), places_read(out, stride, phases) & set(range(size))
+    assert positions_read(size, out, window) == len(seen)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(formulas, "MOST_PLACES", 0)
+        assert positions_read(size, out, window) <= len(seen)
+        assert len(phases) > 1 or positions_read(size, out, window) == len(seen)
+
+
+@given(
+    st.sampled_from(["reflect", "replicate", "circular"]),
+    st.integers(1, 8),
+    st.integers(0, 8),
+    st.integers(0, 8),
+    st.integers(1, 5),
+    st.integers(1, 5),
+    st.integers(1, 3),
+)
+def test_positions_behind_a_border_are_counted_one_by_one(border, size, before, after, kernel, stride, dilation):
+    """Against PyTorch's own padding of an axis that holds its positions."""
+    most = size - (border == "reflect")
+    pads = (before, after) if border == "replicate" else (min(before, most), min(after, most))
+    padded = torch.nn.functional.pad(torch.arange(1.0, size + 1).reshape(1, 1, -1), pads, mode=border)[0, 0]
+    out = (len(padded) - dilation * (kernel - 1) - 1) // stride + 1
+    if out < 1:
+        return
+    read = {int(padded[unit * stride + tap * dilation]) for unit in range(out) for tap in range(kernel)}
+    window = Window(stride, (Taps(-pads[0], -pads[0] + (kernel - 1) * dilation, dilation),))
+    assert positions_read(size, out, window, border) == len(read)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(formulas, "MOST_PLACES", 0)
+        assert positions_read(size, out, window, border) <= len(read)
 
 
 # -- every layer of random nets
@@ -146,6 +188,13 @@ def test_real_products_of_any_convolution(kind, kernel, stride, padding, dilatio
     assert (layer.direct_macs(shape), layer.weights_read(shape)) == (macs, weights)
     assert layer.bilinear_macs(shape) <= macs <= layer.macs(shape)
 
+    if kind is Conv:
+        by_tensor = FunctionalConv(stride=stride, padding=padding, dilation=dilation, groups=groups)
+        both = (shape, (4, 2 // groups, kernel, kernel))
+        assert (by_tensor.direct_macs(*both), by_tensor.elements_read(*both)[1]) == (macs, weights)
+        assert by_tensor.bilinear_macs(*both) == layer.bilinear_macs(shape)
+        assert by_tensor.elements_read(*both)[0] == layer.elements_read(shape)[0]
+
 
 @pytest.mark.parametrize("tile", [1, 2, 4, 6, 1000])
 @pytest.mark.parametrize("size", [7, 8, 56])
@@ -220,3 +269,47 @@ layers:
 def test_a_strided_pointwise_convolution_reads_a_quarter() -> None:
     (_, conv) = traffic(load_text("input: [8, 14, 14]\nlayers: [{conv: {out: 4, kernel: 1, stride: 2}}]\n"))
     assert Fraction(conv.inputs, 8 * 14 * 14) == Fraction(1, 4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer"),
+    [
+        ("1, 4000000000", "tanh"),
+        ("1, 1000000000", "conv: {out: 1, kernel: 1000000000}"),
+        ("1, 1000000000", "conv: {out: 1, kernel: 500000000, dilation: 2, stride: 7, padding: 300000000}"),
+        ("1, 1000000000", "conv: {out: 1, kernel: 3, stride: 9, padding: 7, padding_mode: reflect}"),
+        ("1, 1000000000", "conv_transpose: {out: 1, kernel: 1000000000, stride: 3}"),
+        ("1, 4000000000", "upsample: {size: 60000, mode: linear}"),
+        ("1000000000, 3, 3", "tanh"),
+    ],
+)
+def test_huge_axes_take_no_loop(shape: str, layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory stays small: no place is written down."""
+    tracemalloc.start()
+    graph = load_text(
+        f"input: [{shape}]\nlayers: [{{{layer}}}]\n" if ":" in layer else f"input: [{shape}]\nlayers: [{layer}]\n"
+    )
+    (_, part) = traffic(graph)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 64 << 20
+    assert 0 < part.inputs <= prod(graph.nodes[0].output_shape)
+    assert part.bilinear_macs <= part.direct_macs
+
+
+@pytest.mark.parametrize(
+    ("layers", "inputs", "outputs"),
+    [
+        ("[flatten, relu]", 0, 64),
+        ("[relu, flatten]", 64, 0),
+        ("[{max_pool: {kernel: 1, stride: 2, name: a}}, {relu: {from: input, name: b}}]", 64, 64 + 16),
+        ("[{relu: {name: b}}, {max_pool: {kernel: 1, stride: 2, from: input, name: a}}]", 64, 64 + 16),
+        ("[{relu: {name: a}}, {identity: {from: input, name: b}}]", 0, 64),
+    ],
+)
+def test_what_a_net_cannot_do_without(layers: str, inputs: int, outputs: int) -> None:
+    """A view of an input, or as an output, moves nothing; the reader that reads most tells what is read."""
+    results = "outputs: {one: a, other: b, again: a}\n" if "name: b" in layers else ""
+    graph = load_text(f"input: [4, 4, 4]\n{results}layers: {layers}\n")
+    whole = whole_net(graph, traffic(graph, 3), 3)
+    assert (whole.inputs, whole.outputs) == (3 * inputs, 3 * outputs)

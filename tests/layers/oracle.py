@@ -161,11 +161,12 @@ def compare_read(read: Read, seen: Tensor, axis: int, where: str) -> None:
             found = set(matrix[:, unit].nonzero().flatten().tolist())
             assert predicted(read, unit, size) == found, f"unit {unit}, {where}"
     elif read.window is not None:
-        assert predicted(read, 0, size) == set(seen.flatten(1).any(dim=1).nonzero().flatten().tolist()), where
-    elif read.whole:
+        together = set[int]().union(*(predicted(read, phase, size) for phase in range(len(read.window.taps))))
+        assert together == set(seen.flatten(1).any(dim=1).nonzero().flatten().tolist()), where
+    else:
         flat = seen.flatten(1)
         assert flat.any(dim=1).all(), f"a part that nothing reads: {where}"
-        if axis:
+        if axis and read.whole:
             assert bool((flat == flat[:1]).all()), f"not everything is read: {where}"
 
 

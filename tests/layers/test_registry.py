@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
+import msgspec
 import pytest
+import torch
 
 from cnncalc.errors import CnncalcError, LayerError
 from cnncalc.layers import REGISTRY
-from cnncalc.layers.base import Layer, ShortForm
+from cnncalc.layers.base import Layer, Shape, ShortForm
 from cnncalc.layers.conv import Conv
 from cnncalc.torch import BUILDERS, build_layer
 
@@ -54,3 +57,26 @@ def test_a_layer_without_a_builder_says_so():
 def test_a_layer_that_does_not_fit_is_not_built():
     with pytest.raises(LayerError, match="kernel 5 is larger than the padded input"):
         build_layer(Conv(out=1, kernel=5), (1, 4))
+
+
+SEVERAL: dict[str, tuple[dict[str, Any], list[Shape]]] = {
+    "concat": ({}, [(2, 4), (2, 4)]),
+    "functional_conv": ({}, [(2, 4), (3, 2, 1), (3,)]),
+    "matmul": ({}, [(2, 4), (4, 3)]),
+    "multi_head_attention": ({"num_heads": 2}, [(3, 4), (5, 4), (5, 4)]),
+    "per_sample": ({}, [(2, 4), (3,)]),
+    "scaled_dot_product_attention": ({}, [(3, 4), (5, 4), (5, 4)]),
+    "take": ({}, [(5, 4), (2,)]),
+}
+"""Fields and inputs of the layers of several inputs, where not any two tensors of one shape do."""
+
+
+def test_a_gradient_passes_through_the_inputs_that_autograd_says():
+    for kind, cls in REGISTRY.items():
+        if cls.arity[1] == 1 or cls.arity[0] == 0:
+            continue
+        fields, shapes = SEVERAL.get(kind, ({}, [(2, 4), (2, 4)]))
+        module = build_layer(msgspec.convert(fields, cls), *shapes).requires_grad_(False)
+        for number in range(len(shapes)):
+            inputs = [torch.ones(1, *shape, requires_grad=other == number) for other, shape in enumerate(shapes)]
+            assert module(*inputs).requires_grad == (number in range(len(shapes))[: cls.differentiable]), kind

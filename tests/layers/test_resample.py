@@ -207,7 +207,7 @@ def test_channel_shuffle(shape, groups):
         (Upsample(scale_factor=0.1), (3, 8, 20), r"0\.1 leaves nothing of height 8"),
         (Upsample(scale_factor=2, mode="bilinear"), (3, 8), "bilinear interpolation is for 2 spatial axes"),
         (Upsample(scale_factor=2, align_corners=True), (3, 8), "align_corners means nothing for mode nearest"),
-        (Upsample(scale_factor=2), (3, 4, 4, 4, 4), "1 to 3 spatial axes, the input has 4"),
+        (Upsample(scale_factor=2), (3, 4, 4, 4, 4), "takes at most 3 spatial axes, the input 3×4×4×4×4 has 4"),
         (PixelShuffle(upscale_factor=2), (6, 4, 4), "6 channels are no multiple of upscale_factor² = 4"),
         (PixelShuffle(upscale_factor=2), (4, 4), "needs channels, height and width, got 4×4"),
         (PixelUnshuffle(downscale_factor=2), (1, 4, 5), "width 5 is no multiple"),

@@ -302,7 +302,7 @@ def test_negative_pads_are_for_crop(fields):
         (Pad(padding=2, mode="reflect"), (3, 8, 2), "reflect padding 2 is too large for width 2"),
         (Pad(padding=1, mode="reflect", value=1.0), (3, 8), "value means nothing for reflect padding"),
         (Pad(padding=(1, 1)), (3, 8), "padding has 2 entries, the input has 1 spatial axis"),
-        (Pad(padding=1, mode="reflect"), (3, 4, 4, 4, 4), "takes 1 to 3 spatial axes, the input has 4"),
+        (Pad(padding=1, mode="reflect"), (3, 4, 4, 4, 4), "takes at most 3 spatial axes, the input 3×4×4×4×4 has 4"),
         (Crop(), (3, 8), "needs either size or cropping$"),
         (Crop(size=1, cropping=1), (3, 8), "needs either size or cropping, not both"),
         (Crop(size=9), (3, 8), "cannot crop length 8 to 9"),

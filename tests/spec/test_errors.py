@@ -148,9 +148,10 @@ def bomb():
             "the number is too large",
         ),
         (
-            SMALL + "  - repeat: {times: 100, layers: [{conv: {out: 10**150, kernel: 1}}, flatten, "
-            "{reshape: {shape: [1, 1, -1]}}, {conv: {out: 10**150, kernel: 1}}]}\n",
-            "net.yaml:3:70: error: flatten: a size of the output is beyond 2^512",
+            SMALL + "  - repeat: {times: 100, layers: [{conv: {out: 10**18, kernel: 1}}, flatten, "
+            "{reshape: {shape: [1, 1, -1]}}, {conv: {out: 10**18, kernel: 1}}]}\n",
+            "net.yaml:3:69: error: flatten: a size of 1024000000000000000000 is beyond 2^63 - 1, the largest whole "
+            "number that PyTorch takes",
             None,
         ),
         (

@@ -200,14 +200,14 @@ def answer(graph: Graph, convention: Convention, batch: int = 1, functional: fro
     confessed, untold = False, False
     rules = (convention.functions or {}).values()
     tensors = _tensors(graph, batch) if any(rule.fused for rule in rules) else []
-    for node, needed in zip(graph.nodes, graph.needed(), strict=True):
+    for node, needed, samples in zip(graph.nodes, graph.needed(), graph.samples(batch), strict=True):
         if node.layer is None or (convention.traces and not needed):
             nodes.append(NodeCount(0))
             continue
         try:
-            module = (0, (), False, False) if node.kind in functional else _of_module(convention, node, batch)
+            module = (0, (), False, False) if node.kind in functional else _of_module(convention, node, samples)
             here, said, lacks, unsure = module
-            there, says = _of_functions(convention, node, batch, tensors)
+            there, says = _of_functions(convention, node, samples, tensors)
         except CannotCount as error:
             problem = problem or f"{node.path}: {error}"
             untold |= isinstance(error, Untold)
@@ -260,8 +260,7 @@ def _module(name: str, layer: Layer, node: Node, batch: int) -> Seen:
         layer,
         batch,
         _batched(node.input_shapes, batch),
-        # a tensor of the net's own is a batch of one
-        _batched(node.output_shapes, batch if node.inputs else 1),
+        _batched(node.output_shapes, batch),
         macs * batch,
         named.get("weight"),
         "bias" in named,

@@ -58,10 +58,11 @@ def add(report: Report, graph: Graph, settings: Settings) -> Report:
     ]
     trained = None if setting.dtype == "int8" else training(graph, batch, setting)
     size = _size(settings.fit)
+    samples = graph.samples(batch)
     parts = {
         node.path: LayerMemory(
             weights=sum(own[number]),
-            output=sum(prod(shape) for shape in node.output_shapes) * batch * element,
+            output=sum(prod(shape) for shape in node.output_shapes) * samples[number] * element,
             saved=saved[number],
             live=now.highest[number],
         )

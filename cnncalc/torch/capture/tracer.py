@@ -383,7 +383,7 @@ class Tracer:
             LayerError: the layer cannot take such tensors.
         """
         shapes = tuple(self.shape(ref) for ref in inputs)
-        outputs = layer.output_shapes(*shapes)
+        outputs = layer.checked_shapes(*shapes)
         node = Pending(layer, inputs, shapes, outputs, self.scope)
         number = len(self.pending)
         if weights:
