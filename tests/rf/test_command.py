@@ -314,5 +314,5 @@ def test_without_matplotlib_it_says_what_to_install(run: Run, spec: Path, monkey
 def test_what_is_not_needed_is_not_imported(arguments: list[str], absent: set[str]):
     line = ["rf", "resnet18", *arguments]
     code = f"from cnncalc.__main__ import run\nassert run({line}) == 0\nimport sys\nprint(*sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
     assert not absent & set(result.stdout.split("\n")[-2].split())

@@ -167,7 +167,7 @@ def without_torch(tmp_path: Path, *arguments: object) -> subprocess.CompletedPro
     root = str(Path(__file__).resolve().parents[2])
     line = [sys.executable, "-m", "cnncalc", "verify", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([path, root])}
-    return subprocess.run(line, capture_output=True, text=True, encoding="utf-8", env=environment, timeout=120)
+    return subprocess.run(line, capture_output=True, text=True, encoding="utf-8", env=environment, timeout=300)
 
 
 def test_without_pytorch_it_says_what_to_install(spec: Path, tmp_path: Path) -> None:
