@@ -23,8 +23,6 @@ from cnncalc.report.schema import report_schema
 from cnncalc.sources import load_text
 from tests.commands.conftest import Run
 
-pytestmark = pytest.mark.torch
-
 SPEC = """
 name: small
 input: [3, 12, 10]
@@ -61,6 +59,7 @@ def test_quartiles_are_numpys(tries: list[int]) -> None:
         assert mine == pytest.approx(float(theirs), rel=1e-12, abs=1)
 
 
+@pytest.mark.torch
 def test_json_is_as_the_schema_has_it(run: Run, spec: Path, slow: Path) -> None:
     for options in ([], ["--backward"], ["--machine", slow], ["--machine", slow, "--backward", "--depth", 1]):
         result = run("bench", spec, "--repeat", 2, "--batch", 2, "--format", "json", *options)
@@ -78,6 +77,7 @@ def test_json_is_as_the_schema_has_it(run: Run, spec: Path, slow: Path) -> None:
             assert answer["layers_backward_ps"] == sum(row["median_ps"] for row in rows.values())
 
 
+@pytest.mark.torch
 def test_what_has_nothing_to_differentiate_has_no_backward_time(run: Run, tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text("input: [3, 8, 8]\nlayers: [relu, {conv: {out: 2, kernel: 1}}]\n")
     answer = json.loads(run("bench", tmp_path / "m.yaml", "--backward", "--repeat", 1, "--format", "json").out)
@@ -86,6 +86,7 @@ def test_what_has_nothing_to_differentiate_has_no_backward_time(run: Run, tmp_pa
     assert "the net, backward:" in text
 
 
+@pytest.mark.torch
 def test_every_format(run: Run, spec: Path, slow: Path, tmp_path: Path) -> None:
     table = run("bench", spec, "--repeat", 2, "--machine", slow, "--depth", 1).out
     for text in ("block1", "× bound", "the net, forward:", "samples per second", "median of 2 tries", "on slow"):
@@ -97,6 +98,7 @@ def test_every_format(run: Run, spec: Path, slow: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out.md").read_text().startswith("| layer")
 
 
+@pytest.mark.torch
 def test_a_bound_above_what_is_measured_is_a_warning(run: Run, spec: Path, slow: Path) -> None:
     answer = json.loads(run("bench", spec, "--repeat", 1, "--machine", slow, "--format", "json").out)
     assert "the net" in answer["above_measured"]
@@ -147,9 +149,13 @@ def test_folded_times_are_sums() -> None:
     [
         ([], "error: bench: give a SOURCE, or --calibrate FILE"),
         (["lenet5", "--machine", "t4", "--calibrate", "x.yaml"], "bench: --calibrate measures the machine"),
-        (["lenet5", "--device", "cuda:77"], "error: PyTorch cannot use the device 'cuda:77'"),
+        pytest.param(
+            ["lenet5", "--device", "cuda:77"], "error: PyTorch cannot use the device 'cuda:77'", marks=pytest.mark.torch
+        ),
         (["lenet5", "--machine", "nothing"], "there is no such file or shipped machine"),
-        (["lenet5", "--machine", "tpu_v4", "--repeat", 1], "has no peak for float32"),
+        pytest.param(
+            ["lenet5", "--machine", "tpu_v4", "--repeat", 1], "has no peak for float32", marks=pytest.mark.torch
+        ),
     ],
 )
 def test_wrong_usage_is_one_message(run: Run, options: list[str], message: str) -> None:
@@ -183,6 +189,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "load_average", lambda: 0.0)
 
 
+@pytest.mark.torch
 def test_calibration_writes_a_machine_that_bench_and_analyze_take(run: Run, quick: None, tmp_path: Path) -> None:
     import torch
 
@@ -199,6 +206,7 @@ def test_calibration_writes_a_machine_that_bench_and_analyze_take(run: Run, quic
     assert "× bound" in run("bench", "lenet5", "--repeat", 1, "--machine", path).out
 
 
+@pytest.mark.torch
 def test_a_busy_machine_is_told_and_its_memory_is_given_what_caches_give(
     run: Run, quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +222,7 @@ def test_a_busy_machine_is_told_and_its_memory_is_given_what_caches_give(
     assert "the best of many tries and 30% more" in machine.source
 
 
+@pytest.mark.torch
 def test_a_calibration_that_fails_leaves_what_was_there(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +240,7 @@ def test_a_calibration_that_fails_leaves_what_was_there(
     assert [*tmp_path.iterdir()] == [path]
 
 
+@pytest.mark.torch
 def test_the_best_of_disturbed_tries_counts() -> None:
     """However many tries are disturbed, one that is not decides."""
     from cnncalc.torch.calibrate import HEADROOM, Kernel, _rate, _with_headroom
@@ -253,6 +263,7 @@ def test_the_best_of_disturbed_tries_counts() -> None:
     assert _with_headroom(123_456_789) >= 123_456_789 * 1.15
 
 
+@pytest.mark.torch
 def test_accelerators_have_larger_kernels() -> None:
     import torch
 
@@ -264,6 +275,7 @@ def test_accelerators_have_larger_kernels() -> None:
     assert min(small) > 10**7
 
 
+@pytest.mark.torch
 @pytest.mark.gpu
 def test_a_gpu_is_calibrated_and_measured(run: Run, quick: None, tmp_path: Path) -> None:
     import torch
