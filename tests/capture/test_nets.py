@@ -93,7 +93,7 @@ def test_samples_that_look_at_each_other_are_refused_and_named():
 
 @pytest.mark.torch
 def test_control_flow_by_data_says_where():
-    with pytest.raises(cnncalc.CnncalcError, match="^PyTorch cannot export Dependent: ") as error:
+    with pytest.raises(cnncalc.CnncalcError, match=r"^PyTorch cannot export Dependent: ") as error:
         cnncalc.load(nets.Dependent(), input=(3, 4, 4))
     message = str(error.value)
     assert "in the module: inner" in message

@@ -1,4 +1,4 @@
-"""Random nets as code, captured: the graph has the numbers of the net that was drawn, and computes what the code does."""
+"""Random nets, captured from their code: the graph has the numbers of the net that was drawn, and computes the same."""
 
 from __future__ import annotations
 
