@@ -144,6 +144,27 @@ def test_folded_times_are_sums() -> None:
     assert rows["dropout1"].forward.times_bound is None
 
 
+def test_what_is_read_of_made_up_times() -> None:
+    """By hand: tries of 10, 20, 30, 40, 70 µs have the median 30, the quartiles 20 and 40, the best 10."""
+    graph = load_text(SPEC)
+    one = Measured(timing([us * 10**6 for us in (10, 20, 30, 40, 70)]))
+    count = sum(node.layer is not None for node in graph.nodes)
+    measured = Measurement({n: one for n, node in enumerate(graph.nodes) if node.layer is not None}, one)
+    found = reports.report(graph, measured, device="cpu", dtype="float32", batch=3, machine=SLOW)
+    text = "\n".join(reports.summary(found))
+    assert "the net, forward: 30.0 µs (half of the tries 20.0 µs to 40.0 µs, best 10.0 µs)" in text
+    assert "samples per second, forward: 1e+05" in text  # 3 in 30 µs
+    by_name = {column.name: column for column in reports.columns(found)}
+    assert {by_name["forward_share"].value(row, found) for row in found.layers} == {100 / count}
+    assert {row.path: row.output_shape for row in reports.folded(found.layers, 1)} == {
+        "block1": (4, 12, 10),
+        "block2": (6, 12, 10),
+        "dropout1": (6, 12, 10),
+        "flatten1": (720,),
+        "linear1": (5,),
+    }
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
