@@ -192,6 +192,15 @@ def test_a_layer_that_moved_is_told_as_moved() -> None:
     assert "reads input → silu1" in str(report)
 
 
+def test_a_percentage_is_of_what_there_was_before() -> None:
+    """From 6·3 to 9·3 weights: half as many again; the other way round a third less; from none there is none."""
+    text = "input: [3]\nlayers: [{{linear: {{out: {}, bias: false}}}}]\n"
+    six, nine, none = load_text(text.format(6)), load_text(text.format(9)), load_text("input: [3]\nlayers: [relu]\n")
+    for before, after, percent in ((six, nine, 50.0), (nine, six, -100 / 3), (none, six, None), (six, none, -100.0)):
+        params = next(one for one in cnncalc.diff(before, after).totals if one.metric == "params")
+        assert params.percent == (None if percent is None else pytest.approx(percent))
+
+
 def test_outputs_that_are_others_are_a_difference() -> None:
     text = "input: [3, 8, 8]\nlayers: [relu, tanh]\noutputs: {}\n"
     report = cnncalc.diff(load_text(text.format("{a: relu1}")), load_text(text.format("{a: tanh1}")))
