@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
-from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,21 +22,62 @@ settings.register_profile("explore", deadline=None, suppress_health_check=LENIEN
 # The same draws in every run, so that only a change can turn CI red; CNNCALC_EXPLORE=1 draws anew.
 settings.load_profile("explore" if os.environ.get("CNNCALC_EXPLORE") else "same")
 
-NEEDS_TORCH = re.compile(
-    r"^\s*(from|import) (torch|cnncalc\.torch|tests\.(layers|reference|verify|sizes))\b", re.MULTILINE
-)
+TORCH = find_spec("torch") is not None
+NEED_TORCH = re.compile(r"(torch|cnncalc\.torch|fvcore|ptflops|thop|torchinfo|torchprofile|torchscan)(\..*)?")
 
 
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Where PyTorch is not installed, the modules that import it are left out: the others run without it."""
-    if find_spec("torch") is None and collection_path.suffix == ".py":
-        return bool(NEEDS_TORCH.search(collection_path.read_text(encoding="utf-8"))) or None
-    return None
+class Absent(ModuleType):
+    """Stands for PyTorch, and for what imports it, where it is not installed: a test that uses it is skipped then.
+
+    Only what the tests themselves import is replaced, and only while they are collected: the code under test has to do
+    without. A test that needs PyTorch through that code alone (a command that runs it) is marked ``torch``.
+    """
+
+    __path__: ClassVar[list[str]] = []
+    collecting = not TORCH
+
+    def use(self, *_: object, **__: object) -> Any:
+        if not Absent.collecting:
+            pytest.skip("needs PyTorch")
+        return Absent("torch")
+
+    __getattr__ = __call__ = use
+
+    def __iter__(self) -> Any:
+        return iter([self.use()])
+
+    def __mro_entries__(self, bases: object) -> tuple[()]:
+        return ()
+
+
+class Finder(MetaPathFinder, Loader):
+    """Finds what is absent."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
+        return ModuleSpec(name, self) if NEED_TORCH.fullmatch(name) else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return Absent(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        pass
+
+
+FINDER = Finder()
+if not TORCH:
+    sys.meta_path.insert(0, FINDER)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """And so are the tests that are marked to need it."""
-    if find_spec("torch") is None:
-        for item in items:
-            if item.get_closest_marker("torch"):
-                item.add_marker(pytest.mark.skip(reason="needs PyTorch"))
+    """From here on PyTorch is as absent as it is."""
+    if TORCH:
+        return
+    sys.meta_path.remove(FINDER)
+    for name in [name for name, module in sys.modules.items() if isinstance(module, Absent)]:
+        parent, _, last = name.rpartition(".")
+        vars(sys.modules.get(parent, Absent(""))).pop(last, None)
+        del sys.modules[name]
+    Absent.collecting = False
+    for item in items:
+        if item.get_closest_marker("torch"):
+            item.add_marker(pytest.mark.skip(reason="needs PyTorch"))

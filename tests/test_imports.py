@@ -17,7 +17,7 @@ def heavy_after(code: str) -> set[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=300,
     )
     return HEAVY & set(result.stdout.split("\n")[-2].split())
 

@@ -268,7 +268,7 @@ def plain_unet(nn: Any) -> Any:
 @pytest.mark.torch
 @pytest.mark.parametrize("plain", [plain_lenet5, plain_alexnet_2012, plain_mobilenet_v1, plain_unet])
 def test_totals_equal_those_of_plain_pytorch(plain: Any) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     result = report(plain.__name__.removeprefix("plain_"))

@@ -212,7 +212,7 @@ def softsign_slope(x: Array) -> Array:
 
 def softshrink(x: Array, lambd: float = 0.5) -> Array:
     """``x − lambd`` above ``lambd``, ``x + lambd`` below ``−lambd``, else 0"""
-    return where(x > lambd, x - lambd, where(x < -lambd, x + lambd, 0.0))
+    return where(abs(x) <= lambd, 0.0, x - np.copysign(lambd, x))
 
 
 def softshrink_slope(x: Array, lambd: float = 0.5) -> Array:
@@ -222,7 +222,7 @@ def softshrink_slope(x: Array, lambd: float = 0.5) -> Array:
 
 def hardshrink(x: Array, lambd: float = 0.5) -> Array:
     """``x`` beyond ``±lambd``, else 0"""
-    return where((x > lambd) | (x < -lambd), x, 0.0)
+    return where(abs(x) <= lambd, 0.0, x)
 
 
 def tanhshrink(x: Array) -> Array:
@@ -238,7 +238,7 @@ def tanhshrink_slope(x: Array) -> Array:
 
 def threshold(x: Array, threshold: float, value: float) -> Array:
     """``x`` above ``threshold``, else ``value``"""
-    return where(x > threshold, x, value)
+    return where(x <= threshold, value, x)
 
 
 def threshold_slope(x: Array, threshold: float, value: float) -> Array:

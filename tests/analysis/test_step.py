@@ -10,8 +10,6 @@ from cnncalc.analysis.training import step_macs
 from cnncalc.sources import load, load_text
 from cnncalc.torch.module import Net
 
-pytestmark = pytest.mark.torch
-
 ATTENTION = """
 input: [16, 6, 6]
 layers:

@@ -19,8 +19,6 @@ from cnncalc.sources import load, load_text
 from cnncalc.spec.random import random_spec
 from cnncalc.torch.module import Net
 
-pytestmark = pytest.mark.torch
-
 BLOCKS = """
 input: [4, 8, 8]
 blocks:

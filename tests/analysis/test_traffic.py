@@ -26,7 +26,7 @@ from cnncalc.spec.random import random_spec
 from cnncalc.torch.monotone import stand_in
 from cnncalc.torch.registry import build_layer
 
-pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:dropout3d")]
+pytestmark = pytest.mark.filterwarnings("ignore:dropout3d")
 
 # -- the formulas, by counting
 
@@ -218,6 +218,7 @@ def test_masked_scores_need_no_product() -> None:
 # -- whole nets
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(
     ("name", "size"), [("vgg11", 64), ("alexnet", 96), ("lenet5", None), ("squeezenet1_1", 64), ("mobilenet_v2", 64)]
 )

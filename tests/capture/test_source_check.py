@@ -19,8 +19,6 @@ from cnncalc.torch.capture.values import Batch
 from cnncalc.torch.original import samples_first
 from tests.capture import nets
 
-pytestmark = pytest.mark.torch
-
 SIZE = ["--input", "3x8x8"]
 CONSTANT = {"windows", "constants", "rotary", "queries", "fixed", "moves", "equations"}
 """Nets that compute constants, whose values a graph does not hold."""
@@ -338,6 +336,7 @@ def answer(capsys, *arguments):
     return status, json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.torch
 def test_the_command(code, capsys):
     status, found = answer(capsys, "torch:made.py:Small", *SIZE, "--checks", "source")
     assert (status, found["status"]) == (0, "pass")
@@ -346,12 +345,14 @@ def test_the_command(code, capsys):
     assert any("evaluation mode" in remark for remark in found["remarks"])
 
 
+@pytest.mark.torch
 def test_it_is_among_all_checks_of_such_a_source(code, capsys):
     status, found = answer(capsys, "torch:made.py:Small", *SIZE)
     assert status == 0
     assert {"source, params", "source, add1", "shape", "values"} <= {row["check"] for row in found["rows"]}
 
 
+@pytest.mark.torch
 def test_a_failure_is_exit_status_one(code, capsys, monkeypatch):
     monkeypatch.setitem(HANDLERS, "batch_norm", changed(HANDLERS["batch_norm"], eps=1.0))
     assert main(["verify", "torch:made.py:Small", *SIZE, "--checks", "source"]) == 1
@@ -360,6 +361,7 @@ def test_a_failure_is_exit_status_one(code, capsys, monkeypatch):
     assert "2 of 3 claims fail" in said
 
 
+@pytest.mark.torch
 def test_what_is_not_compared_is_not_counted_as_held(code, capsys):
     assert main(["verify", "torch:made.py:without_values", *SIZE, "--checks", "source"]) == 0
     said = capsys.readouterr().out
@@ -367,6 +369,7 @@ def test_what_is_not_compared_is_not_counted_as_held(code, capsys):
     assert "note: source, add1: the net: not compared: the module's weights have no values" in said
 
 
+@pytest.mark.torch
 def test_a_module_without_values_is_said(code, capsys):
     status, found = answer(capsys, "torch:made.py:without_values", *SIZE, "--checks", "source")
     assert status == 0

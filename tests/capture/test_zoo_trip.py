@@ -10,7 +10,6 @@ from cnncalc.sources import zoo_names
 from cnncalc.torch import build
 from cnncalc.torch.capture import capture
 
-pytestmark = pytest.mark.torch
 QUICK = ("lenet5", "squeezenet1_1", "shufflenet_v2_x0_5")
 
 

@@ -61,7 +61,7 @@ def git(models: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
         monkeypatch.setenv(f"GIT_{who}_EMAIL", "tester@example.org")
 
     def git(*arguments: str, cwd: Path = models.parent) -> str:
-        result = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True, timeout=60)
+        result = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True, timeout=300)
         assert result.returncode == 0, result.stderr
         return result.stdout
 

@@ -103,7 +103,7 @@ def job(tmp_path_factory: pytest.TempPathFactory, git: Git, models: Path) -> Job
         unset = set(STEPS[name].get("env", {})) - set(inputs) - {"ALL_VARIANTS", "FAIL_ON", "GH_TOKEN", "DIFF"}
         assert not unset
         line = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", STEPS[name]["run"]]
-        return subprocess.run(line, cwd=cwd, env={**environment, **inputs}, capture_output=True, text=True, timeout=60)
+        return subprocess.run(line, cwd=cwd, env={**environment, **inputs}, capture_output=True, text=True, timeout=300)
 
     def read(name: str) -> str:
         path = folder / name

@@ -102,6 +102,19 @@ def test_depth_sort_top_and_columns(run: Run, spec: Path) -> None:
     assert [row["path"] for row in report["layers"]] == ["unit1", "unit2", "global_avg_pool1", "flatten1", "linear1"]
 
 
+def test_other_names_of_columns(run: Run, spec: Path) -> None:
+    """An alias is the column of the name that it stands for."""
+    for alias, name in (
+        ("acts", "activations"),
+        ("ops", "elementwise_ops"),
+        ("receptive_field", "rf"),
+        ("from", "inputs"),
+    ):
+        one, other = (run("analyze", spec, "--columns", f"layer,{n}", "--format", "csv").out for n in (alias, name))
+        assert one == other
+        assert one.startswith(f"layer,{name}\n")
+
+
 def test_every_format_says_the_same_parameters(run: Run, spec: Path) -> None:
     params = sum(p.numel() for p in module().parameters())
     assert f"{params:,}" in run("analyze", spec).out
@@ -110,7 +123,16 @@ def test_every_format_says_the_same_parameters(run: Run, spec: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "begin"), [("json", "{"), ("csv", "layer,"), ("md", "## small"), ("html", "<div"), ("txt", "small ")]
+    ("ending", "begin"),
+    [
+        ("json", "{"),
+        ("csv", "layer,"),
+        ("md", "## small"),
+        ("markdown", "## small"),
+        ("html", "<div"),
+        ("htm", "<div"),
+        ("txt", "small "),
+    ],
 )
 def test_the_ending_of_the_output_file_tells_the_format(run: Run, spec: Path, ending: str, begin: str) -> None:
     path = spec.with_name(f"report.{ending}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,6 @@ from cnncalc.report.schema import report_schema
 from cnncalc.sources import load_text
 from tests.commands.conftest import Run
 
-pytestmark = pytest.mark.torch
-
 SPEC = """
 name: small
 input: [3, 12, 10]
@@ -33,8 +32,8 @@ blocks:
     layers: [{conv: {out: out, kernel: 3, padding: 1}}, batch_norm, relu]
 layers: [{block: 4}, {block: 6}, dropout, flatten, {linear: 5}]
 """
-SLOW = Machine("slow", "made up", {"float32": 10**6}, 10**6)
-"""So slow that every bound is above whatever is measured."""
+SLOW = Machine("slow", "made up", {"float32": 1}, 1)
+"""So slow, an operation a second, that every bound is above whatever is measured."""
 
 
 @pytest.fixture
@@ -60,6 +59,7 @@ def test_quartiles_are_numpys(tries: list[int]) -> None:
         assert mine == pytest.approx(float(theirs), rel=1e-12, abs=1)
 
 
+@pytest.mark.torch
 def test_json_is_as_the_schema_has_it(run: Run, spec: Path, slow: Path) -> None:
     for options in ([], ["--backward"], ["--machine", slow], ["--machine", slow, "--backward", "--depth", 1]):
         result = run("bench", spec, "--repeat", 2, "--batch", 2, "--format", "json", *options)
@@ -77,6 +77,7 @@ def test_json_is_as_the_schema_has_it(run: Run, spec: Path, slow: Path) -> None:
             assert answer["layers_backward_ps"] == sum(row["median_ps"] for row in rows.values())
 
 
+@pytest.mark.torch
 def test_what_has_nothing_to_differentiate_has_no_backward_time(run: Run, tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text("input: [3, 8, 8]\nlayers: [relu, {conv: {out: 2, kernel: 1}}]\n")
     answer = json.loads(run("bench", tmp_path / "m.yaml", "--backward", "--repeat", 1, "--format", "json").out)
@@ -85,6 +86,7 @@ def test_what_has_nothing_to_differentiate_has_no_backward_time(run: Run, tmp_pa
     assert "the net, backward:" in text
 
 
+@pytest.mark.torch
 def test_every_format(run: Run, spec: Path, slow: Path, tmp_path: Path) -> None:
     table = run("bench", spec, "--repeat", 2, "--machine", slow, "--depth", 1).out
     for text in ("block1", "× bound", "the net, forward:", "samples per second", "median of 2 tries", "on slow"):
@@ -96,6 +98,7 @@ def test_every_format(run: Run, spec: Path, slow: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out.md").read_text().startswith("| layer")
 
 
+@pytest.mark.torch
 def test_a_bound_above_what_is_measured_is_a_warning(run: Run, spec: Path, slow: Path) -> None:
     answer = json.loads(run("bench", spec, "--repeat", 1, "--machine", slow, "--format", "json").out)
     assert "the net" in answer["above_measured"]
@@ -141,14 +144,39 @@ def test_folded_times_are_sums() -> None:
     assert rows["dropout1"].forward.times_bound is None
 
 
+def test_what_is_read_of_made_up_times() -> None:
+    """By hand: tries of 10, 20, 30, 40, 70 µs have the median 30, the quartiles 20 and 40, the best 10."""
+    graph = load_text(SPEC)
+    one = Measured(timing([us * 10**6 for us in (10, 20, 30, 40, 70)]))
+    count = sum(node.layer is not None for node in graph.nodes)
+    measured = Measurement({n: one for n, node in enumerate(graph.nodes) if node.layer is not None}, one)
+    found = reports.report(graph, measured, device="cpu", dtype="float32", batch=3, machine=SLOW)
+    text = "\n".join(reports.summary(found))
+    assert "the net, forward: 30.0 µs (half of the tries 20.0 µs to 40.0 µs, best 10.0 µs)" in text
+    assert "samples per second, forward: 1e+05" in text  # 3 in 30 µs
+    by_name = {column.name: column for column in reports.columns(found)}
+    assert {by_name["forward_share"].value(row, found) for row in found.layers} == {100 / count}
+    assert {row.path: row.output_shape for row in reports.folded(found.layers, 1)} == {
+        "block1": (4, 12, 10),
+        "block2": (6, 12, 10),
+        "dropout1": (6, 12, 10),
+        "flatten1": (720,),
+        "linear1": (5,),
+    }
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ([], "error: bench: give a SOURCE, or --calibrate FILE"),
         (["lenet5", "--machine", "t4", "--calibrate", "x.yaml"], "bench: --calibrate measures the machine"),
-        (["lenet5", "--device", "cuda:77"], "error: PyTorch cannot use the device 'cuda:77'"),
+        pytest.param(
+            ["lenet5", "--device", "cuda:77"], "error: PyTorch cannot use the device 'cuda:77'", marks=pytest.mark.torch
+        ),
         (["lenet5", "--machine", "nothing"], "there is no such file or shipped machine"),
-        (["lenet5", "--machine", "tpu_v4", "--repeat", 1], "has no peak for float32"),
+        pytest.param(
+            ["lenet5", "--machine", "tpu_v4", "--repeat", 1], "has no peak for float32", marks=pytest.mark.torch
+        ),
     ],
 )
 def test_wrong_usage_is_one_message(run: Run, options: list[str], message: str) -> None:
@@ -182,6 +210,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "load_average", lambda: 0.0)
 
 
+@pytest.mark.torch
 def test_calibration_writes_a_machine_that_bench_and_analyze_take(run: Run, quick: None, tmp_path: Path) -> None:
     import torch
 
@@ -198,6 +227,7 @@ def test_calibration_writes_a_machine_that_bench_and_analyze_take(run: Run, quic
     assert "× bound" in run("bench", "lenet5", "--repeat", 1, "--machine", path).out
 
 
+@pytest.mark.torch
 def test_a_busy_machine_is_told_and_its_memory_is_given_what_caches_give(
     run: Run, quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +243,7 @@ def test_a_busy_machine_is_told_and_its_memory_is_given_what_caches_give(
     assert "the best of many tries and 30% more" in machine.source
 
 
+@pytest.mark.torch
 def test_a_calibration_that_fails_leaves_what_was_there(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +261,7 @@ def test_a_calibration_that_fails_leaves_what_was_there(
     assert [*tmp_path.iterdir()] == [path]
 
 
+@pytest.mark.torch
 def test_the_best_of_disturbed_tries_counts() -> None:
     """However many tries are disturbed, one that is not decides."""
     from cnncalc.torch.calibrate import HEADROOM, Kernel, _rate, _with_headroom
@@ -242,16 +274,17 @@ def test_the_best_of_disturbed_tries_counts() -> None:
 
     import cnncalc.torch.calibrate as module
 
-    before, module.PATIENCE = module.PATIENCE, 0.0
+    before, module.PATIENCE, module.LONGEST = (module.PATIENCE, module.LONGEST), 0.0, inf
     try:
         assert _rate(Kernel(lambda: None, 77), Clock()) == 77 * 10**12 // 1000  # type: ignore[arg-type]
     finally:
-        module.PATIENCE = before
+        module.PATIENCE, module.LONGEST = before
     assert HEADROOM[0] > HEADROOM[1]
     assert 115_000 <= _with_headroom(100_000) < 115_100
     assert _with_headroom(123_456_789) >= 123_456_789 * 1.15
 
 
+@pytest.mark.torch
 def test_accelerators_have_larger_kernels() -> None:
     import torch
 
@@ -263,6 +296,7 @@ def test_accelerators_have_larger_kernels() -> None:
     assert min(small) > 10**7
 
 
+@pytest.mark.torch
 @pytest.mark.gpu
 def test_a_gpu_is_calibrated_and_measured(run: Run, quick: None, tmp_path: Path) -> None:
     import torch

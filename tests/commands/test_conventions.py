@@ -176,4 +176,4 @@ def test_neither_torch_nor_numpy_is_loaded() -> None:
         "import sys\nfrom cnncalc.__main__ import run\nassert run(['conventions', 'resnet50']) == 0\n"
         "assert not {'torch', 'numpy', 'fvcore', 'thop'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=300)

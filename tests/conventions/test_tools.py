@@ -20,7 +20,7 @@ from cnncalc.spec.random import random_net, render
 from cnncalc.torch.module import Net, example_inputs
 from tests.conventions.tools import TOOLS, ask, built, can_take
 
-pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 COUNTERS = json.loads((Path(__file__).parent.parent / "data/counters.json").read_text(encoding="utf-8"))["models"]
 MORE = (

@@ -116,6 +116,25 @@ def test_a_drawing_is_the_graph(picture, name):
     assert all(lines[0].split()[0] == node.kind for node in graph.nodes[1:] for lines in [drawn.nodes[node.path]])
 
 
+def test_results_inputs_and_blocks_are_told_by_their_shape():
+    graph = load_text("""
+input: [3, 8, 8]
+blocks: {unit: {layers: [batch_norm, relu]}}
+layers: [{conv: {name: a, out: 4, kernel: 1}}, {unit: {name: b}}, {conv: {name: c, out: 2, kernel: 1}}]
+outputs: [a, c]
+""")
+    lines = [line.strip() for line in dot.render(graph, 1).split("\n")]
+    marks = dict(re.findall(r'label="(\w+)\\n[^"]*"(.*)\];', "\n".join(lines)))
+    assert marks == {
+        "input": ", shape=ellipse",
+        "a": ", peripheries=2",
+        "b": ", fillcolor=lightgrey",
+        "c": ", peripheries=2",
+    }
+    shapes = re.findall(r'n\d+(\W+)"(\w+)<br/>', mermaid.render(graph, 1))
+    assert shapes == [("([", "input"), ("(", "a"), ("[[", "b"), ("(", "c")]
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_a_drawing_of_a_random_net_is_the_graph(picture, seed):
     graph = load_text(spec_text(random_net(Random(seed))), "random")

@@ -192,6 +192,27 @@ def test_a_layer_that_moved_is_told_as_moved() -> None:
     assert "reads input → silu1" in str(report)
 
 
+def test_a_block_in_which_nothing_was_edited_is_affected() -> None:
+    """One of its layers has another name, the other another input: the edit stands before it."""
+    text = (
+        "input: [3, 8, 8]\nlayers:\n  - conv: {{name: first, out: {}, kernel: 1}}\n"
+        "  - unit: {{name: u}}\n"
+        "blocks: {{unit: {{layers: [{{relu: {{name: {}}}}}, {{conv: {{out: 4, kernel: 1}}}}]}}}}\n"
+    )
+    report = cnncalc.diff(load_text(text.format(4, "x")), load_text(text.format(8, "y")))
+    rows = {row.path: (row.status, row.layers) for row in folded(report.layers, 1)}
+    assert rows["u"] == ("affected", {"renamed": 1, "affected": 1})
+
+
+def test_a_percentage_is_of_what_there_was_before() -> None:
+    """From 6·3 to 9·3 weights: half as many again; the other way round a third less; from none there is none."""
+    text = "input: [3]\nlayers: [{{linear: {{out: {}, bias: false}}}}]\n"
+    six, nine, none = load_text(text.format(6)), load_text(text.format(9)), load_text("input: [3]\nlayers: [relu]\n")
+    for before, after, percent in ((six, nine, 50.0), (nine, six, -100 / 3), (none, six, None), (six, none, -100.0)):
+        params = next(one for one in cnncalc.diff(before, after).totals if one.metric == "params")
+        assert params.percent == (None if percent is None else pytest.approx(percent))
+
+
 def test_outputs_that_are_others_are_a_difference() -> None:
     text = "input: [3, 8, 8]\nlayers: [relu, tanh]\noutputs: {}\n"
     report = cnncalc.diff(load_text(text.format("{a: relu1}")), load_text(text.format("{a: tanh1}")))

@@ -31,8 +31,6 @@ from tests.layers.counting import (
 from tests.layers.draws import shapes
 from tests.layers.oracle import agree, check_layer, check_rejected
 
-pytestmark = pytest.mark.torch
-
 
 def sigmoid(x):
     return 1 / (1 + exp(negative(x)))

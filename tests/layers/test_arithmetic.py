@@ -13,8 +13,6 @@ from cnncalc.reference import evaluate_layer
 from cnncalc.torch import build_layer
 from tests.layers.oracle import check_layer
 
-pytestmark = pytest.mark.torch
-
 FUNCTIONS = typing.get_args(typing.get_type_hints(Math)["function"])
 THEIRS = {
     "add": lambda x, v: x + v,

@@ -20,7 +20,6 @@ from cnncalc.layers.merge import Matmul
 from tests.layers.draws import mostly
 from tests.layers.oracle import agree, check_layer, check_reads, draw
 
-pytestmark = pytest.mark.torch
 quick = settings(deadline=None, max_examples=80)
 
 

@@ -18,8 +18,6 @@ from cnncalc.torch import build_layer
 from tests.layers.draws import mostly, one_or_each, per_axis, shapes
 from tests.layers.oracle import agree, check_layer, check_rejected, draw, ours, prepare
 
-pytestmark = pytest.mark.torch
-
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 MODES = ("zeros", "reflect", "replicate", "circular")

@@ -16,7 +16,6 @@ from cnncalc.layers.linear import Linear
 from tests.layers.draws import mostly, shapes
 from tests.layers.oracle import agree, check_layer
 
-pytestmark = pytest.mark.torch
 quick = settings(deadline=None, max_examples=50)
 
 

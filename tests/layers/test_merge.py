@@ -18,7 +18,6 @@ from tests.layers.oracle import agree, check_layer, check_reads
 from tests.layers.test_reduce import Negated
 from tests.layers.test_shape import axes_of, theirs
 
-pytestmark = pytest.mark.torch
 quick = settings(deadline=None, max_examples=80)
 
 PYTORCH = {

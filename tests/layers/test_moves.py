@@ -16,8 +16,6 @@ from cnncalc.layers.shape import Broadcast, Fold, PerSample, Roll, SlidingWindow
 from cnncalc.torch import build_layer
 from tests.layers.oracle import agree, check_layer
 
-pytestmark = pytest.mark.torch
-
 
 @pytest.mark.parametrize(
     ("layer", "shapes"),

@@ -18,8 +18,6 @@ from tests.layers.counting import operations, sqrt, total
 from tests.layers.draws import shapes
 from tests.layers.oracle import agree, check_layer, check_rejected, draw, prepare
 
-pytestmark = pytest.mark.torch
-
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 

@@ -27,8 +27,6 @@ from cnncalc.torch import build_layer
 from tests.layers.draws import mostly, one_or_each, per_axis, shapes
 from tests.layers.oracle import agree, check_layer, check_rejected, draw, ours, prepare
 
-pytestmark = pytest.mark.torch
-
 MODULES = {
     MaxPool: (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d),
     AvgPool: (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d),

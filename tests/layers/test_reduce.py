@@ -15,7 +15,6 @@ from cnncalc.layers.reduce import Max, Mean, Min, Sum
 from tests.layers.oracle import agree, check_layer, check_reads
 from tests.layers.test_shape import any_shapes, axes_of, theirs
 
-pytestmark = pytest.mark.torch
 quick = settings(deadline=None, max_examples=100)
 
 PYTORCH = {Mean: torch.mean, Sum: torch.sum, Max: torch.amax, Min: torch.amin}

@@ -15,8 +15,6 @@ from cnncalc.layers.base import Layer, Shape, ShortForm
 from cnncalc.layers.conv import Conv
 from cnncalc.torch import BUILDERS, build_layer
 
-pytestmark = pytest.mark.torch
-
 
 def test_every_layer_can_be_built():
     assert set(BUILDERS) == {cls for cls in REGISTRY.values() if not issubclass(cls, ShortForm)}

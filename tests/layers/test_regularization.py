@@ -20,8 +20,6 @@ from cnncalc.torch import build_layer
 from tests.layers.draws import shapes
 from tests.layers.oracle import check_layer, draw
 
-pytestmark = pytest.mark.torch
-
 PASS_THROUGH = [Identity(), Dropout(p=0.2), ChannelDropout(), AlphaDropout(), StochasticDepth(p=0.2)]
 
 

@@ -20,7 +20,6 @@ from cnncalc.layers.resample import ChannelShuffle, PixelShuffle, PixelUnshuffle
 from tests.layers.draws import mostly, one_or_each, per_axis, shapes
 from tests.layers.oracle import agree, check_layer, tensors
 
-pytestmark = pytest.mark.torch
 quick = settings(deadline=None, max_examples=60)
 
 MODES = ["nearest", "nearest-exact", "linear", "bilinear", "trilinear", "bicubic", "area"]

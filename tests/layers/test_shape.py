@@ -32,7 +32,6 @@ from tests.layers.draws import mostly, per_axis, shapes
 from tests.layers.oracle import agree, check_layer
 from tests.layers.test_resample import nonempty
 
-pytestmark = pytest.mark.torch
 quick = settings(deadline=None, max_examples=60)
 
 SIZES = st.sampled_from([1, 1, 2, 3, 4, 6])

@@ -13,8 +13,6 @@ from cnncalc.layers.tensor import Constant, Opaque, Parameter
 from cnncalc.sources import load_text
 from cnncalc.torch import build
 
-pytestmark = pytest.mark.torch
-
 SPEC = """
 input: [4, 6, 6]
 layers:

@@ -15,8 +15,6 @@ from cnncalc.sources import load_text
 from cnncalc.torch import build
 from tests.lint.measure import centre, line, outputs_of_ones, paths, span
 
-pytestmark = pytest.mark.torch
-
 
 def spec(shape: list[int], *layers: str) -> str:
     return f"input: {shape}\nlayers:\n" + "".join(f"  - {layer}\n" for layer in layers)

@@ -6,9 +6,6 @@ from collections import Counter
 from random import Random
 
 import pytest
-
-pytest.importorskip("torch")
-
 import torch
 from torch import Tensor
 
@@ -17,8 +14,6 @@ from cnncalc.layers.base import Layer, ShortForm
 from cnncalc.layers.tape import Held, Tape
 from cnncalc.torch.memory import ONLY_IN_TRAINING, several_threads
 from tests.memory.measure import claimed, draw_layer, draw_tensor, measured
-
-pytestmark = pytest.mark.torch
 
 
 def compare(seed: int, seen: Counter[str]) -> None:

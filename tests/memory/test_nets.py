@@ -5,9 +5,6 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-
-pytest.importorskip("torch")
-
 import torch
 
 from cnncalc.analysis.memory.in_place import in_place_nodes
@@ -20,8 +17,6 @@ from cnncalc.sources import load, load_text, zoo_names
 from cnncalc.spec.random import random_spec
 from cnncalc.torch.memory import ONLY_IN_TRAINING, measured_kept, measured_peak, several_threads
 from cnncalc.torch.module import Net, example_inputs
-
-pytestmark = pytest.mark.torch
 
 FAST = {
     "lenet5": (1, 32, 32),

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("torch")
-
-import torch
-
 from cnncalc.layers import strides as layout
-
-pytestmark = pytest.mark.torch
 
 SIZES = st.sampled_from([1, 1, 2, 3, 4])
 

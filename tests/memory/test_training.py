@@ -6,12 +6,9 @@ from itertools import groupby
 from random import Random
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-pytest.importorskip("torch")
-
-import torch
 from torch.utils.checkpoint import checkpoint
 
 from cnncalc.analysis.memory.passes import forward_pass
@@ -28,8 +25,6 @@ from cnncalc.sources import load, load_text
 from cnncalc.spec.random import random_spec
 from cnncalc.torch.memory import OPTIMIZERS, Live, measured_state, several_threads
 from cnncalc.torch.module import Net, example_inputs
-
-pytestmark = pytest.mark.torch
 
 
 def train_once(graph: Graph, dtype: torch.dtype = torch.float32) -> Net:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
@@ -25,8 +24,6 @@ from cnncalc.reference.conv import (
 )
 from tests.reference.compare import assert_same, tensor
 from tests.reference.draws import convs
-
-pytestmark = pytest.mark.torch
 
 CONV = (F.conv1d, F.conv2d, F.conv3d)
 CONV_TRANSPOSE = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)

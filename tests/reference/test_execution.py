@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 import torch
 
 from cnncalc.errors import CnncalcError
+from cnncalc.layers import REGISTRY
+from cnncalc.layers.activation import Relu
 from cnncalc.reference import execute, run
 from cnncalc.reference.execution import node_weights
 from cnncalc.sources import load, load_text
+from cnncalc.spec.random import random_spec
 from cnncalc.torch import build_layer
 from tests.reference.compare import assert_same
 from tests.reference.nets import GATED, RESIDUAL
 
-pytestmark = pytest.mark.torch
+ACTIVATIONS = sorted(kind for kind, layer in REGISTRY.items() if layer.__module__ == Relu.__module__)
 
 
 def inputs_of(graph, batch=2):
@@ -50,15 +55,45 @@ def by_pytorch(graph, inputs, weights):
     return held
 
 
-@pytest.mark.parametrize("text", [RESIDUAL, GATED])
-def test_values_of_every_node(text):
+def check(text):
+    """The values of every node, up to the first that is no number: there is no mathematics of those."""
     graph = load_text(text)
     inputs, weights = inputs_of(graph), weights_of(graph)
     for node, ours, theirs in zip(
         graph.nodes, run(graph, inputs, weights), by_pytorch(graph, inputs, weights), strict=True
     ):
+        if any(other.isnan().any() for other in theirs):
+            break
         for mine, other in zip(ours, theirs, strict=True):
-            assert_same(mine, other, where=node.path)
+            assert_same(mine, other, where=f"{node.path} of\n{text}")
+
+
+@pytest.mark.parametrize("text", [RESIDUAL, GATED])
+def test_values_of_every_node(text):
+    check(text)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_values_of_every_node_of_a_random_net(seed):
+    check(random_spec(Random(seed)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(10))
+def test_values_of_every_node_of_five_hundred_random_nets(part):
+    for seed in range(40 + 50 * part, 40 + 50 * (part + 1)):
+        check(random_spec(Random(seed)))
+
+
+@pytest.mark.parametrize("kind", ACTIVATIONS)
+def test_what_is_no_number_stays_none(kind):
+    """As in PyTorch: an activation hides no fault of the layers before it."""
+    fields = {"threshold": {"threshold": 0.5, "value": 2.0}}.get(kind, {})
+    graph = load_text(f"input: [2, 4]\nlayers: [{{{kind}: {fields}}}]")
+    inputs = {"input": np.array([[[np.nan, 1.0, -0.1, 0.5], [2.0, 0.2, -3.0, 0.7]]])}
+    weights = weights_of(graph)
+    ours, theirs = run(graph, inputs, weights), by_pytorch(graph, inputs, weights)
+    assert_same(ours[-1][0], theirs[-1][0])
 
 
 @pytest.mark.parametrize(

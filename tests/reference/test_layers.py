@@ -21,8 +21,6 @@ from cnncalc.reference import DIFFERENTIATORS, EVALUATORS, evaluate_layer, layer
 from tests.reference.compare import assert_same, build, distinct, tensor
 from tests.reference.draws import LAYERS
 
-pytestmark = pytest.mark.torch
-
 CLASSES = [
     cls
     for cls in REGISTRY.values()

@@ -21,8 +21,6 @@ from cnncalc.reference.loss import (
 )
 from tests.reference.compare import assert_same, tensor
 
-pytestmark = pytest.mark.torch
-
 CLASSES = st.integers(2, 7)
 PLACES = st.lists(st.integers(1, 3), max_size=2)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,8 +13,6 @@ from cnncalc.reference.norm import batch_norm, batch_norm_training
 from cnncalc.reference.registry import layer_gradients
 from tests.reference.compare import assert_same, build, tensor
 from tests.reference.draws import maps
-
-pytestmark = pytest.mark.torch
 
 MODULES = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 

@@ -26,8 +26,6 @@ from tests.reference.compare import build
 from tests.reference.draws import LAYERS
 from tests.reference.nets import GATED, RESIDUAL
 
-pytestmark = pytest.mark.torch
-
 
 def one_layer(layer, *shapes):
     """The net of a single layer."""

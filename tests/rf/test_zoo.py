@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from cnncalc.analysis.unit_field import Untold, frames, unit_field
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Ref
 from cnncalc.report.rf import field_report, unit_report
+from tests.work import at_most
 
 FACTS = json.loads((Path(__file__).parents[1] / "data" / "receptive_fields.json").read_text())
 LAST = FACTS["last_feature_map"]
@@ -82,11 +82,10 @@ def test_the_last_map_of_torchvision_nets_is_as_measured_there(name):
 
 @pytest.mark.parametrize("name", ["resnet152", "densenet201", "efficientnet_b7", "unet"])
 def test_a_unit_of_a_large_net_is_quick(name):
-    """A second on a quiet machine; three here, where others may be at work."""
+    """A few hundred calls of functions for each layer: less than a second."""
     graph = sources.load(name)
-    begin = time.perf_counter()
-    field_report(graph)
-    middle = time.perf_counter()
-    layer = next(one for one in reversed(field_report(graph).maps) if one.kind == "local" and one.start is not None)
-    unit_report(graph, layer.path)
-    assert max(middle - begin, time.perf_counter() - middle) < 3
+    with at_most(1000 * len(graph.nodes)):
+        maps = field_report(graph).maps
+    layer = next(one for one in reversed(maps) if one.kind == "local" and one.start is not None)
+    with at_most(1000 * len(graph.nodes)):
+        unit_report(graph, layer.path)

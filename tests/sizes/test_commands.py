@@ -176,6 +176,21 @@ def test_one_near_size_is_meant_for_all_axes(run: Run, spec: Path) -> None:
     assert answer["near"][0]["closest"]["sizes"] == [96, 96]
 
 
+def test_the_table_of_near_sizes(run: Run, spec: Path) -> None:
+    """The multiples of 16 on either side of 90 and 1000."""
+    out = run("sizes", spec, "--near", "90x1000").out.splitlines()
+    rows = [cells(line) for line in out if line.startswith("work ")]
+    assert rows == [
+        ["work", "closest", "96×1008", "pad height 3 + 3, pad width 4 + 4"],
+        ["work", "not larger", "80×992", "crop height 5 + 5, crop width 4 + 4"],
+    ]
+
+
+def test_near_sizes_go_up_to_the_largest_that_is_tried(run: Run, spec: Path) -> None:
+    answer = json.loads(run("sizes", spec, "--near", 1100, "--max", 1200, "--format", "json").out)
+    assert answer["near"][0]["closest"]["sizes"] == [1104, 1104]  # 16·69
+
+
 # -- solve -----------------------------------------------------------------------------------------
 
 

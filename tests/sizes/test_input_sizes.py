@@ -151,6 +151,7 @@ def test_nets_of_the_zoo(name: str, works: str, lossless: str, weights: str) -> 
     assert (rule(found, "works"), rule(found, "lossless"), rule(found, "weights")) == (works, lossless, weights)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("name", ["resnet18", "vgg11", "lenet5", "alexnet"])
 def test_the_module_in_pytorch_takes_what_is_said_to_work(name: str) -> None:
     """A module of the spec's size takes exactly the sizes that work and keep every weight's shape."""

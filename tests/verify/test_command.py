@@ -16,8 +16,6 @@ from cnncalc.__main__ import run as run_line
 from cnncalc.layers.conv import Conv
 from cnncalc.torch.verify import CHECKS
 
-pytestmark = pytest.mark.torch
-
 SPEC = """
 name: small
 input: [3, 12, 10]
@@ -57,6 +55,7 @@ def fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Conv, "macs", lambda layer, *shapes: real(layer, *shapes) + 1)
 
 
+@pytest.mark.torch
 def test_all_claims_hold(run: Any, spec: Path) -> None:
     result = run(spec)
     assert (result.status, result.err) == (0, "")
@@ -65,6 +64,7 @@ def test_all_claims_hold(run: Any, spec: Path) -> None:
         assert text in result.out
 
 
+@pytest.mark.torch
 def test_a_claim_that_fails_is_exit_status_one_and_named(run: Any, spec: Path, fault: None) -> None:
     result = run(spec, "--checks", "shape,flops")
     assert result.status == 1
@@ -73,6 +73,7 @@ def test_a_claim_that_fails_is_exit_status_one_and_named(run: Any, spec: Path, f
     assert "claims fail" in result.out
 
 
+@pytest.mark.torch
 def test_json(run: Any, spec: Path) -> None:
     result = run(spec, "--format", "json", "--batch", 3)
     answer = json.loads(result.out)
@@ -86,6 +87,7 @@ def test_json(run: Any, spec: Path) -> None:
     assert {check.partition(",")[0] for _, check in rows} == {*CHECKS}
 
 
+@pytest.mark.torch
 def test_json_of_a_failure(run: Any, spec: Path, fault: None) -> None:
     result = run(spec, "--format", "json", "--checks", "flops", "--layers", "stem")
     answer = json.loads(result.out)
@@ -95,6 +97,7 @@ def test_json_of_a_failure(run: Any, spec: Path, fault: None) -> None:
     assert failed == [("stem", "flops"), ("", "flops")]
 
 
+@pytest.mark.torch
 def test_layers_are_chosen_by_a_pattern(run: Any, spec: Path) -> None:
     answer = json.loads(run(spec, "--format", "json", "--layers", "l*").out)
     assert {row["layer"] for row in answer["rows"]} - {""} == {"last"}
@@ -103,11 +106,13 @@ def test_layers_are_chosen_by_a_pattern(run: Any, spec: Path) -> None:
     assert "error: no layer matches 'none.*'\n  hint:" in result.err
 
 
+@pytest.mark.torch
 def test_only_the_checks_asked_for(run: Any, spec: Path) -> None:
     answer = json.loads(run(spec, "--format", "json", "--checks", "shape, params").out)
     assert {row["check"] for row in answer["rows"]} == {"shape", "params"}
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -141,6 +146,7 @@ def test_a_gpu_that_is_not_there_says_what_is_needed(run: Any, spec: Path) -> No
     assert "hint: it needs an NVIDIA GPU with its driver, and a PyTorch built for CUDA" in result.err
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
 def test_other_dtypes(run: Any, spec: Path, dtype: str) -> None:
     result = run(spec, "--dtype", dtype, "--checks", "shape,flops,backward")
@@ -167,7 +173,7 @@ def without_torch(tmp_path: Path, *arguments: object) -> subprocess.CompletedPro
     root = str(Path(__file__).resolve().parents[2])
     line = [sys.executable, "-m", "cnncalc", "verify", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([path, root])}
-    return subprocess.run(line, capture_output=True, text=True, encoding="utf-8", env=environment, timeout=120)
+    return subprocess.run(line, capture_output=True, text=True, encoding="utf-8", env=environment, timeout=300)
 
 
 def test_without_pytorch_it_says_what_to_install(spec: Path, tmp_path: Path) -> None:
@@ -186,6 +192,7 @@ def test_without_pytorch_numpy_verifies_shapes_and_fields(spec: Path, tmp_path: 
     assert {row["check"].partition(",")[0] for row in answer["rows"]} == {"shape", "pixels"}
 
 
+@pytest.mark.torch
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_gpu(run: Any, spec: Path) -> None:

@@ -23,8 +23,6 @@ from cnncalc.layers.pool import MaxPool
 from cnncalc.sources import load_text
 from cnncalc.torch.verify import verify
 
-pytestmark = pytest.mark.torch
-
 # -- the nets --------------------------------------------------------------------------------------
 
 CONV = """

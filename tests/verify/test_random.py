@@ -10,8 +10,6 @@ from random import Random
 import msgspec
 import pytest
 
-pytest.importorskip("torch")
-
 from cnncalc.errors import LayerError
 from cnncalc.layers import REGISTRY, conv, linear
 from cnncalc.layers.base import ShortForm

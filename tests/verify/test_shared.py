@@ -13,8 +13,6 @@ from cnncalc.sources import load_text
 from cnncalc.torch.source import render
 from cnncalc.torch.verify import verify
 
-pytestmark = pytest.mark.torch
-
 PYRAMID = """
 input: [4, 11, 13]
 layers:

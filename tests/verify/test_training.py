@@ -19,8 +19,6 @@ from cnncalc.sources import load
 from cnncalc.torch.measure import measure_costs
 from cnncalc.torch.module import Net
 
-pytestmark = pytest.mark.torch
-
 BATCH = 2
 RESNET50 = 48_598_155_264
 """PyTorch's own count of a step of torchvision's resnet50 at batch 2: it has no grouped convolution."""

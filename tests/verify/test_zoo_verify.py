@@ -8,8 +8,6 @@ from cnncalc.layers.base import Shape
 from cnncalc.sources import load, zoo_names
 from cnncalc.torch.verify import CHECKS, verify
 
-pytestmark = pytest.mark.torch
-
 FAST: dict[str, Shape] = {
     "lenet5": (1, 32, 32),
     "resnet18": (3, 64, 64),
