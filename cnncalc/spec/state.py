@@ -27,9 +27,13 @@ Tensors = tuple[Ref, ...]
 
 
 class Scope:
-    """Where names live: the arguments, the counters of automatic names, and the way out."""
+    """Where names live: the arguments, the counters of automatic names, and the way out.
 
-    __slots__ = ("args", "block", "call", "counters", "numbered", "parent", "prefix", "share")
+    ``home`` is the number of the block call whose share names these are, the same for calls that share all their
+    weights, and ``start`` the length of its path. In a ``twinned`` call every layer shares with its twin.
+    """
+
+    __slots__ = ("args", "block", "call", "counters", "home", "numbered", "parent", "prefix", "start", "twinned")
 
     def __init__(
         self,
@@ -39,14 +43,18 @@ class Scope:
         *,
         block: Block | None = None,
         call: Call | None = None,
-        share: tuple[str, int] | None = None,
+        home: int = 0,
+        start: int = 0,
+        twinned: bool = False,
     ) -> None:
         self.prefix = prefix
         self.args = args
         self.parent = parent
         self.block = block
         self.call = call
-        self.share = share
+        self.home = home
+        self.start = start
+        self.twinned = twinned
         self.numbered = block is not None and block.numbered
         self.counters: dict[str, int] = {}
 
@@ -64,7 +72,10 @@ class State:
         """Output shapes by the layer's identity and its input shapes; the nodes keep the layers alive."""
         self.layers: dict[Layer, Layer] = {}
         """One layer of each kind, for the many that are equal."""
-        self.owners: dict[str, int] = {}
+        self.homes: dict[tuple[int, str], int] = {}
+        """Numbers of block calls by the home in which they stand, and the share name or path there."""
+        self.owners: dict[tuple[int, str], int] = {}
+        """The first layer of each share, by home and by name or path there."""
         self.current: Tensors = ()
         self.file_args: dict[str, Any] = {}
         self.scope = Scope("", {})
@@ -107,7 +118,7 @@ class State:
         raise self.problem(error.message, (node.line, column), hint=error.hint) from None
 
     def label(self, node: reader.Scalar) -> str:
-        """What a ``name:`` comes to where the builder stands, its expressions in braces evaluated."""
+        """What a ``name:`` or ``share:`` comes to where the builder stands, its expressions in braces evaluated."""
         pieces = template(node.text)
         if len(pieces) == 1:
             return pieces[0]
