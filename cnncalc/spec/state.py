@@ -78,6 +78,7 @@ class State:
         """The first layer of each share, by home and by name or path there."""
         self.current: Tensors = ()
         self.file_args: dict[str, Any] = {}
+        self.replaced: dict[str, Shape] = {}
         self.scope = Scope("", {})
         self.scope.numbered = document.numbered
         self.rounds = 1
