@@ -20,7 +20,6 @@ from cnncalc.spec.document import (
     Repeat,
     Residual,
     least_layers,
-    least_of_block,
     missing_arguments,
     unknown_argument,
 )
@@ -42,6 +41,7 @@ class Builder(State):
     """Runs items: calls of layers and blocks, repeats, choices, residuals and branches."""
 
     def run(self, body: Body) -> None:
+        self.spend(1 + len(body), body[0].node if body else None)
         for item in body:
             if type(item) is Call:
                 self.call(item)
@@ -288,7 +288,7 @@ class Builder(State):
                     raise self.problem(f"block '{block.name}' calls itself: {' → '.join(reversed(chain))}", item.node)
             scope = scope.parent
         try:
-            least = least_of_block(self.document, block)
+            least = least_layers(self.document, block.body)
         except RecursionError:
             raise self.problem(TOO_DEEP, item.node) from None
         if least > MAX_LAYERS:

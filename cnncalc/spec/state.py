@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NoReturn
 
 from cnncalc.graph import Node, Place, Ref
@@ -22,6 +23,9 @@ MOST_CALLS = 8
 """Lines that a message spends on the chain of block calls."""
 
 SIZE_NAMES = {1: ("in_length",), 2: ("in_height", "in_width"), 3: ("in_depth", "in_height", "in_width")}
+MAX_WORK = 2_000_000
+WORK_PER_LAYER = 100
+"""Steps of evaluation that a net may take, and how many more for each of its layers."""
 IN_NAMES = ("in_channels", "in_size", "in_length", "in_height", "in_width", "in_depth")
 Tensors = tuple[Ref, ...]
 
@@ -83,6 +87,7 @@ class State:
         self.scope.numbered = document.numbered
         self.rounds = 1
         self.calls = 0
+        self.work = 0
 
     # -- values --------------------------------------------------------------------------------
 
@@ -94,13 +99,14 @@ class State:
             if node.value in words:
                 return node.value
             try:
-                result = evaluate(node.value, self.lookup)
+                result = evaluate(node.value, self.lookup, partial(self.spend, at=node))
             except ExpressionError as error:
                 if isinstance(error, UnknownNameError) and words:
                     error.hint = nearest(node.text, words) or f"choices: {listed(sorted(words))}; {error.hint}"
                 self.bad_expression(node, error)
             return whole(result)
         if isinstance(node, reader.Sequence):
+            self.spend(len(node.items), node)
             values = tuple([self.value(item, words) for item in node.items])
             try:
                 check_size(values)
@@ -108,6 +114,17 @@ class State:
                 raise self.source.error(error.message, node) from None
             return values
         raise self.source.error("expected a value, got a mapping", node)
+
+    def spend(self, steps: int, at: reader.Node | None) -> None:
+        """Counts work, so that rounds and lists that make no layers come to an end."""
+        self.work += steps
+        if self.work > MAX_WORK + WORK_PER_LAYER * len(self.nodes):
+            raise self.problem(
+                f"the expressions, choices and repeats up to here take more than {MAX_WORK:,} steps "
+                f"and {WORK_PER_LAYER} for each layer",
+                at,
+                hint="make repeats and lists shorter",
+            )
 
     def bad_expression(self, node: reader.Scalar, error: ExpressionError) -> NoReturn:
         if isinstance(error, UnknownNameError) and node.value in ("yes", "no", "on", "off"):
@@ -125,7 +142,7 @@ class State:
             return pieces[0]
         for number in range(1, len(pieces), 2):
             try:
-                value = whole(evaluate(pieces[number], self.lookup))
+                value = whole(evaluate(pieces[number], self.lookup, partial(self.spend, at=node)))
             except ExpressionError as error:
                 raise self.problem(f"in '{node.text}': {error.message}", node, hint=error.hint) from None
             if isinstance(value, bool) or not isinstance(value, (int, str)) or not all(str(value).split(".")):
