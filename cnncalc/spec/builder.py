@@ -9,7 +9,7 @@ from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.graph import Node, Ref
 from cnncalc.layers import REGISTRY, Layer
 from cnncalc.layers.axes import describe
-from cnncalc.layers.base import Shapes, ShortForm
+from cnncalc.layers.base import MAX_SIZE, Shapes, ShortForm
 from cnncalc.layers.merge import Add
 from cnncalc.spec import reader, trace
 from cnncalc.spec.document import (
@@ -23,7 +23,7 @@ from cnncalc.spec.document import (
     missing_arguments,
     unknown_argument,
 )
-from cnncalc.spec.expression import MAX_BITS, Name, template
+from cnncalc.spec.expression import Name, template
 from cnncalc.spec.fields import choices, field_name, find_layer, make_layer, unknown_field, written
 from cnncalc.spec.problem import nearest
 from cnncalc.spec.state import Scope, State, Tensors
@@ -351,8 +351,10 @@ class Builder(State):
                 outputs = self.shapes[known] = layer.output_shapes(*shapes)
             except LayerError as error:
                 self.refuse(item, layer, refs, error)
-            if any(size.bit_length() > MAX_BITS for shape in outputs for size in shape):
-                raise self.problem(f"{layer.kind}: a size of the output is beyond 2^{MAX_BITS}", item.node)
+            if any(size >= MAX_SIZE for shape in outputs for size in shape):
+                raise self.problem(
+                    f"{layer.kind}: a size of the output is 2^63 or more, which no tensor has", item.node
+                )
         number = len(nodes)
         if number > MAX_LAYERS:
             raise self.problem(f"the net has more than {MAX_LAYERS:,} layers", item.node)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from cnncalc.graph import Place
 from cnncalc.layers import REGISTRY, Layer
-from cnncalc.spec.expression import ExpressionError, evaluate, template, whole
+from cnncalc.spec.expression import MAX_LENGTH, ExpressionError, evaluate, template, whole
 from cnncalc.spec.fields import (
     aliases,
     choices,
@@ -275,6 +275,8 @@ class _Parser:
         """A name: a word, a number, or several with dots between; expressions in braces may be parts of it."""
         if not isinstance(node, Scalar) or node.value is None or isinstance(node.value, bool):
             raise self.source.error(f"'{what}' must be a word or a number, got {_form(node)}", node)
+        if len(node.text) > MAX_LENGTH:
+            raise self.source.error(f"'{what}' is longer than {MAX_LENGTH:,} characters", node)
         try:
             pieces = template(node.text)
         except ExpressionError as error:

@@ -184,6 +184,9 @@ class State:
             several = f"{len(self.current)} of them" if self.current else "none"
             raise UnknownNameError(f"'{name}' needs one tensor that comes before; here there is {several}", 0)
         shape = self.shape(self.current[0])
+        if not shape:
+            hint = "a scalar has neither channels nor spatial sizes"
+            raise UnknownNameError(f"the tensor {describe(shape)} here has no '{name}'", 0, hint)
         if name == "in_channels":
             return shape[0]
         if name == "in_size":
@@ -242,7 +245,7 @@ class State:
         path = self.find_path(whole) if port.isdecimal() else None
         if path is not None:
             parts = self.tensors[path]
-            if int(port) >= len(parts):
+            if len(port) > 9 or int(port) >= len(parts):
                 raise self.problem(
                     f"'{whole}' has {len(parts)} outputs, there is no '{name}'", node, hint="they count from 0"
                 )
