@@ -296,7 +296,8 @@ def test_many_inputs_that_do_not_add():
         ),
         (
             {"input": ()},
-            "error: () is no input shape\n  hint: 1 to 4 whole numbers of at least 1 and below 2^63: channels, then the spatial sizes",
+            "error: () is no input shape\n"
+            "  hint: 1 to 4 whole numbers of at least 1 and below 2^63: channels, then the spatial sizes",
         ),
     ],
 )
