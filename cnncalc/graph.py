@@ -68,6 +68,15 @@ class Node(Struct, frozen=True, gc=False):
         return self.output_shapes[0]
 
 
+class Leftover(Struct, frozen=True):
+    """What a text defines and never uses; ``hint`` names the nearest name that it does use, if one is near."""
+
+    kind: Literal["argument", "block", "block argument"]
+    name: str
+    place: Place
+    hint: str | None = None
+
+
 class Graph(Struct, frozen=True):
     """A whole net: its nodes in topological order, inputs first, and which tensors are its results."""
 
@@ -81,6 +90,10 @@ class Graph(Struct, frozen=True):
     budget_places: dict[str, dict[str, Place]] = {}
     """Where the source sets each limit."""
     notes: tuple[Note, ...] = ()
+    replaced: dict[str, Shape] = {}
+    """The shapes that the source itself has for inputs that were given others."""
+    leftovers: tuple[Leftover, ...] = ()
+    """Arguments and blocks that no part of the source mentions, whatever the variant."""
 
     @property
     def inputs(self) -> dict[str, Shape]:
@@ -120,6 +133,10 @@ class Graph(Struct, frozen=True):
         """The nodes that results depend on and whose values the graph does not hold: constants that are no weights."""
         needed = (node for node, is_needed in zip(self.nodes, self.needed(), strict=True) if is_needed)
         return [node for node in needed if node.layer is not None and not node.inputs and not node.layer.weights()]
+
+    def unused(self) -> tuple[Node, ...]:
+        """The nodes, inputs among them, from which no output of the net is reachable, in order."""
+        return tuple(node for node, needed in zip(self.nodes, self.needed(), strict=True) if not needed)
 
     def rebuilt(
         self, inputs: Mapping[str, Shape] | None = None, change: Callable[[Layer, Shapes], Layer] | None = None

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cnncalc import sources
 from cnncalc.errors import CnncalcError
@@ -110,6 +111,19 @@ def test_replays_of_nets_that_depend_on_their_sizes(name: str) -> None:
     compare(net, trials)
 
 
+@pytest.mark.parametrize("name", TEXTS)
+def test_graphs_at_other_sizes_are_those_of_the_text(name: str) -> None:
+    net = sources.resizable_text(TEXTS[name], name)
+    draw = random.Random(name)
+    for _ in range(60):
+        inputs = {key: (shape[0], draw.randint(1, 30), draw.randint(1, 30)) for key, shape in net.inputs().items()}
+        graph = net.graph(inputs)
+        assert (graph is None) == (state(net, inputs) is None)
+        if graph is not None:
+            anew = sources.load_text(net.source.text, net.source.name, input=inputs)
+            assert (graph.nodes, graph.outputs) == (anew.nodes, anew.outputs)
+
+
 @pytest.mark.parametrize("name", ["resnet18", "unet", "lenet5", "mobilenet_v2", "squeezenet1_0"])
 def test_replays_of_the_zoo(name: str) -> None:
     net = sources.resizable(name)
@@ -135,6 +149,28 @@ def test_a_net_that_reads_no_size_is_run_once() -> None:
     for size in range(100, 164):
         net.at({"input": (3, size, 224)})
     assert net.runs == 1
+
+
+class Counted(str):
+    """A name that counts how often it is looked up."""
+
+    hashes = 0
+
+    def __hash__(self) -> int:
+        Counted.hashes += 1
+        return super().__hash__()
+
+
+def test_many_layers_with_the_same_weights_are_looked_up_once_each() -> None:
+    layers = "".join("  - conv: {out: 4, kernel: 1, share: w}\n" for _ in range(100))
+    net = sources.resizable_text(f"input: [4, 16, 16]\nlayers:\n{layers}")
+    net.at({"input": (4, 16, 16)})
+    (recording,) = net._recordings
+    nodes = tuple([replace(node, path=Counted(node.path)) for node in recording.graph.nodes])
+    net._recordings = [recording._replace(graph=replace(recording.graph, nodes=nodes))]
+    before = Counted.hashes
+    assert net.at({"input": (4, 8, 8)}).works
+    assert Counted.hashes - before <= 2 * 100
 
 
 WINDOW = st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(0, 3), st.integers(1, 3), st.integers(1, 24))

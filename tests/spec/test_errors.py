@@ -154,6 +154,26 @@ def bomb():
             None,
         ),
         (
+            "input: [3, 8, 9223372036854775808]\nlayers: [relu]\n",
+            "net.yaml:1:15: error: an input size must be below 2^63, got 9223372036854775808",
+            None,
+        ),
+        (
+            SMALL + "  - split: {chunks: 3, name: s}\n  - relu: {from: s." + "9" * 5000 + "}\n",
+            "net.yaml:4:18: error: 's' has 3 outputs, there is no 's." + "9" * 944 + "…",
+            "they count from 0",
+        ),
+        (
+            SMALL + "  - relu: {name: " + "9" * 5000 + "}\n",
+            "net.yaml:3:18: error: 'name' is longer than 1,000 characters",
+            None,
+        ),
+        (
+            SMALL + "  - mean: {axes: [0, 1, 2]}\n  - linear: in_channels\n",
+            "net.yaml:4:13: error: the tensor a scalar here has no 'in_channels'",
+            "a scalar has neither channels nor spatial sizes",
+        ),
+        (
             SMALL + "  - split: {chunks: 10**9}\n",
             "net.yaml:3:21: error: 'chunks' of split must be a whole number of at most 10000, "
             "got 1000000000 (from '10**9')",
@@ -273,11 +293,12 @@ def test_many_inputs_that_do_not_add():
         (
             {"input": (3, 0)},
             "error: (3, 0) is no input shape\n"
-            "  hint: 1 to 4 whole numbers of at least 1: channels, then the spatial sizes",
+            "  hint: 1 to 4 whole numbers of at least 1 and below 2^63: channels, then the spatial sizes",
         ),
         (
             {"input": ()},
-            "error: () is no input shape\n  hint: 1 to 4 whole numbers of at least 1: channels, then the spatial sizes",
+            "error: () is no input shape\n"
+            "  hint: 1 to 4 whole numbers of at least 1 and below 2^63: channels, then the spatial sizes",
         ),
     ],
 )
