@@ -234,15 +234,3 @@ def parse_shape(text: str) -> tuple[int, ...]:
             f"--input: '{text}' is no shape\n  hint: channels, then the spatial sizes, all at least 1, as 3x224x224"
         )
     return tuple(map(int, sizes))
-
-
-def complain(message: str, *, mark: str = "error: ") -> None:
-    """One message on standard error; the command goes on. ``mark`` stands before one that has no mark of its own."""
-    import sys
-
-    from cnncalc.text import visible
-
-    first = message.partition("\n")[0]
-    text = visible(message if ": error: " in first else f"{mark}{message}", keep="\n")
-    if sys.stderr is not None:
-        print(text, file=sys.stderr)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from cnncalc.errors import CnncalcError
+from cnncalc.text import harmless, message
 
 ENDINGS = {".json": "json", ".csv": "csv", ".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html"}
 
@@ -58,37 +61,59 @@ def renderer(format: str) -> Any:
     return import_module(f"cnncalc.report.{format}")
 
 
-def write(text: str, output: str | None) -> None:
-    """``text`` to standard output, or to the file ``output``: all of it or nothing.
+def complain(text: str, *, mark: str = "error: ") -> None:
+    """One message on standard error; the command goes on. ``mark`` stands before one that has no mark of its own."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(message(text, mark), file=sys.stderr, flush=True)
+
+
+def write(result: str | bytes, output: str | None, *, annotations: bool = False) -> None:
+    """A result to standard output, or to the file ``output``: all of it or nothing.
+
+    Text is made harmless here, whoever wrote it; ``annotations``: its lines are commands to a workflow's runner, each
+    harmless by itself.
 
     Raises:
         OutputError: it could not be written.
     """
-    if output in (None, "-"):
-        _to_stdout(text)
+    if isinstance(result, str) and not annotations:
+        result = harmless(result, colour=terminal(output)[1])
+    if output is None or output == "-":
+        assert isinstance(result, str)
+        _to_stdout(result)
         return
-    assert output is not None
+    data = result.encode() if isinstance(result, str) else result
     try:
-        if os.path.exists(output) and not os.path.isfile(output) and not os.path.isdir(output):
-            with open(output, "w", encoding="utf-8") as device:  # a terminal, a pipe: nothing to replace
-                device.write(text)
+        mode = _mode(output)
+        if mode is None or stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+            _replace(os.path.realpath(output), data, mode)
         else:
-            _replace(os.path.realpath(output), text)
+            with open(output, "wb") as device:  # a terminal, a pipe: nothing to replace
+                device.write(data)
     except OSError as error:
         raise OutputError(f"cannot write {output}: {error.strerror or error}") from None
 
 
-def _replace(path: str, text: str) -> None:
+def _mode(path: str) -> int | None:
+    """The mode of what is at ``path``, or where its links lead; ``None`` where nothing is there yet."""
+    try:
+        return os.stat(path).st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _replace(path: str, data: bytes, mode: int | None) -> None:
     """Write a new file beside ``path`` and put it in its place; what was there stays whole until then."""
-    if os.path.isdir(path):
+    if mode is not None and stat.S_ISDIR(mode):
         raise IsADirectoryError(21, "it is a folder")
     fresh = os.path.join(os.path.dirname(path), f".{os.path.basename(path)[:200]}.{os.getpid()}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        if os.path.exists(path):
-            os.chmod(fresh, os.stat(path).st_mode & 0o7777)
+        with open(descriptor, "wb") as file:
+            file.write(data)
+        if mode is not None:
+            os.chmod(fresh, stat.S_IMODE(mode))
         os.replace(fresh, path)
     except BaseException:
         os.unlink(fresh)

@@ -98,7 +98,7 @@ def bench(
             limits, warning = measure_machine(device, progress=progress.show)
             _output.write(machines.written(limits), calibrate)
         if warning:
-            typer.echo(f"warning: {warning}", err=True)
+            _output.complain(warning, mark="warning: ")
         if graph is None:
             return
         from cnncalc.torch.bench import measure

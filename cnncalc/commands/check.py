@@ -87,7 +87,7 @@ def check(
     else:
         write_one(checked[0], kind, output)
     for problem in unread if kind != "github" else ():
-        options.complain(problem.message)
+        _output.complain(problem.message)
     if unread:
         raise typer.Exit(2)
     if any(net.report.status == "fail" for net in checked):
@@ -153,7 +153,7 @@ def write_several(checked: list["Checked"], unread: list["Broken"], kind: str, o
 
         _output.write(render(checks.together(checked, unread)) + "\n", output)
     elif kind == "github":
-        _output.write(checks.github(checked, unread), output)
+        _output.write(checks.github(checked, unread), output, annotations=True)
     elif kind == "junit":
         from cnncalc.report import junit
 

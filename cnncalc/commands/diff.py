@@ -189,7 +189,7 @@ def between(
         _output.write_grid(texts.LAYER_COLUMNS, rows, format=kind, output=output)
     if report.status == "fail":
         for line in texts.failures(report) if kind in ("csv", "html") else ():
-            options.complain(line, mark="")
+            _output.complain(line, mark="")
         raise typer.Exit(1)
 
 
@@ -225,12 +225,12 @@ def since(
     else:
         _output.write_grid(reports.NET_COLUMNS, report.nets, format=kind, output=output)
     for problem in report.broken:
-        options.complain(problem.message)
+        _output.complain(problem.message)
     if report.broken:
         raise typer.Exit(2)
     if report.status == "fail":
         for line in reports.failed(report) if kind in ("csv", "html") else ():
-            options.complain(line, mark="")
+            _output.complain(line, mark="")
         raise typer.Exit(1)
 
 

@@ -109,9 +109,9 @@ def lint(
         blocks = [reports.render(result, width=width, colour=colour) for result in results]
         _output.write("\n".join(blocks), output)
     else:
-        _output.write(text_of(results, unread, kind, alone), output)
+        _output.write(text_of(results, unread, kind, alone), output, annotations=kind == "github")
     for problem in unread if kind != "github" else ():
-        options.complain(problem.message)
+        _output.complain(problem.message)
     if unread:
         raise typer.Exit(2)
     if any(result.status == "fail" for result in results):

@@ -1,6 +1,5 @@
 """``cnncalc rf``: what units see of the input."""
 
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -65,6 +64,7 @@ def rf(
     from cnncalc.commands import _output
     from cnncalc.errors import CnncalcError
     from cnncalc.report import rf as fields
+    from cnncalc.text import visible
 
     if layer is None and unit is not None:
         raise CnncalcError("--unit needs --layer\n  hint: as --layer stage3 --unit 7,7")
@@ -82,25 +82,25 @@ def rf(
         if plot is not None and ending is not None:
             from cnncalc.report.pictures import unit_picture
 
-            write_bytes(unit_picture(found, ending, image), plot)
+            _output.write(unit_picture(found, ending, image), plot)
         _write_unit(found, kind, output, picture is not False)
         return
     report = fields.field_report(graph, from_)
     if plot is not None and ending is not None:
         from cnncalc.report.pictures import net_picture
 
-        write_bytes(net_picture(graph, report, ending, from_), plot)
+        _output.write(net_picture(graph, report, ending, from_), plot)
     if kind == "json":
         from cnncalc.report.json import render
 
         _output.write(render(report) + "\n", output)
         return
-    note = fields.notes(report)
+    note = visible(fields.notes(report), keep="\n")
     if picture:
         last = next((one for one in reversed(report.maps) if one.kind == "local" and one.start is not None), None)
         if last is not None:
             shown = fields.unit_report(graph, last.path, None, from_)
-            note = "\n".join([note, "", fields.unit_heading(shown.report), *_picture(shown, output)])
+            note = "\n".join([note, "", visible(fields.unit_heading(shown.report)), *_picture(shown, output)])
     _output.write_grid(fields.columns(report), report.maps, format=kind, output=output, note=note, drop=True)
 
 
@@ -147,28 +147,3 @@ def _picture(found: "Unit", output: str | None) -> list[str]:
     spans = [(0, 0), *spans] if len(spans) == 1 else spans
     box = (spans[0], spans[1]) if spans[0] is not None and spans[1] is not None else None
     return draw(rows, box, width=width, colour=colour)
-
-
-def write_bytes(data: bytes, path: str) -> None:
-    """A whole new file at ``path``, or what was there before.
-
-    Raises:
-        OutputError: it could not be written.
-    """
-    from cnncalc.commands._output import OutputError
-
-    target = os.path.realpath(path)
-    fresh = os.path.join(os.path.dirname(target), f".{os.path.basename(target)[:200]}.{os.getpid()}")
-    try:
-        if os.path.isdir(target):
-            raise IsADirectoryError(21, "it is a folder")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(data)
-            os.replace(fresh, target)
-        except BaseException:
-            os.unlink(fresh)
-            raise
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None

@@ -44,7 +44,7 @@ def _sections(report: Report) -> str:
     kinds = ("", ' class="n"', "")
     text = ""
     for name, facts in sections.facts(report).items():
-        body = "".join(f"<tr>{_row(kinds, [_text(part) for part in fact])}</tr>\n" for fact in facts)
+        body = "".join(f"<tr>{_row(kinds, [escape(part) for part in fact])}</tr>\n" for fact in facts)
         text += f'<table class="cnncalc"><caption><b>{_text(name)}</b></caption><tbody>\n{body}</tbody></table>\n'
     return text
 

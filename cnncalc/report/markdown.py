@@ -33,7 +33,7 @@ def _sections(report: Report) -> str:
 
     text = ""
     for name, facts in sections.facts(report).items():
-        rows = "".join(f"| {' | '.join(escape(visible(part)) for part in fact)} |\n" for fact in facts)
+        rows = "".join(f"| {' | '.join(escape(part) for part in fact)} |\n" for fact in facts)
         text += f"\n### {name}\n\n|  |  |  |\n| --- | ---: | --- |\n{rows}"
     return text
 

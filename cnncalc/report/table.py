@@ -114,7 +114,7 @@ def _sections(report: Report, width: int | None, colour: bool) -> list[list[str]
         digits = max((display_width(exact) for _, exact, _ in facts), default=0)
         lines = [style(name, "bold", colour)]
         for what, exact, short in facts:
-            text = f"{visible(what)}{' ' * (names - display_width(what))}   {exact:>{digits}}   {visible(short)}"
+            text = f"{what}{' ' * (names - display_width(what))}   {exact:>{digits}}   {short}"
             lines += wrap(
                 text.rstrip(), width, " " * (names + digits + 6 if width and width > names + digits + 26 else 2)
             )
