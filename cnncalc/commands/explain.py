@@ -117,11 +117,13 @@ def chosen(
 
     from cnncalc.errors import CnncalcError
     from cnncalc.layers import REGISTRY
-    from cnncalc.sources import find_shipped, layer_graph
+    from cnncalc.sources import find_shipped, is_stream, layer_graph
     from cnncalc.spec.fields import aliases, find_layer
     from cnncalc.spec.problem import nearest
 
-    is_net = os.path.isfile(source) or source == "-" or (os.path.basename(source) == source and find_shipped(source))
+    is_net = (
+        os.path.isfile(source) or is_stream(source) or (os.path.basename(source) == source and find_shipped(source))
+    )
     fields = [text for text in what if "=" in text]
     if is_net or (find_layer(source) is None and not fields):
         if fields:

@@ -87,9 +87,11 @@ def verify(
     else:
         graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs)
 
-    def resize(shapes: Any) -> "Graph":
-        from cnncalc import sources
+    from cnncalc import sources
 
+    once = sources.is_stream(source)
+
+    def resize(shapes: Any) -> "Graph":
         given = None if kwargs is None else options.parse_kwargs(kwargs)
         return sources.load(source, variant=variant, args=set or [], input=shapes, kwargs=given)
 
@@ -101,7 +103,7 @@ def verify(
                 graph,
                 layers=layers,
                 checks=known_checks(chosen, numpy_verify.CHECKS),
-                resize=None if source == "-" else resize,
+                resize=None if once else resize,
                 progress=progress.show,
             )
         else:
@@ -113,7 +115,7 @@ def verify(
                 dtype=dtype,
                 layers=layers,
                 checks=known_checks(chosen, (*((SOURCE,) if module else ()), *torch_verify.CHECKS)),
-                resize=None if source == "-" else resize,
+                resize=None if once else resize,
                 progress=progress.show,
                 module=module,
             )
