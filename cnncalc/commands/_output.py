@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from cnncalc.errors import CnncalcError
-from cnncalc.text import harmless, message
+from cnncalc.text import harmless, message, visible, wrap
 
 ENDINGS = {".json": "json", ".csv": "csv", ".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html"}
 
@@ -42,16 +42,34 @@ def terminal(output: str | None) -> tuple[int | None, bool]:
     return get_terminal_size().columns, colour
 
 
-def write_grid(columns: Any, rows: Any, *, format: str, output: str | None, note: str = "", drop: bool = False) -> None:
-    """Rows of any kind in a tabular format; ``note`` follows a table."""
-    width, colour = terminal(output)
-    if format == "table":
-        from cnncalc.report.grid import grid
+def write_grid(
+    columns: Any,
+    rows: Any,
+    whole: Any = None,
+    *,
+    format: str,
+    output: str | None,
+    notes: Sequence[str] = (),
+    drawing: Sequence[str] = (),
+    drop: bool = False,
+) -> None:
+    """Rows of any kind in a tabular format, and what is to be said about them; ``drawing`` follows a table only.
 
-        lines = grid(columns, rows, width=width, colour=colour, drop=drop)
-        write("\n".join([*lines, *([""] if note else []), *([note] if note else [])]) + "\n", output)
+    CSV keeps to rows: the notes go to standard error.
+    """
+    if format != "table":
+        module = renderer(format)
+        text = module.table(columns, rows, whole)
+        write(text if format == "csv" else text + module.notes(notes), output)
+        for note in notes if format == "csv" else ():
+            complain(note, mark="")
         return
-    write(renderer(format).table(columns, rows), output)
+    from cnncalc.report.grid import grid
+
+    width, colour = terminal(output)
+    table = grid(columns, rows, whole, width=width, colour=colour, drop=drop) if rows or not notes else []
+    said = [line for note in notes for line in wrap(visible(note), width, "  ")]
+    write("\n\n".join("\n".join(lines) for lines in (table, said, drawing) if lines) + "\n", output)
 
 
 def renderer(format: str) -> Any:

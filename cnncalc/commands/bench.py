@@ -134,17 +134,8 @@ def bench(
 
         _output.write(render(replace(found, layers=rows)) + "\n", output)
         return
-    columns = reports.columns(found)
-    if kind != "table":
-        _output.write(_output.renderer(kind).table(columns, rows, found), output)
-        return
-    from cnncalc.report.grid import grid
-    from cnncalc.text import visible, wrap
-
-    width, colour = _output.terminal(output)
-    lines = grid(columns, rows, found, width=width, colour=colour)
-    notes = [part for line in reports.summary(found) for part in wrap(visible(line), width, "  ")]
-    _output.write("\n".join([*lines, "", *notes]) + "\n", output)
+    columns, said = reports.columns(found), reports.summary(found)
+    _output.write_grid(columns, rows, found, format=kind, output=output, notes=said, drop=True)
 
 
 def _torch() -> Any:

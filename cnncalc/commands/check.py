@@ -133,14 +133,12 @@ def write_one(net: "Checked", kind: str, output: str | None) -> None:
     elif kind in ("github", "junit"):
         write_several([net], [], kind, output)
     else:
-        from cnncalc.text import visible
-
         failed = sum(one.status == "fail" for one in result.checks)
         count = len(result.checks)
         verdict = f"{failed} of {count} checks failed" if failed else f"all {count} checks passed"
-        note = f"{visible(result.model.name or result.model.source)}, batch {result.model.batch}: {verdict}"
+        note = f"{result.model.name or result.model.source}, batch {result.model.batch}: {verdict}"
         columns = checks.chosen_columns(checks.COLUMNS, result.checks)
-        _output.write_grid(columns, result.checks, format=kind, output=output, note=note)
+        _output.write_grid(columns, result.checks, format=kind, output=output, notes=[note])
 
 
 def write_several(checked: list["Checked"], unread: list["Broken"], kind: str, output: str | None) -> None:
@@ -161,10 +159,7 @@ def write_several(checked: list["Checked"], unread: list["Broken"], kind: str, o
     else:
         rows = checks.rows(checked)
         columns = checks.chosen_columns(checks.SEVERAL_COLUMNS, [one for _, one in rows])
-        if rows or kind != "table":
-            _output.write_grid(columns, rows, format=kind, output=output, note=checks.verdict(checked, unread))
-        else:
-            _output.write(checks.verdict(checked, unread) + "\n", output)
+        _output.write_grid(columns, rows, format=kind, output=output, notes=[checks.verdict(checked, unread)])
 
 
 def limits(side: str, texts: list[str]) -> dict[str, int]:

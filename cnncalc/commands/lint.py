@@ -108,6 +108,10 @@ def lint(
     if kind == "table":
         blocks = [reports.render(result, width=width, colour=colour) for result in results]
         _output.write("\n".join(blocks), output)
+    elif kind in ("csv", "markdown", "html"):
+        faults = [fault for result in results for fault in result.findings]
+        columns, rows = (reports.COLUMNS, faults) if kind == "csv" else (reports.GROUP_COLUMNS, reports.groups(faults))
+        _output.write_grid(columns, rows, format=kind, output=output, notes=list(map(reports.verdict, results)))
     else:
         _output.write(text_of(results, unread, kind, alone), output, annotations=kind == "github")
     for problem in unread if kind != "github" else ():
@@ -119,8 +123,7 @@ def lint(
 
 
 def text_of(results: "list[LintReport]", unread: "list[Broken]", kind: str, alone: "LintReport | None") -> str:
-    """All reports in a format for machines, ``alone`` where one net was asked for."""
-    from cnncalc.commands import _output
+    """All reports as JSON or for CI, ``alone`` where one net was asked for."""
     from cnncalc.report import lint as reports
 
     if kind == "json":
@@ -133,14 +136,9 @@ def text_of(results: "list[LintReport]", unread: "list[Broken]", kind: str, alon
         from cnncalc.report import junit
 
         return junit.render("cnncalc lint", reports.suites(results, unread))
-    if kind == "sarif":
-        from cnncalc.report import sarif
+    from cnncalc.report import sarif
 
-        return sarif.render(results, unread)
-    faults = [fault for result in results for fault in result.findings]
-    columns, rows = (reports.COLUMNS, faults) if kind == "csv" else (reports.GROUP_COLUMNS, reports.groups(faults))
-    text: str = _output.renderer(kind).table(columns, rows)
-    return text
+    return sarif.render(results, unread)
 
 
 def chosen(select: list[str], ignore: list[str]) -> frozenset[str]:

@@ -95,13 +95,14 @@ def rf(
 
         _output.write(render(report) + "\n", output)
         return
-    note = visible(fields.notes(report), keep="\n")
+    drawing: list[str] = []
     if picture:
         last = next((one for one in reversed(report.maps) if one.kind == "local" and one.start is not None), None)
         if last is not None:
             shown = fields.unit_report(graph, last.path, None, from_)
-            note = "\n".join([note, "", visible(fields.unit_heading(shown.report)), *_picture(shown, output)])
-    _output.write_grid(fields.columns(report), report.maps, format=kind, output=output, note=note, drop=True)
+            drawing = [visible(fields.unit_heading(shown.report)), *_picture(shown, output)]
+    columns, notes = fields.columns(report), fields.notes(report)
+    _output.write_grid(columns, report.maps, format=kind, output=output, notes=notes, drawing=drawing, drop=True)
 
 
 def _write_unit(found: "Unit", kind: str, output: str | None, picture: bool) -> None:
@@ -109,25 +110,27 @@ def _write_unit(found: "Unit", kind: str, output: str | None, picture: bool) -> 
     from cnncalc.commands import _output
     from cnncalc.report import rf as fields
 
+    heading, notes = fields.unit_heading(found.report), fields.unit_notes(found.report).split("\n")
     if kind == "json":
         from cnncalc.report.json import render
 
         _output.write(render(found.report) + "\n", output)
     elif kind == "csv":
         columns = fields.pixel_columns(len(found.report.axes))
-        _output.write_grid(columns, fields.pixels(found), format=kind, output=output)
+        _output.write_grid(columns, fields.pixels(found), format=kind, output=output, notes=[heading, *notes])
     elif kind != "table":
-        _output.write_grid(fields.UNIT_COLUMNS, found.report.axes, format=kind, output=output)
+        axes = found.report.axes
+        _output.write_grid(fields.UNIT_COLUMNS, axes, format=kind, output=output, notes=[heading, *notes])
     else:
         from cnncalc.report.grid import grid, style
         from cnncalc.text import visible, wrap
 
         width, colour = _output.terminal(output)
-        heading = [style(line, "bold", colour) for line in wrap(visible(fields.unit_heading(found.report)), width)]
+        title = [style(line, "bold", colour) for line in wrap(visible(heading), width)]
         table = grid(fields.UNIT_COLUMNS, found.report.axes, width=width, colour=colour)
-        notes = [line for note in fields.unit_notes(found.report).split("\n") for line in wrap(visible(note), width)]
+        said = [line for note in notes for line in wrap(visible(note), width)]
         drawing = _picture(found, output) if picture else []
-        parts = [heading, table, notes, drawing]
+        parts = [title, table, said, drawing]
         _output.write("\n\n".join("\n".join(lines) for lines in parts if lines) + "\n", output)
 
 

@@ -48,7 +48,7 @@ def sizes(
     shape are those that a trained net can take. Exit status 1 where the net does not work at the size of
     --at, of --input or of the spec.
 
-    JSON has everything; CSV, Markdown and HTML have the table of rules.
+    JSON has everything; CSV, Markdown and HTML have the table of rules and the verdict.
 
     Example: cnncalc sizes unet --near 700x500
     """
@@ -108,7 +108,8 @@ def sizes(
         width, colour = _output.terminal(output)
         _output.write(reports.render(report, width=width, colour=colour), output)
     else:
-        _output.write_grid(reports.COLUMNS, reports.rows(report), format=kind, output=output)
+        rows, said = reports.rows(report), reports.notes(report)
+        _output.write_grid(reports.COLUMNS, rows, format=kind, output=output, notes=said)
     if report.at.status == "fails":
         raise typer.Exit(1)
 

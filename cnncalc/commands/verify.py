@@ -196,7 +196,6 @@ def _torch() -> Any:
 def _show(graph: "Graph", found: "Verdict", format: str | None, output: str | None) -> None:
     from cnncalc.commands import _output
     from cnncalc.report import verify as reports
-    from cnncalc.text import visible
 
     kind = _output.chosen_format(format, output)
     if kind == "json":
@@ -204,8 +203,8 @@ def _show(graph: "Graph", found: "Verdict", format: str | None, output: str | No
 
         _output.write(render(reports.report(graph, found)) + "\n", output)
         return
-    note = "\n".join(visible(line) for line in reports.summary(found))
-    _output.write_grid(reports.columns(found), reports.by_layer(found), format=kind, output=output, note=note)
+    rows, said = reports.by_layer(found), reports.summary(found)
+    _output.write_grid(reports.columns(found), rows, format=kind, output=output, notes=said)
 
 
 def _random_nets(

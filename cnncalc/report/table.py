@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-from msgspec import UNSET
+from collections.abc import Sequence
 
 from cnncalc import units
 from cnncalc.report.columns import Column, at_least, default_columns, setting_text, shape_text
 from cnncalc.report.fold import folded
 from cnncalc.report.grid import grid, style
-from cnncalc.report.model import LayerReport, Report, SeparablePair
+from cnncalc.report.model import LayerReport, Report
+from cnncalc.report.remarks import noted
 from cnncalc.text import display_width, shorten, visible, wrap
 
 MOST_SHARES = 10
 LEAST_SHARE = 0.01
-MOST_NOTES = 6
 BAR = 20
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _TOTALS = (
@@ -169,57 +167,10 @@ def _bar(part: float, width: int) -> str:
 
 
 def _notes(report: Report, width: int | None, colour: bool) -> list[str]:
-    """Diagnostics, shared weights and separable pairs, each in a line or two."""
-    notes = [(d.severity, f"{d.message}{_about(d.layers)}") for d in report.diagnostics]
-    notes += [("info", text) for text in (_shared(report.layers), _separable(report.separable)) if text]
+    """What is to be noted, each in a line or two."""
     lines: list[str] = []
-    for severity, text in notes:
-        mark = {"info": "note", "warning": "warning", "error": "error"}[severity]
-        name = {"info": "bold", "warning": "yellow", "error": "red"}[severity]
+    for mark, text in noted(report):
+        name = {"note": "bold", "warning": "yellow", "error": "red"}[mark]
         first, *rest = wrap(f"{mark}: {visible(text)}", width, "  ")
         lines += [style(f"{mark}:", name, colour) + first.removeprefix(f"{mark}:"), *rest]
     return lines
-
-
-def _about(layers: Sequence[str]) -> str:
-    """Which layers a note is about, the first few by name."""
-    more = f", … ({len(layers) - MOST_NOTES} more)" if len(layers) > MOST_NOTES else ""
-    return f" ({', '.join(layers[:MOST_NOTES])}{more})" if layers else ""
-
-
-def _shared(layers: Iterable[LayerReport]) -> str:
-    users: dict[str, int] = {}
-    for layer in layers:
-        if layer.shared_with is not UNSET:
-            users[layer.shared_with] = users.get(layer.shared_with, 0) + 1
-    if not users:
-        return ""
-    listed = [f"{owner} ({count + 1} times)" for owner, count in users.items()]
-    return f"shared weights, counted once: {', '.join(listed[:MOST_NOTES])}" + (
-        f", … ({len(listed) - MOST_NOTES} more)" if len(listed) > MOST_NOTES else ""
-    )
-
-
-def _separable(pairs: Sequence[SeparablePair]) -> str:
-    """What depthwise and pointwise pairs cost against the convolutions they replace."""
-    if not pairs:
-        return ""
-    macs, standard = sum(pair.macs for pair in pairs), sum(pair.standard_macs for pair in pairs)
-    if len(pairs) == 1:
-        (pair,) = pairs
-        return (
-            f"{pair.depthwise} + {pair.pointwise} take {units.share(macs, standard)} % of the MACs of the standard "
-            f"convolution ({units.show(macs)} of {units.show(standard)}); 1/C_out + 1/K² = {100 * pair.rule:.1f} %"
-        )
-    ratios, rules = [pair.ratio for pair in pairs], [pair.rule for pair in pairs]
-    return (
-        f"{len(pairs)} pairs of depthwise + pointwise convolution take {units.show(macs)} MACs, "
-        f"{units.share(macs, standard)} % of the {units.show(standard)} of the standard convolutions they replace; "
-        f"each {_range(ratios)}, where 1/C_out + 1/K² = {_range(rules)}"
-    )
-
-
-def _range(shares: Sequence[float]) -> str:
-    """From the least to the greatest, in per cent."""
-    low, high = f"{100 * min(shares):.1f} %", f"{100 * max(shares):.1f} %"
-    return low if low == high else f"{low} to {high}"
