@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cnncalc import units
 from cnncalc.report.columns import Column, at_least, default_columns, setting_text, shape_text
 from cnncalc.report.fold import folded
+from cnncalc.report.fold import total as summed
 from cnncalc.report.grid import grid, style
 from cnncalc.report.model import LayerReport, Report
 from cnncalc.report.remarks import noted
@@ -125,7 +126,7 @@ def _shares(report: Report, width: int | None, colour: bool) -> list[str]:
 
     Nothing for a net of very many blocks that are all alike.
     """
-    blocks = [row for row in folded(report.layers, 1) if row.flops or row.params]
+    blocks = [row for row in folded(report.layers, 1) if row.flops != 0 or row.params != 0]
     total, params = report.totals.flops, report.totals.params
     if len(blocks) < 2 or not total:
         return []
@@ -137,27 +138,31 @@ def _shares(report: Report, width: int | None, colour: bool) -> list[str]:
     if weight(large[0]) < LEAST_SHARE:
         return []
     kept = {id(row) for row in large}
-    rows = [(visible(row.path), row.flops or 0, row.params or 0) for row in blocks if id(row) in kept]
+    rows = [(visible(row.path), row.flops, row.params) for row in blocks if id(row) in kept]
     others = [row for row in blocks if id(row) not in kept]
     if others:
-        rows.append(
-            (f"{len(others)} others", sum(row.flops or 0 for row in others), sum(row.params or 0 for row in others))
-        )
+        sums = [summed([getattr(row, metric) for row in others]) for metric in ("flops", "params")]
+        rows.append((f"{len(others)} others", sums[0], sums[1]))
     names = max(6, *(display_width(name) for name, _, _ in rows))
     if width is not None:
         names = min(names, max(10, width // 3))
     bar = BAR if width is None else max(4, min(BAR * 2, (width - names - 20) // 2))
-    most = max(max(flops / total, count / (params or 1)) for _, flops, count in rows)
+    parts = [((flops or 0) / total, (count or 0) / (params or 1)) for _, flops, count in rows]
+    most = max(map(max, parts))
     head = f"{'':<{names}}   FLOPs %{'':<{bar}}  params %"
     lines = [style("where the FLOPs and the parameters go", "bold", colour), style(head, "dim", colour)]
-    for name, flops, count in rows:
+    for (name, flops, count), shares in zip(rows, parts, strict=True):
         name = shorten(name, names)
-        bars = [_bar(flops / total / most, bar), _bar(count / (params or 1) / most, bar)]
+        bars = [_bar(part / most, bar) for part in shares]
         lines.append(
-            f"{name}{' ' * (names - display_width(name))}   {units.share(flops, total):>5} {bars[0]}"
-            f"   {units.share(count, params):>5} {bars[1]}".rstrip()
+            f"{name}{' ' * (names - display_width(name))}   {_share(flops, total):>5} {bars[0]}"
+            f"   {_share(count, params):>5} {bars[1]}".rstrip()
         )
     return lines
+
+
+def _share(part: int | None, whole: int) -> str:
+    return "?" if part is None else units.share(part, whole)
 
 
 def _bar(part: float, width: int) -> str:

@@ -173,6 +173,19 @@ def test_an_unknown_number_is_never_a_zero() -> None:
     assert re.search(r"^parameters\s+0$", text, re.MULTILINE)
 
 
+def test_a_share_of_what_is_unknown_is_unknown() -> None:
+    unknown = layer("a.x", macs=None, flops=None, params=3)
+    net = report(unknown, layer("a.y", macs=7, flops=14), layer("b", params=1), layer("c", macs=None, flops=None))
+    chart = table.render(net).partition("where the FLOPs")[2]
+    assert re.search(r"^a +\? +75\.0 █", chart, re.MULTILINE)
+    assert re.search(r"^b +0 +25\.0 █", chart, re.MULTILINE)
+    assert re.search(r"^c +\? +0$", chart, re.MULTILINE)
+    many = [layer(f"m{i}", macs=100, flops=200) for i in range(11)]
+    small = [layer("x", macs=None, flops=None, params=1), layer("y", macs=1, flops=2)]
+    chart = table.render(report(*many, *small)).partition("where the FLOPs")[2]
+    assert re.search(r"^\d others +\? ", chart, re.MULTILINE)
+
+
 def test_unknown_column_names_the_nearest() -> None:
     with pytest.raises(CnncalcError, match=r"unknown column 'parms'\n  hint: did you mean 'params'\?"):
         choose("layer,parms")
