@@ -12,24 +12,42 @@ from typing import Any
 from cnncalc.errors import CnncalcError
 from cnncalc.text import harmless, message, visible, wrap
 
-ENDINGS = {".json": "json", ".csv": "csv", ".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html"}
+ENDINGS = {
+    ".json": "json",
+    ".csv": "csv",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".html": "html",
+    ".htm": "html",
+    ".txt": "table",
+}
+"""The formats of most commands by the ending of a file; one without an ending is for people, as a terminal is."""
 
 
 class OutputError(CnncalcError):
     """A result that could not be written."""
 
 
-def chosen_format(format: str | None, output: str | None, more: Mapping[str, str] | None = None) -> str:
-    """The format asked for, else the one that the file's ending tells, else a table.
+def chosen_format(format: str | None, output: str | None, endings: Mapping[str, str] = ENDINGS) -> str:
+    """The format asked for, else the one that the file's ending tells, else that of a ``.txt``.
 
     Args:
         format: the option.
         output: the file.
-        more: further endings that the command knows, each with its format.
+        endings: those that the command knows, each with its format.
+
+    Raises:
+        CnncalcError: the ending is that of no format.
     """
-    if format is not None:
-        return format
-    return (ENDINGS | dict(more or {})).get(os.path.splitext(output)[1].lower(), "table") if output else "table"
+    ending = os.path.splitext(output or "")[1].lower()
+    kind = format or endings.get(ending or ".txt")
+    if kind is None:
+        *known, last = endings
+        raise CnncalcError(
+            f"--output {output}: '{ending}' is the ending of no format\n"
+            f"  hint: it can be {', '.join(known)} or {last}; with --format the name may be any"
+        )
+    return kind
 
 
 def terminal(output: str | None) -> tuple[int | None, bool]:

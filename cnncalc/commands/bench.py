@@ -65,12 +65,12 @@ def bench(
     from cnncalc.commands._progress import Progress
     from cnncalc.errors import CnncalcError
 
+    kind = _output.chosen_format(format, output)
     if list_machines:
         from cnncalc import machines
         from cnncalc.report import machines as listing
 
         shipped = [(name, machines.load(name)) for name in machines.names()]
-        kind = _output.chosen_format(format, output)
         if kind == "json":
             from cnncalc.report.json import render
 
@@ -86,7 +86,6 @@ def bench(
         )
     graph = None if source is None else options.load(source, set=set, variant=variant, input=input)
     limits, warning = options.machine(machine), ""
-    kind = _output.chosen_format(format, output)
     with Progress() as progress:
         torch = _torch()
         if threads is not None:

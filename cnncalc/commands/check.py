@@ -65,7 +65,7 @@ def check(
     from cnncalc.report.broken import broken
 
     given = {"max": limits("max", max or []), "min": limits("min", min or [])}
-    kind = _output.chosen_format(format, output, {".xml": "junit"})
+    kind = _output.chosen_format(format, output, {**_output.ENDINGS, ".xml": "junit"})
     several = targets.is_many(sources) or all_variants
     checked, unread = [], []
     for target in targets.targets(sources, variant=variant, all_variants=all_variants, lenient=lenient):

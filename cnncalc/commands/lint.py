@@ -73,7 +73,8 @@ def lint(
 
     numbers = chosen(select or [], ignore or [])
     applied = [rule for rule in sorted(linter.RULES.values()) if rule.number in numbers]
-    kind = _output.chosen_format(format, output, {".xml": "junit", ".sarif": "sarif"})
+    endings = {**_output.ENDINGS, ".xml": "junit", ".sarif": "sarif"}
+    kind = _output.chosen_format(format, output, endings)
     width, colour = _output.terminal(output)
     if rules:
         listed = reports.rule_list(applied)

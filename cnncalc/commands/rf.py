@@ -66,6 +66,7 @@ def rf(
     from cnncalc.report import rf as fields
     from cnncalc.text import visible
 
+    kind = _output.chosen_format(format, output)
     if layer is None and unit is not None:
         raise CnncalcError("--unit needs --layer\n  hint: as --layer stage3 --unit 7,7")
     if image is not None and (plot is None or layer is None):
@@ -76,7 +77,6 @@ def rf(
 
         ending = kind_of(plot)
     graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype)
-    kind = _output.chosen_format(format, output)
     if layer is not None:
         found = fields.unit_report(graph, layer, unit, from_)
         if plot is not None and ending is not None:

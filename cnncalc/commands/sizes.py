@@ -59,6 +59,7 @@ def sizes(
     from cnncalc.errors import CnncalcError
     from cnncalc.report import sizes as reports
 
+    kind = _output.chosen_format(format, output)
     net = sources.resizable(source, variant=variant, args=set or [])
     inputs = net.inputs(options.input_shapes(input or []))
     axes = analysis.size_axes(inputs)
@@ -99,7 +100,6 @@ def sizes(
         near=fits,
         wanted=() if wanted is None else tuple(wanted[axis.number] for axis in stand),
     )
-    kind = _output.chosen_format(format, output)
     if kind == "json":
         from cnncalc.report.json import render
 

@@ -71,13 +71,17 @@ def verify(
 
     Example: cnncalc verify resnet50 --batch 2 --checks shape,flops,backward
     """
+    from cnncalc.commands import _output
     from cnncalc.errors import CnncalcError
 
     if (source is None) == (random is None):
         raise CnncalcError("verify: give either a SOURCE or --random N\n  hint: as cnncalc verify resnet18")
+    kind = _output.chosen_format(format, output, SPEC_ENDINGS if random else _output.ENDINGS)
     chosen = None if checks is None else tuple(name.strip() for name in checks.split(",") if name.strip())
+    if random is not None and kind not in SPEC_ENDINGS.values():
+        raise CnncalcError(f"verify: random nets are not told as {kind}\n  hint: leave --format out, or use json")
     if random is not None:
-        _random_nets(random, seed, chosen, device=device, format=format, output=output)
+        _random_nets(random, seed, chosen, device=device, kind=kind, output=output)
         return
     assert source is not None
     module = None
@@ -119,11 +123,13 @@ def verify(
                 progress=progress.show,
                 module=module,
             )
-    _show(graph, found, format, output)
+    _show(graph, found, kind, output)
     if not found.holds:
         raise typer.Exit(1)
 
 
+SPEC_ENDINGS = {".json": "json", ".yaml": "table", ".yml": "table", ".txt": "table"}
+"""What is told of random nets is a spec, with the rest in comments."""
 SOURCE = "source"
 """The check that compares a ``torch:`` source's own module with the net of its graph."""
 
@@ -193,11 +199,10 @@ def _torch() -> Any:
     return import_module("cnncalc.torch.verify")
 
 
-def _show(graph: "Graph", found: "Verdict", format: str | None, output: str | None) -> None:
+def _show(graph: "Graph", found: "Verdict", kind: str, output: str | None) -> None:
     from cnncalc.commands import _output
     from cnncalc.report import verify as reports
 
-    kind = _output.chosen_format(format, output)
     if kind == "json":
         from cnncalc.report.json import render
 
@@ -208,7 +213,7 @@ def _show(graph: "Graph", found: "Verdict", format: str | None, output: str | No
 
 
 def _random_nets(
-    count: int, seed: int, chosen: tuple[str, ...] | None, *, device: str, format: str | None, output: str | None
+    count: int, seed: int, chosen: tuple[str, ...] | None, *, device: str, kind: str, output: str | None
 ) -> None:
     """Verify random nets; the smallest spec that shows a mismatch goes to the output, ready to save."""
     from cnncalc.commands import _output
@@ -220,7 +225,7 @@ def _random_nets(
         result = hunt(
             count, seed, checks=known_checks(chosen, torch_verify.CHECKS), device=device, progress=progress.show
         )
-    if _output.chosen_format(format, output) == "json":
+    if kind == "json":
         from cnncalc.report.json import render
 
         _output.write(render(result) + "\n", output)

@@ -181,7 +181,7 @@ def test_a_share_of_what_is_unknown_is_unknown() -> None:
     assert re.search(r"^b +0 +25\.0 █", chart, re.MULTILINE)
     assert re.search(r"^c +\? +0$", chart, re.MULTILINE)
     many = [layer(f"m{i}", macs=100, flops=200) for i in range(11)]
-    small = [layer("x", macs=None, flops=None, params=1), layer("y", macs=1, flops=2)]
+    small = [layer("x", macs=None, flops=None), layer("y", macs=1, flops=2)]
     chart = table.render(report(*many, *small)).partition("where the FLOPs")[2]
     assert re.search(r"^\d others +\? ", chart, re.MULTILINE)
 
