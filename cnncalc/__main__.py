@@ -53,12 +53,11 @@ def run(arguments: list[str]) -> int:
     try:
         if arguments == ["--version"]:
             show_version(True)
-        application(arguments)(args=arguments, prog_name="cnncalc")
+        return application(arguments)(args=arguments, prog_name="cnncalc", standalone_mode=False) or 0
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 2 if end.code else 0
     except CnncalcError as error:
-        message = str(error)
-        return complain(message if ": error: " in f": {message.partition(chr(10))[0]}" else f"error: {message}")
+        return complain(str(error), mark="error: ")
     except KeyboardInterrupt:
         return 130
     except MemoryError:
@@ -66,8 +65,7 @@ def run(arguments: list[str]) -> int:
     except RecursionError:
         return complain("error: the input is nested too deeply")
     except Exception as error:
-        return complain(internal_error(error))
-    return 0
+        return complain(usage_error(error) or internal_error(error))
 
 
 def application(arguments: list[str]) -> typer.Typer:
@@ -105,14 +103,24 @@ def show_version(wanted: bool) -> None:
         raise SystemExit(0)
 
 
-def complain(message: str) -> int:
-    """One message on standard error, harmless to a terminal; exit status 2."""
-    from cnncalc.text import visible
+def complain(message: str, mark: str = "") -> int:
+    """One message on standard error; exit status 2."""
+    from cnncalc.commands import _output
 
-    if sys.stderr is not None:
-        with suppress(OSError):
-            print(visible(message, keep="\n"), file=sys.stderr, flush=True)
+    _output.complain(message, mark=mark)
     return 2
+
+
+def usage_error(error: Exception) -> str:
+    """What typer has to say about a wrong command line; nothing about other errors."""
+    show = getattr(error, "show", None)  # its errors are Click's or its own copy of them, as its version has it
+    if show is None:
+        return ""
+    from io import StringIO
+
+    said = StringIO()
+    show(file=said)
+    return said.getvalue().rstrip()
 
 
 def internal_error(error: Exception) -> str:

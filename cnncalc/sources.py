@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from msgspec.structs import replace
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Settings = Mapping[str, Any] | Iterable[str]
 """Arguments by name, or ``KEY=VALUE`` texts."""
+MOST_BYTES = 64 << 20
+"""Of a spec; what is larger, or has no end, is none."""
 InputShapes = Shape | Mapping[str, Shape] | None
 """One shape (channels, then spatial sizes), or one per named input."""
 
@@ -144,8 +146,8 @@ def text_of(source: str | os.PathLike[str], variant: str | None = None) -> tuple
             f"  hint: 'cnncalc convert {name} net.yaml' writes one"
         )
     if name == "-":
-        return decode("<stdin>", sys.stdin.buffer.read()), "<stdin>", variant
-    if os.path.isfile(name):
+        return _text(sys.stdin.buffer, "<stdin>"), "<stdin>", variant
+    if os.path.isfile(name) or is_stream(name):
         return _read(name), name, variant
     if os.path.isdir(name):
         raise CnncalcError(f"{name}: error: is a folder, not a spec")
@@ -270,10 +272,21 @@ def _shape(sizes: Iterable[int]) -> Shape:
 def _read(path: str) -> str:
     try:
         with open(path, "rb") as file:
-            data = file.read()
+            return _text(file, path)
     except OSError as error:
         raise CnncalcError(f"{path}: error: cannot be read: {error.strerror or error}") from None
-    return decode(path, data)
+
+
+def _text(file: BinaryIO, name: str) -> str:
+    data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise CnncalcError(f"{name}: error: is larger than {MOST_BYTES >> 20} MiB, which no spec is")
+    return decode(name, data)
+
+
+def is_stream(source: str) -> bool:
+    """Whether a source can be read only once: standard input, a pipe, a device."""
+    return source == "-" or (os.path.exists(source) and not os.path.isfile(source) and not os.path.isdir(source))
 
 
 def decode(name: str, data: bytes) -> str:

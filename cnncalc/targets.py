@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -67,7 +68,10 @@ def _files(source: str, lenient: bool) -> list[str]:
 
 
 def specs_below(folder: str) -> Iterator[str]:
-    """The files of all specs below a folder, by the alphabet; hidden folders and virtual environments are left out."""
+    """The files of all specs below a folder, by the alphabet.
+
+    Hidden folders, virtual environments and all but regular files of a spec's size are left out.
+    """
     for path, folders, files in os.walk(folder):
         if path != folder and "pyvenv.cfg" in files:
             folders.clear()
@@ -80,8 +84,11 @@ def specs_below(folder: str) -> Iterator[str]:
 
 
 def _text(file: str) -> str:
-    """A file's text as far as it takes to tell a spec; what is no text at all is none."""
+    """A file's text as far as it takes to tell a spec; what is no text at all, or no file to be read, has none."""
     try:
+        found = os.stat(file)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > sources.MOST_BYTES:
+            return ""
         with open(file, encoding="utf-8", errors="replace") as lines:
             return lines.read()
     except OSError as error:
@@ -95,7 +102,7 @@ def is_spec(text: str) -> bool:
 
 def variants_of(source: str) -> list[str]:
     """The variants of a source; none of one that is a variant itself, or that cannot be read."""
-    if source == "-":
+    if sources.is_stream(source):
         return []
     try:
         text, shown, chosen = sources.text_of(source)

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
+LONGEST = 1200
+"""Columns of a line of a message: enough to list every column and layer, too few to flood a terminal."""
+_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
+# GitHub's runner obeys "::" at the start of a line, however far it is set in, and "##[" anywhere; Azure's "##vso[" too.
+_COMMAND = re.compile(r"^( *):(?=:)|#(?=#(?:\[|vso\[))", re.MULTILINE)
+
 
 def visible(text: str, *, keep: str = "") -> str:
     r"""``text`` with control characters, escapes, bidirectional marks and lone surrogates written out (``\x1b``).
@@ -11,7 +19,28 @@ def visible(text: str, *, keep: str = "") -> str:
     """
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+    hidden = {c for c in set(text) if not c.isprintable() and c not in keep}
+    return text.translate({ord(c): c.encode("unicode_escape").decode() for c in hidden}) if hidden else text
+
+
+def harmless(text: str, *, colour: bool = False) -> str:
+    """``text`` of several lines that no terminal and no runner of a workflow takes for a command.
+
+    With ``colour`` the codes of colours stay. The escapes are also those of JSON, YAML and Python, whose
+    strings read back as they were.
+    """
+    parts = _COLOUR.split(text) if colour else [text]
+    text = "".join(part if number % 2 else visible(part, keep="\n\t") for number, part in enumerate(parts))
+    if "::" not in text and "##" not in text:
+        return text
+    return _COMMAND.sub(lambda found: f"{found[1]}\\u003a" if found[0].endswith(":") else "\\u0023", text)
+
+
+def message(text: str, mark: str) -> str:
+    """What is said on standard error: harmless, no line very long, with ``mark`` where it has no mark of its own."""
+    first = text.partition("\n")[0]
+    marked = text if first.startswith("error: ") or ": error: " in first else f"{mark}{text}"
+    return harmless("\n".join(shorten(visible(line), LONGEST) for line in marked.split("\n")))
 
 
 def display_width(text: str) -> int:

@@ -200,7 +200,8 @@ def load(
 def warn(graph: "Graph", codes: "Container[str] | None" = None) -> None:
     """Says on standard error what is odd about a net; of some ``codes`` alone where they are given."""
     from cnncalc.analysis.remarks import remarks
-    from cnncalc.report.table import about
+    from cnncalc.commands._output import complain
+    from cnncalc.report.remarks import about
 
     for remark in remarks(graph):
         if codes is None or remark.code in codes:
@@ -254,15 +255,3 @@ def parse_shape(text: str) -> tuple[int, ...]:
             f"--input: '{text}' is no shape\n  hint: channels, then the spatial sizes, all at least 1, as 3x224x224"
         )
     return tuple(map(int, sizes))
-
-
-def complain(message: str, *, mark: str = "error: ") -> None:
-    """One message on standard error; the command goes on. ``mark`` stands before one that has no mark of its own."""
-    import sys
-
-    from cnncalc.text import visible
-
-    first = message.partition("\n")[0]
-    text = visible(message if ": error: " in first else f"{mark}{message}", keep="\n")
-    if sys.stderr is not None:
-        print(text, file=sys.stderr)

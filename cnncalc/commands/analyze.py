@@ -102,3 +102,8 @@ def analyze(
         _output.write(table.render(report, width=width, colour=colour, columns=chosen, rows=rows), output)
     else:
         _output.write(_output.renderer(kind).render(report, columns=chosen, rows=rows), output)
+        if kind == "csv":  # it keeps to rows
+            from cnncalc.report.remarks import noted
+
+            for mark, text in noted(report):
+                _output.complain(f"{mark}: {text}", mark="")

@@ -65,12 +65,12 @@ def bench(
     from cnncalc.commands._progress import Progress
     from cnncalc.errors import CnncalcError
 
+    kind = _output.chosen_format(format, output)
     if list_machines:
         from cnncalc import machines
         from cnncalc.report import machines as listing
 
         shipped = [(name, machines.load(name)) for name in machines.names()]
-        kind = _output.chosen_format(format, output)
         if kind == "json":
             from cnncalc.report.json import render
 
@@ -86,7 +86,6 @@ def bench(
         )
     graph = None if source is None else options.load(source, set=set, variant=variant, input=input)
     limits, warning = options.machine(machine), ""
-    kind = _output.chosen_format(format, output)
     with Progress() as progress:
         torch = _torch()
         if threads is not None:
@@ -98,7 +97,7 @@ def bench(
             limits, warning = measure_machine(device, progress=progress.show)
             _output.write(machines.written(limits), calibrate)
         if warning:
-            typer.echo(f"warning: {warning}", err=True)
+            _output.complain(warning, mark="warning: ")
         if graph is None:
             return
         from cnncalc.torch.bench import measure
@@ -134,17 +133,8 @@ def bench(
 
         _output.write(render(replace(found, layers=rows)) + "\n", output)
         return
-    columns = reports.columns(found)
-    if kind != "table":
-        _output.write(_output.renderer(kind).table(columns, rows, found), output)
-        return
-    from cnncalc.report.grid import grid
-    from cnncalc.text import visible, wrap
-
-    width, colour = _output.terminal(output)
-    lines = grid(columns, rows, found, width=width, colour=colour)
-    notes = [part for line in reports.summary(found) for part in wrap(visible(line), width, "  ")]
-    _output.write("\n".join([*lines, "", *notes]) + "\n", output)
+    columns, said = reports.columns(found), reports.summary(found)
+    _output.write_grid(columns, rows, found, format=kind, output=output, notes=said, drop=True)
 
 
 def _torch() -> Any:

@@ -65,7 +65,7 @@ def check(
     from cnncalc.report.broken import broken
 
     given = {"max": limits("max", max or []), "min": limits("min", min or [])}
-    kind = _output.chosen_format(format, output, {".xml": "junit"})
+    kind = _output.chosen_format(format, output, {**_output.ENDINGS, ".xml": "junit"})
     several = targets.is_many(sources) or all_variants
     checked, unread = [], []
     for target in targets.targets(sources, variant=variant, all_variants=all_variants, lenient=lenient):
@@ -87,7 +87,7 @@ def check(
     else:
         write_one(checked[0], kind, output)
     for problem in unread if kind != "github" else ():
-        options.complain(problem.message)
+        _output.complain(problem.message)
     if unread:
         raise typer.Exit(2)
     if any(net.report.status == "fail" for net in checked):
@@ -133,14 +133,12 @@ def write_one(net: "Checked", kind: str, output: str | None) -> None:
     elif kind in ("github", "junit"):
         write_several([net], [], kind, output)
     else:
-        from cnncalc.text import visible
-
         failed = sum(one.status == "fail" for one in result.checks)
         count = len(result.checks)
         verdict = f"{failed} of {count} checks failed" if failed else f"all {count} checks passed"
-        note = f"{visible(result.model.name or result.model.source)}, batch {result.model.batch}: {verdict}"
+        note = f"{result.model.name or result.model.source}, batch {result.model.batch}: {verdict}"
         columns = checks.chosen_columns(checks.COLUMNS, result.checks)
-        _output.write_grid(columns, result.checks, format=kind, output=output, note=note)
+        _output.write_grid(columns, result.checks, format=kind, output=output, notes=[note])
 
 
 def write_several(checked: list["Checked"], unread: list["Broken"], kind: str, output: str | None) -> None:
@@ -153,7 +151,7 @@ def write_several(checked: list["Checked"], unread: list["Broken"], kind: str, o
 
         _output.write(render(checks.together(checked, unread)) + "\n", output)
     elif kind == "github":
-        _output.write(checks.github(checked, unread), output)
+        _output.write(checks.github(checked, unread), output, annotations=True)
     elif kind == "junit":
         from cnncalc.report import junit
 
@@ -161,10 +159,7 @@ def write_several(checked: list["Checked"], unread: list["Broken"], kind: str, o
     else:
         rows = checks.rows(checked)
         columns = checks.chosen_columns(checks.SEVERAL_COLUMNS, [one for _, one in rows])
-        if rows or kind != "table":
-            _output.write_grid(columns, rows, format=kind, output=output, note=checks.verdict(checked, unread))
-        else:
-            _output.write(checks.verdict(checked, unread) + "\n", output)
+        _output.write_grid(columns, rows, format=kind, output=output, notes=[checks.verdict(checked, unread)])
 
 
 def limits(side: str, texts: list[str]) -> dict[str, int]:

@@ -43,11 +43,11 @@ def conventions(
     from cnncalc.commands import _output
     from cnncalc.report import conventions as reports
 
+    kind = _output.chosen_format(format, output)
     chosen = [reports.find(name).name for name in tool] if tool else None
     as_functions = reports.types(functional.split(",")) if functional else ()
     graph = options.load(source, set=set, variant=variant, input=input)
     report = reports.report(graph, batch, chosen, as_functions)
-    kind = _output.chosen_format(format, output)
     if kind == "json":
         from cnncalc.report.json import render
 

@@ -184,12 +184,11 @@ def between(
         width, colour = _output.terminal(output)
         _output.write(texts.render(report, rows, width=width, colour=colour), output)
     elif kind == "csv":
-        _output.write_grid(texts.CSV_COLUMNS, report.layers if depth is None else rows, format=kind, output=output)
+        every = report.layers if depth is None else rows
+        _output.write_grid(texts.CSV_COLUMNS, every, format=kind, output=output, notes=texts.notes(report))
     else:
-        _output.write_grid(texts.LAYER_COLUMNS, rows, format=kind, output=output)
+        _output.write_grid(texts.LAYER_COLUMNS, rows, format=kind, output=output, notes=texts.notes(report))
     if report.status == "fail":
-        for line in texts.failures(report) if kind in ("csv", "html") else ():
-            options.complain(line, mark="")
         raise typer.Exit(1)
 
 
@@ -220,17 +219,16 @@ def since(
     elif kind == "table":
         width, colour = _output.terminal(output)
         _output.write(reports.table(report, choose, width=width, colour=colour), output)
-    elif kind == "csv":
-        _output.write_grid(reports.NET_CSV_COLUMNS, reports.rows(report), format=kind, output=output)
     else:
-        _output.write_grid(reports.NET_COLUMNS, report.nets, format=kind, output=output)
+        by_row = (reports.NET_CSV_COLUMNS, reports.rows(report))
+        columns, rows = by_row if kind == "csv" else (reports.NET_COLUMNS, report.nets)
+        said = [reports.verdict(report), *reports.failed(report)]
+        _output.write_grid(columns, rows, format=kind, output=output, notes=said)
     for problem in report.broken:
-        options.complain(problem.message)
+        _output.complain(problem.message)
     if report.broken:
         raise typer.Exit(2)
     if report.status == "fail":
-        for line in reports.failed(report) if kind in ("csv", "html") else ():
-            options.complain(line, mark="")
         raise typer.Exit(1)
 
 

@@ -9,6 +9,8 @@ from cnncalc.commands import _options as options
 if TYPE_CHECKING:
     from cnncalc.graph import Graph
 
+ENDINGS = {".json": "json", ".md": "markdown", ".markdown": "markdown", ".tex": "latex", ".txt": "text"}
+
 
 def explain(
     source: Annotated[
@@ -72,12 +74,10 @@ def explain(
     from cnncalc.commands import _output
     from cnncalc.report import explain as explanations
 
+    kind = _output.chosen_format(format, output, ENDINGS)
     torch = {"kwargs": kwargs, "input_dtype": input_dtype}
     graph, path = chosen(source, what or [], set=set, variant=variant, input=input, torch=torch)
     found = explanations.explain(graph, path, totals=names(total or []), batch=batch, dtype=dtype, compare=compare)
-    kind = format or {"table": "text", "json": "json", "markdown": "markdown"}.get(
-        "latex" if (output or "").lower().endswith(".tex") else _output.chosen_format(None, output), "latex"
-    )
     if kind == "json":
         _output.write(found.to_json() + "\n", output)
     elif kind == "latex":
@@ -117,11 +117,13 @@ def chosen(
 
     from cnncalc.errors import CnncalcError
     from cnncalc.layers import REGISTRY
-    from cnncalc.sources import find_shipped, layer_graph
+    from cnncalc.sources import find_shipped, is_stream, layer_graph
     from cnncalc.spec.fields import aliases, find_layer
     from cnncalc.spec.problem import nearest
 
-    is_net = os.path.isfile(source) or source == "-" or (os.path.basename(source) == source and find_shipped(source))
+    is_net = (
+        os.path.isfile(source) or is_stream(source) or (os.path.basename(source) == source and find_shipped(source))
+    )
     fields = [text for text in what if "=" in text]
     if is_net or (find_layer(source) is None and not fields):
         if fields:

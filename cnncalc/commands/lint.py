@@ -74,7 +74,8 @@ def lint(
 
     numbers = chosen(select or [], ignore or [])
     applied = [rule for rule in sorted(linter.RULES.values()) if rule.number in numbers]
-    kind = _output.chosen_format(format, output, {".xml": "junit", ".sarif": "sarif"})
+    endings = {**_output.ENDINGS, ".xml": "junit", ".sarif": "sarif"}
+    kind = _output.chosen_format(format, output, endings)
     width, colour = _output.terminal(output)
     if rules:
         listed = reports.rule_list(applied)
@@ -109,10 +110,14 @@ def lint(
     if kind == "table":
         blocks = [reports.render(result, width=width, colour=colour) for result in results]
         _output.write("\n".join(blocks), output)
+    elif kind in ("csv", "markdown", "html"):
+        faults = [fault for result in results for fault in result.findings]
+        columns, rows = (reports.COLUMNS, faults) if kind == "csv" else (reports.GROUP_COLUMNS, reports.groups(faults))
+        _output.write_grid(columns, rows, format=kind, output=output, notes=list(map(reports.verdict, results)))
     else:
-        _output.write(text_of(results, unread, kind, alone), output)
+        _output.write(text_of(results, unread, kind, alone), output, annotations=kind == "github")
     for problem in unread if kind != "github" else ():
-        options.complain(problem.message)
+        _output.complain(problem.message)
     if unread:
         raise typer.Exit(2)
     if any(result.status == "fail" for result in results):
@@ -120,8 +125,7 @@ def lint(
 
 
 def text_of(results: "list[LintReport]", unread: "list[Broken]", kind: str, alone: "LintReport | None") -> str:
-    """All reports in a format for machines, ``alone`` where one net was asked for."""
-    from cnncalc.commands import _output
+    """All reports as JSON or for CI, ``alone`` where one net was asked for."""
     from cnncalc.report import lint as reports
 
     if kind == "json":
@@ -134,14 +138,9 @@ def text_of(results: "list[LintReport]", unread: "list[Broken]", kind: str, alon
         from cnncalc.report import junit
 
         return junit.render("cnncalc lint", reports.suites(results, unread))
-    if kind == "sarif":
-        from cnncalc.report import sarif
+    from cnncalc.report import sarif
 
-        return sarif.render(results, unread)
-    faults = [fault for result in results for fault in result.findings]
-    columns, rows = (reports.COLUMNS, faults) if kind == "csv" else (reports.GROUP_COLUMNS, reports.groups(faults))
-    text: str = _output.renderer(kind).table(columns, rows)
-    return text
+    return sarif.render(results, unread)
 
 
 def chosen(select: list[str], ignore: list[str]) -> frozenset[str]:

@@ -1,6 +1,5 @@
 """``cnncalc rf``: what units see of the input."""
 
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -65,7 +64,9 @@ def rf(
     from cnncalc.commands import _output
     from cnncalc.errors import CnncalcError
     from cnncalc.report import rf as fields
+    from cnncalc.text import visible
 
+    kind = _output.chosen_format(format, output)
     if layer is None and unit is not None:
         raise CnncalcError("--unit needs --layer\n  hint: as --layer stage3 --unit 7,7")
     if image is not None and (plot is None or layer is None):
@@ -76,32 +77,32 @@ def rf(
 
         ending = kind_of(plot)
     graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype)
-    kind = _output.chosen_format(format, output)
     if layer is not None:
         found = fields.unit_report(graph, layer, unit, from_)
         if plot is not None and ending is not None:
             from cnncalc.report.pictures import unit_picture
 
-            write_bytes(unit_picture(found, ending, image), plot)
+            _output.write(unit_picture(found, ending, image), plot)
         _write_unit(found, kind, output, picture is not False)
         return
     report = fields.field_report(graph, from_)
     if plot is not None and ending is not None:
         from cnncalc.report.pictures import net_picture
 
-        write_bytes(net_picture(graph, report, ending, from_), plot)
+        _output.write(net_picture(graph, report, ending, from_), plot)
     if kind == "json":
         from cnncalc.report.json import render
 
         _output.write(render(report) + "\n", output)
         return
-    note = fields.notes(report)
+    drawing: list[str] = []
     if picture:
         last = next((one for one in reversed(report.maps) if one.kind == "local" and one.start is not None), None)
         if last is not None:
             shown = fields.unit_report(graph, last.path, None, from_)
-            note = "\n".join([note, "", fields.unit_heading(shown.report), *_picture(shown, output)])
-    _output.write_grid(fields.columns(report), report.maps, format=kind, output=output, note=note, drop=True)
+            drawing = [visible(fields.unit_heading(shown.report)), *_picture(shown, output)]
+    columns, notes = fields.columns(report), fields.notes(report)
+    _output.write_grid(columns, report.maps, format=kind, output=output, notes=notes, drawing=drawing, drop=True)
 
 
 def _write_unit(found: "Unit", kind: str, output: str | None, picture: bool) -> None:
@@ -109,25 +110,27 @@ def _write_unit(found: "Unit", kind: str, output: str | None, picture: bool) -> 
     from cnncalc.commands import _output
     from cnncalc.report import rf as fields
 
+    heading, notes = fields.unit_heading(found.report), fields.unit_notes(found.report).split("\n")
     if kind == "json":
         from cnncalc.report.json import render
 
         _output.write(render(found.report) + "\n", output)
     elif kind == "csv":
         columns = fields.pixel_columns(len(found.report.axes))
-        _output.write_grid(columns, fields.pixels(found), format=kind, output=output)
+        _output.write_grid(columns, fields.pixels(found), format=kind, output=output, notes=[heading, *notes])
     elif kind != "table":
-        _output.write_grid(fields.UNIT_COLUMNS, found.report.axes, format=kind, output=output)
+        axes = found.report.axes
+        _output.write_grid(fields.UNIT_COLUMNS, axes, format=kind, output=output, notes=[heading, *notes])
     else:
         from cnncalc.report.grid import grid, style
         from cnncalc.text import visible, wrap
 
         width, colour = _output.terminal(output)
-        heading = [style(line, "bold", colour) for line in wrap(visible(fields.unit_heading(found.report)), width)]
+        title = [style(line, "bold", colour) for line in wrap(visible(heading), width)]
         table = grid(fields.UNIT_COLUMNS, found.report.axes, width=width, colour=colour)
-        notes = [line for note in fields.unit_notes(found.report).split("\n") for line in wrap(visible(note), width)]
+        said = [line for note in notes for line in wrap(visible(note), width)]
         drawing = _picture(found, output) if picture else []
-        parts = [heading, table, notes, drawing]
+        parts = [title, table, said, drawing]
         _output.write("\n\n".join("\n".join(lines) for lines in parts if lines) + "\n", output)
 
 
@@ -147,28 +150,3 @@ def _picture(found: "Unit", output: str | None) -> list[str]:
     spans = [(0, 0), *spans] if len(spans) == 1 else spans
     box = (spans[0], spans[1]) if spans[0] is not None and spans[1] is not None else None
     return draw(rows, box, width=width, colour=colour)
-
-
-def write_bytes(data: bytes, path: str) -> None:
-    """A whole new file at ``path``, or what was there before.
-
-    Raises:
-        OutputError: it could not be written.
-    """
-    from cnncalc.commands._output import OutputError
-
-    target = os.path.realpath(path)
-    fresh = os.path.join(os.path.dirname(target), f".{os.path.basename(target)[:200]}.{os.getpid()}")
-    try:
-        if os.path.isdir(target):
-            raise IsADirectoryError(21, "it is a folder")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(data)
-            os.replace(fresh, target)
-        except BaseException:
-            os.unlink(fresh)
-            raise
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None

@@ -48,7 +48,7 @@ def sizes(
     shape are those that a trained net can take. Exit status 1 where the net does not work at the size of
     --at, of --input or of the spec.
 
-    JSON has everything; CSV, Markdown and HTML have the table of rules.
+    JSON has everything; CSV, Markdown and HTML have the table of rules and the verdict.
 
     Example: cnncalc sizes unet --near 700x500
     """
@@ -59,6 +59,7 @@ def sizes(
     from cnncalc.errors import CnncalcError
     from cnncalc.report import sizes as reports
 
+    kind = _output.chosen_format(format, output)
     net = sources.resizable(source, variant=variant, args=set or [])
     inputs = net.inputs(options.input_shapes(input or []))
     axes = analysis.size_axes(inputs)
@@ -101,7 +102,6 @@ def sizes(
         near=fits,
         wanted=() if wanted is None else tuple(wanted[axis.number] for axis in stand),
     )
-    kind = _output.chosen_format(format, output)
     if kind == "json":
         from cnncalc.report.json import render
 
@@ -110,7 +110,8 @@ def sizes(
         width, colour = _output.terminal(output)
         _output.write(reports.render(report, width=width, colour=colour), output)
     else:
-        _output.write_grid(reports.COLUMNS, reports.rows(report), format=kind, output=output)
+        rows, said = reports.rows(report), reports.notes(report)
+        _output.write_grid(reports.COLUMNS, rows, format=kind, output=output, notes=said)
     if report.at.status == "fails":
         raise typer.Exit(1)
 

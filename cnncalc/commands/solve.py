@@ -74,15 +74,13 @@ def solve(
         from cnncalc.report.json import render
 
         _output.write(render(report) + "\n", output)
-    elif kind == "table" and not report.count:
-        _output.write(reports.summary(report) + "\n", output)
     else:
         _output.write_grid(
             reports.columns(report.solutions),
             report.solutions,
             format=kind,
             output=output,
-            note=reports.summary(report),
+            notes=[reports.summary(report)],
         )
     if not report.count:
         raise typer.Exit(1)

@@ -71,13 +71,17 @@ def verify(
 
     Example: cnncalc verify resnet50 --batch 2 --checks shape,flops,backward
     """
+    from cnncalc.commands import _output
     from cnncalc.errors import CnncalcError
 
     if (source is None) == (random is None):
         raise CnncalcError("verify: give either a SOURCE or --random N\n  hint: as cnncalc verify resnet18")
+    kind = _output.chosen_format(format, output, SPEC_ENDINGS if random else _output.ENDINGS)
     chosen = None if checks is None else tuple(name.strip() for name in checks.split(",") if name.strip())
+    if random is not None and kind not in SPEC_ENDINGS.values():
+        raise CnncalcError(f"verify: random nets are not told as {kind}\n  hint: leave --format out, or use json")
     if random is not None:
-        _random_nets(random, seed, chosen, device=device, format=format, output=output)
+        _random_nets(random, seed, chosen, device=device, kind=kind, output=output)
         return
     assert source is not None
     module = None
@@ -87,9 +91,11 @@ def verify(
     else:
         graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs)
 
-    def resize(shapes: Any) -> "Graph":
-        from cnncalc import sources
+    from cnncalc import sources
 
+    once = sources.is_stream(source)
+
+    def resize(shapes: Any) -> "Graph":
         given = None if kwargs is None else options.parse_kwargs(kwargs)
         return sources.load(source, variant=variant, args=set or [], input=shapes, kwargs=given)
 
@@ -101,7 +107,7 @@ def verify(
                 graph,
                 layers=layers,
                 checks=known_checks(chosen, numpy_verify.CHECKS),
-                resize=None if source == "-" else resize,
+                resize=None if once else resize,
                 progress=progress.show,
             )
         else:
@@ -113,15 +119,17 @@ def verify(
                 dtype=dtype,
                 layers=layers,
                 checks=known_checks(chosen, (*((SOURCE,) if module else ()), *torch_verify.CHECKS)),
-                resize=None if source == "-" else resize,
+                resize=None if once else resize,
                 progress=progress.show,
                 module=module,
             )
-    _show(graph, found, format, output)
+    _show(graph, found, kind, output)
     if not found.holds:
         raise typer.Exit(1)
 
 
+SPEC_ENDINGS = {".json": "json", ".yaml": "table", ".yml": "table", ".txt": "table"}
+"""What is told of random nets is a spec, with the rest in comments."""
 SOURCE = "source"
 """The check that compares a ``torch:`` source's own module with the net of its graph."""
 
@@ -191,23 +199,21 @@ def _torch() -> Any:
     return import_module("cnncalc.torch.verify")
 
 
-def _show(graph: "Graph", found: "Verdict", format: str | None, output: str | None) -> None:
+def _show(graph: "Graph", found: "Verdict", kind: str, output: str | None) -> None:
     from cnncalc.commands import _output
     from cnncalc.report import verify as reports
-    from cnncalc.text import visible
 
-    kind = _output.chosen_format(format, output)
     if kind == "json":
         from cnncalc.report.json import render
 
         _output.write(render(reports.report(graph, found)) + "\n", output)
         return
-    note = "\n".join(visible(line) for line in reports.summary(found))
-    _output.write_grid(reports.columns(found), reports.by_layer(found), format=kind, output=output, note=note)
+    rows, said = reports.by_layer(found), reports.summary(found)
+    _output.write_grid(reports.columns(found), rows, format=kind, output=output, notes=said)
 
 
 def _random_nets(
-    count: int, seed: int, chosen: tuple[str, ...] | None, *, device: str, format: str | None, output: str | None
+    count: int, seed: int, chosen: tuple[str, ...] | None, *, device: str, kind: str, output: str | None
 ) -> None:
     """Verify random nets; the smallest spec that shows a mismatch goes to the output, ready to save."""
     from cnncalc.commands import _output
@@ -219,7 +225,7 @@ def _random_nets(
         result = hunt(
             count, seed, checks=known_checks(chosen, torch_verify.CHECKS), device=device, progress=progress.show
         )
-    if _output.chosen_format(format, output) == "json":
+    if kind == "json":
         from cnncalc.report.json import render
 
         _output.write(render(result) + "\n", output)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from cnncalc.report.columns import COLUMNS, Column, section_columns
 from cnncalc.report.model import LayerReport, Report
 from cnncalc.text import visible
+
+# With the wide forms that East Asian versions take for the same.
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_SIGNED = re.compile(r"[-+][\d.]")
 
 
 def render(
@@ -21,8 +26,14 @@ def render(
 def table(columns: Sequence[Column], rows: Sequence[Any], whole: Any = None) -> str:
     """Rows of any kind as CSV."""
     lines = [[column.name for column in columns]]
-    lines += [[visible(column.exact(column.value(row, whole))) for column in columns] for row in rows]
+    lines += [[_cell(column, column.exact(column.value(row, whole))) for column in columns] for row in rows]
     return "".join(",".join(map(_field, line)) + "\n" for line in lines)
+
+
+def _cell(column: Column, text: str) -> str:
+    """A cell's text; an apostrophe stands before what a spreadsheet would take for a formula, but for no number."""
+    formula = text.lstrip()[:1] in _FORMULA and not (column.right and _SIGNED.match(text))
+    return visible(f"'{text}" if text and formula else text)
 
 
 def _field(text: str) -> str:

@@ -322,6 +322,11 @@ def _outcome(one: Outcome) -> str:
     return f"{before_after}{f', {change}' if change else ''}{reason}"
 
 
+def notes(report: DiffReport) -> list[str]:
+    """What is to be said beside the rows: how many there are of each kind, what is unknown, what failed."""
+    return [*heading(report), verdict(report), *_partial(report, None, False), *failures(report)]
+
+
 def failures(report: DiffReport) -> list[str]:
     """Each condition that was met, in one line."""
     return [visible(f"{one.condition}: {_outcome(one)}") for one in report.conditions if one.status == "fail"]

@@ -9,6 +9,7 @@ from typing import Any
 from cnncalc.report.columns import Column, default_columns
 from cnncalc.report.grid import cells, totals_row
 from cnncalc.report.model import LayerReport, Report
+from cnncalc.report.remarks import noted
 from cnncalc.text import visible
 
 # Only opacity and the text's own colour: both follow the page's theme.
@@ -32,7 +33,13 @@ def render(
     caption = f"<b>{_text(model.name or model.source)}</b>, batch {model.batch}"
     if model.citation:
         caption += f"<br>{_text(model.citation)}"
-    return table(chosen, report.layers if rows is None else rows, report, caption=caption) + _sections(report)
+    layers = table(chosen, report.layers if rows is None else rows, report, caption=caption)
+    return layers + _sections(report) + notes([f"{mark}: {text}" for mark, text in noted(report)])
+
+
+def notes(lines: Sequence[str]) -> str:
+    """What is to be said below a table, a line each."""
+    return f"<div>{'<br>'.join(map(_text, lines))}</div>\n" if lines else ""
 
 
 def _sections(report: Report) -> str:
@@ -44,7 +51,7 @@ def _sections(report: Report) -> str:
     kinds = ("", ' class="n"', "")
     text = ""
     for name, facts in sections.facts(report).items():
-        body = "".join(f"<tr>{_row(kinds, [_text(part) for part in fact])}</tr>\n" for fact in facts)
+        body = "".join(f"<tr>{_row(kinds, [escape(part) for part in fact])}</tr>\n" for fact in facts)
         text += f'<table class="cnncalc"><caption><b>{_text(name)}</b></caption><tbody>\n{body}</tbody></table>\n'
     return text
 

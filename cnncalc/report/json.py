@@ -23,7 +23,7 @@ def render(report: msgspec.Struct, *, indent: int = 2) -> str:
         from json import dumps
 
         text = dumps(msgspec.to_builtins(report, enc_hook=str), indent=indent if indent >= 0 else None)
-    return text if text.isascii() else re.sub(r"[^\x00-\x7f]+", lambda found: _escape(found[0]), text)
+    return re.sub(r"[^\n -~]+", lambda found: _escape(found[0]), text)
 
 
 def _format(value: Any, indent: int) -> str:

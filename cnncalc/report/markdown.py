@@ -9,6 +9,7 @@ from typing import Any
 from cnncalc.report.columns import Column, default_columns
 from cnncalc.report.grid import cells, totals_row
 from cnncalc.report.model import LayerReport, Report
+from cnncalc.report.remarks import noted
 from cnncalc.text import display_width, visible
 
 # An underscore inside a word is no markup.
@@ -22,7 +23,14 @@ def render(
     chosen = default_columns(report) if columns is None else columns
     heading = f"## {escape(visible(report.model.name or report.model.source))}\n\n"
     citation = f"{escape(visible(report.model.citation))}\n\n" if report.model.citation else ""
-    return heading + citation + table(chosen, report.layers if rows is None else rows, report) + _sections(report)
+    layers = table(chosen, report.layers if rows is None else rows, report)
+    said = notes([f"{mark}: {text}" for mark, text in noted(report)])
+    return heading + citation + layers + _sections(report) + said
+
+
+def notes(lines: Sequence[str]) -> str:
+    """What is to be said below a table, as a list."""
+    return "".join(f"{'' if number else chr(10)}- {escape(visible(line))}\n" for number, line in enumerate(lines))
 
 
 def _sections(report: Report) -> str:
@@ -33,7 +41,7 @@ def _sections(report: Report) -> str:
 
     text = ""
     for name, facts in sections.facts(report).items():
-        rows = "".join(f"| {' | '.join(escape(visible(part)) for part in fact)} |\n" for fact in facts)
+        rows = "".join(f"| {' | '.join(escape(part) for part in fact)} |\n" for fact in facts)
         text += f"\n### {name}\n\n|  |  |  |\n| --- | ---: | --- |\n{rows}"
     return text
 

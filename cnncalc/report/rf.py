@@ -340,7 +340,7 @@ def columns(report: FieldReport) -> list[Column]:
     return [column for column in COLUMNS if several or column.name != "on"]
 
 
-def notes(report: FieldReport) -> str:
+def notes(report: FieldReport) -> list[str]:
     """What stands below the table: where the field first covers the whole, and what is out of line."""
     lines = []
     for cover in report.covers:
@@ -357,7 +357,7 @@ def notes(report: FieldReport) -> str:
         lines.append(f"branches meet out of line (other jumps or centres) at {shown}")
     reasons = {one.reason: one.path for one in reversed(report.maps) if one.reason is not UNSET}
     lines += [f"not known from {path} on: {reason}" for reason, path in reasons.items()]
-    return "\n".join(lines)
+    return lines
 
 
 # -- one unit --------------------------------------------------------------------------------------

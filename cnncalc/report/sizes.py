@@ -300,7 +300,18 @@ def _inputs(inputs: Mapping[str, Shape]) -> str:
     return ", ".join(f"{name} {shape_text(shape)}" for name, shape in inputs.items())
 
 
+def notes(report: SizesReport) -> list[str]:
+    """What is to be said beside the rules: what was run, and how the net does at the size it was asked about."""
+    at = _failure(report, None, False) if report.at.status == "fails" else _left(report, None, False)
+    return [_told(report), *(line.strip() for line in at if line)]
+
+
 def _rules(report: SizesReport, width: int | None, colour: bool) -> list[str]:
+    table = grid(COLUMNS, rows(report), report, width=width, colour=colour, drop=True)
+    return [*table, "", *wrap(visible(_told(report)), width)]
+
+
+def _told(report: SizesReport) -> str:
     first, last = report.range
     names = [axis.name for axis in report.axes]
     still = f", the other {'axis' if len(names) == 2 else 'axes'} standing at " if len(names) > 1 else ""
@@ -311,8 +322,7 @@ def _rules(report: SizesReport, width: int | None, colour: bool) -> list[str]:
         told += f"; {report.dependence}"
     elif report.samples:
         told += f"; the axes do not depend on each other in {report.samples} choices of sizes that were tried"
-    table = grid(COLUMNS, rows(report), report, width=width, colour=colour, drop=True)
-    return [*table, "", *wrap(visible(told), width)]
+    return told
 
 
 def _near(report: SizesReport, width: int | None, colour: bool) -> list[str]:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-from msgspec import UNSET
+from collections.abc import Sequence
 
 from cnncalc import units
 from cnncalc.report.columns import Column, at_least, default_columns, setting_text, shape_text
 from cnncalc.report.fold import folded
+from cnncalc.report.fold import total as summed
 from cnncalc.report.grid import grid, style
-from cnncalc.report.model import LayerReport, Report, SeparablePair
+from cnncalc.report.model import LayerReport, Report
+from cnncalc.report.remarks import noted
 from cnncalc.text import display_width, shorten, visible, wrap
 
 MOST_SHARES = 10
 LEAST_SHARE = 0.01
-MOST_NOTES = 6
 BAR = 20
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _TOTALS = (
@@ -114,7 +113,7 @@ def _sections(report: Report, width: int | None, colour: bool) -> list[list[str]
         digits = max((display_width(exact) for _, exact, _ in facts), default=0)
         lines = [style(name, "bold", colour)]
         for what, exact, short in facts:
-            text = f"{visible(what)}{' ' * (names - display_width(what))}   {exact:>{digits}}   {visible(short)}"
+            text = f"{what}{' ' * (names - display_width(what))}   {exact:>{digits}}   {short}"
             lines += wrap(
                 text.rstrip(), width, " " * (names + digits + 6 if width and width > names + digits + 26 else 2)
             )
@@ -127,7 +126,7 @@ def _shares(report: Report, width: int | None, colour: bool) -> list[str]:
 
     Nothing for a net of very many blocks that are all alike.
     """
-    blocks = [row for row in folded(report.layers, 1) if row.flops or row.params]
+    blocks = [row for row in folded(report.layers, 1) if row.flops != 0 or row.params != 0]
     total, params = report.totals.flops, report.totals.params
     if len(blocks) < 2 or not total:
         return []
@@ -139,27 +138,31 @@ def _shares(report: Report, width: int | None, colour: bool) -> list[str]:
     if weight(large[0]) < LEAST_SHARE:
         return []
     kept = {id(row) for row in large}
-    rows = [(visible(row.path), row.flops or 0, row.params or 0) for row in blocks if id(row) in kept]
+    rows = [(visible(row.path), row.flops, row.params) for row in blocks if id(row) in kept]
     others = [row for row in blocks if id(row) not in kept]
     if others:
-        rows.append(
-            (f"{len(others)} others", sum(row.flops or 0 for row in others), sum(row.params or 0 for row in others))
-        )
+        sums = [summed([getattr(row, metric) for row in others]) for metric in ("flops", "params")]
+        rows.append((f"{len(others)} others", sums[0], sums[1]))
     names = max(6, *(display_width(name) for name, _, _ in rows))
     if width is not None:
         names = min(names, max(10, width // 3))
     bar = BAR if width is None else max(4, min(BAR * 2, (width - names - 20) // 2))
-    most = max(max(flops / total, count / (params or 1)) for _, flops, count in rows)
+    parts = [((flops or 0) / total, (count or 0) / (params or 1)) for _, flops, count in rows]
+    most = max(map(max, parts))
     head = f"{'':<{names}}   FLOPs %{'':<{bar}}  params %"
     lines = [style("where the FLOPs and the parameters go", "bold", colour), style(head, "dim", colour)]
-    for name, flops, count in rows:
+    for (name, flops, count), shares in zip(rows, parts, strict=True):
         name = shorten(name, names)
-        bars = [_bar(flops / total / most, bar), _bar(count / (params or 1) / most, bar)]
+        bars = [_bar(part / most, bar) for part in shares]
         lines.append(
-            f"{name}{' ' * (names - display_width(name))}   {units.share(flops, total):>5} {bars[0]}"
-            f"   {units.share(count, params):>5} {bars[1]}".rstrip()
+            f"{name}{' ' * (names - display_width(name))}   {_share(flops, total):>5} {bars[0]}"
+            f"   {_share(count, params):>5} {bars[1]}".rstrip()
         )
     return lines
+
+
+def _share(part: int | None, whole: int) -> str:
+    return "?" if part is None else units.share(part, whole)
 
 
 def _bar(part: float, width: int) -> str:
@@ -169,57 +172,10 @@ def _bar(part: float, width: int) -> str:
 
 
 def _notes(report: Report, width: int | None, colour: bool) -> list[str]:
-    """Diagnostics, shared weights and separable pairs, each in a line or two."""
-    notes = [(d.severity, f"{d.message}{about(d.layers)}") for d in report.diagnostics]
-    notes += [("info", text) for text in (_shared(report.layers), _separable(report.separable)) if text]
+    """What is to be noted, each in a line or two."""
     lines: list[str] = []
-    for severity, text in notes:
-        mark = {"info": "note", "warning": "warning", "error": "error"}[severity]
-        name = {"info": "bold", "warning": "yellow", "error": "red"}[severity]
+    for mark, text in noted(report):
+        name = {"note": "bold", "warning": "yellow", "error": "red"}[mark]
         first, *rest = wrap(f"{mark}: {visible(text)}", width, "  ")
         lines += [style(f"{mark}:", name, colour) + first.removeprefix(f"{mark}:"), *rest]
     return lines
-
-
-def about(layers: Sequence[str]) -> str:
-    """Which layers a note is about, the first few by name."""
-    more = f", … ({len(layers) - MOST_NOTES} more)" if len(layers) > MOST_NOTES else ""
-    return f" ({', '.join(layers[:MOST_NOTES])}{more})" if layers else ""
-
-
-def _shared(layers: Iterable[LayerReport]) -> str:
-    users: dict[str, int] = {}
-    for layer in layers:
-        if layer.shared_with is not UNSET:
-            users[layer.shared_with] = users.get(layer.shared_with, 0) + 1
-    if not users:
-        return ""
-    listed = [f"{owner} ({count + 1} times)" for owner, count in users.items()]
-    return f"shared weights, counted once: {', '.join(listed[:MOST_NOTES])}" + (
-        f", … ({len(listed) - MOST_NOTES} more)" if len(listed) > MOST_NOTES else ""
-    )
-
-
-def _separable(pairs: Sequence[SeparablePair]) -> str:
-    """What depthwise and pointwise pairs cost against the convolutions they replace."""
-    if not pairs:
-        return ""
-    macs, standard = sum(pair.macs for pair in pairs), sum(pair.standard_macs for pair in pairs)
-    if len(pairs) == 1:
-        (pair,) = pairs
-        return (
-            f"{pair.depthwise} + {pair.pointwise} take {units.share(macs, standard)} % of the MACs of the standard "
-            f"convolution ({units.show(macs)} of {units.show(standard)}); 1/C_out + 1/K² = {100 * pair.rule:.1f} %"
-        )
-    ratios, rules = [pair.ratio for pair in pairs], [pair.rule for pair in pairs]
-    return (
-        f"{len(pairs)} pairs of depthwise + pointwise convolution take {units.show(macs)} MACs, "
-        f"{units.share(macs, standard)} % of the {units.show(standard)} of the standard convolutions they replace; "
-        f"each {_range(ratios)}, where 1/C_out + 1/K² = {_range(rules)}"
-    )
-
-
-def _range(shares: Sequence[float]) -> str:
-    """From the least to the greatest, in per cent."""
-    low, high = f"{100 * min(shares):.1f} %", f"{100 * max(shares):.1f} %"
-    return low if low == high else f"{low} to {high}"

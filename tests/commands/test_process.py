@@ -261,3 +261,67 @@ def test_a_pipe_is_neither_cut_nor_coloured() -> None:
     assert "\x1b" not in shown
     assert "…" not in shown
     assert "stage3.bottleneck6.conv_bn3.batch_norm1" in shown
+
+
+def _fifo(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+@posix
+@pytest.mark.parametrize("command", ["check", "lint"])
+def test_only_regular_files_of_a_folder_are_read(spec: Path, command: str) -> None:
+    folder = spec.parent
+    spec.write_text(f"{SPEC}budget: {{params: {{max: 1M}}}}\n")
+    _fifo(folder / "pipe.yaml")
+    (folder / "endless.yaml").symlink_to("/dev/zero")
+    with open(folder / "huge.yaml", "wb") as huge:
+        huge.write(b"layers: 1\n")
+        huge.truncate(1 << 40)  # a hole: a terabyte that takes no space
+    (folder / "link.yaml").symlink_to(spec)
+    result = cnncalc(command, folder, "--format", "json")
+    assert result.returncode == 0
+    assert [net["model"]["source"] for net in json.loads(result.stdout)["nets"]] == [
+        str(folder / "link.yaml"),
+        str(spec),
+    ]
+
+
+@posix
+@pytest.mark.parametrize("source", ["/dev/stdin", "/dev/fd/0"])
+@pytest.mark.parametrize("command", ["analyze", "check", "explain", "verify --backend numpy --checks shape"])
+def test_a_pipe_is_a_source_as_a_file_is(source: str, command: str) -> None:
+    name, *options = command.split()
+    result = cnncalc(name, source, *options, input=f"{SPEC}budget: {{params: {{max: 1M}}}}\n")
+    assert (result.returncode, result.stderr) == (0, "")
+    piped = cnncalc("check", source, "--all-variants", input=f"{SPEC}budget: {{params: {{max: 1M}}}}\n")
+    assert (piped.returncode, piped.stderr) == (0, "")
+
+
+@posix
+@pytest.mark.parametrize("command", ["analyze", "check", "lint", "rf"])
+def test_a_source_without_end_is_refused(run: Run, command: str) -> None:
+    result = run(command, "/dev/zero")
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith("/dev/zero: error: is larger than 64 MiB, which no spec is\n")
+
+
+@posix
+def test_an_output_that_links_to_itself_is_an_error(run: Run, spec: Path, tmp_path: Path) -> None:
+    loop = tmp_path / "loop.json"
+    loop.symlink_to(loop)
+    result = run("analyze", spec, "--output", loop)
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith(f"error: cannot write {loop}: ")
+    assert loop.is_symlink()
+    picture = tmp_path / "loop.png"
+    picture.symlink_to(picture)
+    assert run("rf", spec, "--plot", picture).err.startswith(f"error: cannot write {picture}: ")
+
+
+@posix
+def test_a_link_to_nothing_yet_is_written_through(run: Run, spec: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.json").symlink_to(tmp_path / "new.json")
+    assert run("analyze", spec, "--output", tmp_path / "link.json").status == 0
+    assert json.loads((tmp_path / "new.json").read_text())["schema_version"] == 1
+    assert (tmp_path / "link.json").is_symlink()

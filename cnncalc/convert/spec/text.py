@@ -50,6 +50,8 @@ def number(value: float) -> str:
 def _is_plain(text: str, flow: bool) -> bool:
     return (
         _PLAIN.fullmatch(text) is not None
+        and text.isprintable()
+        and "##" not in text
         and text == text.strip()
         and ": " not in text
         and " #" not in text

@@ -164,5 +164,12 @@ def folded(layers: Sequence[LayerReport]) -> dict[str, Any]:
 
 
 def facts(report: Report) -> dict[str, list[tuple[str, str, str]]]:
-    """What each section of a report has to say below the table."""
-    return {section: module(section).facts(report) for section in present(report)}
+    """What each section of a report has to say below the table, harmless to print."""
+    from cnncalc.text import visible
+
+    return {
+        section: [
+            (visible(what), visible(exact), visible(short)) for what, exact, short in module(section).facts(report)
+        ]
+        for section in present(report)
+    }
