@@ -167,9 +167,8 @@ class Design:
             CnncalcError: they are more than ``MOST_UNITS``.
         """
         if units > MOST_UNITS:
-            place = "" if node.place is None else ":".join(map(str, node.place)) + ": "
             raise CnncalcError(
-                f"{place}error: {node.path} reads {units:,} places along {slide.name}, padding included; lint "
+                f"{node.where}error: {node.path} reads {units:,} places along {slide.name}, padding included; lint "
                 f"looks at {MOST_UNITS:,} at most\n"
                 "  hint: feed a smaller input, or leave out the rules that look at each: --ignore CNN101,CNN102,CNN107"
             )
