@@ -6,7 +6,7 @@ Whatever the source (YAML, PyTorch, ONNX), the analyses see a :class:`Graph`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -60,6 +60,15 @@ class Node(Struct, frozen=True, gc=False):
         return self.output_shapes[0]
 
 
+class Leftover(Struct, frozen=True):
+    """What a text defines and never uses; ``hint`` names the nearest name that it does use, if one is near."""
+
+    kind: Literal["argument", "block", "block argument"]
+    name: str
+    place: Place
+    hint: str | None = None
+
+
 class Graph(Struct, frozen=True):
     """A whole net: its nodes in topological order, inputs first, and which tensors are its results."""
 
@@ -72,6 +81,8 @@ class Graph(Struct, frozen=True):
     budget: dict[str, dict[str, int]] = {}
     budget_places: dict[str, dict[str, Place]] = {}
     """Where the source sets each limit."""
+    leftovers: tuple[Leftover, ...] = ()
+    """Arguments and blocks that no part of the source mentions, whatever the variant."""
 
     @property
     def inputs(self) -> dict[str, Shape]:
@@ -107,6 +118,10 @@ class Graph(Struct, frozen=True):
                 for ref in self.nodes[number].inputs:
                     needed[ref.node] = True
         return needed
+
+    def unused(self) -> tuple[Node, ...]:
+        """The nodes, inputs among them, from which no output of the net is reachable, in order."""
+        return tuple(node for node, needed in zip(self.nodes, self.needed(), strict=True) if not needed)
 
     def rebuilt(
         self, inputs: Mapping[str, Shape] | None = None, change: Callable[[Layer, Shapes], Layer] | None = None

@@ -12,6 +12,7 @@ from cnncalc.spec import reader
 from cnncalc.spec.builder import TOO_DEEP, Builder
 from cnncalc.spec.expression import ExpressionError, Name, evaluate
 from cnncalc.spec.fields import written
+from cnncalc.spec.mentions import leftovers
 from cnncalc.spec.problem import listed, nearest
 from cnncalc.spec.state import Scope
 from cnncalc.units import parse as parse_count
@@ -44,6 +45,7 @@ class Assembly(Builder):
             args={name: _plain(value) for name, value in self.file_args.items()},
             budget=self.budget(),
             budget_places=self.budget_places(),
+            leftovers=leftovers(self.document),
         )
 
     def bind_file_args(self, variant: str | None, settings: MappingABC[str, str]) -> None:

@@ -8,7 +8,7 @@ from cnncalc.graph import Node, Ref
 from cnncalc.layers.axes import describe
 from cnncalc.layers.base import Shape
 from cnncalc.spec import reader
-from cnncalc.spec.document import Body, Call, Choice, Document, Repeat, Residual
+from cnncalc.spec.document import Body, Call, Document, Residual, bodies
 
 MOST_LINES = 14
 MOST_INPUTS = 4
@@ -87,16 +87,5 @@ def _labels(body: Body) -> Iterator[reader.Scalar]:
     for item in body:
         if isinstance(item, (Call, Residual)) and item.label is not None:
             yield item.label
-        for inner in _bodies(item):
+        for inner in bodies(item):
             yield from _labels(inner)
-
-
-def _bodies(item: object) -> list[Body]:
-    if isinstance(item, Call):
-        return item.branches or []
-    if isinstance(item, Repeat):
-        return [item.body]
-    if isinstance(item, Choice):
-        return [item.then, item.otherwise]
-    assert isinstance(item, Residual)
-    return [item.body, item.shortcut or []]
