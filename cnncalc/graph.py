@@ -81,6 +81,8 @@ class Graph(Struct, frozen=True):
     budget: dict[str, dict[str, int]] = {}
     budget_places: dict[str, dict[str, Place]] = {}
     """Where the source sets each limit."""
+    replaced: dict[str, Shape] = {}
+    """The shapes that the source itself has for inputs that were given others."""
     leftovers: tuple[Leftover, ...] = ()
     """Arguments and blocks that no part of the source mentions, whatever the variant."""
 

@@ -8,6 +8,8 @@ import typer
 from cnncalc.errors import CnncalcError
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from cnncalc.analysis.roofline import Machine as MachineData
     from cnncalc.graph import Graph
 
@@ -178,13 +180,30 @@ def load(
     input: list[str] | None,
     kwargs: str | None = None,
     input_dtype: str | None = None,
+    quiet: bool = False,
 ) -> "Graph":
-    """The graph of a source under the common options."""
+    """The graph of a source under the common options.
+
+    What is odd about it is said on standard error, unless ``quiet``: by those whose report says it.
+    """
     from cnncalc import sources
 
     shapes = input_shapes(input or [])
     given = None if kwargs is None else parse_kwargs(kwargs)
-    return sources.load(source, variant=variant, args=set or [], input=shapes, kwargs=given, dtype=input_dtype)
+    graph = sources.load(source, variant=variant, args=set or [], input=shapes, kwargs=given, dtype=input_dtype)
+    if not quiet:
+        warn(graph)
+    return graph
+
+
+def warn(graph: "Graph", codes: "Container[str] | None" = None) -> None:
+    """Says on standard error what is odd about a net; of some ``codes`` alone where they are given."""
+    from cnncalc.analysis.remarks import remarks
+    from cnncalc.report.table import about
+
+    for remark in remarks(graph):
+        if codes is None or remark.code in codes:
+            complain(f"{graph.source or graph.name}: {remark.message}{about(remark.layers)}", mark="warning: ")
 
 
 def parse_kwargs(text: str) -> dict[str, Any]:

@@ -59,7 +59,15 @@ def analyze(
         from cnncalc.report.columns import choose
 
         chosen = choose(columns)
-    graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype)
+    graph = options.load(
+        source,
+        set=set,
+        variant=variant,
+        input=input,
+        kwargs=kwargs,
+        input_dtype=input_dtype,
+        quiet=kind in ("table", "json"),
+    )
     report = assemble(graph, batch)
     settings = {
         "label_smoothing": label_smoothing,

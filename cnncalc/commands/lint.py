@@ -178,4 +178,6 @@ def load(
         return options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype), ""
     text, shown, chosen = sources.text_of(source, variant)
     shapes = options.input_shapes(input or [])
-    return sources.load_text(text, shown, variant=chosen, args=set or [], input=shapes), text
+    graph = sources.load_text(text, shown, variant=chosen, args=set or [], input=shapes)
+    options.warn(graph, ("input-shape",))  # for the others it has rules
+    return graph, text

@@ -72,6 +72,8 @@ def sizes(
             "--at: another number of axes than the net's input\n  hint: give the net's too, with --input"
         )
     diagnosis = analysis.diagnose(net, place)
+    if diagnosis.attempt.graph is not None:
+        options.warn(diagnosis.attempt.graph)
     fault = diagnosis.attempt.error
     with Progress() as progress:
         progress.show("looking for a size that works")

@@ -21,6 +21,7 @@ from cnncalc.analysis.receptive_field import (
     Whole,
     receptive_fields,
 )
+from cnncalc.analysis.remarks import remarks
 from cnncalc.analysis.separable import separable_pairs
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.formulas.cost import flops
@@ -191,7 +192,7 @@ def _axis_numbers(field: rf.Field) -> tuple[int, int | float, int | None, str, i
 
 
 def _diagnostics(graph: Graph, cost_list: list[Cost], fields: Result) -> list[Diagnostic]:
-    found = []
+    found = [Diagnostic(*remark) for remark in remarks(graph)]
     for reason in dict.fromkeys(reason for cost in cost_list for reason in cost.unknown):
         layers = [node.path for node, cost in zip(graph.nodes, cost_list, strict=True) if reason in cost.unknown]
         message = f"{reason}: the totals are a lower bound without it"

@@ -170,7 +170,7 @@ def _bar(part: float, width: int) -> str:
 
 def _notes(report: Report, width: int | None, colour: bool) -> list[str]:
     """Diagnostics, shared weights and separable pairs, each in a line or two."""
-    notes = [(d.severity, f"{d.message}{_about(d.layers)}") for d in report.diagnostics]
+    notes = [(d.severity, f"{d.message}{about(d.layers)}") for d in report.diagnostics]
     notes += [("info", text) for text in (_shared(report.layers), _separable(report.separable)) if text]
     lines: list[str] = []
     for severity, text in notes:
@@ -181,7 +181,7 @@ def _notes(report: Report, width: int | None, colour: bool) -> list[str]:
     return lines
 
 
-def _about(layers: Sequence[str]) -> str:
+def about(layers: Sequence[str]) -> str:
     """Which layers a note is about, the first few by name."""
     more = f", … ({len(layers) - MOST_NOTES} more)" if len(layers) > MOST_NOTES else ""
     return f" ({', '.join(layers[:MOST_NOTES])}{more})" if layers else ""

@@ -6,7 +6,9 @@ import os
 from collections.abc import Mapping as MappingABC
 from typing import Any
 
+from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph, Node, Place, Ref
+from cnncalc.layers.axes import describe
 from cnncalc.layers.base import Shape
 from cnncalc.spec import reader
 from cnncalc.spec.builder import TOO_DEEP, Builder
@@ -45,6 +47,7 @@ class Assembly(Builder):
             args={name: _plain(value) for name, value in self.file_args.items()},
             budget=self.budget(),
             budget_places=self.budget_places(),
+            replaced=self.replaced,
             leftovers=leftovers(self.document),
         )
 
@@ -104,12 +107,28 @@ class Assembly(Builder):
         for name, value in named:
             if not name or "." in name:
                 raise self.source.error(f"'{name}' cannot be the name of an input", value)
-            shape = given.get(name) or self.input_shape(value)
+            shape = self.given_shape(value, given[name], name) if name in given else self.input_shape(value)
             ref = Ref(len(self.nodes))
             self.nodes.append(Node(name, None, (), (), (shape,), self.place(value)))
             self.tensors[name] = (ref,)
             self.places[name] = self.place(value)
         self.current = (Ref(0),) if len(named) == 1 else ()
+
+    def given_shape(self, node: reader.Node, shape: Shape, name: str) -> Shape:
+        """The shape given in place of the spec's own, which may be one that needs what is not given."""
+        try:
+            own = self.input_shape(node)
+        except CnncalcError:
+            return shape
+        if shape[1:] == own and (shape[0] == 1 or len(own) > 1):
+            raise self.source.error(
+                f"the input {describe(shape)} is the spec's own {describe(own)} behind a batch",
+                node,
+                hint=f"leave the batch out: {'x'.join(map(str, own))}; it is given by itself, as --batch {shape[0]}",
+            )
+        if shape != own:
+            self.replaced[name] = own
+        return shape
 
     def input_shape(self, node: reader.Node) -> Shape:
         shape = self.value(node) if _may_be_list(node) else None

@@ -67,6 +67,7 @@ class State:
         self.owners: dict[str, int] = {}
         self.current: Tensors = ()
         self.file_args: dict[str, Any] = {}
+        self.replaced: dict[str, Shape] = {}
         self.scope = Scope("", {})
         self.scope.numbered = document.numbered
         self.rounds = 1
