@@ -181,7 +181,7 @@ def load_text(
 
     with_source = Source(name, text)
     document = parse(with_source, read(with_source))
-    inputs = _inputs(input, document.input)
+    inputs = inputs_by_name(input, document.input)
     return Assembly(document).build(variant, settings(args), inputs)
 
 
@@ -231,7 +231,12 @@ def _as_text(value: Any) -> str:
     return str(value)
 
 
-def _inputs(given: InputShapes, node: Any) -> Mapping[str, Shape]:
+def inputs_by_name(given: InputShapes, node: Any) -> Mapping[str, Shape]:
+    """Input shapes by name, of which one alone may do without; ``node`` is what the spec says of its inputs.
+
+    Raises:
+        CnncalcError: a shape is none.
+    """
     from cnncalc.spec.reader import Mapping as MappingNode
 
     if given is None:

@@ -1,6 +1,6 @@
 """``cnncalc explain``: every number with its formula."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -106,7 +106,7 @@ def chosen(
     set: list[str] | None,
     variant: str | None,
     input: list[str] | None,
-    torch: dict[str, str | None],
+    torch: dict[str, Any],
 ) -> "tuple[Graph, str | None]":
     """The net, and what of it is meant: of a layer's name, a net of that layer alone.
 

@@ -7,6 +7,7 @@ import typer
 from cnncalc.commands import _options as options
 
 if TYPE_CHECKING:
+    from cnncalc.analysis.lint import Resize
     from cnncalc.graph import Graph
     from cnncalc.report.broken import Broken
     from cnncalc.report.lint import LintReport
@@ -95,10 +96,10 @@ def lint(
     unread: list[Broken] = []
     for target in targets.targets(sources, variant=variant, all_variants=all_variants, lenient=lenient):
         try:
-            graph, text = load(
+            graph, text, at = load(
                 target.source, set=set, variant=target.variant, input=input, kwargs=kwargs, input_dtype=input_dtype
             )
-            found = linter.lint(graph, wanted=lambda rule: rule.number in numbers, silent=linter.silenced(text))
+            found = linter.lint(graph, wanted=lambda rule: rule.number in numbers, silent=linter.silenced(text), at=at)
             results.append(reports.report(graph, found, applied, strict=strict))
         except CnncalcError as error:
             if not several and kind not in ("github", "junit", "sarif"):
@@ -170,14 +171,22 @@ def load(
     input: Choices,
     kwargs: str | None = None,
     input_dtype: str | None = None,
-) -> tuple["Graph", str]:
-    """The graph of a source, and the text that it was read from (none, where it is Python code)."""
+) -> tuple["Graph", str, "Resize | None"]:
+    """The graph of a source, the text that it was read from, and what builds it for inputs of other shapes.
+
+    Python code has neither of the two.
+    """
     from cnncalc import sources
 
     if sources.is_torch(source):
-        return options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype), ""
+        graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype)
+        return graph, "", None
     text, shown, chosen = sources.text_of(source, variant)
     shapes = options.input_shapes(input or [])
-    graph = sources.load_text(text, shown, variant=chosen, args=set or [], input=shapes)
-    options.warn(graph, ("input-shape",))  # for the others it has rules
-    return graph, text
+    net = sources.resizable_text(text, shown, variant=chosen, args=set or [])
+    attempt = net.attempt(sources.inputs_by_name(shapes, net.document.input))
+    if attempt.graph is None:
+        assert attempt.error is not None
+        raise attempt.error
+    options.warn(attempt.graph, ("input-shape",))  # for the others it has rules
+    return attempt.graph, text, net.graph

@@ -194,9 +194,9 @@ def _size(name: str, shape: Shape) -> Any:
 
 
 class _Recording(NamedTuple):
-    """A run that ended well: its nodes, with layers by number, and the facts by the node that comes next."""
+    """A run that ended well: its graph, with layers by number, and the facts by the node that comes next."""
 
-    nodes: list[Node]
+    graph: Graph
     layers: list[int]
     facts: dict[int, list[Fact]]
 
@@ -277,26 +277,45 @@ class Resizable:
                 return outcome
         return self._run(inputs)
 
+    def graph(self, inputs: Inputs) -> Graph | None:
+        """The net at these input shapes, as its text has it there; ``None`` where it does not take them."""
+        if not self.at(inputs).works:
+            return None
+        for recording in self._recordings:
+            try:
+                graph = recording.graph.rebuilt(inputs)
+            except LayerError:
+                continue
+            if all(fact.holds(graph.shape) for facts in recording.facts.values() for fact in facts):
+                return graph
+        return self._record(inputs).graph
+
     def _run(self, inputs: Inputs) -> Outcome:
-        self.runs += 1
-        builder = _Recorder(self.document, quick=True, changes={})
         try:
-            builder.build(self.variant, self.settings, inputs)
+            recording = self._record(inputs)
         except (_RefusedError, CnncalcError):
             return Outcome(False)
-        facts: dict[int, list[Fact]] = {}
-        for fact in builder.facts:
-            facts.setdefault(fact.before, []).append(fact)
-        layers = [-1 if n.layer is None else self._layers.setdefault(n.layer, len(self._layers)) for n in builder.nodes]
-        recording = _Recording(builder.nodes, layers, facts)
-        self._recordings = [recording, *self._recordings[: MOST_RECORDINGS - 1]]
         outcome = self._replay(recording, inputs)
         assert outcome is not None, "a run holds to its own facts"
         return outcome
 
+    def _record(self, inputs: Inputs) -> _Recording:
+        """Runs the text and keeps what it gives."""
+        self.runs += 1
+        builder = _Recorder(self.document, quick=True, changes={})
+        graph = builder.build(self.variant, self.settings, inputs)
+        facts: dict[int, list[Fact]] = {}
+        for fact in builder.facts:
+            facts.setdefault(fact.before, []).append(fact)
+        layers = [-1 if n.layer is None else self._layers.setdefault(n.layer, len(self._layers)) for n in builder.nodes]
+        recording = _Recording(graph, layers, facts)
+        self._recordings = [recording, *self._recordings[: MOST_RECORDINGS - 1]]
+        return recording
+
     def _replay(self, recording: _Recording, inputs: Inputs) -> Outcome | None:
         """The outcome of recorded layers at other shapes; ``None`` where a fact does not hold there."""
-        nodes, layers, facts = recording
+        graph, layers, facts = recording
+        nodes = graph.nodes
         steps = self._steps
         shapes: list[Shapes] = []
         weights: list[tuple[str, int]] = []

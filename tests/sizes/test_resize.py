@@ -110,6 +110,19 @@ def test_replays_of_nets_that_depend_on_their_sizes(name: str) -> None:
     compare(net, trials)
 
 
+@pytest.mark.parametrize("name", TEXTS)
+def test_graphs_at_other_sizes_are_those_of_the_text(name: str) -> None:
+    net = sources.resizable_text(TEXTS[name], name)
+    draw = random.Random(name)
+    for _ in range(60):
+        inputs = {key: (shape[0], draw.randint(1, 30), draw.randint(1, 30)) for key, shape in net.inputs().items()}
+        graph = net.graph(inputs)
+        assert (graph is None) == (state(net, inputs) is None)
+        if graph is not None:
+            anew = sources.load_text(net.source.text, net.source.name, input=inputs)
+            assert (graph.nodes, graph.outputs) == (anew.nodes, anew.outputs)
+
+
 @pytest.mark.parametrize("name", ["resnet18", "unet", "lenet5", "mobilenet_v2", "squeezenet1_0"])
 def test_replays_of_the_zoo(name: str) -> None:
     net = sources.resizable(name)

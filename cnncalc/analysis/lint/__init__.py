@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from cnncalc.analysis.lint import fields, weights, windows
 from cnncalc.analysis.lint.comments import Silenced, covers, silenced
-from cnncalc.analysis.lint.design import Design
+from cnncalc.analysis.lint.design import Design, Resize
 from cnncalc.analysis.lint.rule import RULES, Found, Rule, Severity, rule
 from cnncalc.graph import Graph, Place
 
@@ -37,15 +37,23 @@ class Findings(Struct, frozen=True):
     silenced: int = 0
 
 
-def lint(graph: Graph, *, wanted: Callable[[Rule], bool] = lambda _: True, silent: Silenced | None = None) -> Findings:
+def lint(
+    graph: Graph,
+    *,
+    wanted: Callable[[Rule], bool] = lambda _: True,
+    silent: Silenced | None = None,
+    at: Resize | None = None,
+) -> Findings:
     """The design faults of a graph.
 
     Args:
         graph: the net.
         wanted: which rules to apply.
         silent: the lines of the spec that silence rules, as :func:`silenced` reads them from its text.
+        at: the net for inputs of other shapes, where that can be more than ``graph`` with other shapes: a spec's text
+            may read them.
     """
-    design = Design(graph)
+    design = Design(graph, at)
     found: list[tuple[int, str, Finding]] = []
     hidden = 0
     for one in sorted(RULES.values()):
@@ -85,6 +93,7 @@ __all__ = [
     "Finding",
     "Findings",
     "Found",
+    "Resize",
     "Rule",
     "Severity",
     "covers",

@@ -5,6 +5,7 @@ Everything is computed when the first rule asks for it, once, in one pass over t
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from cnncalc.formulas.receptive_field import POINT, Window
 from cnncalc.formulas.traffic import FOLDS
 from cnncalc.graph import Graph, Node, Ref
 from cnncalc.layers.axes import axis_name
-from cnncalc.layers.base import Layer, Movement, Reads, Shapes
+from cnncalc.layers.base import Layer, Movement, Reads, Shape, Shapes
 
 MOST_UNITS = 1 << 22
 """Units along an axis, padding included, that are followed one by one."""
@@ -69,11 +70,16 @@ def sides(name: str) -> tuple[str, str]:
     return BORDERS.get(name, ("start", "end"))
 
 
-class Design:
-    """A graph with what several rules want to know about it."""
+Resize = Callable[[Mapping[str, Shape]], Graph | None]
+"""The net for inputs of other shapes; ``None`` where it does not take them."""
 
-    def __init__(self, graph: Graph) -> None:
+
+class Design:
+    """A graph with what several rules want to know about it; ``at`` gives the net for inputs of other shapes."""
+
+    def __init__(self, graph: Graph, at: Resize | None = None) -> None:
         self.graph = graph
+        self.at: Resize = at or graph.rebuilt
         self._reads: dict[tuple[Layer, Shapes], tuple[Reads, ...]] = {}
         self._slides: dict[tuple[Layer, Shapes], tuple[Slide, ...]] = {}
         self._read: dict[tuple[Layer, Shapes, int, int], int] = {}

@@ -123,24 +123,24 @@ def _find_sizes(design: Design, losses: list[Loss]) -> None:
     graph = design.graph
     if not losses or len(graph.nodes) > LARGEST_NET:
         return
-    narrow = graph.narrowed()
     open_losses = {-1: list(losses), 1: list(losses)}
     for distance in range(1, FARTHEST + 1):
         for direction, waiting in open_losses.items():
             if not waiting:
                 continue
-            other = _resized(narrow, direction * distance)
+            other = _resized(design, direction * distance)
             if other is None:
                 continue
-            there = Design(other)
+            there, nodes = Design(other), {node.path: node for node in other.nodes}
             still = []
             for loss in waiting:
                 size = _net_size(design, loss)
                 if size is None:
                     continue
-                node = other.nodes[loss.number]
-                slide = next((s for s in there.slides(node) if s[:2] == loss.slide[:2]), None)
-                if slide is not None and not lost_at_end(there, node, slide):
+                node = nodes.get(graph.nodes[loss.number].path)  # another size may be another net
+                slides = there.slides(node) if node is not None and node.layer is not None else ()
+                slide = next((s for s in slides if s[:2] == loss.slide[:2]), None)
+                if node is not None and slide is not None and not lost_at_end(there, node, slide):
                     loss.sizes.append(size + direction * distance)
                 else:
                     still.append(loss)
@@ -149,13 +149,13 @@ def _find_sizes(design: Design, losses: list[Loss]) -> None:
         loss.sizes.sort()
 
 
-def _resized(graph: Graph, by: int) -> Graph | None:
+def _resized(design: Design, by: int) -> Graph | None:
     """The net with every spatial size of its inputs changed ``by`` so much, where it takes that."""
-    inputs = {name: (shape[0], *(size + by for size in shape[1:])) for name, shape in graph.inputs.items()}
+    inputs = {name: (shape[0], *(size + by for size in shape[1:])) for name, shape in design.graph.inputs.items()}
     if any(size < 1 for shape in inputs.values() for size in shape):
         return None
     try:
-        return graph.rebuilt(inputs)
+        return design.at(inputs)
     except LayerError:
         return None
 
