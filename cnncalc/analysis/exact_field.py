@@ -151,8 +151,8 @@ def _check_few(node: Node, number: int) -> None:
     """
     if number > MOST_BITS:
         raise CnncalcError(
-            f"{node.where}error: {node.path}: which pixels each unit sees takes {number:,} steps, and {MOST_BITS:,} are "
-            "the most\n  hint: feed a smaller input"
+            f"{node.where}error: {node.path}: which pixels each unit sees takes {number:,} steps, and "
+            f"{MOST_BITS:,} are the most\n  hint: feed a smaller input"
         )
 
 

@@ -129,7 +129,7 @@ def _candidates(has: Settings, wanted: Wanted) -> Iterator[Settings]:
             paddings = _choices(wanted.padding, 0, extent - 1 if has.padding else 0)
             done: set[int] = set()
             for stride in _choices(wanted.stride, 1, MOST_STRIDE):
-                gap = partial(_gap, has.output_padding, output_size, (size, kernel, stride, dilation), out)
+                gap = partial(_gap, bool(has.output_padding), output_size, (size, kernel, stride, dilation), out)
                 few, many = 0, max(stride, dilation) - 1 if has.output_padding else 0
                 if wanted.output_padding is not None:
                     few, many = wanted.output_padding, min(wanted.output_padding, many)

@@ -20,7 +20,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnncalc.errors import CnncalcError
-from cnncalc.formulas.receptive_field import POINT, Taps, Window
+from cnncalc.formulas.receptive_field import POINT, Taps, Window, taps_of
 from cnncalc.formulas.traffic import FOLDS
 from cnncalc.graph import Graph, Node, Ref
 from cnncalc.layers.base import Movement, Read, Reads
@@ -301,7 +301,7 @@ def _spread_back(counts: Any, k: int, read: Read, size: int, node: Node) -> Any:
         else:
             _check_few(node, "reads", min(taps.total, size) * len(reading) * width, MOST_STEPS)
             for q in reading:
-                _add_unit(result, part[q], Taps(*(end + window.stride * q for end in taps[:2]), taps.step))
+                _add_unit(result, part[q], taps_of(window, phase + period * q))
     return np.moveaxis(result, 0, k)
 
 

@@ -36,7 +36,7 @@ def numbers(run: Run, tmp_path, text: str) -> dict[str, dict]:
         (f"conv: {{out: 8, kernel: 1, stride: {FAR}, padding: 0, bias: false}}", 1000, 1),
         # Two units that start 999 apart
         ("conv: {out: 8, kernel: 2, stride: 999, bias: false}", 1001, 4),
-        # 3·k for k < 100,000, and those 2 farther, …: every place but the second (another unit would read the last but one)
+        # 3·k for k < 100,000, and those 2 farther, …: all but the second (one more unit would read the last but one)
         ("conv: {out: 8, kernel: 100000, dilation: 3, stride: 2, bias: false}", 1_000_000, 1_000_000 - 1),
     ],
 )
