@@ -162,8 +162,10 @@ class Design:
             cells = repeated(window, stride, min(units, slide.units))  # a unit that is not there has no padding
             before = indices(cells & ~(-1 << max(0, -low)))
             after = [size - low + place for place in indices(cells >> (size - low))]
-            for place in {fold(low + place, size) for place in (*before, *after)}:
-                read |= 1 << place
+            digits = bytearray(b"0" * size)
+            for place in (*before, *after):
+                digits[-1 - fold(low + place, size)] = ord("1")
+            read |= int(digits, 2)
         return read
 
     def follow(self, node: Node, slide: Slide, units: int) -> None:
