@@ -265,8 +265,14 @@ def test_of_very_many_rows_the_markdown_says_how_many_are_left_out() -> None:
 
 
 def test_arguments_and_outputs_go_from_before_to_after() -> None:
-    text = "input: [3, 8, 8]\nargs: {{width: {}}}\nlayers: [{{conv: {{out: width, kernel: 3}}}}, relu]\n"
-    report = cnncalc.diff(load_text(text.format(5)), load_text(text.format(7)))
+    """A channel more has 3·3·3 weights and a bias more."""
+    text = "input: [3, 8, 8]\nargs: {{width: {}}}\nlayers: [{{conv: {{out: width, kernel: 3}}}}, relu{}]\n"
+    report = cnncalc.diff(load_text(text.format(5, "")), load_text(text.format(7, ", tanh")))
+    (row,) = [line for line in str(report).splitlines() if line.startswith("changed")]
+    assert "out 5 → 7" in row
+    assert f"+{2 * 28}" in row
+    (layers,) = [total for total in report.totals if total.metric == "layers"]
+    assert (layers.before, layers.after, layers.difference) == (2, 3, 1)
     assert "width 5 → 7" in str(report)
     assert "3×8×8 to 5×6×6 → 7×6×6, batch 1" in str(report)
 
