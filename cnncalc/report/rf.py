@@ -456,7 +456,7 @@ def unit_report(graph: Graph, layer: str, unit: str | None = None, on: str | Non
             reached, mass = _reached_along(exact_fields(graph, seen, k)[number], index[k]), None
         else:
             others = tuple(axis for axis in range(field.counts.ndim) if axis != k)
-            reached = field.reached.any(axis=others).nonzero()[0].tolist()
+            reached = field.reached.any(axis=others, keepdims=True).ravel().nonzero()[0].tolist()
             mass = field.counts.sum(axis=others)
         axes.append(_unit_axis(axis_name(k, len(sizes)), size, track, index[k], reached, mass))
     count = None if field is None else int(field.reached.sum())
