@@ -169,11 +169,10 @@ class SpecFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         from cnncalc.api import load
-        from cnncalc.errors import CnncalcError
 
         try:
             net = _checked(load(self.path), self.nodeid, 1, {})
-        except CnncalcError as error:
+        except Exception as error:  # one of our own too: what else is collected is still checked
             yield BrokenItem.from_parent(self, name="can be read", error=error)
             return
         for one in net.report.checks:
@@ -213,7 +212,9 @@ class BrokenItem(pytest.Item):
         self.error = error
 
     def runtest(self) -> None:
-        raise _Failed(str(self.error))
+        from cnncalc.errors import CnncalcError
+
+        raise _Failed(str(self.error)) if isinstance(self.error, CnncalcError) else self.error
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         line = getattr(self.error, "line", None)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
-from cnncalc.layers.base import Shape
+from cnncalc.layers.base import MAX_SIZE, Shape
 from cnncalc.spec.problem import SpecError, nearest
 
 if TYPE_CHECKING:
@@ -249,10 +249,12 @@ def inputs_by_name(given: InputShapes, node: Any) -> Mapping[str, Shape]:
 
 def _shape(sizes: Iterable[int]) -> Shape:
     shape = tuple(sizes)
-    if not 1 <= len(shape) <= 4 or any(isinstance(s, bool) or not isinstance(s, int) or s < 1 for s in shape):
+    if not 1 <= len(shape) <= 4 or any(
+        isinstance(s, bool) or not isinstance(s, int) or not 0 < s < MAX_SIZE for s in shape
+    ):
         raise CnncalcError(
             f"error: {shape} is no input shape\n"
-            "  hint: 1 to 4 whole numbers of at least 1: channels, then the spatial sizes"
+            "  hint: 1 to 4 whole numbers of at least 1 and below 2^63: channels, then the spatial sizes"
         )
     return shape
 

@@ -7,7 +7,7 @@ arithmetic is in :mod:`cnncalc.formulas.receptive_field`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from math import gcd
 from typing import NamedTuple
@@ -46,7 +46,6 @@ class Lost(NamedTuple):
 
 Track = Local | Whole | Spread | Lost | None
 """``None``: the tensor does not depend on that input."""
-Tracks = tuple[Track, ...]
 
 WHOLE = Whole()
 MAX_BITS = 512
@@ -56,10 +55,19 @@ LONG = Lost(f"the pattern of its units repeats only after more than {rf.MAX_PERI
 
 
 class Seen(NamedTuple):
-    """All tracks of one tensor, and whether only aligned branches met on the way to it."""
+    """What one tensor sees of the ``axes`` axes of the net's inputs, and whether only aligned branches met on the way.
 
-    tracks: Tracks
+    ``found`` has the tracks along those that it depends on, in order, so that a net of many inputs stays small.
+    """
+
+    found: Mapping[int, Track]
+    axes: int
     aligned: bool = True
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """The tracks along all axes of all inputs."""
+        return tuple([self.found.get(axis) for axis in range(self.axes)])
 
 
 class Misalignment(NamedTuple):
@@ -105,10 +113,12 @@ def receptive_fields(graph: Graph) -> Result:
     ports: dict[Ref, Seen] = {}
     result = Result(axes, [], [], ports)
     known: dict[tuple[Layer, Shapes, int | None], tuple[Reads, ...] | None] = {}
+    first = 0
     for number, node in enumerate(graph.nodes):
         if node.layer is None:
-            tracks = tuple(Local(a.axis + 1, rf.IDENTITY) if a.node == number else None for a in axes)
-            result.seen.append(Seen(tracks))
+            own = range(first, first + len(node.output_shape) - 1)
+            result.seen.append(Seen({i: Local(axis, rf.IDENTITY) for axis, i in enumerate(own, 1)}, len(axes)))
+            first = own.stop
             continue
         before = [ports.get(ref) or result.seen[ref.node] for ref in node.inputs]
         several = len(node.output_shapes) > 1
@@ -151,34 +161,35 @@ def step(
     ``compose`` stands in for :func:`cnncalc.formulas.receptive_field.compose`, of which equal results are remembered.
     """
     if not before:
-        return Seen((None,) * len(result.axes))
+        return Seen({}, len(result.axes))
     if reads is None:
-        after = [seen.tracks for seen in before]
+        after = [seen.found for seen in before]
         if len(after) == 1:
             return before[0]
     else:
         rank = len(node.output_shape)
         move = through if compose is None else partial(through, compose=compose)
         after = [
-            tuple([None if t is None else move(t, read, rank) for t in seen.tracks])
+            {axis: move(track, read, rank) for axis, track in seen.found.items()}
             for seen, read in zip(before, reads, strict=True)
         ]
-    tracks = after[0]
+    found = after[0]
     if len(after) == 1:
-        return before[0] if tracks == before[0].tracks else Seen(tracks, before[0].aligned)
+        return before[0] if found == before[0].found else before[0]._replace(found=found)
     aligned = all(seen.aligned for seen in before)
+    met = None
     for other in after[1:]:
-        if other == tracks:
+        if met is None and other == found:
             continue
-        met = []
-        for axis, (mine, theirs) in enumerate(zip(tracks, other, strict=True)):
+        met = met or {**found}
+        for axis, theirs in other.items():
+            mine = met.get(axis)
             clash = _clash(mine, theirs)
             if clash is not None:
                 result.misalignments.append(Misalignment(number, axis, *clash))
                 aligned = False
-            met.append(_unite(mine, theirs, node.output_shape))
-        tracks = tuple(met)
-    return Seen(tracks, aligned)
+            met[axis] = _unite(mine, theirs, node.output_shape)
+    return Seen(found if met is None else dict(sorted(met.items())), len(result.axes), aligned)
 
 
 def through(track: Track, reads: Reads, rank: int, compose: Compose | None = None) -> Track:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from cnncalc.layers.tape import Held, Tape
 
 Shape = tuple[int, ...]
+MAX_SIZE = 1 << 63
+"""What the size of a tensor along an axis is below."""
 Shapes = tuple[Shape, ...]
 
 Positive = Annotated[int, Meta(ge=1)]

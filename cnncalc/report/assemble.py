@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -127,27 +128,24 @@ def settings_of(layer: Layer) -> dict[str, Any]:
 
 
 def _axis_groups(axes: tuple[InputAxis, ...]) -> list[tuple[int, int, int]]:
-    """For each input with spatial axes its node, and where its tracks begin and end."""
-    return [(axis.node, start, start + axis.rank) for start, axis in enumerate(axes) if axis.axis == 0]
+    """For each axis of an input the input's node, and where its tracks begin and end."""
+    return [(axis.node, i - axis.axis, i - axis.axis + axis.rank) for i, axis in enumerate(axes)]
 
 
 def _receptive_field(
     graph: Graph, seen: Seen, groups: list[tuple[int, int, int]]
 ) -> tuple[ReceptiveField | None, dict[str, ReceptiveField] | UnsetType]:
     """The field on the first input that the tensor depends on; with several inputs, on each by name."""
-    if len(groups) == 1:
-        ((_, start, end),) = groups
-        return _one_field(seen.tracks[start:end], seen.aligned), UNSET
     found = {
         graph.nodes[node].path: field
-        for node, start, end in groups
-        if (field := _one_field(seen.tracks[start:end], seen.aligned)) is not None
+        for node, start, end in dict.fromkeys(groups[axis] for axis in seen.found)
+        if (field := _one_field([seen.found.get(axis) for axis in range(start, end)], seen.aligned)) is not None
     }
     first = next(iter(found.values()), None)
-    return first, found or UNSET
+    return first, found if found and groups[0] != groups[-1] else UNSET
 
 
-def _one_field(tracks: tuple[Track, ...], aligned: bool) -> ReceptiveField | None:
+def _one_field(tracks: Sequence[Track], aligned: bool) -> ReceptiveField | None:
     kinds = set(map(type, tracks))
     if type(None) in kinds or Lost in kinds:
         return None
@@ -200,7 +198,7 @@ def _diagnostics(graph: Graph, cost_list: list[Cost], fields: Result) -> list[Di
     found += _misaligned(graph, fields)
     reasons: dict[str, list[str]] = {}
     for node, seen in zip(graph.nodes, fields.seen, strict=True):
-        for lost in {track.reason: None for track in seen.tracks if isinstance(track, Lost)}:
+        for lost in {track.reason: None for track in seen.found.values() if isinstance(track, Lost)}:
             reasons.setdefault(lost, []).append(node.path)
     for reason, paths in reasons.items():
         message = f"the receptive field is not known: {reason}"

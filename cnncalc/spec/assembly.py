@@ -9,7 +9,7 @@ from typing import Any
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph, Node, Place, Ref
 from cnncalc.layers.axes import describe
-from cnncalc.layers.base import Shape
+from cnncalc.layers.base import MAX_SIZE, Shape
 from cnncalc.spec import reader
 from cnncalc.spec.builder import TOO_DEEP, Builder
 from cnncalc.spec.expression import ExpressionError, Name, evaluate
@@ -140,6 +140,9 @@ class Assembly(Builder):
             if not isinstance(size, int) or isinstance(size, bool) or size < 1:
                 at = node.items[position] if isinstance(node, reader.Sequence) else node
                 raise self.source.error(f"an input size must be a whole number of at least 1, got {written(size)}", at)
+            if size >= MAX_SIZE:
+                at = node.items[position] if isinstance(node, reader.Sequence) else node
+                raise self.source.error(f"an input size must be below 2^63, got {written(size)}", at)
         return shape
 
     def outputs(self) -> tuple[tuple[str, Ref], ...]:

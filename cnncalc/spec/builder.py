@@ -9,7 +9,7 @@ from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.graph import Node, Ref
 from cnncalc.layers import REGISTRY, Layer
 from cnncalc.layers.axes import describe
-from cnncalc.layers.base import Shapes, ShortForm
+from cnncalc.layers.base import MAX_SIZE, Shapes, ShortForm
 from cnncalc.layers.merge import Add
 from cnncalc.spec import reader, trace
 from cnncalc.spec.document import (
@@ -20,11 +20,10 @@ from cnncalc.spec.document import (
     Repeat,
     Residual,
     least_layers,
-    least_of_block,
     missing_arguments,
     unknown_argument,
 )
-from cnncalc.spec.expression import MAX_BITS, Name, template
+from cnncalc.spec.expression import Name, template
 from cnncalc.spec.fields import choices, field_name, find_layer, make_layer, unknown_field, written
 from cnncalc.spec.problem import nearest
 from cnncalc.spec.state import Scope, State, Tensors
@@ -42,6 +41,7 @@ class Builder(State):
     """Runs items: calls of layers and blocks, repeats, choices, residuals and branches."""
 
     def run(self, body: Body) -> None:
+        self.spend(1 + len(body), body[0].node if body else None)
         for item in body:
             if type(item) is Call:
                 self.call(item)
@@ -102,7 +102,7 @@ class Builder(State):
             self.run(body)
             return self.current
         path = self.new_path(None, name, None, numbered=False)
-        self.scope = Scope(f"{path}.", scope.args, scope, share=scope.share)
+        self.scope = Scope(f"{path}.", scope.args, scope, home=scope.home, start=scope.start, twinned=scope.twinned)
         self.current = start
         self.run(body)
         self.scope = scope
@@ -136,7 +136,7 @@ class Builder(State):
             self.short_form(item, layer, refs)
             return
         path = self.new_path(item.label, layer.kind, item.node)
-        self.current = self.emit(layer, refs, path, item, item.share.text if item.share else None)
+        self.current = self.emit(layer, refs, path, item, self.label(item.share) if item.share else None)
         if item.label is not None:
             self.bind(path, item.label)
 
@@ -147,7 +147,7 @@ class Builder(State):
         except LayerError as error:
             self.refuse(item, short, refs, error)
         path = self.new_path(item.label, short.kind, item.node)
-        share = item.share.text if item.share else None
+        share = self.label(item.share) if item.share else None
         for number, made in enumerate(layers, 1):
             layer = self.layers.setdefault(made, made)
             inner = path if len(layers) == 1 else f"{path}.{layer.kind}{number}"
@@ -241,8 +241,12 @@ class Builder(State):
             args[next(iter(block.args))] = self.argument(item.scalar)
         self.guard(item, block)
         path = self.new_path(item.label, block.name, item.node)
-        share = caller.share if item.share is None else (item.share.text, len(path))
-        self.scope = Scope(f"{path}.", args, caller, block=block, call=item, share=share)
+        share = path_in(caller, path) if item.share is None else self.label(item.share)
+        home = self.homes.setdefault((caller.home, share), len(self.homes) + 1)
+        twinned = caller.twinned or item.share is not None
+        self.scope = Scope(
+            f"{path}.", args, caller, block=block, call=item, home=home, start=len(path), twinned=twinned
+        )
         missing = [name for name in block.args if name not in args]
         for name in missing:
             default = block.args[name]
@@ -284,7 +288,7 @@ class Builder(State):
                     raise self.problem(f"block '{block.name}' calls itself: {' → '.join(reversed(chain))}", item.node)
             scope = scope.parent
         try:
-            least = least_of_block(self.document, block)
+            least = least_layers(self.document, block.body)
         except RecursionError:
             raise self.problem(TOO_DEEP, item.node) from None
         if least > MAX_LAYERS:
@@ -347,8 +351,10 @@ class Builder(State):
                 outputs = self.shapes[known] = layer.output_shapes(*shapes)
             except LayerError as error:
                 self.refuse(item, layer, refs, error)
-            if any(size.bit_length() > MAX_BITS for shape in outputs for size in shape):
-                raise self.problem(f"{layer.kind}: a size of the output is beyond 2^{MAX_BITS}", item.node)
+            if any(size >= MAX_SIZE for shape in outputs for size in shape):
+                raise self.problem(
+                    f"{layer.kind}: a size of the output is 2^63 or more, which no tensor has", item.node
+                )
         number = len(nodes)
         if number > MAX_LAYERS:
             raise self.problem(f"the net has more than {MAX_LAYERS:,} layers", item.node)
@@ -361,13 +367,12 @@ class Builder(State):
     def shared(
         self, layer: Layer, shapes: Shapes, path: str, item: Call | Residual, share: str | None, number: int
     ) -> int | None:
-        """The node whose weights this one uses too, under ``share``."""
-        if share is None and self.scope.share is not None:
-            name, length = self.scope.share
-            share = name + path[length:]
+        """The node whose weights this one uses too: that of the same share name, or its twin in a shared call."""
+        if share is None and self.scope.twinned:
+            share = path_in(self.scope, path)
         if share is None or not layer.weights(*shapes):
             return None
-        owner = self.owners.setdefault(share, number)
+        owner = self.owners.setdefault((self.scope.home, share), number)
         if owner == number:
             return None
         first = self.nodes[owner]
@@ -378,8 +383,8 @@ class Builder(State):
                 for lay, shp in ((first.layer, first.input_shapes), (layer, shapes))
             )
             raise self.problem(
-                f"'{share}' is shared with {first.path}, but the weights differ: {first.layer.kind} ({theirs}) "
-                f"and {layer.kind} ({ours})",
+                f"'{share.removeprefix('.')}' is shared with {first.path}, but the weights differ: "
+                f"{first.layer.kind} ({theirs}) and {layer.kind} ({ours})",
                 item.node,
                 hint="layers that share weights need the same fields and the same channels coming in",
             )
@@ -409,6 +414,11 @@ class Builder(State):
             error.message if error.message.startswith(("cannot ", layer.kind)) else f"{layer.kind}: {error.message}"
         )
         raise self.problem(message, at, details=details, hint=hint) from None
+
+
+def path_in(scope: Scope, path: str) -> str:
+    """A path within the block call of a scope; the dot before it, which no share name has, keeps the two apart."""
+    return f".{path[scope.start :].removeprefix('.')}"
 
 
 def count(number: int) -> str:

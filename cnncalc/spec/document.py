@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from cnncalc.graph import Place
 from cnncalc.layers import REGISTRY, Layer
-from cnncalc.spec.expression import ExpressionError, evaluate, template, whole
+from cnncalc.spec.expression import MAX_LENGTH, ExpressionError, evaluate, template, whole
 from cnncalc.spec.fields import (
     aliases,
     choices,
@@ -115,8 +115,19 @@ class Document(Struct):
     flat_branches: bool = False
     """Whether branches and shortcuts add no level to paths."""
     numbered: bool = False
-    least: dict[str, int] = {}
-    """What :func:`least_layers` has found for each block."""
+    least: dict[int, int] = {}
+    """What :func:`least_layers` has found for each body, by its identity."""
+
+
+def bodies(item: Item) -> list[Body]:
+    """The bodies inside an item."""
+    if isinstance(item, Call):
+        return item.branches or []
+    if isinstance(item, Repeat):
+        return [item.body]
+    if isinstance(item, Choice):
+        return [item.then, item.otherwise]
+    return [item.body, item.shortcut or []]
 
 
 def bodies(item: Item) -> list[Body]:
@@ -161,15 +172,11 @@ def least_layers(document: Document, body: Body) -> int:
 
     An exponential chain of blocks is refused by it before it fills the memory.
     """
-    return sum(_least(document, item) for item in body)
-
-
-def least_of_block(document: Document, block: Block) -> int:
-    """How many layers a call of a block makes at least."""
-    if block.name not in document.least:
-        document.least[block.name] = 0  # what a block that calls itself adds
-        document.least[block.name] = least_layers(document, block.body)
-    return document.least[block.name]
+    known = document.least.get(id(body))
+    if known is None:
+        document.least[id(body)] = 0  # what a block that calls itself adds
+        known = document.least[id(body)] = sum(_least(document, item) for item in body)
+    return known
 
 
 def _least(document: Document, item: Item) -> int:
@@ -185,7 +192,7 @@ def _least(document: Document, item: Item) -> int:
         return least_layers(document, item.body) + (item.when is None)
     if item.layer is not None:
         return 1 + sum(least_layers(document, branch) for branch in item.branches or ())
-    return least_of_block(document, item.block) if item.block is not None else 0
+    return least_layers(document, item.block.body) if item.block is not None else 0
 
 
 def _known(node: Node) -> Any:
@@ -279,6 +286,8 @@ class _Parser:
         """A name: a word, a number, or several with dots between; expressions in braces may be parts of it."""
         if not isinstance(node, Scalar) or node.value is None or isinstance(node.value, bool):
             raise self.source.error(f"'{what}' must be a word or a number, got {_form(node)}", node)
+        if len(node.text) > MAX_LENGTH:
+            raise self.source.error(f"'{what}' is longer than {MAX_LENGTH:,} characters", node)
         try:
             pieces = template(node.text)
         except ExpressionError as error:

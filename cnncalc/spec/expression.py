@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 MAX_LENGTH = 1000
 MAX_BITS = 512
@@ -20,6 +20,15 @@ MAX_ITEMS = 10_000
 
 Value = Any  # int, float, bool, None, Name, str or a tuple of such values
 Lookup = Callable[[str], Value]
+Spend = Callable[[int], None]
+"""Told how much work is done: one for each operation and each value of a list; it may raise to end it."""
+
+
+class Run(NamedTuple):
+    """What an evaluation needs: what names mean, and who counts the work."""
+
+    lookup: Lookup
+    spend: Spend
 
 
 class Name(str):
@@ -45,7 +54,7 @@ class UnknownNameError(ExpressionError):
 CONSTANTS: dict[str, Value] = {"true": True, "false": False, "null": None}
 
 
-def evaluate(text: str, lookup: Lookup) -> Value:
+def evaluate(text: str, lookup: Lookup, spend: Spend = lambda _: None) -> Value:
     """The value of an expression; ``lookup`` gives the value of a name or raises UnknownNameError.
 
     Raises:
@@ -53,10 +62,11 @@ def evaluate(text: str, lookup: Lookup) -> Value:
     """
     text = text.strip()
     if text.isidentifier() and text not in _KEYWORDS:
+        spend(1)
         return CONSTANTS[text] if text in CONSTANTS else lookup(text)
     tree = _parse(text)
     try:
-        return _walk(tree, lookup)
+        return _walk(tree, Run(lookup, spend))
     except ExpressionError as error:
         # Python's tree counts bytes.
         error.offset = len(text.encode()[: error.offset].decode(errors="ignore"))
@@ -193,7 +203,7 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Value, Value], bool]] = {
 }
 
 
-def _walk(node: ast.expr, lookup: Lookup) -> Value:
+def _walk(node: ast.expr, run: Run) -> Value:
     try:
         rule = _RULES[type(node)]
     except KeyError:
@@ -204,7 +214,8 @@ def _walk(node: ast.expr, lookup: Lookup) -> Value:
             "it has arithmetic, comparisons, and/or/not, 'a if c else b', lists, indexing and functions: "
             + ", ".join(sorted(FUNCTIONS)),
         ) from None
-    return rule(node, lookup)
+    run.spend(1)
+    return rule(node, run)
 
 
 _FOREIGN = {
@@ -222,30 +233,30 @@ _FOREIGN = {
 }
 
 
-def _constant(node: Any, lookup: Lookup) -> Value:
+def _constant(node: Any, run: Run) -> Value:
     if isinstance(node.value, (int, float, str)) or node.value is None:
         return _bounded(node.value, node)
     raise ExpressionError(f"{node.value!r} is not part of the expression language", node.col_offset)
 
 
-def _name(node: Any, lookup: Lookup) -> Value:
+def _name(node: Any, run: Run) -> Value:
     if node.id in CONSTANTS:
         return CONSTANTS[node.id]
     try:
-        return lookup(node.id)
+        return run.lookup(node.id)
     except UnknownNameError as error:
         raise UnknownNameError(error.message, node.col_offset, error.hint) from None
 
 
-def _binary(node: Any, lookup: Lookup) -> Value:
-    left, right = _walk(node.left, lookup), _walk(node.right, lookup)
+def _binary(node: Any, run: Run) -> Value:
+    left, right = _walk(node.left, run), _walk(node.right, run)
     apply = _BINARY.get(type(node.op))
     if apply is None:
         raise ExpressionError(
             f"operator '{type(node.op).__name__}' is not part of the expression language", node.col_offset
         )
     if isinstance(left, tuple) and isinstance(right, tuple) and isinstance(node.op, ast.Add):
-        return _items(left + right, node)
+        return _items(left + right, node, run)
     _number(left, node.left), _number(right, node.right)
     try:
         return _bounded(apply(left, right), node)
@@ -255,8 +266,8 @@ def _binary(node: Any, lookup: Lookup) -> Value:
         raise ExpressionError(_TOO_LARGE, node.col_offset) from None
 
 
-def _unary(node: Any, lookup: Lookup) -> Value:
-    value = _walk(node.operand, lookup)
+def _unary(node: Any, run: Run) -> Value:
+    value = _walk(node.operand, run)
     if isinstance(node.op, ast.Not):
         return not value
     if type(node.op) not in _UNARY:
@@ -264,13 +275,14 @@ def _unary(node: Any, lookup: Lookup) -> Value:
     return _UNARY[type(node.op)](_number(value, node.operand))
 
 
-def _compare(node: Any, lookup: Lookup) -> Value:
-    left = _walk(node.left, lookup)
+def _compare(node: Any, run: Run) -> Value:
+    left = _walk(node.left, run)
     for op, right_node in zip(node.ops, node.comparators, strict=True):
-        right = _walk(right_node, lookup)
+        right = _walk(right_node, run)
         apply = _COMPARE.get(type(op))
         if apply is None:
             raise ExpressionError("'is' is not part of the expression language", node.col_offset, "compare with '=='")
+        run.spend(_size(left) + _size(right))
         try:
             if not apply(left, right):
                 return False
@@ -280,21 +292,21 @@ def _compare(node: Any, lookup: Lookup) -> Value:
     return True
 
 
-def _boolean(node: Any, lookup: Lookup) -> Value:
+def _boolean(node: Any, run: Run) -> Value:
     stop_at = isinstance(node.op, ast.Or)
     value: Value = None
     for part in node.values:
-        value = _walk(part, lookup)
+        value = _walk(part, run)
         if bool(value) is stop_at:
             break
     return value
 
 
-def _subscript(node: Any, lookup: Lookup) -> Value:
-    value = _walk(node.value, lookup)
+def _subscript(node: Any, run: Run) -> Value:
+    value = _walk(node.value, run)
     if isinstance(node.slice, ast.Slice):
         raise ExpressionError("slices are not part of the expression language", node.col_offset, "index one element")
-    index = _walk(node.slice, lookup)
+    index = _walk(node.slice, run)
     if not isinstance(value, tuple):
         raise ExpressionError("only a list can be indexed", node.col_offset)
     if not isinstance(index, int) or isinstance(index, bool):
@@ -304,9 +316,9 @@ def _subscript(node: Any, lookup: Lookup) -> Value:
     return value[index]
 
 
-def _call(node: Any, lookup: Lookup) -> Value:
+def _call(node: Any, run: Run) -> Value:
     if not isinstance(node.func, ast.Name):
-        _walk(node.func, lookup)
+        _walk(node.func, run)
         raise ExpressionError("only a function can be called", node.col_offset)
     if node.func.id not in FUNCTIONS:
         raise ExpressionError(
@@ -316,16 +328,24 @@ def _call(node: Any, lookup: Lookup) -> Value:
         )
     if node.keywords:
         raise ExpressionError(f"{node.func.id}() takes values without names", node.col_offset)
-    arguments = [_walk(argument, lookup) for argument in node.args]
+    arguments = [_walk(argument, run) for argument in node.args]
+    run.spend(sum(map(_size, arguments)))
     try:
-        return _bounded(FUNCTIONS[node.func.id](*arguments), node)
+        result = _bounded(FUNCTIONS[node.func.id](*arguments), node)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         raise ExpressionError(f"{node.func.id}() cannot take these values", node.col_offset) from None
+    run.spend(_size(result))
+    return result
 
 
-def _items(values: tuple[Value, ...], node: ast.expr) -> Value:
-    check_size(values, node.col_offset)
+def _items(values: tuple[Value, ...], node: ast.expr, run: Run) -> Value:
+    run.spend(check_size(values, node.col_offset))
     return values
+
+
+def _size(value: Value) -> int:
+    """How many values a list holds, with the lists in it; 0 where it is none."""
+    return check_size(value) if isinstance(value, tuple) else 0
 
 
 def whole(value: Value) -> Value:
@@ -335,8 +355,8 @@ def whole(value: Value) -> Value:
     return value
 
 
-def check_size(values: tuple[Value, ...], offset: int = 0) -> None:
-    """Bounds a list with the lists in it, so that lists of lists of lists stay small too.
+def check_size(values: tuple[Value, ...], offset: int = 0) -> int:
+    """How many values a list holds; bounded with the lists in it, so that lists of lists of lists stay small too.
 
     Raises:
         ExpressionError: it holds too many values.
@@ -349,18 +369,19 @@ def check_size(values: tuple[Value, ...], offset: int = 0) -> None:
         if left < 0:
             raise ExpressionError(f"a list of more than {MAX_ITEMS:,} values", offset)
         open_lists += [value for value in values if isinstance(value, tuple)]
+    return MAX_ITEMS - left
 
 
-_RULES: dict[type[ast.expr], Callable[[Any, Lookup], Value]] = {
+_RULES: dict[type[ast.expr], Callable[[Any, Run], Value]] = {
     ast.Constant: _constant,
     ast.Name: _name,
     ast.BinOp: _binary,
     ast.UnaryOp: _unary,
     ast.Compare: _compare,
     ast.BoolOp: _boolean,
-    ast.IfExp: lambda node, lookup: _walk(node.body if _walk(node.test, lookup) else node.orelse, lookup),
+    ast.IfExp: lambda node, run: _walk(node.body if _walk(node.test, run) else node.orelse, run),
     ast.Subscript: _subscript,
     ast.Call: _call,
-    ast.List: lambda node, lookup: _items(tuple(_walk(item, lookup) for item in node.elts), node),
-    ast.Tuple: lambda node, lookup: _items(tuple(_walk(item, lookup) for item in node.elts), node),
+    ast.List: lambda node, run: _items(tuple(_walk(item, run) for item in node.elts), node, run),
+    ast.Tuple: lambda node, run: _items(tuple(_walk(item, run) for item in node.elts), node, run),
 }

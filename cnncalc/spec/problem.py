@@ -8,6 +8,8 @@ from itertools import islice
 from cnncalc.errors import CnncalcError
 from cnncalc.text import visible
 
+WIDEST = 1000
+"""Characters of a line of a message; a name of any length may be part of it."""
 MANY = 2000
 """Names that are compared in full to find the nearest; of more, those of about the same length."""
 
@@ -38,6 +40,7 @@ class SpecError(CnncalcError):
         lines += details
         if hint:
             lines.append(f"  hint: {hint}")
+        lines = [line if len(line) <= WIDEST else f"{line[:WIDEST]}…" for line in lines]
         super().__init__(visible("\n".join(lines), keep="\n"))
 
 

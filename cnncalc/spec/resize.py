@@ -318,7 +318,7 @@ class Resizable:
         nodes = graph.nodes
         steps = self._steps
         shapes: list[Shapes] = []
-        weights: list[tuple[str, int]] = []
+        weights: dict[int, int] = {}
         loses = leaves = 0
 
         def shape(ref: Ref) -> Shape:
@@ -344,12 +344,13 @@ class Resizable:
             loses |= step.loses
             leaves |= step.leaves
             if step.weights >= 0:
-                weights.append((node.path, step.weights))
-                if node.shared is not None and step.weights != dict(weights).get(nodes[node.shared].path):
+                weights[number] = step.weights
+                if node.shared is not None and step.weights != weights.get(node.shared):
                     return None
         if len(nodes) in facts and not all(fact.holds(shape) for fact in facts[len(nodes)]):
             return None
-        together = self._all_weights.setdefault(tuple(weights), len(self._all_weights))
+        owned = tuple([(nodes[number].path, shape) for number, shape in weights.items()])
+        together = self._all_weights.setdefault(owned, len(self._all_weights))
         return Outcome(True, loses, leaves, together)
 
     def _step(self, layer: Layer, shapes: Shapes) -> Step | None:

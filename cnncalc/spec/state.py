@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NoReturn
 
 from cnncalc.graph import Node, Place, Ref
@@ -22,14 +23,21 @@ MOST_CALLS = 8
 """Lines that a message spends on the chain of block calls."""
 
 SIZE_NAMES = {1: ("in_length",), 2: ("in_height", "in_width"), 3: ("in_depth", "in_height", "in_width")}
+MAX_WORK = 2_000_000
+WORK_PER_LAYER = 100
+"""Steps of evaluation that a net may take, and how many more for each of its layers."""
 IN_NAMES = ("in_channels", "in_size", "in_length", "in_height", "in_width", "in_depth")
 Tensors = tuple[Ref, ...]
 
 
 class Scope:
-    """Where names live: the arguments, the counters of automatic names, and the way out."""
+    """Where names live: the arguments, the counters of automatic names, and the way out.
 
-    __slots__ = ("args", "block", "call", "counters", "numbered", "parent", "prefix", "share")
+    ``home`` is the number of the block call whose share names these are, the same for calls that share all their
+    weights, and ``start`` the length of its path. In a ``twinned`` call every layer shares with its twin.
+    """
+
+    __slots__ = ("args", "block", "call", "counters", "home", "numbered", "parent", "prefix", "start", "twinned")
 
     def __init__(
         self,
@@ -39,14 +47,18 @@ class Scope:
         *,
         block: Block | None = None,
         call: Call | None = None,
-        share: tuple[str, int] | None = None,
+        home: int = 0,
+        start: int = 0,
+        twinned: bool = False,
     ) -> None:
         self.prefix = prefix
         self.args = args
         self.parent = parent
         self.block = block
         self.call = call
-        self.share = share
+        self.home = home
+        self.start = start
+        self.twinned = twinned
         self.numbered = block is not None and block.numbered
         self.counters: dict[str, int] = {}
 
@@ -64,7 +76,10 @@ class State:
         """Output shapes by the layer's identity and its input shapes; the nodes keep the layers alive."""
         self.layers: dict[Layer, Layer] = {}
         """One layer of each kind, for the many that are equal."""
-        self.owners: dict[str, int] = {}
+        self.homes: dict[tuple[int, str], int] = {}
+        """Numbers of block calls by the home in which they stand, and the share name or path there."""
+        self.owners: dict[tuple[int, str], int] = {}
+        """The first layer of each share, by home and by name or path there."""
         self.current: Tensors = ()
         self.file_args: dict[str, Any] = {}
         self.replaced: dict[str, Shape] = {}
@@ -72,6 +87,7 @@ class State:
         self.scope.numbered = document.numbered
         self.rounds = 1
         self.calls = 0
+        self.work = 0
 
     # -- values --------------------------------------------------------------------------------
 
@@ -83,13 +99,14 @@ class State:
             if node.value in words:
                 return node.value
             try:
-                result = evaluate(node.value, self.lookup)
+                result = evaluate(node.value, self.lookup, partial(self.spend, at=node))
             except ExpressionError as error:
                 if isinstance(error, UnknownNameError) and words:
                     error.hint = nearest(node.text, words) or f"choices: {listed(sorted(words))}; {error.hint}"
                 self.bad_expression(node, error)
             return whole(result)
         if isinstance(node, reader.Sequence):
+            self.spend(len(node.items), node)
             values = tuple([self.value(item, words) for item in node.items])
             try:
                 check_size(values)
@@ -97,6 +114,17 @@ class State:
                 raise self.source.error(error.message, node) from None
             return values
         raise self.source.error("expected a value, got a mapping", node)
+
+    def spend(self, steps: int, at: reader.Node | None) -> None:
+        """Counts work, so that rounds and lists that make no layers come to an end."""
+        self.work += steps
+        if self.work > MAX_WORK + WORK_PER_LAYER * len(self.nodes):
+            raise self.problem(
+                f"the expressions, choices and repeats up to here take more than {MAX_WORK:,} steps "
+                f"and {WORK_PER_LAYER} for each layer",
+                at,
+                hint="make repeats and lists shorter",
+            )
 
     def bad_expression(self, node: reader.Scalar, error: ExpressionError) -> NoReturn:
         if isinstance(error, UnknownNameError) and node.value in ("yes", "no", "on", "off"):
@@ -108,13 +136,13 @@ class State:
         raise self.problem(error.message, (node.line, column), hint=error.hint) from None
 
     def label(self, node: reader.Scalar) -> str:
-        """What a ``name:`` comes to where the builder stands, its expressions in braces evaluated."""
+        """What a ``name:`` or ``share:`` comes to where the builder stands, its expressions in braces evaluated."""
         pieces = template(node.text)
         if len(pieces) == 1:
             return pieces[0]
         for number in range(1, len(pieces), 2):
             try:
-                value = whole(evaluate(pieces[number], self.lookup))
+                value = whole(evaluate(pieces[number], self.lookup, partial(self.spend, at=node)))
             except ExpressionError as error:
                 raise self.problem(f"in '{node.text}': {error.message}", node, hint=error.hint) from None
             if isinstance(value, bool) or not isinstance(value, (int, str)) or not all(str(value).split(".")):
@@ -156,6 +184,9 @@ class State:
             several = f"{len(self.current)} of them" if self.current else "none"
             raise UnknownNameError(f"'{name}' needs one tensor that comes before; here there is {several}", 0)
         shape = self.shape(self.current[0])
+        if not shape:
+            hint = "a scalar has neither channels nor spatial sizes"
+            raise UnknownNameError(f"the tensor {describe(shape)} here has no '{name}'", 0, hint)
         if name == "in_channels":
             return shape[0]
         if name == "in_size":
@@ -214,7 +245,7 @@ class State:
         path = self.find_path(whole) if port.isdecimal() else None
         if path is not None:
             parts = self.tensors[path]
-            if int(port) >= len(parts):
+            if len(port) > 9 or int(port) >= len(parts):
                 raise self.problem(
                     f"'{whole}' has {len(parts)} outputs, there is no '{name}'", node, hint="they count from 0"
                 )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
 import cnncalc
+from cnncalc.analysis import receptive_field
 from cnncalc.analysis.exact_field import Along, exact_fields, indices
 from cnncalc.graph import Graph
 from cnncalc.report.model import LayerReport, Report
@@ -183,3 +186,25 @@ def test_two_inputs_have_a_field_each() -> None:
         "right": ((4,), (2,), (-1,)),
     }
     assert report.layers[0].receptive_fields.keys() == {"right"}
+
+
+def test_a_net_of_many_inputs_unites_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work grows with the inputs, and not with their square."""
+    calls = 0
+
+    def count(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return unite(*arguments)
+
+    unite = receptive_field._unite
+    monkeypatch.setattr(receptive_field, "_unite", count)
+    inputs = 60
+    shapes = ", ".join(f"i{number}: [4, 8, 8]" for number in range(inputs))
+    graph = load_text(
+        f"input: {{{shapes}}}\nlayers: [{{add: {{from: [{', '.join(f'i{number}' for number in range(inputs))}]}}}}]\n"
+    )
+    found = receptive_field.receptive_fields(graph)
+    assert calls <= 2 * inputs
+    assert all(found.seen[-1].tracks)
+    assert sum(len(seen.found) for seen in found.seen) == 2 * 2 * inputs

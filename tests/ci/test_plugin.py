@@ -140,3 +140,25 @@ def test_that_test_can_fail(alone: pytest.Pytester) -> None:
 def test_the_package_declares_the_plugin() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["pytest11"] == {"cnncalc": "cnncalc.pytest_plugin"}
+
+
+def test_an_error_of_our_own_fails_its_item_alone(alone: pytest.Pytester) -> None:
+    """The other specs are still checked."""
+    (alone.path / "models" / "b.yaml").write_text(SPEC)
+    alone.makeconftest(
+        """
+        import cnncalc.api
+
+        load = cnncalc.api.load
+
+        def broken(source, **options):
+            if source.name == "a.yaml":
+                raise IndexError("tuple index out of range")
+            return load(source, **options)
+
+        cnncalc.api.load = broken
+        """
+    )
+    result = alone.runpytest_subprocess("--cnncalc", "-v", "models")
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.fnmatch_lines(["*a.yaml::can be read FAILED*", "*IndexError: tuple index out of range*"])

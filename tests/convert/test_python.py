@@ -136,10 +136,12 @@ NETS = {
     """,
     "layers of several blocks that share": """
         input: [4, 8, 8]
-        blocks:
-          b:
-            layers: [{conv: {out: 4, kernel: 3, padding: 1, share: w}}, batch_norm]
-        layers: [b, b, {repeat: {times: 3, layers: [b]}}]
+        layers:
+          - repeat:
+              times: 5
+              layers:
+                - conv: {name: "b{index}.conv", out: 4, kernel: 3, padding: 1, share: w}
+                - batch_norm: {name: "b{index}.norm"}
     """,
     "several outputs, one twice": """
         input: [3, 8, 8]

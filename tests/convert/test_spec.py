@@ -203,6 +203,35 @@ outputs: {joined: concat1, single: two.conv2}
     assert out.count("share:") == 2
 
 
+def test_weights_that_are_shared_within_a_block():
+    """Both descriptors of a CBAM go through one MLP, and each of three blocks has its own."""
+    text = """
+input: [8, 14, 14]
+blocks:
+  cbam:
+    layers:
+      - multiply:
+          - []
+          - - add:
+                - [global_avg_pool, {conv: {share: mlp, out: 8, kernel: 1}}]
+                - [global_max_pool, {conv: {share: mlp, out: 8, kernel: 1}}]
+            - sigmoid
+layers: [{repeat: {times: 3, layers: [{conv: {out: 8, kernel: 3, padding: 1}}, cbam]}}]
+"""
+    assert "cbam:" in (out := round_trip(load_text(text)))
+    assert out.count("share:") == 2
+
+
+def test_a_layer_that_shares_with_one_in_a_block():
+    """No share name is known in both, so that the block goes."""
+    graph = load_text("""
+input: [3, 8, 8]
+layers: [{conv: {out: 3, kernel: 1, name: a.one}}, {relu: {name: a.two}}, {conv: {out: 3, kernel: 1}}]
+""")
+    out = round_trip(changed(graph, 3, shared=1))
+    assert out.count("share:") == 2
+
+
 def test_parts_of_a_split():
     text = round_trip(
         load_text("""

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cnncalc import sources
 from cnncalc.errors import CnncalcError
@@ -148,6 +149,28 @@ def test_a_net_that_reads_no_size_is_run_once() -> None:
     for size in range(100, 164):
         net.at({"input": (3, size, 224)})
     assert net.runs == 1
+
+
+class Counted(str):
+    """A name that counts how often it is looked up."""
+
+    hashes = 0
+
+    def __hash__(self) -> int:
+        Counted.hashes += 1
+        return super().__hash__()
+
+
+def test_many_layers_with_the_same_weights_are_looked_up_once_each() -> None:
+    layers = "".join("  - conv: {out: 4, kernel: 1, share: w}\n" for _ in range(100))
+    net = sources.resizable_text(f"input: [4, 16, 16]\nlayers:\n{layers}")
+    net.at({"input": (4, 16, 16)})
+    (recording,) = net._recordings
+    nodes = tuple([replace(node, path=Counted(node.path)) for node in recording.graph.nodes])
+    net._recordings = [recording._replace(graph=replace(recording.graph, nodes=nodes))]
+    before = Counted.hashes
+    assert net.at({"input": (4, 8, 8)}).works
+    assert Counted.hashes - before <= 2 * 100
 
 
 WINDOW = st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(0, 3), st.integers(1, 3), st.integers(1, 24))

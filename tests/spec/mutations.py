@@ -6,6 +6,7 @@ anything but a graph or a message, or that takes long.
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import sys
@@ -226,14 +227,165 @@ def document(rng: Random) -> str:
     return "\n".join(lines) + "\n"
 
 
+# -- names -----------------------------------------------------------------------------------------
+
+HOSTILE = [
+    "",
+    " ",
+    ".",
+    "..",
+    "a.b",
+    "a..b",
+    "0",
+    "-1",
+    "1e5",
+    "9" * 5000,
+    "a" * 1001,
+    "{",
+    "}}",
+    "{{}}",
+    "{index}",
+    "{1/0}",
+]
+HOSTILE += [
+    "\x1b[31m",
+    "\u202e",
+    "\r\n",
+    "::error::x",
+    "=cmd()",
+    "'",
+    '"',
+    "\\",
+    "é",
+    "日本",
+    "%0A",
+    "$(x)",
+    "__init__",
+    "None",
+]
+HOSTILE += [
+    "class",
+    "self",
+    "torch",
+    "true",
+    "null",
+    "in_channels",
+    "input",
+    "relu",
+    "relu1",
+    "conv",
+    "s.0",
+    "s.99999999999",
+]
+
+
+def named(rng: Random) -> str:
+    """A spec whose names are anything, most often the same few in several places."""
+    pool = [rng.choice(HOSTILE) for _ in range(3)] + ["x", "s"]
+
+    def name() -> str:
+        return json.dumps(rng.choice(pool))
+
+    def layer() -> str:
+        fields = [f"{key}: {name()}" for key in META if rng.random() < 0.4]
+        kind = rng.choice(["relu: {", "conv: {out: 4, kernel: 1, ", "b: {w: 4, ", "split: {chunks: 3, "])
+        return f"{{{kind}{', '.join(fields)}}}}}"
+
+    layers = [layer() for _ in range(rng.randrange(1, 5))]
+    layers[rng.randrange(len(layers))] = f"{{repeat: {{times: 2, layers: [{layer()}, {layer()}]}}}}"
+    return (
+        f"name: {name()}\nsource: {name()}\n"
+        f"input: {rng.choice(['[3, 8, 8]', f'{{{name()}: [3, 8, 8]}}', f'{{x: [3, 8, 8], {name()}: [3, 8, 8]}}'])}\n"
+        f"args: {{{rng.choice(['a', 'index', name()])}: {name()}}}\n"
+        f"blocks: {{{rng.choice(['b', 'b', 'b', name()])}: {{args: {{w: 4}}, layers: [{layer()}]}}}}\n"
+        f"layers: [{', '.join(layers)}]\n"
+        + rng.choice(["", "", f"outputs: [{name()}]\n", f"outputs: {{{name()}: x}}\n"])
+    )
+
+
+# -- command lines ---------------------------------------------------------------------------------
+
+OPTIONS = {
+    "analyze": [
+        "columns",
+        "depth",
+        "sort",
+        "top",
+        "show",
+        "label-smoothing",
+        "images",
+        "epochs",
+        "fit",
+        "batch",
+        "dtype",
+    ],
+    "rf": ["layer", "unit", "from"],
+    "lint": ["select", "ignore"],
+    "sizes": ["near", "at"],
+    "explain": ["total", "batch", "dtype"],
+    "check": ["max", "min", "batch"],
+    "conventions": ["tool", "functional", "batch"],
+    "diff": ["set-a", "set-b", "variant-a", "input-b", "fail-on", "depth", "batch"],
+}
+COMMON = ["set", "variant", "input", "format"]
+TEXTS = [
+    "params",
+    "macs",
+    "conv1",
+    "relu*",
+    "all",
+    "json",
+    "csv",
+    "a=2",
+    "b=[1,2]",
+    "a=9**9**9",
+    "params=1M",
+    "params>+1%",
+    "x",
+    "=",
+]
+TEXTS += [
+    "3x8x8",
+    "1x3x8x8",
+    "8x8x3",
+    "3x",
+    "0x1",
+    "3x9999999999999999999x1",
+    "4,4",
+    "memory",
+    "float16",
+    "CNN1",
+    "thop",
+    "é\x1b",
+]
+SMALL = ["lenet5", "squeezenet1_0", "net.yaml", "net.yaml", "net.yaml", "net.yaml", "none.yaml", "."]
+
+
+def line(rng: Random) -> list[str]:
+    """A command line about a shipped net or ``net.yaml``, with options that may mean nothing."""
+    command = rng.choice(sorted(OPTIONS))
+    sources = [rng.choice(SMALL) for _ in range(2 if command == "diff" else 1)]
+    words = [command, *sources, *(["--max", "4"] if command == "sizes" else [])]
+    for _ in range(rng.randrange(4)):
+        option = rng.choice([*OPTIONS[command], *COMMON])
+        words += [f"--{option}", rng.choice([*TEXTS, *NUMBERS, *WORDS, expression(rng, 2), rng.choice(HOSTILE)])]
+    return words
+
+
 # -- trials ----------------------------------------------------------------------------------------
 
 
 def trial(seed: int) -> str:
     """The spec of a seed."""
     rng = Random(seed)
-    if rng.random() < 0.6:
+    kind = rng.random()
+    if kind < 0.5:
         return mutated(rng, ZOO[rng.choice(sorted(ZOO))])
+    if kind < 0.65:
+        return named(rng)
+    if kind < 0.7:
+        head = "input: [3, 8, 8]\nargs: {a: 2, b: [1, 2]}\nlayers: "
+        return head + f'[{{conv: {{out: "{expression(rng, 6)}", kernel: 1}}}}]\n'
     text = document(rng)
     return mutated(rng, text) if rng.random() < 0.3 else text
 

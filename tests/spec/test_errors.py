@@ -148,10 +148,29 @@ def bomb():
             "the number is too large",
         ),
         (
-            SMALL + "  - repeat: {times: 100, layers: [{conv: {out: 10**150, kernel: 1}}, flatten, "
-            "{reshape: {shape: [1, 1, -1]}}, {conv: {out: 10**150, kernel: 1}}]}\n",
-            "net.yaml:3:70: error: flatten: a size of the output is beyond 2^512",
+            SMALL + "  - repeat: {times: 9, layers: [{upsample: {scale_factor: 1000}}]}\n",
+            "net.yaml:3:34: error: upsample: a size of the output is 2^63 or more, which no tensor has",
             None,
+        ),
+        (
+            "input: [3, 8, 9223372036854775808]\nlayers: [relu]\n",
+            "net.yaml:1:15: error: an input size must be below 2^63, got 9223372036854775808",
+            None,
+        ),
+        (
+            SMALL + "  - split: {chunks: 3, name: s}\n  - relu: {from: s." + "9" * 5000 + "}\n",
+            "net.yaml:4:18: error: 's' has 3 outputs, there is no 's." + "9" * 944 + "…",
+            "they count from 0",
+        ),
+        (
+            SMALL + "  - relu: {name: " + "9" * 5000 + "}\n",
+            "net.yaml:3:18: error: 'name' is longer than 1,000 characters",
+            None,
+        ),
+        (
+            SMALL + "  - mean: {axes: [0, 1, 2]}\n  - linear: in_channels\n",
+            "net.yaml:4:13: error: the tensor a scalar here has no 'in_channels'",
+            "a scalar has neither channels nor spatial sizes",
         ),
         (
             SMALL + "  - split: {chunks: 10**9}\n",
@@ -273,11 +292,12 @@ def test_many_inputs_that_do_not_add():
         (
             {"input": (3, 0)},
             "error: (3, 0) is no input shape\n"
-            "  hint: 1 to 4 whole numbers of at least 1: channels, then the spatial sizes",
+            "  hint: 1 to 4 whole numbers of at least 1 and below 2^63: channels, then the spatial sizes",
         ),
         (
             {"input": ()},
-            "error: () is no input shape\n  hint: 1 to 4 whole numbers of at least 1: channels, then the spatial sizes",
+            "error: () is no input shape\n"
+            "  hint: 1 to 4 whole numbers of at least 1 and below 2^63: channels, then the spatial sizes",
         ),
     ],
 )

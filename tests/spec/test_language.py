@@ -633,6 +633,88 @@ def test_share_in_a_repeat():
     assert [node.shared for node in graph.nodes] == [None, None, 1, 1]
 
 
+def params(graph):
+    return sum(cost.params for cost in costs(graph))
+
+
+CONV = 64 * 64 + 64
+
+
+def test_a_share_name_with_an_expression():
+    """Three pairs of convolutions, each pair with weights of its own."""
+    conv = '{conv: {out: 64, kernel: 1, share: "w{index}"}}'
+    graph = net(f"input: [64, 14, 14]\nlayers: [{{repeat: {{times: 3, layers: [{conv}, relu, {conv}]}}}}]\n")
+    assert [node.shared for node in graph.nodes] == [None, None, None, 1, None, None, 4, None, None, 7]
+    assert params(graph) == 3 * CONV
+
+
+def test_a_share_name_with_a_fault():
+    with pytest.raises(CnncalcError, match=r"net\.yaml:3:27: error: in 'w\{indx\}': there is no variable 'indx' here"):
+        net(HEAD + '  - conv: {out: 3, share: "w{indx}", kernel: 1}\n')
+
+
+MLP = """
+input: [64, 14, 14]
+blocks:
+  cbam:
+    layers:
+      - multiply:
+          - []
+          - - add:
+                - [global_avg_pool, {conv: {share: mlp, out: 64, kernel: 1}}]
+                - [global_max_pool, {conv: {share: mlp, out: 64, kernel: 1}}]
+            - sigmoid
+"""
+
+
+def test_a_share_name_belongs_to_the_block_call():
+    """One MLP for both descriptors of a block (Woo et al. 2018, CBAM), another in the next block."""
+    graph = net(MLP + "layers: [{repeat: {times: 3, layers: [cbam]}}]\n")
+    assert params(graph) == 3 * CONV
+    # and not the name of the net around it
+    assert params(net(MLP + "layers: [{conv: {share: mlp, out: 64, kernel: 1}}, cbam]\n")) == 2 * CONV
+
+
+def test_a_shared_call_shares_the_names_inside_with_its_twin():
+    graph = net(MLP + "layers: [{cbam: {share: one}}, {cbam: {share: one}}, {cbam: {share: two}}, cbam]\n")
+    assert params(graph) == 3 * CONV
+
+
+HEADS = """
+input: {p3: [16, 32, 32], p4: [16, 16, 16], p5: [16, 8, 8]}
+blocks:
+  tower:
+    layers: [{repeat: {times: 4, layers: [{conv: {out: 16, kernel: 3, padding: 1}}, relu]}}]
+  heads:
+    layers:
+      - tower: {name: class, share: class}
+      - conv: {out: 36, kernel: 3, padding: 1, name: last}
+      - tower: {name: box, from: class, share: box}
+      - tower: {from: box, share: box}
+"""
+
+
+def test_shares_within_shared_calls():
+    """The heads of RetinaNet: the same weights on every map, and of those the towers their own."""
+    names = ["p3", "p4", "p5"]
+    calls = "".join(f"  - heads: {{from: {name}, share: heads}}\n" for name in names)
+    tower, last = 4 * (16 * 16 * 9 + 16), 16 * 36 * 9 + 36
+    assert params(net(HEADS + f"layers:\n{calls}")) == 2 * tower + last
+    calls = "".join(f"  - heads: {{from: {name}}}\n" for name in names)
+    assert params(net(HEADS + f"layers:\n{calls}")) == 3 * (2 * tower + last)
+
+
+def test_a_share_name_is_no_path():
+    """A share called as a call, or as a layer of another shared call, is another share."""
+    graph = net(
+        "input: [3, 8, 8]\nblocks:\n  plain: {layers: [conv: {out: 3, kernel: 1}]}\n"
+        "  named: {layers: [conv: {out: 3, kernel: 1, share: w}]}\nlayers:\n"
+        "  - plain: {share: h}\n  - conv: {out: 3, kernel: 1, share: h.conv1}\n"
+        "  - named\n  - named: {share: named1}\n"
+    )
+    assert [node.shared for node in graph.nodes] == [None] * 5
+
+
 def test_a_shared_short_form():
     graph = net(
         HEAD + "  - repeat: {times: 2, layers: [{separable_conv: {out: 3, kernel: 3, padding: 1, share: w}}]}\n"

@@ -9,7 +9,9 @@ import sys
 import pytest
 
 import cnncalc
+from cnncalc.errors import CnncalcError
 from cnncalc.sources import load_text
+from cnncalc.spec import document, expression, state
 
 UNIT = ["conv: {out: 8, kernel: 3, padding: 1}", "batch_norm", "relu", "conv: {out: 16, kernel: 1}"]
 
@@ -91,3 +93,64 @@ def test_strides_without_end():
     assert note.message == "the receptive field is not known: its units lie more than 2^512 input pixels apart"
     assert len(note.layers) == 3000 - 511
     assert report.to_json()
+
+
+NOTHING = {
+    "an expression": 'if: "max(range(9999)) < 0", then: [relu]',
+    "a list": f"if: [{', '.join('1' * 2000)}], then: []",
+    "comparisons": 'if: "range(5000) != range(5000)", then: [relu]',
+    "sums of lists": 'if: "len(range(5000) + range(5000)) < 1", then: [relu]',
+    "a name": "if: 'ones[0] < 1', then: [relu]",
+    "choices": f"if: true, then: [{', '.join(['{if: false, then: [relu]}'] * 50)}]",
+}
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_rounds_that_make_no_layer_come_to_an_end(name, monkeypatch):
+    """By what they do, and not by the clock: so many steps of evaluation."""
+    monkeypatch.setattr(state, "MAX_WORK", 20_000)
+    steps = counted(monkeypatch, (expression, "_walk"), (state.State, "value"))
+    with pytest.raises(CnncalcError, match=r"net\.yaml:4:\d+: error: the expressions, choices and repeats up to here"):
+        load_text(ROUNDS.format(NOTHING[name]), "net.yaml")
+    assert len(steps) < 21_000
+
+
+def test_repeats_of_no_rounds_are_measured_once(monkeypatch):
+    steps = counted(monkeypatch, (document, "_least"))
+    inner = f"repeat: {{times: 0, layers: [{', '.join(['relu'] * 300)}]}}"
+    load_text(ROUNDS.replace("500000", "1000").format(inner))
+    assert len(steps) < 1000
+
+
+ROUNDS = """\
+input: [3, 8, 8]
+args: {{ones: [1, 1]}}
+layers:
+  - repeat: {{times: 500000, layers: [{{{}}}]}}
+  - relu
+"""
+
+
+def counted(monkeypatch, *places):
+    """A list that grows with every call of some functions."""
+    calls = []
+
+    def count(function):
+        def counting(*arguments):
+            calls.append(None)
+            return function(*arguments)
+
+        return counting
+
+    for owner, name in places:
+        monkeypatch.setattr(owner, name, count(getattr(owner, name)))
+    return calls
+
+
+def test_a_net_of_many_layers_may_evaluate_much():
+    """Every layer brings what its expressions need."""
+    layer = 'conv: {out: "8 if index % 2 else 16", kernel: "min(1 + index % 3, 2)", padding: "index % 2"}'
+    graph = load_text(
+        f"input: [8, 64, 64]\nlayers: [{{repeat: {{times: 30000, layers: [{{{layer}}}, avg_pool: 1]}}}}]\n"
+    )
+    assert len(graph.nodes) == 60_001

@@ -36,11 +36,11 @@ def field_account(graph: Graph, number: int, result: Result, account: Account) -
     told = _told_apart(result, befores, alike)
     traced = []
     for which, seen in enumerate(befores, start=1):
-        tracks = []
-        for axis, track in enumerate(seen.tracks):
+        found_here = {}
+        for axis, track in seen.found.items():
             general = "in" if alike[axis] else str(which)
-            tracks.append(_traced(trace, track, general + told(general, axis), general))
-        traced.append(Seen(tuple(tracks), seen.aligned))
+            found_here[axis] = _traced(trace, track, general + told(general, axis), general)
+        traced.append(seen._replace(found=found_here))
     aside = Result(result.axes, [], [], {})
     seen = step(number, node, account.reads, traced, aside, rf.compose)
     found = []

@@ -140,6 +140,7 @@ class TCall(Struct):
     block: Block
     args: dict[str, Leaf]
     source: list[Leaf] | None
+    share: str | None = None
 
 
 class TRepeat(Struct):
@@ -435,7 +436,8 @@ class Templates:
             args[param.name] = Leaf(
                 values, param.hint, channels=channels, suggested=name, kind=param.kind, last=param.last
             )
-        return TCall(Named(names, [""] * len(names)), block, args, source)
+        share = next(group for group in groups if group is not None).share
+        return TCall(Named(names, [""] * len(names)), block, args, source, share)
 
     def segments(self, rows: Sequence[list[Group] | None], block: Block) -> list[list[list[Group] | None]]:
         """The runs of all instances cut at the same places, so that within each piece all calls are equal.

@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec import NODEFAULT, Struct
 
-from cnncalc.convert.spec.structure import Fork, Group, Item, Op, Skip, Source, Tree, name_of
+from cnncalc.convert.spec.structure import Fork, Group, Item, Op, Skip, Source, Tree, bodies, name_of
 from cnncalc.graph import Graph, Ref
 from cnncalc.layers import Layer
 
@@ -219,7 +219,7 @@ class Classes:
         if isinstance(item, Group):
             name, number = stem(item.name)
             label = "#" if id(item) in self.counted else name if name and number is not None else item.name
-            return "group", self.find(item), label, self.source(item.source, scope)
+            return "group", self.find(item), label, self.source(item.source, scope), item.share
         op = item if isinstance(item, Op) else item.op
         label = self.label(op)
         source = self.source(item.source, scope)
@@ -546,17 +546,6 @@ def supersequence(one: list[Key], other: list[Key]) -> list[Key]:
             merged.append(other[j])
             j += 1
     return merged + one[i:] + other[j:]
-
-
-def bodies(item: Item) -> list[list[Item]]:
-    """The lists of items in an item."""
-    if isinstance(item, Group):
-        return [item.body]
-    if isinstance(item, Fork):
-        return item.branches
-    if isinstance(item, Skip):
-        return [item.body] if item.shortcut is None else [item.body, item.shortcut]
-    return []
 
 
 def rename(item: Item, name: str) -> None:

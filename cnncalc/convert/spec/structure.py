@@ -48,6 +48,7 @@ class Group(Struct):
     reads: Refs
     result: Refs
     source: Source | None = None
+    share: str | None = None
 
 
 class Fork(Struct):
@@ -87,6 +88,17 @@ def name_of(item: Item) -> str:
     return item.name if isinstance(item, (Op, Group)) else item.op.name
 
 
+def bodies(item: Item) -> list[list[Item]]:
+    """The lists of items in an item."""
+    if isinstance(item, Group):
+        return [item.body]
+    if isinstance(item, Fork):
+        return item.branches
+    if isinstance(item, Skip):
+        return [item.body] if item.shortcut is None else [item.body, item.shortcut]
+    return []
+
+
 class _Unit(Struct):
     """An item while its scope is being put in order."""
 
@@ -114,7 +126,69 @@ def build(graph: Graph, *, nested: bool, plain: bool = False, loose: Set[str] = 
 
     The path levels in ``loose`` become no groups: what stands in them has longer names.
     """
-    return _Builder(graph, nested=nested, plain=plain, loose=loose).tree()
+    while True:
+        tree = _Builder(graph, nested=nested, plain=plain, loose=loose).tree()
+        apart = _share(tree)
+        if not apart:
+            return tree
+        loose |= apart
+
+
+def _share(tree: Tree) -> Set[str]:
+    """Gives layers that share weights, or the groups all whose layers do, the name that says so.
+
+    A share name belongs to the group in which it stands. Gives the paths of the groups that keep such layers apart.
+    """
+    nodes = tree.graph.nodes
+    if all(node.shared is None for node in nodes):
+        return frozenset()
+    ops: dict[int, tuple[Op, list[Group]]] = {}
+    members: dict[str, list[int]] = {}
+
+    def walk(body: Sequence[Item], groups: list[Group]) -> None:
+        for item in body:
+            if isinstance(item, Group):
+                members[item.path] = []
+                walk(item.body, [*groups, item])
+                continue
+            op = item if isinstance(item, Op) else item.op
+            ops[op.node] = op, groups
+            for group in groups:
+                members[group.path].append(op.node)
+            for inner in bodies(item):
+                walk(inner, groups)
+
+    walk(tree.body, [])
+
+    def twin(one: Group, other: Group) -> bool:
+        """Whether each layer of ``one`` that has weights has those of its like in ``other``."""
+        for node in map(nodes.__getitem__, members[one.path]):
+            if node.layer is not None and node.layer.weights(*node.input_shapes):
+                path = other.path + node.path.removeprefix(one.path)
+                if node.shared is None or nodes[node.shared].path != path:
+                    return False
+        return True
+
+    twins: dict[tuple[str, str], bool] = {}
+    apart: set[str] = set()
+    for number, node in enumerate(nodes):
+        if node.shared is None:
+            continue
+        (mine, inner), (owner, outer) = ops[number], ops[node.shared]
+        common = [one for one, other in zip(inner, outer, strict=False) if one is other]
+        prefix = f"{common[-1].path}." if common else ""
+        inner, outer = inner[len(common) :], outer[len(common) :]
+        if not inner and not outer:
+            mine.share = owner.share = nodes[node.shared].path.removeprefix(prefix)
+            continue
+        known = (inner[0].path, outer[0].path) if inner and outer else ("", "")
+        if inner and outer and known not in twins:
+            twins[known] = twin(inner[0], outer[0])
+        if twins.get(known):
+            inner[0].share = outer[0].share = outer[0].path.removeprefix(prefix)
+        else:
+            apart.update(group.path for group in (*inner, *outer))
+    return apart
 
 
 class _Builder:
@@ -129,12 +203,6 @@ class _Builder:
             for ref in node.inputs:
                 self.consumers.setdefault(ref, []).append(number)
         self.shorts: dict[tuple[int, Shape], Layer] = {}
-        owners = {node.shared for node in graph.nodes if node.shared is not None}
-        self.shares = {
-            number: graph.nodes[node.shared if node.shared is not None else number].path
-            for number, node in enumerate(graph.nodes)
-            if node.shared is not None or number in owners
-        }
 
     def tree(self) -> Tree:
         nodes = self.graph.nodes
@@ -242,7 +310,7 @@ class _Builder:
             if known not in self.shorts:
                 self.shorts[known] = short_forms(layer, node.input_shapes[0])
             layer = self.shorts[known]
-        op = Op(name, number, layer, node.inputs, share=self.shares.get(number))
+        op = Op(name, number, layer, node.inputs)
         return _Unit(op, [number], self.results(number))
 
     def results(self, number: int) -> Refs:

@@ -268,7 +268,7 @@ class Writer:
             names = [self.value(leaf) for leaf in source]
             data["from"] = names[0] if len(names) == 1 else names
         if share is not None:
-            data["share"] = share
+            data["share"] = braced(share)
         return data
 
     def layer(self, item: TOp, source: list[Leaf] | None, branches: list[Data] | None) -> Data:
@@ -288,7 +288,7 @@ class Writer:
         return {item.kind: {**data, "branches": branches}}
 
     def call(self, item: TCall, label: str | None, pattern: str | None = None) -> Data:
-        data = self.meta(label, item.source, None)
+        data = self.meta(label, item.source, item.share)
         if pattern is not None:
             data = {"name": pattern, **data}
         for param in ordered(item.block.params):
