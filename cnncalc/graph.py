@@ -63,6 +63,11 @@ class Node(Struct, frozen=True, gc=False):
         return self.inputs if self.layer is None else self.inputs[: self.layer.differentiable]
 
     @property
+    def where(self) -> str:
+        """``file:line:column: ``, to stand before a message; nothing where the place is not known."""
+        return "" if self.place is None else ":".join(map(str, self.place)) + ": "
+
+    @property
     def output_shape(self) -> Shape:
         """Shape of the (first) output, without the batch."""
         return self.output_shapes[0]

@@ -16,10 +16,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from cnncalc.errors import CnncalcError
 from cnncalc.formulas.receptive_field import POINT, taps_of
+from cnncalc.formulas.traffic import FOLDS
 from cnncalc.graph import Graph, Node, Ref
 from cnncalc.layers.base import Read, Reads, Shape
 
+MOST_BITS = 1 << 30
+"""Bits of all sets of one tensor, and reads of one axis, that are followed."""
 Pixels = int
 """A set of input pixels along one axis: bit ``p`` is set where pixel ``p`` belongs to it."""
 
@@ -68,8 +72,12 @@ def exact_fields(graph: Graph, source: int, axis: int) -> list[Sight]:
     """For every node, what its units see of spatial axis ``axis`` (from 0) of the input node ``source``.
 
     For a node of several outputs it is what all of them see together.
+
+    Raises:
+        CnncalcError: there are more units, taps and pixels than can be followed one by one.
     """
     size = graph.nodes[source].output_shape[axis + 1]
+    _check_few(graph.nodes[source], size * size)
     known: dict[Ref, _Seen] = {}
     result: list[Sight] = []
     for number, node in enumerate(graph.nodes):
@@ -105,12 +113,8 @@ def taps_inside(read: Read, unit: int, size: int) -> Iterator[int]:
     for tap in range(first, last + 1, step):
         if 0 <= tap < size:
             yield tap
-        elif read.border == "circular":
-            yield tap % size
-        elif read.border == "replicate":
-            yield 0 if tap < 0 else size - 1
-        elif read.border == "reflect":
-            yield -tap if tap < 0 else 2 * (size - 1) - tap
+        elif read.border in FOLDS:
+            yield FOLDS[read.border](tap, size)
 
 
 def _sight(seen: _Seen) -> Sight:
@@ -126,7 +130,7 @@ def _after(before: list[_Seen], reads: tuple[Reads, ...], node: Node, shape: Sha
         return _NOTHING
     if all(seen == before[0] for seen in before) and _keeps_together(before[0], reads, node.input_shapes):
         return before[0]
-    after = [_through(*parts, shape) for parts in zip(before, reads, node.input_shapes, strict=True)]
+    after = [_through(*parts, shape, node) for parts in zip(before, reads, node.input_shapes, strict=True)]
     united = after[0]
     for other in after[1:]:
         united = _unite(united, other)
@@ -139,11 +143,24 @@ def _keeps_together(seen: _Seen, reads: tuple[Reads, ...], shapes: tuple[Shape, 
     return len(joined) == 1 and seen.axis not in joined and len(set(map(len, shapes))) == 1
 
 
-def _through(seen: _Seen, reads: Reads, shape: Shape, out: Shape) -> _Seen:
+def _check_few(node: Node, number: int) -> None:
+    """Lets through what can be followed one by one.
+
+    Raises:
+        CnncalcError: it is more than that.
+    """
+    if number > MOST_BITS:
+        raise CnncalcError(
+            f"{node.where}error: {node.path}: which pixels each unit sees takes {number:,} steps, and "
+            f"{MOST_BITS:,} are the most\n  hint: feed a smaller input"
+        )
+
+
+def _through(seen: _Seen, reads: Reads, shape: Shape, out: Shape, node: Node) -> _Seen:
     """What a layer's output sees, through one of its inputs."""
     if not any(seen.sets):
         return _NOTHING
-    if any(read.untold for read in reads):
+    if any(read.untold or (read.window is not None and not read.window.taps) for read in reads):
         return _Seen(None, (_join(seen.sets),), exact=False)
     exact, uneven, blank = seen.exact, set[int](), dict[int, list[bool]]()
     for number, read in enumerate(reads):
@@ -155,6 +172,7 @@ def _through(seen: _Seen, reads: Reads, shape: Shape, out: Shape) -> _Seen:
         exact = exact and not (was_uneven and read.partly)
         if read.window is None or (read.window == POINT and (read.axis is None or shape[number] == out[read.axis])):
             continue
+        _check_few(node, read.units(out) * max(taps.total for taps in read.window.taps))
         taps = [set(taps_inside(read, unit, shape[number])) for unit in range(read.units(out))]
         if was_uneven and len(set[int]().union(*taps)) < shape[number]:
             exact = False
@@ -165,6 +183,9 @@ def _through(seen: _Seen, reads: Reads, shape: Shape, out: Shape) -> _Seen:
     axis, sets = seen.axis, seen.sets
     if seen.axis is not None:
         read = reads[seen.axis]
+        if read.window is not None:
+            widest = max(map(int.bit_length, seen.sets)) + max(taps.total for taps in read.window.taps)
+            _check_few(node, read.units(out) * widest)
         uneven |= set(read.across) if read.whole or read.axis is not None else _spread(read, reads, len(out))
         if read.whole or read.window is None:
             axis, sets, exact = None, (_join(sets),), exact and not read.partly

@@ -6,10 +6,12 @@ padding, an output padding's bound) hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
-from cnncalc.errors import LayerError
+from cnncalc.errors import CnncalcError, LayerError
 from cnncalc.formulas import size as sizes
 from cnncalc.layers.base import Layer
 from cnncalc.spec.fields import required_fields
@@ -18,6 +20,8 @@ from cnncalc.spec.resize import Left, has_window, left_out
 MOST_KERNEL = 11
 MOST_STRIDE = 16
 MOST_DILATION = 4
+MOST_SETTINGS = 20_000
+"""Settings that are tried one by one; those whose sizes are wrong are never tried."""
 
 
 class Settings(NamedTuple):
@@ -78,7 +82,11 @@ def takes(layer: type[Layer]) -> Settings:
 
 
 def solve(layer: type[Layer], wanted: Wanted) -> list[Solution]:
-    """All solutions within the bounds, the natural ones first."""
+    """All solutions within the bounds, the natural ones first.
+
+    Raises:
+        CnncalcError: there are more than ``MOST_SETTINGS`` for the first size alone.
+    """
     return sorted(_found(layer, wanted), key=_rank)
 
 
@@ -86,7 +94,13 @@ def _found(layer: type[Layer], wanted: Wanted) -> Iterator[Solution]:
     names = set(layer.__struct_fields__)
     # Channels, an exponent: they must be there, and no size depends on them.
     fixed: dict[str, Any] = dict.fromkeys({*required_fields(layer)} - {*Settings._fields}, 1)
-    for settings in _candidates(takes(layer), wanted):
+    transposed = takes(layer).output_padding  # which leaves nothing out
+    for number, settings in enumerate(_candidates(takes(layer), wanted)):
+        if number == MOST_SETTINGS:
+            raise CnncalcError(
+                f"solve: more than {MOST_SETTINGS:,} settings do it\n"
+                "  hint: give more of them, as --padding or --output-padding"
+            )
         made = layer(**fixed, **{name: value for name, value in settings._asdict().items() if name in names})
         left: list[Left] = []
         try:
@@ -94,7 +108,7 @@ def _found(layer: type[Layer], wanted: Wanted) -> Iterator[Solution]:
                 outputs = made.output_shapes((1, size))
                 if outputs != ((1, out),):
                     break
-                left += left_out(made, ((1, size),), outputs)
+                left += [Left(0, 0)] if transposed else left_out(made, ((1, size),), outputs)
         except LayerError:
             continue
         if len(left) == len(wanted.pairs):
@@ -108,21 +122,33 @@ def _candidates(has: Settings, wanted: Wanted) -> Iterator[Settings]:
     """
     size, out = wanted.pairs[0]
     output_size = sizes.ceil_pool_output_size if wanted.ceil_mode else sizes.conv_output_size
-    single = all(out == 1 for _, out in wanted.pairs)
+    single = not has.output_padding and all(out == 1 for _, out in wanted.pairs)
     for kernel in _choices(wanted.kernel, 1, MOST_KERNEL):
         for dilation in _choices(wanted.dilation, 1, MOST_DILATION if has.dilation and kernel > 1 else 1):
             extent = sizes.effective_kernel(kernel, dilation)
-            for padding in _choices(wanted.padding, 0, extent - 1 if has.padding else 0):
-                for stride in _choices(wanted.stride, 1, MOST_STRIDE):
-                    geometry = (size, kernel, stride, (padding, padding), dilation)
-                    if has.output_padding:
-                        more = out - sizes.conv_transpose_output_size(*geometry, 0)
-                        if 0 <= more < max(stride, dilation) and wanted.output_padding in (None, more):
-                            yield Settings(kernel, stride, padding, dilation, more)
-                    elif output_size(*geometry) == out:
-                        yield Settings(kernel, stride, padding, dilation, 0, wanted.ceil_mode)
-                        if single:
-                            break
+            paddings = _choices(wanted.padding, 0, extent - 1 if has.padding else 0)
+            done: set[int] = set()
+            for stride in _choices(wanted.stride, 1, MOST_STRIDE):
+                gap = partial(_gap, bool(has.output_padding), output_size, (size, kernel, stride, dilation), out)
+                few, many = 0, max(stride, dilation) - 1 if has.output_padding else 0
+                if wanted.output_padding is not None:
+                    few, many = wanted.output_padding, min(wanted.output_padding, many)
+                for padding in _between(paddings, gap, few, many):
+                    if not single or padding not in done:
+                        done.add(padding)
+                        yield Settings(kernel, stride, padding, dilation, gap(padding), wanted.ceil_mode)
+
+
+def _gap(transposed: bool, output_size: Any, axis: tuple[int, int, int, int], out: int, padding: int) -> int:
+    """How much too large an output is; of a transposed convolution how much too small, which is its output padding."""
+    size, kernel, stride, dilation = axis
+    geometry = (size, kernel, stride, (padding, padding), dilation)
+    return out - sizes.conv_transpose_output_size(*geometry, 0) if transposed else output_size(*geometry) - out
+
+
+def _between(choices: Sequence[int], key: Callable[[int], int], least: int, most: int) -> Sequence[int]:
+    """The choices whose key, which never falls from one to the next, lies within ``least … most``."""
+    return choices[bisect_left(choices, least, key=key) : bisect_left(choices, most + 1, key=key)]
 
 
 def _choices(fixed: int | None, first: int, last: int) -> Sequence[int]:

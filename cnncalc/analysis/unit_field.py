@@ -15,10 +15,13 @@ whose sum is no product of axes, are exact too.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cnncalc.formulas.receptive_field import POINT, Window
+from cnncalc.errors import CnncalcError
+from cnncalc.formulas.receptive_field import POINT, Taps, Window, taps_of
+from cnncalc.formulas.traffic import FOLDS
 from cnncalc.graph import Graph, Node, Ref
 from cnncalc.layers.base import Movement, Read, Reads
 
@@ -36,6 +39,10 @@ the same of it; or a set, no single axis tells but the indices along those toget
 Frame = tuple[Place, ...]
 """The place of each spatial axis of the input."""
 
+MOST_PIXELS = 1 << 23
+"""Positions of a tensor, over all axes, that are counted one by one."""
+MOST_STEPS = 1 << 30
+"""Reads of one position by one unit in one layer that are followed."""
 SCALE = 2.0**-512
 """Counts beyond its inverse are scaled down, all alike: a power of two, so nothing is rounded."""
 
@@ -105,17 +112,24 @@ def unit_field(graph: Graph, source: int, ref: Ref, unit: tuple[int, ...]) -> Un
 
 def centred_width(mass: Counts, centre: float, share: float = 0.95) -> int | None:
     """Pixels of the smallest interval around ``centre`` (a whole or half pixel) that holds ``share`` of ``mass``."""
-    total = float(mass.sum())
+    import numpy as np
+
+    until = np.concatenate(([0.0], np.cumsum(mass)))  # what lies before each pixel
+    total = float(until[-1])
     if total == 0:
         return None
+
     # A width is odd around a pixel and even around the border of two.
-    width = 2 if round(2 * centre) % 2 else 1
-    while True:
-        first = round(centre - (width - 1) / 2)
-        inside = float(mass[max(0, first) : max(0, first + width)].sum())
-        if inside >= share * total * (1 - 1e-12):
-            return width
-        width += 2
+    least = 2 if round(2 * centre) % 2 else 1
+
+    def holds(more: int) -> bool:
+        first = round(centre - (least - 1) / 2) - more
+        ends = (max(0, min(end, len(mass))) for end in (first, first + least + 2 * more))
+        low, high = (float(until[end]) for end in ends)
+        return high - low >= share * total * (1 - 1e-12)
+
+    farthest = int(abs(centre)) + len(mass) + 1
+    return least + 2 * bisect_left(range(farthest), True, key=holds)
 
 
 # -- where the axes run ----------------------------------------------------------------------------
@@ -181,6 +195,7 @@ def _adjoint(
         return np.zeros(sizes, kind), False
     if any(isinstance(place, frozenset) for place in known[ref]):
         raise Untold(f"which pixels reach a unit of {graph.path(ref)} is told by no single axis")
+    _check_few(graph.nodes[ref.node], "outputs", prod(_sizes(graph, ref, known[ref])), MOST_PIXELS)
     seed = np.zeros(_sizes(graph, ref, known[ref]), kind)
     seed[unit] = 1
     pending: dict[Ref, Any] = {ref: seed}
@@ -220,6 +235,7 @@ def _through(
     import numpy as np
 
     shape = graph.shape(before)
+    _check_few(node, "inputs", prod(map(max, counts.shape, _sizes(graph, before, frame_before))), MOST_PIXELS)
     for k, (after, place) in enumerate(zip(frame, frame_before, strict=True)):
         reached = _place_after(place, reads, node, port)
         if reached is None and isinstance(after, int):
@@ -234,7 +250,7 @@ def _through(
                 _check_all_read_once(node)
                 counts = np.repeat(counts, shape[place], axis=k)
             elif not (read.window == POINT and counts.shape[k] == shape[place]):
-                counts = _spread_back(counts, k, read, shape[place])
+                counts = _spread_back(counts, k, read, shape[place], node)
         elif isinstance(place, frozenset) and isinstance(reached, frozenset) and not _point_by_point(place, reads):
             _check_all_read_once(node)
     return counts
@@ -251,7 +267,20 @@ def _check_all_read_once(node: Node) -> None:
         raise Untold(f"{node.path} does not say which position reads which")
 
 
-def _spread_back(counts: Any, k: int, read: Read, size: int) -> Any:
+def _check_few(node: Node, what: str, number: int, most: int) -> None:
+    """Lets through what can be counted one by one.
+
+    Raises:
+        CnncalcError: it is more than that.
+    """
+    if number > most:
+        raise CnncalcError(
+            f"{node.where}error: {node.path} has {number:,} {what} to count paths through, and {most:,} are the most\n"
+            "  hint: feed a smaller input, or leave --layer out: the fields of all maps need no counting"
+        )
+
+
+def _spread_back(counts: Any, k: int, read: Read, size: int, node: Node) -> Any:
     """Counts at ``size`` positions along axis ``k``, from those of the units that read them through a window."""
     import numpy as np
 
@@ -260,39 +289,44 @@ def _spread_back(counts: Any, k: int, read: Read, size: int) -> Any:
     units = np.moveaxis(counts, k, 0)
     result = np.zeros((size, *units.shape[1:]), counts.dtype)
     period = len(window.taps)
-    for phase, (first, last, step) in enumerate(window.taps):
+    for phase, taps in enumerate(window.taps):
         part = units[phase::period]
-        if len(part) and part.any():
-            for tap in range(first, last + 1, step):
-                _add_tap(result, part, tap, window, read.border)
+        reading = part.any(axis=tuple(range(1, part.ndim))).nonzero()[0].tolist()
+        width = prod(part.shape[1:])
+        if read.border in FOLDS or taps.total < len(reading):
+            _check_few(node, "reads", taps.total * len(part) * width, MOST_STEPS)
+            if reading:
+                for tap in range(taps.first, taps.last + 1, taps.step):
+                    _add_tap(result, part, tap, window, read.border)
+        else:
+            _check_few(node, "reads", min(taps.total, size) * len(reading) * width, MOST_STEPS)
+            for q in reading:
+                _add_unit(result, part[q], taps_of(window, phase + period * q))
     return np.moveaxis(result, 0, k)
+
+
+def _add_unit(result: Any, unit: Any, taps: Taps) -> None:
+    """Add one unit to all positions that it reads."""
+    begin = taps.first + max(0, -(taps.first // taps.step)) * taps.step
+    result[begin : max(0, taps.last + 1) : taps.step] += unit
 
 
 def _add_tap(result: Any, part: Any, tap: int, window: Window, border: str) -> None:
     """Add the units ``part``, of which number ``q`` reads position ``tap + stride·q``."""
     size, count, stride = len(result), len(part), window.stride
     if stride == 0:
-        index = _inside(tap, size, border)
-        if index is not None:
-            result[index] += part.sum(axis=0, dtype=part.dtype)
+        if 0 <= tap < size or border in FOLDS:
+            result[_inside(tap, size, border)] += part.sum(axis=0, dtype=part.dtype)
         return
     begin = min(count, max(0, -(tap // stride)))
     end = max(begin, min(count, (size - 1 - tap) // stride + 1))
     if begin < end:
         result[tap + stride * begin : tap + stride * (end - 1) + 1 : stride] += part[begin:end]
-    if border in ("reflect", "replicate", "circular"):
+    if border in FOLDS:
         for q in (*range(begin), *range(end, count)):
             result[_inside(tap + stride * q, size, border)] += part[q]
 
 
-def _inside(tap: int, size: int, border: str) -> int | None:
-    """The position that a tap reads; one in the padding reads what the padding mode puts there, if anything."""
-    if 0 <= tap < size:
-        return tap
-    if border == "circular":
-        return tap % size
-    if border == "replicate":
-        return 0 if tap < 0 else size - 1
-    if border == "reflect":
-        return -tap if tap < 0 else 2 * (size - 1) - tap
-    return None
+def _inside(tap: int, size: int, border: str) -> int:
+    """The position that a tap reads; one in the padding reads what the padding mode puts there."""
+    return tap if 0 <= tap < size else FOLDS[border](tap, size)

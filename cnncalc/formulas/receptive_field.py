@@ -30,6 +30,11 @@ class Taps(NamedTuple):
     last: int
     step: int = 1
 
+    @property
+    def total(self) -> int:
+        """How many they are."""
+        return max(0, (self.last - self.first) // self.step + 1)
+
 
 class Window(NamedTuple):
     """What a layer's units read: unit ``i = period·q + r`` reads ``taps[r]`` shifted by ``stride·q``.
@@ -136,10 +141,10 @@ def compose(field: Field, window: Window) -> Field | None:
         return None
     bounds = []
     for unit in range(period):
-        first, last, step = taps_of(window, unit)
-        taps = range(first, last + 1, step)
+        read = taps_of(window, unit)
+        taps = range(read.first, read.last + 1, read.step)
         # The field moves on with every period of it, so its first and last taps hold the ends.
-        if len(taps) > 2 * len(field.bounds):
+        if read.total > 2 * len(field.bounds):
             ends = chain(taps[: len(field.bounds)], taps[-len(field.bounds) :])
         else:
             ends = chain(taps)

@@ -40,6 +40,7 @@ class RuleText(Struct, frozen=True):
 class Fault(Struct, frozen=True):
     """One finding: the rule, the layer and its place in the spec, what is wrong, and the exact numbers.
 
+    ``layer`` is the name itself of an argument or block that nothing uses.
     ``file``, ``line`` and ``column`` are null where the net was not read from a text.
     """
 

@@ -456,8 +456,8 @@ def unit_report(graph: Graph, layer: str, unit: str | None = None, on: str | Non
             reached, mass = _reached_along(exact_fields(graph, seen, k)[number], index[k]), None
         else:
             others = tuple(axis for axis in range(field.counts.ndim) if axis != k)
-            sees: list[bool] = field.reached.any(axis=others, keepdims=True).ravel().tolist()
-            reached, mass = [pixel for pixel, is_seen in enumerate(sees) if is_seen], field.counts.sum(axis=others)
+            reached = field.reached.any(axis=others, keepdims=True).ravel().nonzero()[0].tolist()
+            mass = field.counts.sum(axis=others)
         axes.append(_unit_axis(axis_name(k, len(sizes)), size, track, index[k], reached, mass))
     count = None if field is None else int(field.reached.sum())
     area = prod(0 if axis.clipped is None else axis.clipped[1] - axis.clipped[0] + 1 for axis in axes)
@@ -545,7 +545,7 @@ def _unit_axis(name: str, size: int, track: Track, unit: int, reached: list[int]
         clipped=inside if inside[0] <= inside[1] and (box or kind == "global" or mass is not None) else None,
         reached=None if reached is None else _intervals(reached),
         width=None if mass is None else unit_field.centred_width(mass, (around[0] + around[1]) / 2, WIDTH_SHARE),
-        mass=None if mass is None else tuple(float(one) / total if total else 0.0 for one in mass),
+        mass=None if mass is None else tuple((mass / (total or 1.0)).tolist()),
     )
 
 

@@ -276,6 +276,28 @@ def test_a_terminal_is_not_exceeded(width: int, nets: tuple[str, str]) -> None:
     assert max(map(len, render(report, width=width).splitlines())) <= width
 
 
+def test_of_very_many_rows_the_markdown_says_how_many_are_left_out() -> None:
+    """A row for each layer whose kernel differs."""
+    layers = "\n".join(f"  - conv: {{{{name: c{number}, out: 3, kernel: {{0}}}}}}" for number in range(203))
+    nets = [load_text(f"input: [3, 999]\nlayers:\n{layers.format(kernel)}") for kernel in (2, 3)]
+    text = cnncalc.diff(*nets).to_markdown()
+    assert text.count("kernel 2 → 3") == 200
+    assert "… and 3 more rows" in text
+
+
+def test_arguments_and_outputs_go_from_before_to_after() -> None:
+    """A channel more has 3·3·3 weights and a bias more."""
+    text = "input: [3, 8, 8]\nargs: {{width: {}}}\nlayers: [{{conv: {{out: width, kernel: 3}}}}, relu{}]\n"
+    report = cnncalc.diff(load_text(text.format(5, "")), load_text(text.format(7, ", tanh")))
+    (row,) = [line for line in str(report).splitlines() if line.startswith("changed")]
+    assert "out 5 → 7" in row
+    assert f"+{2 * 28}" in row
+    (layers,) = [total for total in report.totals if total.metric == "layers"]
+    assert (layers.before, layers.after, layers.difference) == (2, 3, 1)
+    assert "width 5 → 7" in str(report)
+    assert "3×8×8 to 5×6×6 → 7×6×6, batch 1" in str(report)
+
+
 def test_of_many_inputs_those_that_differ_are_named() -> None:
     text = "input: [3, 8, 8]\nlayers:\n  - relu: {{name: a}}\n  - tanh: {{name: b}}\n  - concat: {{from: [{}]}}\n"
     few = cnncalc.diff(load_text(text.format("a, b")), load_text(text.format("b, a")))

@@ -33,6 +33,17 @@ def lines(source, path=None, **options):
     return {re.sub(r" \[[\d,]+\]$", "", pair[0]): pair[1] for pair in pairs}
 
 
+def test_the_fields_on_two_inputs_go_by_the_number_of_the_input():
+    """x through kernels of 3 and 5 is seen by 3 + 5 − 1 = 7; y, which comes in between, by the 5 of the last alone."""
+    text = (
+        "input: {x: [1, 9], y: [1, 9]}\nlayers:\n  - conv: {out: 1, kernel: 3, padding: 1, from: x, name: a}\n"
+        "  - add: {from: [a, y]}\n  - conv: {out: 1, kernel: 5, padding: 2, name: c}\n"
+    )
+    shown = lines(load_text(text), "c")
+    assert shown["receptive field, x, length"] == "R = R_in,l1 + (K − 1)·J_in,l1 = 3 + (5 − 1)·1 = 7"
+    assert shown["receptive field, y, length"] == "R = R_in,l2 + (K − 1)·J_in,l2 = 1 + (5 − 1)·1 = 5"
+
+
 def test_alexnet_by_hand():
     """Krizhevsky et al. 2012 on 227×227: 96 kernels of 11×11×3, stride 4, give 55×55; 34,944 parameters."""
     shown = lines("alexnet_2012", "conv1")

@@ -214,6 +214,15 @@ def test_the_rules_are_listed(run: Run, format: str) -> None:
     assert "Odena, Dumoulin & Olah 2016" in result.out.replace("\\", "")
 
 
+def test_the_page_of_the_rules_has_a_row_for_each() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "lint.md").read_text(encoding="utf-8")
+    rows = [tuple(cell.strip() for cell in line.split("|")[1:-1]) for line in page.splitlines() if "| CNN" in line]
+    assert rows == [
+        (f"{one.number} `{one.name}`", one.summary[0].lower() + one.summary[1:-1], one.severity)
+        for one in sorted(RULES.values())
+    ]
+
+
 def test_the_rules_that_are_selected_are_listed(run: Run) -> None:
     answer = json.loads(run("lint", "--rules", "--select", "CNN2", "--format", "json").out)
     assert [one["rule"] for one in answer["rules"]] == ["CNN201", "CNN202", "CNN203"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -226,9 +227,13 @@ def test_what_stays_in_its_place(layer):
 def test_padding_that_is_read_at_one_side_shows_in_the_sums(size, kernel, padding):
     """Over ones with weights of one, a unit's value is its kernel less the padding that it reads."""
     text = spec([1, size], f"conv: {{out: 1, kernel: {kernel}, stride: 2, padding: {padding}}}")
-    (axis,) = only(text, "CNN104").numbers["axes"]
+    finding = only(text, "CNN104")
+    (axis,) = finding.numbers["axes"]
     values = outputs_of_ones(text)[0]
-    assert axis["padding_read"] == [kernel - values[0], kernel - values[-1]]
+    before, after = kernel - values[0], kernel - values[-1]
+    assert axis["padding_read"] == [before, after]
+    assert finding.message == f"windows reach {before:.0f} beyond the start and {after:.0f} beyond the end of {size}"
+    assert axis["shift"] == (after - before) / 2
     assert found(text, "CNN104", input=(1, size + 1)) == []
     twin = outputs_of_ones(text, input=(1, size + 1))[0]
     assert twin[0] == twin[-1]
@@ -383,6 +388,8 @@ def test_gaps_are_pixels_without_paths(dilations):
     counts = line(text, (0, 40))
     assert (axis["seen"], axis["span"]) == (int((counts != 0).sum()), span(counts))
     assert axis["seen"] < axis["span"]
+    places = counts.nonzero().flatten().tolist()
+    assert axis["largest_gap"] == max(b - a - 1 for a, b in pairwise(places))
     assert finding.layer == f"conv{max(i for i, d in enumerate(dilations, 1) if d > 1)}"
 
 

@@ -134,6 +134,14 @@ def test_a_unit_as_a_table_with_its_picture(run: Run, spec: Path):
     assert "@" not in run("rf", spec, "--layer", "a", "--unit", "5,6", "--no-picture").out
 
 
+def test_a_unit_at_the_border_is_clipped(run: Run, spec: Path):
+    """Taps at −2, 0 and 2: the box reaches two pixels beyond the input, and three of its five lie in it."""
+    (axis, _) = json.loads(run("rf", spec, "--layer", "a", "--unit", "corner", "--format", "json").out)["axes"]
+    assert (axis["box"], axis["clipped"], axis["reached"]) == ([-2, 2], [0, 2], [[0, 0], [2, 2]])
+    row = run("rf", spec, "--layer", "a", "--unit", "corner").out.splitlines()[4]
+    assert re.split(r"\s{2,}", row)[:6] == ["height", "-2 … 2", "5", "0 … 2", "3", "2"]
+
+
 def test_csv_lists_every_pixel(run: Run, spec: Path):
     rows = list(csv.DictReader(io.StringIO(run("rf", spec, "--layer", "a", "--unit", "corner", "--format", "csv").out)))
     assert [(row["y"], row["x"], row["share"]) for row in rows] == [(y, x, "0.25") for y in "02" for x in "02"]

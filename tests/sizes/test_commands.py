@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,54 @@ def test_complaints_about_sizes(run: Run, spec: Path, arguments: list[str], mess
     result = run("sizes", spec, *arguments)
     assert (result.status, result.out) == (2, "")
     assert message in result.err
+
+
+def test_the_table_of_near_sizes(run: Run) -> None:
+    """A size is smaller than the wanted one where pixels are cropped, and larger where they are padded."""
+    lines = run("sizes", "unet", "--near", "700x500", "--max", 520).out.splitlines()
+    start = next(number for number, line in enumerate(lines) if "near 700×500" in line)
+    rows = [cells(line) for line in lines[start + 2 : start + 7]]
+    assert rows == [
+        ["work", "closest", "700×500", "as it is"],
+        ["lose no pixel", "closest", "700×508", "pad width 4 + 4"],
+        ["lose no pixel", "not larger", "700×492", "crop width 4 + 4"],
+        ["leave out no padding either", "closest", "700×508", "pad width 4 + 4"],
+        ["leave out no padding either", "not larger", "700×492", "crop width 4 + 4"],
+    ]
+    # 81 is as near to 80 as to no multiple of 16 but itself: 96 is the next that is not smaller
+    lines = run("sizes", "unet", "--near", "701x493", "--max", 520).out.splitlines()
+    assert ["lose no pixel", "not smaller", "716×508", "pad height 7 + 8, pad width 7 + 8"] in map(cells, lines)
+
+
+def test_axes_that_depend_on_each_other(run: Run, tmp_path: Path) -> None:
+    """Where the other axis stands at 8 only 8 works, and yet every square does."""
+    path = tmp_path / "square.yaml"
+    path.write_text(
+        "input: [3, 8, 8]\nlayers:\n"
+        "  - {if: in_height == in_width, then: [relu], else: [{conv: {out: 3, kernel: 100}}]}\n"
+    )
+    found = re.search(
+        r"depend on each other: (\d+)×(\d+) does work, though not all of its sizes do where the other axes stand",
+        run("sizes", path, "--max", 20).out,
+    )
+    assert found is not None
+    assert found[1] == found[2] != "8"
+    path.write_text(path.read_text().replace("in_height == in_width", "in_height < 10 or in_width < 10"))
+    found = re.search(
+        r"depend on each other: (\d+)×(\d+) does not work, though each of its sizes does",
+        run("sizes", path, "--max", 20).out,
+    )
+    assert found is not None
+    assert min(int(found[1]), int(found[2])) >= 10
+
+
+def test_of_many_layers_that_lose_pixels_the_first_are_named(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "many.yaml"
+    branch = "[{conv: {out: 1, kernel: 3, stride: 2}}]"
+    path.write_text(f"input: [3, 8, 7]\nlayers:\n  - concat: [{', '.join([branch] * 11)}]\n")
+    lines = run("sizes", path, "--max", 9).out.splitlines()
+    assert [line for line in lines if line.endswith(": 1 of height")] == lines[-9:-1]
+    assert lines[-1] == "  … and 3 more"
 
 
 def test_one_near_size_is_meant_for_all_axes(run: Run, spec: Path) -> None:

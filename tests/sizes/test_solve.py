@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from cnncalc.analysis.solve import MOST_DILATION, MOST_KERNEL, MOST_STRIDE, Wanted, solvable, solve
+from cnncalc.errors import CnncalcError
 from cnncalc.layers import REGISTRY
 
 MODULES = {
@@ -141,3 +142,30 @@ def test_which_layers_can_be_asked_about() -> None:
         {"kernel": 5, "stride": 1, "ceil_mode": False},
         {"kernel": 1, "stride": 2, "ceil_mode": False},
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "pair", "fixed", "first"),
+    [
+        ("conv", (10**9, 1), {"kernel": 10**9}, {"kernel": 10**9, "stride": 1, "padding": 0, "dilation": 1}),
+        ("conv", (224, 10**9), {"kernel": 10**9, "dilation": 1}, None),
+        ("conv", (224, 224), {"dilation": 10**9, "kernel": 3}, {"padding": 10**9, "stride": 1}),
+        ("conv_transpose", (8, 10**9), {"kernel": 10**9, "dilation": 1}, {"padding": 7, "stride": 2}),
+        ("max_pool", (10**12, 1000), {"kernel": 10**9, "stride": 10**9, "ceil_mode": True, "padding": 0}, {}),
+    ],
+)
+def test_settings_beyond_all_measure(
+    kind: str, pair: tuple[int, int], fixed: dict[str, int], first: dict[str, int] | None
+) -> None:
+    """The paddings that fit are found without trying those that do not, of which there are a thousand million."""
+    found = solve(REGISTRY[kind], Wanted((pair,), **fixed))
+    fields = [one.fields for one in found]
+    if first is None:
+        assert fields == []
+    else:
+        assert [one for one in fields if first.items() <= one.items()]
+
+
+def test_more_solutions_than_can_be_listed() -> None:
+    with pytest.raises(CnncalcError, match=r"solve: more than 20,000 settings do it\n  hint: give more of them"):
+        solve(REGISTRY["conv_transpose"], Wanted(((1, 10**9),), kernel=10**9, stride=10**9))

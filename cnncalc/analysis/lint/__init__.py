@@ -1,7 +1,8 @@
 """Design faults in a net: rules, each a function in one of the modules here, and what they find.
 
 ``windows`` looks at what layers read (CNN1..), ``fields`` at what units see (CNN2..), ``weights`` at
-weights and channels (CNN3..). All of it is computed from shapes; nothing is run or trained.
+weights and channels (CNN3..), ``unused`` at what nothing uses (CNN4..). All of it is computed from
+shapes; nothing is run or trained.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from typing import Any
 
 from msgspec import Struct
 
-from cnncalc.analysis.lint import fields, weights, windows
+from cnncalc.analysis.lint import fields, unused, weights, windows
 from cnncalc.analysis.lint.comments import Silenced, covers, silenced
 from cnncalc.analysis.lint.design import Design, Resize
 from cnncalc.analysis.lint.rule import RULES, Found, Rule, Severity, rule
-from cnncalc.graph import Graph, Place
+from cnncalc.graph import Graph, Leftover, Place
 
 
 class Finding(Struct, frozen=True):
-    """One fault in one layer: the rule, how grave it is, where it stands and its exact numbers."""
+    """One fault in one layer, or of a name that made none: rule, severity, place in the spec and exact numbers."""
 
     rule: str
     name: str
@@ -60,14 +61,18 @@ def lint(
         if not wanted(one):
             continue
         for fault in one.find(design):
-            node = graph.nodes[fault.node]
-            line = node.place.line if node.place else 0
+            place: Place | None
+            if isinstance(fault.node, Leftover):
+                path, place, number = fault.node.name, fault.node.place, len(graph.nodes)
+            else:
+                path, place, number = graph.nodes[fault.node].path, graph.nodes[fault.node].place, fault.node
+            line = place.line if place else 0
             if any(covers(choice, one.number, one.name) for choice in (silent or {}).get(line, ())):
                 hidden += 1
                 continue
             severity = fault.severity or one.severity
-            finding = Finding(one.number, one.name, severity, node.path, node.place, fault.message, fault.numbers)
-            found.append((fault.node, one.number, finding))
+            finding = Finding(one.number, one.name, severity, path, place, fault.message, fault.numbers)
+            found.append((number, one.number, finding))
     found.sort(key=lambda entry: entry[:2])
     return Findings(tuple(finding for _, _, finding in found), hidden)
 
@@ -102,6 +107,7 @@ __all__ = [
     "lookup",
     "rule",
     "silenced",
+    "unused",
     "weights",
     "windows",
 ]

@@ -9,13 +9,18 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
+from cnncalc.analysis.exact_field import indices
 from cnncalc.analysis.receptive_field import Local, Lost, Result, Track, Whole, receptive_fields, through
+from cnncalc.errors import CnncalcError
 from cnncalc.formulas import receptive_field as rf
-from cnncalc.formulas.receptive_field import POINT, Window, taps_of
+from cnncalc.formulas.receptive_field import POINT, Window
+from cnncalc.formulas.traffic import FOLDS
 from cnncalc.graph import Graph, Node, Ref
 from cnncalc.layers.axes import axis_name
 from cnncalc.layers.base import Layer, Movement, Reads, Shape, Shapes
 
+MOST_UNITS = 1 << 22
+"""Units along an axis, padding included, that are followed one by one."""
 BORDERS = {"height": ("top", "bottom"), "width": ("left", "right"), "depth": ("front", "back")}
 
 
@@ -140,27 +145,41 @@ class Design:
 
         ``units``: as if there were so many output units.
         """
-        window, size = slide.window, slide.size
+        taps, stride, size = slide.window.taps[0], slide.window.stride, slide.size
         units = slide.units if units is None else units
-        everything = (1 << size) - 1
-        if slide.border != "zeros" and slide.first < 0:
-            read = 0
-            for unit in range(units):
-                first, last, step = taps_of(window, unit)
-                for tap in range(first, last + 1, step):
-                    if unit >= slide.units and not 0 <= tap < size:
-                        continue  # a unit that is not there has no padding either
-                    read |= 1 << mirrored(tap, size, slide.border)
-            return read & everything
-        first, last, step = window.taps[0]
-        if step == 1 and last - first + 1 >= window.stride:
-            low, high = max(first, 0), last + window.stride * (units - 1)
-            return everything & ((1 << (high + 1)) - 1) & ~((1 << low) - 1)
-        comb = ((1 << (window.stride * units)) - 1) // ((1 << window.stride) - 1)
-        read = 0
-        for tap in range(first, last + 1, step):
-            read |= comb << tap if tap >= 0 else comb >> -tap
-        return read & everything
+        fold = FOLDS.get(slide.border)
+        # Where nothing stands in the padding, units whose windows lie in it alone are passed over.
+        begin = 0 if fold else max(0, -(taps.last // stride))
+        end = units if fold else min(units, (size - 1 - taps.first) // stride + 1)
+        if end <= begin:
+            return 0
+        low, high = taps.first + stride * begin, taps.last + stride * (end - 1)
+        self.follow(node, slide, max(size, high + 1) - min(low, 0))
+        window = repeated(1, taps.step, taps.total)
+        cells = repeated(window, stride, end - begin)
+        read = (cells << low if low >= 0 else cells >> -low) & ((1 << size) - 1)
+        if fold:
+            cells = repeated(window, stride, min(units, slide.units))  # a unit that is not there has no padding
+            before = indices(cells & ~(-1 << max(0, -low)))
+            after = [size - low + place for place in indices(cells >> (size - low))]
+            digits = bytearray(b"0" * size)
+            for place in (*before, *after):
+                digits[-1 - fold(low + place, size)] = ord("1")
+            read |= int(digits, 2)
+        return read
+
+    def follow(self, node: Node, slide: Slide, units: int) -> None:
+        """Refuses to follow more units along an axis than can be done one by one.
+
+        Raises:
+            CnncalcError: they are more than ``MOST_UNITS``.
+        """
+        if units > MOST_UNITS:
+            raise CnncalcError(
+                f"{node.where}error: {node.path} reads {units:,} places along {slide.name}, padding included; lint "
+                f"looks at {MOST_UNITS:,} at most\n"
+                "  hint: feed a smaller input, or leave out the rules that look at each: --ignore CNN101,CNN102,CNN107"
+            )
 
     def read_by_all(self, ref: Ref, axis: int) -> int:
         """The units of a tensor's axis that some layer reads, as bits; a net's output is read whole."""
@@ -217,15 +236,14 @@ class Design:
         return name if len(self.graph.inputs) == 1 else f"{name} of {self.graph.nodes[axis.node].path}"
 
 
-def mirrored(tap: int, size: int, border: str) -> int:
-    """The unit that stands where ``tap`` is, by the padding mode."""
-    if 0 <= tap < size:
-        return tap
-    if border == "circular":
-        return tap % size
-    if border == "replicate":
-        return 0 if tap < 0 else size - 1
-    return -tap if tap < 0 else 2 * (size - 1) - tap
+def repeated(bits: int, step: int, count: int) -> int:
+    """``bits`` at each of the places ``0, step, …, step·(count − 1)``, in as many doublings as it takes."""
+    done = 1
+    while done < count:
+        more = min(done, count - done)
+        bits |= bits << step * more
+        done += more
+    return bits
 
 
 def _smaller(*tracks: Track) -> Track:

@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
 from cnncalc.analysis.lint.design import Design
+from cnncalc.graph import Leftover
 
 Severity = Literal["error", "warning", "info"]
 Find = Callable[[Design], Iterator["Found"]]
 
 
 class Found(NamedTuple):
-    """One fault: the number of its node, a message, its exact numbers, and a severity where it is not the rule's."""
+    """One fault: the number of its node (or what of the text made none), a message, its exact numbers, and a severity
+    where it is not the rule's.
+    """
 
-    node: int
+    node: int | Leftover
     message: str
     numbers: dict[str, Any]
     severity: Severity | None = None

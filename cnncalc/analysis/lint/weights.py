@@ -12,6 +12,7 @@ from cnncalc.analysis.lint.rule import Found, rule
 from cnncalc.analysis.receptive_field import Local
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Node
+from cnncalc.layers.axes import axis_name, describe
 from cnncalc.layers.conv import Conv, ConvTranspose
 from cnncalc.layers.linear import Linear
 from cnncalc.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm
@@ -221,3 +222,33 @@ def channels_off_multiple(design: Design) -> Iterator[Found]:
         yield Found(
             number, f"{layer.out} output channels are no multiple of {MULTIPLE}; {more} take as many steps", numbers
         )
+
+
+# -- axes ------------------------------------------------------------------------------------------
+
+
+@rule(
+    "CNN306",
+    "linear-on-map",
+    "warning",
+    why="A linear layer works on the last axis alone, which of a feature map is its width: every row of every "
+    "channel is multiplied by itself, with the same weights, and the channels are never brought together.",
+    mend="put flatten or global_avg_pool before it, or use a convolution with kernel 1 for a layer over the channels",
+    source="PyTorch, torch.nn.Linear (documentation of version 2.13, 2026): the last axis has the features",
+)
+def linear_on_map(design: Design) -> Iterator[Found]:
+    """A linear layer that gets a feature map, not a vector of features."""
+    for number, node, layer in design.layers():
+        shape = node.input_shapes[0] if node.input_shapes else ()
+        if not isinstance(layer, Linear) or len(shape) < 2:
+            continue
+        last = len(shape) - 1
+        for track in design.fields.of(node.inputs[0]).tracks:
+            # Of two axes the last may hold the features of a sequence, if nothing has slid along it.
+            if isinstance(track, Local) and track.axis == last and (last > 1 or track.field != rf.IDENTITY):
+                name = axis_name(last - 1, last)
+                message = (
+                    f"works on the last axis of {describe(shape)} alone, its {name}; is a flatten or a pool missing?"
+                )
+                yield Found(number, message, {"axis": name, "size": shape[last], "shape": list(shape)})
+                break

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from cnncalc.analysis.lint.design import Design, Slide, mirrored, sides
+from cnncalc.analysis.lint.design import Design, Slide, sides
 from cnncalc.analysis.lint.rule import Found, rule
 from cnncalc.analysis.receptive_field import Local
 from cnncalc.errors import LayerError
 from cnncalc.formulas import receptive_field as rf
-from cnncalc.formulas.receptive_field import Window, taps_of
+from cnncalc.formulas.receptive_field import Taps, Window, taps_of
+from cnncalc.formulas.traffic import FOLDS
 from cnncalc.graph import Graph, Node
 from cnncalc.layers.base import Movement
 
@@ -379,7 +380,7 @@ def checkerboard(design: Design) -> Iterator[Found]:
 @lru_cache(maxsize=64)
 def taps_per_phase(window: Window) -> tuple[int, ...]:
     """How many input units the units of each phase read, far from any border."""
-    return tuple(len(range(first, last + 1, step)) for first, last, step in window.taps)
+    return tuple(taps.total for taps in window.taps)
 
 
 # -- units that see no input -----------------------------------------------------------------------
@@ -443,7 +444,7 @@ def _blind_after(
                 if axis in blind:
                     here[read.axis] = blind[axis]
                 continue
-            if found := _blind_units(slide, blind.get(axis, frozenset())):
+            if found := _blind_units(design, node, slide, blind.get(axis, frozenset())):
                 here[read.axis] = found
                 made.append(slide)
         seen.append(here)
@@ -455,28 +456,36 @@ def _blind_after(
 
 def _has_taps(slide: Slide, units: frozenset[int]) -> bool:
     """Whether some of the units have a window at all; holes of a transposed convolution are another rule's."""
-    return any(taps_of(slide.window, unit).last >= taps_of(slide.window, unit).first for unit in units)
+    return any(taps_of(slide.window, unit).total for unit in units)
 
 
-def _blind_units(slide: Slide, blind: frozenset[int]) -> frozenset[int]:
+def _blind_units(design: Design, node: Node, slide: Slide, blind: frozenset[int]) -> frozenset[int]:
     """The units whose taps are all beyond the border, or blind themselves; with another border than zeros none is."""
-    window, period = slide.window, len(slide.window.taps)
-    found = set()
-    candidates: set[int] = set()
-    for phase, (first, last, _) in enumerate(window.taps):
-        cycles = range((slide.units - 1 - phase) // period + 1) if phase < slide.units else range(0)
-        if blind or last < first or not window.stride:
-            candidates.update(period * q + phase for q in cycles)
-            continue
-        # Between these two all taps are units of the input.
-        inner = range(-(first // window.stride), (slide.size - 1 - last) // window.stride + 1)
-        candidates.update(period * q + phase for q in range(min(max(inner.start, 0), len(cycles))))
-        candidates.update(period * q + phase for q in range(max(inner.stop, inner.start, 0), len(cycles)))
-    for unit in candidates:
-        first, last, step = taps_of(window, unit)
-        taps: Iterable[int] = range(first, last + 1, step)
-        if slide.border != "zeros":
-            taps = [mirrored(tap, slide.size, slide.border) for tap in taps]
-        if all(not 0 <= tap < slide.size or tap in blind for tap in taps):
-            found.add(unit)
+    (stride, windows), size, fold = slide.window, slide.size, FOLDS.get(slide.border)
+
+    def sees(taps: Taps) -> bool:
+        places: Iterable[int] = range(taps.first, taps.last + 1, taps.step)
+        if fold:
+            places = (place if 0 <= place < size else fold(place, size) for place in places)
+        else:
+            skipped = max(0, -(taps.first // taps.step))
+            places = range(taps.first + skipped * taps.step, min(taps.last, size - 1) + 1, taps.step)
+        return any(place not in blind for place in places)
+
+    found: set[int] = set()
+    for phase, taps in enumerate(windows):
+        cycles = -((phase - slide.units) // len(windows))
+        if not taps.total or not stride:  # all alike
+            some = [range(cycles)] if not sees(taps) else []
+        else:
+            # What a unit reads first must be blind or beyond the border; taps that do not step over the input are
+            # all before it where the last one is.
+            first, edge = taps.first, taps.first if blind or taps.step > size else taps.last
+            some = [range(min(cycles, -(edge // stride))), range(max(0, -((first - size) // stride)), cycles)]
+            known = [divmod(place - first, stride) for place in blind]
+            some += [range(q, q + 1) for q, rest in known if 0 <= q < cycles and not rest]
+        work = sum(max(0, one.stop - one.start) for one in some)
+        design.follow(node, slide, work * min(taps.total + 1, len(blind) + 1))
+        units = (len(windows) * q + phase for one in some for q in one)
+        found.update(unit for unit in units if not sees(taps_of(slide.window, unit)))
     return frozenset(found)
