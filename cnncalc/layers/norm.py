@@ -295,7 +295,9 @@ class GroupNorm(Elementwise, frozen=True):
         return norm_call(self, *inputs)
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
-        x = tape.in_format(inputs[0], inputs[0])
+        (x,) = inputs
+        if tape.torch < (2, 14):  # since then the copy is made within the operation (pytorch/pytorch#186414)
+            x = tape.in_format(x, x)
         strides = layout.formatted(x.shape, x.lies)
         return tape.normalised(x, tape.weight(learnable=self.affine), (tape.batch, self.groups), strides)
 
