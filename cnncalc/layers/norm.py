@@ -236,7 +236,9 @@ class RmsNorm(Elementwise, frozen=True):
             scaled = tape.product(out, tape.weight(*x.shape[-count:]))
             tape.free(out)
             out = scaled
-        return tape.permute(tape.in_format(out, x), back)
+        if tape.torch >= (2, 9):
+            out = tape.in_format(out, x)
+        return tape.permute(out, back)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
@@ -358,7 +360,7 @@ class InstanceNorm(Elementwise, frozen=True):
             flat, learned[0] if learned else tape.weight(learnable=False), channels if own else ()
         )
         tape.keep(out, *learned[:1], *running)
-        if own and running:
+        if running and (own or tape.torch < (2, 11)):  # before, evaluation too wrote the means back, unchanged
             for _ in running:
                 tape.free(tape.new((x.shape[1],)))
         return tape.view(out, x.shape, layout.contiguous(x.shape))

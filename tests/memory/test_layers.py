@@ -15,14 +15,14 @@ from torch import Tensor
 
 from cnncalc.layers import REGISTRY, tape
 from cnncalc.layers.base import Layer, ShortForm
-from cnncalc.layers.norm import GroupNorm
+from cnncalc.layers.norm import GroupNorm, InstanceNorm, RmsNorm
 from cnncalc.layers.tape import Held, Tape
 from cnncalc.torch.memory import ONLY_IN_TRAINING, several_threads
 from tests.memory.measure import claimed, draw_layer, draw_tensor, measured
 
 pytestmark = pytest.mark.torch
 
-CHANGED = [(GroupNorm(groups=2), (2, 14))]
+CHANGED = [(RmsNorm(), (2, 9)), (InstanceNorm(track_running_stats=True), (2, 11)), (GroupNorm(groups=2), (2, 14))]
 """What PyTorch changed in the memory of a layer, and the first version that has the change."""
 
 
