@@ -237,7 +237,9 @@ class RmsNorm(Elementwise, frozen=True):
             scaled = tape.product(out, tape.weight(*x.shape[-count:]))
             tape.free(out)
             out = scaled
-        return tape.permute(tape.in_format(out, x), back)
+        if tape.torch >= (2, 9):
+            out = tape.in_format(out, x)
+        return tape.permute(out, back)
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
@@ -296,7 +298,9 @@ class GroupNorm(Elementwise, frozen=True):
         return norm_call(self, *inputs)
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
-        x = tape.in_format(inputs[0], inputs[0])
+        (x,) = inputs
+        if tape.torch < (2, 14):  # since then the copy is made within the operation (pytorch/pytorch#186414)
+            x = tape.in_format(x, x)
         strides = layout.formatted(x.shape, x.lies)
         return tape.normalised(x, tape.weight(learnable=self.affine), (tape.batch, self.groups), strides)
 
@@ -357,7 +361,7 @@ class InstanceNorm(Elementwise, frozen=True):
             flat, learned[0] if learned else tape.weight(learnable=False), channels if own else ()
         )
         tape.keep(out, *learned[:1], *running)
-        if own and running:
+        if running and (own or tape.torch < (2, 11)):  # before, evaluation too wrote the means back, unchanged
             for _ in running:
                 tape.free(tape.new((x.shape[1],)))
         return tape.view(out, x.shape, layout.contiguous(x.shape))

@@ -7,6 +7,7 @@ Sizes include the batch. What a kernel uses inside one operation is no tensor of
 
 from __future__ import annotations
 
+from functools import cache
 from math import prod
 from typing import NamedTuple
 
@@ -17,6 +18,22 @@ WEIGHT = -1
 """The storage of all weights and buffers: they are there anyway."""
 INDEX_BYTES = 8
 """A place in another tensor: int64."""
+NEWEST_TORCH = (2, 15)
+"""Major and minor version of the newest PyTorch that the tapes were compared with."""
+
+
+@cache
+def torch_version() -> tuple[int, ...]:
+    """Major and minor version of the PyTorch that tapes follow: the one installed, without one the newest known.
+
+    Read from the package's metadata, so that nothing imports PyTorch.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return tuple(map(int, version("torch").split(".")[:2]))
+    except PackageNotFoundError:
+        return NEWEST_TORCH
 
 
 class Held(NamedTuple):
@@ -62,6 +79,11 @@ class Tape:
         self.events: list[Event] = []
         self.kept: dict[int, None] = {}
         self.unknown: list[str] = []
+
+    @property
+    def torch(self) -> tuple[int, ...]:
+        """Major and minor version of the PyTorch whose pass this is."""
+        return torch_version()
 
     # -- tensors -----------------------------------------------------------------------------------
 

@@ -222,7 +222,7 @@ def _products(device: str, dtype: torch.dtype) -> Iterator[Kernel]:
     for channels, size, kernel in ((64, 58, 3), (128, 30, 3), (256, 16, 3), (256, 28, 1)):
         for memory_format in (torch.contiguous_format, torch.channels_last):
             module = nn.Conv2d(channels, channels, kernel, bias=False, device=device, dtype=dtype)
-            module, x = module.to(memory_format=memory_format), made(batch, channels, size, size)  # type: ignore[call-overload]
+            module, x = module.to(memory_format=memory_format), made(batch, channels, size, size)  # type: ignore[call-overload, unused-ignore]
             x = x.to(memory_format=memory_format)
             macs = conv_macs((size - kernel + 1) ** 2, kernel**2, channels, channels, 1) * batch
             yield Kernel(lambda module=module, x=x: module(x), flops(macs))  # type: ignore[misc]
