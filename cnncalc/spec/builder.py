@@ -9,7 +9,7 @@ from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.graph import Node, Ref
 from cnncalc.layers import REGISTRY, Layer
 from cnncalc.layers.axes import describe
-from cnncalc.layers.base import MAX_SIZE, Shapes, ShortForm
+from cnncalc.layers.base import Shapes, ShortForm
 from cnncalc.layers.merge import Add
 from cnncalc.spec import reader, trace
 from cnncalc.spec.document import (

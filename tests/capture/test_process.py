@@ -77,7 +77,17 @@ def test_a_process_that_ends_itself_passes_no_check(capsys, source):
 
 
 def test_the_shell_sees_it_too():
-    command = [sys.executable, "-m", "cnncalc", "check", "torch:ending.py:exits", "--input", "3x8x8", "--max", "params=1"]
+    command = [
+        sys.executable,
+        "-m",
+        "cnncalc",
+        "check",
+        "torch:ending.py:exits",
+        "--input",
+        "3x8x8",
+        "--max",
+        "params=1",
+    ]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert "it ends the process" in done.stderr
