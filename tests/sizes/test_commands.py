@@ -225,7 +225,7 @@ def test_one_near_size_is_meant_for_all_axes(run: Run, spec: Path) -> None:
     assert answer["near"][0]["closest"]["sizes"] == [96, 96]
 
 
-def test_the_table_of_near_sizes(run: Run, spec: Path) -> None:
+def test_the_table_of_near_sizes_has_both_sides(run: Run, spec: Path) -> None:
     """The multiples of 16 on either side of 90 and 1000."""
     out = run("sizes", spec, "--near", "90x1000").out.splitlines()
     rows = [cells(line) for line in out if line.startswith("work ")]
