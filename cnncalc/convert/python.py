@@ -249,8 +249,7 @@ class Writer:
     def taken(self, one: Class) -> set[str]:
         """Names that an argument of a class must not have."""
         attributes = {part for slot in one.slots for item in slot.items for part in item.attributes}
-        in_runs = {step.attributes[-1] for slot in one.slots if slot.is_run for run in slot.steps for step in run}
-        return attributes | in_runs | self.reserved | self.names
+        return attributes | self.reserved | self.names
 
 
 class ClassWriter:

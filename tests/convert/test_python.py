@@ -14,6 +14,7 @@ from torch import nn
 
 import cnncalc
 from cnncalc.convert.code import Tensor, code, flat
+from cnncalc.convert.python import Expression
 from cnncalc.errors import CnncalcError
 from cnncalc.layers import REGISTRY
 from cnncalc.layers.base import Elementwise, ShortForm
@@ -452,3 +453,16 @@ def test_a_call_is_one_line_or_one_part_a_line():
     text = text_of(REGISTRY["relu"](), ((3, 8, 8),))
     assert flat(code(text.call, ["x"], "self.relu1")) == "self.relu1(x)"
     assert text.call.args[0].value == Tensor(0)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("by", [-4, 0, 2])
+@pytest.mark.parametrize("grows", [0, 1, 5])
+@pytest.mark.parametrize("first", [0, 1])
+def test_numbers_in_code_are_what_they_stand_for(times, by, grows, first):
+    """An argument's multiple, shifted and growing in a loop, evaluated by Python; and a plain number the same."""
+    for i in range(first, first + 3):
+        wanted = 7 * times + by + grows * (i - first)
+        for start in (Expression(None, "n"), Expression(7)):
+            made = start.times(times).shifted(by).plus(Expression(grows), first)
+            assert eval(flat(code(made.code())), {"n": 7, "i": i}) == wanted
