@@ -6,8 +6,8 @@ import typer
 
 from cnncalc.commands import _options as options
 
-Fixed = Annotated[int | None, typer.Option(min=1, help="Only this value.", show_default=False)]
-FixedFromZero = Annotated[int | None, typer.Option(min=0, help="Only this value.", show_default=False)]
+Fixed = Annotated[int | None, typer.Option(min=1, max=10_000, help="Only this value.", show_default=False)]
+FixedFromZero = Annotated[int | None, typer.Option(min=0, max=10_000, help="Only this value.", show_default=False)]
 
 
 def solve(

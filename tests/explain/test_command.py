@@ -129,6 +129,7 @@ def test_shared_weights_count_once(run, tmp_path):
         ),
         (["conv", "out=3", "kernel=9", "--input", "3x8x8"], "kernel 9 is larger than the padded input"),
         (["conv", "out=3", "kernel=}", "--input", "3x8x8"], "not an expression"),
+        (["conv", "kernel=3", "kernel=5", "--input", "3x8x8"], "explain conv: there are two values for 'kernel'"),
         (["conv", "out=3", "3", "--input", "3x8x8"], "'3' is no field.*FIELD=VALUE"),
         (["conv", "--input", "3x8x8", "--variant", "x"], "a layer has fields"),
         (["conv", "out=3", "kernel=3", "--input", "3x8y8"], "is no shape"),
