@@ -252,3 +252,13 @@ def test_the_api():
 
 def test_help_has_an_example(run):
     assert "Example: cnncalc explain conv --input 3x224x224" in run("explain", "--help").out
+
+
+@pytest.mark.parametrize(
+    ("alias", "metric"), [("acts", "activations"), ("ops", "elementwise_ops"), ("ELEMENTWISE", "elementwise_ops")]
+)
+def test_totals_have_the_short_names_of_the_columns(run, alias, metric):
+    assert run("explain", "lenet5", "--total", alias) == run("explain", "lenet5", "--total", metric)
+    assert (
+        f"= {getattr(cnncalc.analyze('lenet5').totals, metric):,}\n" in run("explain", "lenet5", "--total", alias).out
+    )
