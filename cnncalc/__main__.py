@@ -31,6 +31,9 @@ COMMANDS = (
 )
 """One module in ``cnncalc.commands`` for each: with a function of its name, or an ``app`` of subcommands."""
 
+_NO_MEMORY = ("allocate memory", "out of memory", "Overflow when unpacking long")
+"""PyTorch's words where it does not raise a ``MemoryError``; the last where not even the size is a number for it."""
+
 
 def main() -> None:
     """Run the command line of this process and exit."""
@@ -60,11 +63,11 @@ def run(arguments: list[str]) -> int:
         return complain(str(error), mark="error: ")
     except KeyboardInterrupt:
         return 130
-    except MemoryError:
-        return complain("error: the net needs more memory than there is")
     except RecursionError:
         return complain("error: the input is nested too deeply")
     except Exception as error:
+        if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+            return complain("error: the net needs more memory than there is")
         return complain(usage_error(error) or internal_error(error))
 
 

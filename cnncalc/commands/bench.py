@@ -28,10 +28,10 @@ def bench(
     dtype: Annotated[
         Literal["float32", "float64", "float16", "bfloat16"], typer.Option(help="Of weights and activations.")
     ] = "float32",
-    repeat: Annotated[int, typer.Option(min=1, help="Timed tries of each layer and of the net.")] = 20,
+    repeat: Annotated[int, typer.Option(min=1, max=1_000_000, help="Timed tries of each layer and of the net.")] = 20,
     backward: Annotated[bool, typer.Option("--backward", help="Time the backward pass too.")] = False,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of PyTorch on a CPU; by default its own choice.")
+        int | None, typer.Option(min=1, max=1024, help="Threads of PyTorch on a CPU; by default its own choice.")
     ] = None,
     machine: options.Machine = None,
     algorithms: options.Algorithms = None,

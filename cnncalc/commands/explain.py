@@ -156,4 +156,10 @@ def chosen(
         if label in shapes:
             raise CnncalcError(f"--input {text}: there are two shapes for '{label}'")
         shapes[label] = options.parse_shape(shape)
-    return layer_graph(source, dict(text.split("=", 1) for text in fields), shapes), None
+    given: dict[str, str] = {}
+    for text in fields:
+        name, _, value = text.partition("=")
+        if name.strip() in given:
+            raise CnncalcError(f"explain {source}: there are two values for '{name.strip()}'")
+        given[name.strip()] = value
+    return layer_graph(source, given, shapes), None

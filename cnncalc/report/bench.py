@@ -165,7 +165,7 @@ def folded(layers: Iterable[LayerBench], depth: int) -> list[LayerBench]:
     """One row for each block at ``depth`` levels, and each layer above that, with the sums of their times."""
     groups: dict[str, list[LayerBench]] = {}
     for layer in layers:
-        groups.setdefault(".".join(layer.path.split(".", depth)[:depth]), []).append(layer)
+        groups.setdefault(".".join(layer.path.split(".")[:depth]), []).append(layer)
     return [
         members[0]
         if len(members) == 1 and members[0].path == path

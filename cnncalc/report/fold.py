@@ -37,7 +37,7 @@ def folded(layers: Sequence[LayerReport], depth: int) -> list[LayerReport]:
     """One row for each block at ``depth`` levels, and each layer above that, in the order they begin."""
     groups: dict[str, list[LayerReport]] = {}
     for layer in layers:
-        groups.setdefault(".".join(layer.path.split(".", depth)[:depth]), []).append(layer)
+        groups.setdefault(".".join(layer.path.split(".")[:depth]), []).append(layer)
     return [
         members[0] if len(members) == 1 and members[0].path == path else block(path, members)
         for path, members in groups.items()

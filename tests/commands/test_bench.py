@@ -165,6 +165,24 @@ def test_what_is_read_of_made_up_times() -> None:
     }
 
 
+def test_the_spread_is_half_the_range_of_the_middle_half() -> None:
+    graph = load_text(SPEC)
+    one = Timing(800, 900, 1000, 1300, 9)
+    layers = {number: Measured(one) for number, node in enumerate(graph.nodes) if node.layer is not None}
+    found = reports.report(graph, Measurement(layers, Measured(one)), device="cpu", dtype="float32", batch=1)
+    (spread,) = (column for column in reports.columns(found) if column.name == "forward_spread")
+    # the middle half of the tries lies between 900 and 1,300: 200 to both sides, of 1,000
+    assert {spread.show(spread.value(row, found)) for row in found.layers} == {"20%"}
+
+
+def test_on_a_cpu_every_product_is_computed_unless_told_otherwise(run: Run, spec: Path, slow: Path) -> None:
+    line = ("bench", spec, "--repeat", 1, "--machine", slow, "--format", "json")
+    told = {how: json.loads(run(*line, *how).out) for how in ((), ("--algorithms", "direct"), ("--algorithms", "fast"))}
+    assert [answer["algorithms"] for answer in told.values()] == ["direct", "direct", "fast"]
+    bound, direct, fast = (answer["forward"]["bound_ps"] for answer in told.values())
+    assert bound == direct > fast
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -325,3 +325,25 @@ def test_a_link_to_nothing_yet_is_written_through(run: Run, spec: Path, tmp_path
     assert run("analyze", spec, "--output", tmp_path / "link.json").status == 0
     assert json.loads((tmp_path / "new.json").read_text())["schema_version"] == 1
     assert (tmp_path / "link.json").is_symlink()
+
+
+HUGE = 10**20
+WHOLE = [
+    (f"analyze lenet5 {option} {HUGE}", 0)
+    for option in ("--depth", "--top", "--batch", "--checkpoint", "--images 5 --epochs", "--epochs 5 --images")
+]
+WHOLE += [(f"{command} --depth {HUGE}", 0) for command in ("diff lenet5 alexnet", "convert lenet5 - --to dot")]
+WHOLE += [(f"solve conv --in 8 --out 8 --{option} {HUGE}", 2) for option in ("kernel", "stride", "padding", "dilation")]
+WHOLE += [(f"sizes lenet5 --max {HUGE}", 2), (f"solve conv --in 8 --out 8 --limit {HUGE}", 0)]
+WHOLE += [(f"solve conv_transpose --in 8 --out 8 --output-padding {HUGE}", 2)]
+RUN = [(f"bench lenet5 --repeat 1 --{option} {HUGE}", 2) for option in ("repeat", "threads", "batch")]
+RUN += [(f"bench lenet5 --repeat 1 --depth {HUGE}", 0)]
+RUN += [(f"verify lenet5 --checks shape --batch {batch}", 2) for batch in (HUGE, 10**13)]
+
+
+@pytest.mark.parametrize(("line", "status"), [*WHOLE, *(pytest.param(*one, marks=pytest.mark.torch) for one in RUN)])
+def test_a_huge_whole_number_is_taken_or_refused_in_one_message(run: Run, line: str, status: int) -> None:
+    result = run(*line.split())
+    assert (result.status, bool(result.out)) == (status, status == 0)
+    assert "internal error" not in result.err
+    assert len(re.findall("error: ", result.err, re.IGNORECASE)) == (1 if status else 0)

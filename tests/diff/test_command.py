@@ -16,7 +16,7 @@ __all__ = ["run"]
 SPEC = """
 input: [3, 16, 16]
 args: {width: 8}
-variants: {wide: {width: 16}}
+variants: {wide: {width: 16}, narrow: {width: 4}}
 layers:
   - conv: {out: width, kernel: 3, bias: false}
   - batch_norm
@@ -49,6 +49,8 @@ def own(width: int) -> int:
         (["--set-a", "width=5", "--set-b", "width=9"], (5, 9)),
         (["--variant-b", "wide"], (8, 16)),
         (["--variant", "wide", "--set-b", "width=9"], (16, 9)),
+        (["--variant", "wide", "--variant-a", "narrow", "--input-b", "3x9x9"], (4, 16)),
+        (["--variant", "wide", "--variant-b", "narrow"], (16, 4)),
         (["--variant-a", "wide", "--input-b", "3x9x9"], (16, 8)),
     ],
 )
@@ -136,3 +138,14 @@ def test_a_spec_and_the_module_that_it_describes_differ_in_names_alone(run: Run,
     for wider in (["--kwargs", '{"width": 9}'], ["--kwargs-b", '{"width": 9}']):
         assert params(run(*line, *wider).out) == (own(8), own(9))
     assert "--kwargs and --input-dtype are for torch: sources" in run(*line, "--kwargs-a", '{"width": 9}').err
+
+
+def test_the_field_is_that_before_the_map_of_one_unit(run: Run, tmp_path: Path) -> None:
+    """Global pooling to 1×1 sees everything in any net: what tells nets apart is the field before it."""
+    path = tmp_path / "net.yaml"
+    path.write_text(
+        "input: [3, 16, 16]\nargs: {k: 3}\nlayers: [{conv: {out: 4, kernel: k}}, global_avg_pool, flatten]\n"
+    )
+    for condition, status in (("rf>6", 1), ("rf>7", 0), ("rf!=", 1), ("rf>=+4", 1), ("rf>+4", 0)):
+        result = run("diff", path, "--set-b", "k=7", "--fail-on", condition, "--format", "markdown")
+        assert (result.status, "3 → 7" in result.out) == (status, True)

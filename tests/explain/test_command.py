@@ -129,6 +129,7 @@ def test_shared_weights_count_once(run, tmp_path):
         ),
         (["conv", "out=3", "kernel=9", "--input", "3x8x8"], "kernel 9 is larger than the padded input"),
         (["conv", "out=3", "kernel=}", "--input", "3x8x8"], "not an expression"),
+        (["conv", "kernel=3", "kernel=5", "--input", "3x8x8"], "explain conv: there are two values for 'kernel'"),
         (["conv", "out=3", "3", "--input", "3x8x8"], "'3' is no field.*FIELD=VALUE"),
         (["conv", "--input", "3x8x8", "--variant", "x"], "a layer has fields"),
         (["conv", "out=3", "kernel=3", "--input", "3x8y8"], "is no shape"),
@@ -251,3 +252,13 @@ def test_the_api():
 
 def test_help_has_an_example(run):
     assert "Example: cnncalc explain conv --input 3x224x224" in run("explain", "--help").out
+
+
+@pytest.mark.parametrize(
+    ("alias", "metric"), [("acts", "activations"), ("ops", "elementwise_ops"), ("ELEMENTWISE", "elementwise_ops")]
+)
+def test_totals_have_the_short_names_of_the_columns(run, alias, metric):
+    assert run("explain", "lenet5", "--total", alias) == run("explain", "lenet5", "--total", metric)
+    assert (
+        f"= {getattr(cnncalc.analyze('lenet5').totals, metric):,}\n" in run("explain", "lenet5", "--total", alias).out
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -94,3 +95,11 @@ def test_settings_that_do_not_go_together_are_one_message(run: Run) -> None:
 )
 def test_sizes_for_people(size: int, text: str) -> None:
     assert units.show_bytes(size) == text
+
+
+def test_the_table_has_the_numbers_of_the_json(run: Run) -> None:
+    held = memory(run, "--show", "memory")["training"]
+    text = run("analyze", "resnet50", "--show", "memory").out
+    for title, key in (("kept", "saved"), ("optimizer state", "optimizer_state"), ("training in all", "total")):
+        assert re.search(rf"^{title} +{re.escape(units.show_bytes(held[key]))} ", text, re.MULTILINE)
+    assert units.show_bytes(held["total"]) != units.show_bytes(held["saved"])

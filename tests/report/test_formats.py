@@ -15,12 +15,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import cnncalc
+from cnncalc import units
 from cnncalc.errors import CnncalcError
 from cnncalc.report import csv, html, markdown, table
 from cnncalc.report.columns import COLUMNS, choose
 from cnncalc.report.fold import COUNTS
 from cnncalc.report.model import Report
+from cnncalc.report.remarks import noted
 from cnncalc.report.schema import report_schema
+from cnncalc.sources import load_text
 from cnncalc.text import visible
 from tests.report.draws import layer, report, reports
 
@@ -202,3 +206,17 @@ def test_notes_tell_shared_weights_and_separable_pairs() -> None:
     net = report(layer("head1", params=10), layer("head2", shared_with="head1"))
     assert "head1 (2 times)" in table.render(net)
     assert "weights of" in table.render(net)
+
+
+@pytest.mark.parametrize(("copies", "words"), [(1, "take "), (2, "2 pairs of depthwise + pointwise convolution take ")])
+def test_the_share_of_separable_pairs_is_theirs_of_the_standard(copies: int, words: str) -> None:
+    pair = "{conv: {out: 4, kernel: 3, padding: 1, groups: 4}}, {conv: {out: 8, kernel: 1}}, "
+    back = "{conv: {out: 4, kernel: 1}}, relu, "
+    net = cnncalc.analyze(load_text(f"input: [4, 8, 8]\nlayers: [{(pair + 'relu, ' + back) * copies}relu]\n"))
+    # 64 places: 4·9 and 4·8 products, in place of 4·8·9
+    own, standard = copies * 64 * (36 + 32), copies * 64 * 288
+    (note,) = (text for _, text in noted(net) if "pointwise" in text or "1/C_out" in text)
+    assert f"{100 * own / standard:.1f} %" in note.partition("standard convolution")[0]
+    assert f"{units.show(own)}" in note
+    assert f"{units.show(standard)}" in note
+    assert words in note

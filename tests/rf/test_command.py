@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from cnncalc.formulas.receptive_field import Field
 from cnncalc.report.blocks import HOLE, RAMP, VIRIDIS, draw
-from cnncalc.report.rf import _axis_numbers
+from cnncalc.report.rf import _axis_numbers, unit_report
+from cnncalc.sources import load
 from tests.commands.conftest import Run
 
 SPEC = """name: holes
@@ -340,3 +341,23 @@ def test_what_is_not_needed_is_not_imported(arguments: list[str], absent: set[st
     code = f"from cnncalc.__main__ import run\nassert run({line}) == 0\nimport sys\nprint(*sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
     assert not absent & set(result.stdout.split("\n")[-2].split())
+
+
+def test_a_picture_of_three_dimensions_has_the_last_two_axes(run: Run, tmp_path: Path):
+    pytest.importorskip("matplotlib")
+    from cnncalc.report.pictures import plane
+
+    path = tmp_path / "net.yaml"
+    path.write_text("input: [1, 9, 6, 14]\nlayers: [{conv: {out: 2, kernel: [2, 3, 5]}}]\n")
+    unit = unit_report(load(path), "conv1", "4,1,7")
+    drawn = plane(unit)
+    assert (drawn.sizes, drawn.boxes) == ((6, 14), ((1, 3), (7, 11)))
+    # one path from each pixel of 2×3×5; the two planes of the first axis lie one behind the other
+    box = np.zeros((6, 14), bool)
+    box[1:4, 7:12] = True
+    assert np.array_equal(drawn.reached, box)
+    assert np.array_equal(drawn.shares, box * 1.0)
+    text = run("rf", path, "--layer", "conv1", "--unit", "4,1,7").out
+    picture = [line for line in text.splitlines() if line.startswith("|")]
+    # two rows of pixels to a line: rows 1 to 3 and columns 7 to 11, the first line half of it
+    assert picture == ["|       %%%%%  |", "|       @@@@@  |", "|              |"]

@@ -313,3 +313,9 @@ def test_help_has_an_example(run: Run, command: str) -> None:
     result = run(command, "--help")
     assert result.status == 0
     assert f"Example: cnncalc {command} " in result.out
+
+
+def test_what_is_taken_off_at_one_end_is_a_crop_and_what_is_added_a_pad(run: Run, spec: Path) -> None:
+    # the nearest multiples of 16 are one pixel away: 64 and 80 for 65, and for 79 too
+    assert "another input size: 64×64 (crop height 0 + 1)" in run("sizes", spec, "--at", "1x65x64").out
+    assert "another input size: 64×80 (pad width 0 + 1)" in run("sizes", spec, "--at", "1x64x79").out
