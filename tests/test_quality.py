@@ -19,7 +19,9 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.torch) if name == "types" else name for name in COMMANDS]
+)
 def test_quality(name: str) -> None:
     result = subprocess.run(COMMANDS[name], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
