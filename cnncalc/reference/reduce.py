@@ -13,14 +13,19 @@ from cnncalc.reference.array import Array
 from cnncalc.reference.registry import Gradients, Weights, differentiates, evaluates
 
 
+def over_axes(function: Callable[..., Any], layer: Reduction, x: Array, **more: Any) -> Array:
+    """``y = function over i of x[…,i,…]``, the axes gone or kept with size 1."""
+    axes = tuple(axis + 1 for axis in normal_axes(layer.axes, x.ndim - 1))
+    y: Array = function(x, axis=axes, keepdims=layer.keepdim, **more)
+    return y
+
+
 def reduces_by(layer_class: type[Reduction], function: Callable[..., Any]) -> None:
-    """Register a reduction: ``y = function over i of x[…,i,…]``, the axes gone or kept with size 1."""
+    """Register a reduction by ``function``."""
 
     @evaluates(layer_class)
     def evaluate(layer: Reduction, weights: Weights, x: Array) -> Array:
-        axes = tuple(axis + 1 for axis in normal_axes(layer.axes, x.ndim - 1))
-        y: Array = function(x, axis=axes, keepdims=layer.keepdim)
-        return y
+        return over_axes(function, layer, x)
 
 
 reduces_by(Mean, np.mean)
@@ -32,16 +37,13 @@ reduces_by(Min, np.min)
 @evaluates(Variance)
 def evaluate_variance(layer: Variance, weights: Weights, x: Array) -> Array:
     """``y = Σ (x − mean)²/(n − correction)``"""
-    axes = tuple(axis + 1 for axis in normal_axes(layer.axes, x.ndim - 1))
-    y: Array = np.var(x, axis=axes, keepdims=layer.keepdim, ddof=layer.correction)
-    return y
+    return over_axes(np.var, layer, x, ddof=layer.correction)
 
 
 @evaluates(VectorNorm)
 def evaluate_vector_norm(layer: VectorNorm, weights: Weights, x: Array) -> Array:
     """``y = √(Σ x²)``"""
-    axes = tuple(axis + 1 for axis in normal_axes(layer.axes, x.ndim - 1))
-    y: Array = np.sqrt(np.sum(np.square(x), axis=axes, keepdims=layer.keepdim))
+    y: Array = np.sqrt(over_axes(np.sum, layer, np.square(x)))
     return y
 
 

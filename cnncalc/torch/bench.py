@@ -37,7 +37,7 @@ class Clock:
         """
         if self.kind == "cuda":
             with torch.cuda.device(self.device):
-                begin, end = [torch.cuda.Event(enable_timing=True) for _ in range(2)]  # type: ignore[no-untyped-call]
+                begin, end = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
                 begin.record()
                 run()
                 end.record()

@@ -31,7 +31,7 @@ ONLY_IN_TRAINING = ("Expected more than 1", "eps must be positive during trainin
 """How PyTorch refuses, in training alone, statistics over a single value and a batch norm without eps."""
 
 
-class Live(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignore]
+class Live(TorchDispatchMode):
     """Follows the storages of all tensors that operations make, while they are alive.
 
     ``now`` and ``peak`` are bytes; storages in ``ignored`` (weights) do not count.

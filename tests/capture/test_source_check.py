@@ -288,7 +288,7 @@ class Cached(nn.Module):
         return super().train(mode)
 
     def forward(self, x):
-        if self.training or torch.compiler.is_exporting():
+        if self.training or torch.compiler.is_compiling():
             return x + 2 * self.bias
         if "bias" not in self.kept:
             self.kept["bias"] = 2 * self.bias
