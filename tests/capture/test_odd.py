@@ -113,12 +113,13 @@ def test_a_buffer_may_change():
 
 def test_training_mode_is_said_not_to_be_what_is_counted():
     module = Counter()
-    (note,) = cnncalc.analyze(module, input=SHAPE).diagnostics
+    note, unused = cnncalc.analyze(module, input=SHAPE).diagnostics
+    assert unused.layers == ("linear.weight", "linear.bias", "seen")
     assert (note.severity, note.message) == (
         "info",
         "the module is in training mode; what is counted is what it does in evaluation mode",
     )
-    assert cnncalc.analyze(module.eval(), input=SHAPE).diagnostics == ()
+    assert cnncalc.analyze(module.eval(), input=SHAPE).diagnostics == (unused,)
 
 
 def test_a_dtype_may_be_pytorchs_own():

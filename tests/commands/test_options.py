@@ -42,6 +42,8 @@ layers:
 budget: {params: {max: 1M}}
 """
 FILES = {
+    "there.dot": "",
+    "there.yaml": "",
     "net.yaml": NET,
     "wider.yaml": NET.replace("name: net", "name: wider").replace("2 * width", "3 * width"),
     "blind.yaml": "input: [3, 16, 16]\nlayers: [{conv: {out: 8, kernel: 3, stride: 2}}]\n",
@@ -253,12 +255,17 @@ ROWS: dict[str, dict[str, str]] = {
             ]
         },
         "--depth": "net.yaml written.dot | --depth 1",
+        "--force": "net.yaml there.dot | --force",
         "--kwargs": "torch:factories:conv written.yaml --input 3x8x8 | --kwargs '{\"out\": 6}'",
         "--input-dtype": "torch:factories:words written.yaml --input 5 | --input-dtype int64",
     },
     "schema": {"--output": "report | --output written"},
     "zoo list": {"--format": "| --format csv", "--output": "| --output written"},
-    "zoo show": {"--path": "lenet5 | --path", "--output": "lenet5 | --output written"},
+    "zoo show": {
+        "--path": "lenet5 | --path",
+        "--output": "lenet5 | --output written",
+        "--force": "lenet5 --output there.yaml | --force",
+    },
 }
 """For each option a line without it, and after the bar what is added. What is given twice counts as given last."""
 

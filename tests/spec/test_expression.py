@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from cnncalc.spec.expression import MAX_BITS, MAX_ITEMS, ExpressionError, Name, UnknownNameError, evaluate
 from tests.work import at_most
 
-WORK = 20_000
-"""Calls of functions for one expression of at most 1000 characters."""
+WORK = 5 * MAX_ITEMS
+"""Calls of functions for one expression of at most 1000 characters: a few for each item of the largest list."""
 NAMES = {"a": 3, "b": 7, "c": 2.5, "yes": True, "list": (1, 2, 3), "nested": ((1, 2), (3,)), "act": Name("relu")}
 
 
