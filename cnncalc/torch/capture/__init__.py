@@ -12,7 +12,7 @@ from cnncalc.graph import Graph, Node, Note, Ref
 from cnncalc.torch.capture import operators
 from cnncalc.torch.capture.batch import DifferentError, mark
 from cnncalc.torch.capture.export import Inputs, exported, first_line, named_inputs
-from cnncalc.torch.capture.naming import name_nodes
+from cnncalc.torch.capture.naming import calls, name_nodes
 from cnncalc.torch.capture.nested import inline
 from cnncalc.torch.capture.simplify import simplified
 from cnncalc.torch.capture.tracer import Tracer
@@ -123,8 +123,8 @@ def captured(
     names = list(inputs) if len(given) != 1 else ["input"]
     paths = name_nodes(pending, {one for one, _ in module.named_modules() if one}, names)
     nodes = tuple(
-        Node(path, one.layer, one.inputs, one.input_shapes, one.output_shapes, None, one.shared)
-        for path, one in zip(paths, pending, strict=True)
+        Node(path, one.layer, one.inputs, one.input_shapes, one.output_shapes, None, one.shared, called)
+        for path, one, called in zip(paths, pending, calls(pending, dict(module.named_modules())), strict=True)
     )
     weights = {
         f"{path}.{own}": theirs
