@@ -140,9 +140,9 @@ class Convention(Struct, frozen=True):
     ``modules`` are looked up by class, ``functions`` by their name in a trace, or, where ``patches`` is
     true, by the Python name that the tool replaces. ``other`` is the rule for modules that ``modules`` does not
     hold. With ``confesses`` such a module makes the tool's total partial; the others pass over it in silence.
-    ``per_sample`` tools divide what they count for modules by the batch. One that ``inherits`` knows the
-    classes derived of those it knows. A ``traces`` tool never sees
-    what no output of the net depends on: PyTorch takes that out of its traces.
+    ``per_sample`` tools divide what they count for modules by the batch. One that ``inherits`` knows the classes
+    derived of those it knows. A ``traces`` tool never sees what no output of the net depends on: PyTorch takes that
+    out of its traces.
     """
 
     name: str

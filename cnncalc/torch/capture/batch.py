@@ -97,4 +97,3 @@ def _place(node: fx.Node) -> str:
     stack = [str(path) for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
     name = _name(node) or node.name
     return f"{name} in {stack[-1]}" if stack and stack[-1] else name
-

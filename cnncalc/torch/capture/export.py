@@ -62,8 +62,8 @@ def _shape(given: Any) -> Shape:
     if not sizes or any(type(size) is not int or size < 1 for size in sizes):
         raise CnncalcError(
             f"{given!r} is no input shape\n"
-            "  hint: give whole numbers of at least 1, as (3, 224, 224), without the batch; of several inputs a list of "
-            "shapes, or shapes by name"
+            "  hint: give whole numbers of at least 1, as (3, 224, 224), without the batch; for several inputs a list "
+            "of shapes, or shapes by name"
         )
     return sizes
 

@@ -164,7 +164,9 @@ def broadcast(tracer: Tracer, x: Value, shape: Shape) -> Value:
         to_batch = [dim for dim in range(len(shape)) if shape[dim] == tracer.samples > have[dim] == 1]
         if len(to_batch) == 1:
             batch = Batch(to_batch[0])
-            ref = tracer.reshaped(ref, sample_shape((*have[: batch.dim], tracer.samples, *have[batch.dim + 1 :]), batch))
+            ref = tracer.reshaped(
+                ref, sample_shape((*have[: batch.dim], tracer.samples, *have[batch.dim + 1 :]), batch)
+            )
         elif more:
             ref = tracer.reshaped(ref, have)
     elif more:
