@@ -62,14 +62,14 @@ def programmed(
     """A module's program, for how many samples its sizes are, and what to say of that.
 
     It is that of one sample beside that of two; alone where these are different nets. A net that does not run with
-    one sample (some norms do not) is taken with two and three.
+    one sample (some norms do not) is taken with four and five.
     """
     try:
         one = exported(module, shapes, dtype, 1)
     except CnncalcError as error:
         try:
-            one, many = exported(module, shapes, dtype, 2), exported(module, shapes, dtype, 3)
-            _mark(one, many, (2, 3))
+            one, many = exported(module, shapes, dtype, 4), exported(module, shapes, dtype, 5)
+            _mark(one, many, (4, 5))
         except (CnncalcError, DifferentError):
             raise error from None
         return many, BATCH, Note("batch", f"the net does not take one sample: {first_line(error)}")
