@@ -41,7 +41,9 @@ class Note(NamedTuple):
 class Node(Struct, frozen=True, gc=False):
     """One call of one layer, or (with ``layer`` ``None``) an input of the net.
 
-    ``shared`` is the number of the first node that uses the same weights, where this is not it.
+    ``shared`` is the number of the first node that uses the same weights, where this is not it. ``called`` is, in a
+    captured net, the class of the module whose call it is, and its bases (with their packages, but for ``torch.nn``);
+    empty for what is called as a function.
     """
 
     path: str
@@ -51,6 +53,7 @@ class Node(Struct, frozen=True, gc=False):
     output_shapes: Shapes
     place: Place | None = None
     shared: int | None = None
+    called: tuple[str, ...] | None = None
 
     @property
     def kind(self) -> str:

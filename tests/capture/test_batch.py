@@ -1,4 +1,4 @@
-"""Nets that do something with the number of their samples: we say what PyTorch counts at batch 1, or warn."""
+"""Nets that do something with the number of their samples: at batch 1 we say what PyTorch counts."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ ENDS = {
     "torch:ending.py:ends": "calling the factory failed: it ends the process (End: of it all)\n  at: ",
     "torch:leaving.py:Net": "running leaving.py failed: it ends the process (SystemExit: 0)\n  at: ",
     "torch:leaving:Net": "importing leaving failed: it ends the process (SystemExit: 0)\n  at: ",
-    "torch:ending.py:Forward": "PyTorch cannot export Forward: it ends the process (SystemExit: 0)\n  in the module: ",
+    "torch:ending.py:Forward": "PyTorch cannot export Forward: it ends the process (SystemExit: 0)\n  in the ",
 }
 
 

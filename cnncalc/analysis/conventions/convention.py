@@ -140,8 +140,9 @@ class Convention(Struct, frozen=True):
     ``modules`` are looked up by class, ``functions`` by their name in a trace, or, where ``patches`` is
     true, by the Python name that the tool replaces. ``other`` is the rule for modules that ``modules`` does not
     hold. With ``confesses`` such a module makes the tool's total partial; the others pass over it in silence.
-    ``per_sample`` tools divide what they count for modules by the batch. A ``traces`` tool never sees
-    what no output of the net depends on: PyTorch takes that out of its traces.
+    ``per_sample`` tools divide what they count for modules by the batch. One that ``inherits`` knows the classes
+    derived of those it knows. A ``traces`` tool never sees what no output of the net depends on: PyTorch takes that
+    out of its traces.
     """
 
     name: str
@@ -155,6 +156,7 @@ class Convention(Struct, frozen=True):
     other: Rule | None = None
     confesses: bool = False
     per_sample: bool = False
+    inherits: bool = False
     traces: bool = False
     reads: str = ""
 
@@ -192,7 +194,7 @@ def answer(graph: Graph, convention: Convention, batch: int = 1, functional: fro
     """What the tool answers for the PyTorch module of this net, in evaluation mode.
 
     Layers of the types ``functional`` are taken for calls of functions in the net's own code, as many nets have
-    their activations and all have their sums; no tool sees a module there.
+    their activations and all have their sums; no tool sees a module there. Of a captured net it is known which are.
     """
     nodes, unknown, problem = [], [], ""
     of_modules: Number = 0
@@ -205,7 +207,8 @@ def answer(graph: Graph, convention: Convention, batch: int = 1, functional: fro
             nodes.append(NodeCount(0))
             continue
         try:
-            module = (0, (), False, False) if node.kind in functional else _of_module(convention, node, samples)
+            function = node.kind in functional or node.called == ()
+            module = (0, (), False, False) if function else _of_module(convention, node, samples)
             here, said, lacks, unsure = module
             there, says = _of_functions(convention, node, samples, tensors)
         except CannotCount as error:
@@ -239,7 +242,9 @@ def _of_module(convention: Convention, node: Node, batch: int) -> tuple[Number, 
     layer = node.layer
     if convention.modules is None or layer is None:
         return 0, (), False, False
-    name = layer.torch_module(*node.input_shapes)
+    names = node.called or (layer.torch_module(*node.input_shapes),)
+    known = (name for name in names if convention.inherits and name in convention.modules)
+    name = next(known, names[0])
     rule = convention.modules.get(name, convention.other)
     if rule is None:
         return 0, (), True, convention.confesses

@@ -141,6 +141,7 @@ TORCHSCAN = Convention(
     "pools and a little more of average pools",
     reads="modules",
     confesses=True,
+    inherits=True,
     modules={
         "Linear": Rule(macs=1),
         **each_rank("ConvNd", Rule(macs=1)),
@@ -169,6 +170,7 @@ TORCHSCAN_FLOPS = Convention(
     "element of activations, kernel − 1 per output element of pools, 1 per dropout element",
     reads="modules",
     confesses=True,
+    inherits=True,
     modules={
         "Linear": Rule(quirk=product_flops),
         **each_rank("ConvNd", Rule(quirk=product_flops)),

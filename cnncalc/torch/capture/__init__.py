@@ -12,7 +12,7 @@ from cnncalc.graph import Graph, Node, Note, Ref
 from cnncalc.torch.capture import operators
 from cnncalc.torch.capture.batch import DifferentError, mark
 from cnncalc.torch.capture.export import Inputs, exported, first_line, named_inputs
-from cnncalc.torch.capture.naming import name_nodes
+from cnncalc.torch.capture.naming import calls, name_nodes
 from cnncalc.torch.capture.nested import inline
 from cnncalc.torch.capture.simplify import simplified
 from cnncalc.torch.capture.tracer import Tracer
@@ -62,14 +62,14 @@ def programmed(
     """A module's program, for how many samples its sizes are, and what to say of that.
 
     It is that of one sample beside that of two; alone where these are different nets. A net that does not run with
-    one sample (some norms do not) is taken with two and three.
+    one sample (some norms do not) is taken with four and five.
     """
     try:
         one = exported(module, shapes, dtype, 1)
     except CnncalcError as error:
         try:
-            one, many = exported(module, shapes, dtype, 2), exported(module, shapes, dtype, 3)
-            _mark(one, many, (2, 3))
+            one, many = exported(module, shapes, dtype, 4), exported(module, shapes, dtype, 5)
+            _mark(one, many, (4, 5))
         except (CnncalcError, DifferentError):
             raise error from None
         return many, BATCH, Note("batch", f"the net does not take one sample: {first_line(error)}")
@@ -123,8 +123,8 @@ def captured(
     names = list(inputs) if len(given) != 1 else ["input"]
     paths = name_nodes(pending, {one for one, _ in module.named_modules() if one}, names)
     nodes = tuple(
-        Node(path, one.layer, one.inputs, one.input_shapes, one.output_shapes, None, one.shared)
-        for path, one in zip(paths, pending, strict=True)
+        Node(path, one.layer, one.inputs, one.input_shapes, one.output_shapes, None, one.shared, called)
+        for path, one, called in zip(paths, pending, calls(pending, dict(module.named_modules())), strict=True)
     )
     weights = {
         f"{path}.{own}": theirs

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from torch import fx
+from torch import fx, nn
 
 CALLED_AGAIN = re.compile(r"@\d+$")
+TORCHS = re.compile(r"^torch\.nn\.modules\.\w+\.")
+"""Where the modules of ``torch.nn`` are; what is left is their names."""
 
 
 class Scope:
@@ -60,6 +62,29 @@ def joined(path: str, inside: str) -> str:
     """A path and what follows, with legal segments."""
     segments = [re.sub(r"\W", "_", segment) or "_" for segment in inside.split(".")]
     return ".".join([path, *segments] if path else segments)
+
+
+def calls(pending: list[Any], modules: dict[str, nn.Module]) -> list[tuple[str, ...]]:
+    """For every node the class of the module that it is the call of, and its bases; nothing for functions.
+
+    A call of a module without children is one node: the one that has its weights, or is what its class is, else the
+    first. What else stands in modules are functions.
+    """
+    classes = {name: _classes(one) for name, one in modules.items() if not any(one.children())}
+    chosen: dict[Scope, tuple[int, int]] = {}
+    for number, node in enumerate(pending):
+        own = classes.get(node.scope.module)
+        if node.layer is not None and own:
+            rank = 2 * bool(node.weights) + (node.layer.torch_module(*node.input_shapes) in own)
+            if node.scope not in chosen or rank > chosen[node.scope][0]:
+                chosen[node.scope] = rank, number
+    called = {number: classes[scope.module] for scope, (_, number) in chosen.items()}
+    return [called.get(number, ()) for number in range(len(pending))]
+
+
+def _classes(module: nn.Module) -> tuple[str, ...]:
+    names = (f"{one.__module__}.{one.__qualname__}" for one in type(module).__mro__ if issubclass(one, nn.Module))
+    return tuple(TORCHS.sub("", name) for name in names)
 
 
 def name_nodes(pending: list[Any], modules: set[str], inputs: list[str]) -> list[str]:

@@ -53,7 +53,10 @@ def addmm(tracer: Tracer, call: Call) -> Value:
 
 
 def product(tracer: Tracer, first: Value, second: Value) -> Value:
-    """The matrix product of the last two axes of two tensors."""
+    """The matrix product of the last two axes of two tensors; a vector is a matrix of one row or column.
+
+    So its multiply-accumulates count, as they are done; ``torch.utils.flop_counter`` knows no ``mv`` and counts none.
+    """
     if len(first.shape) == 1:
         out = product(tracer, shapes.unsqueezed(tracer, first, 0), second)
         return shapes.squeezed(tracer, out, -2)
