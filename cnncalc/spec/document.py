@@ -130,17 +130,6 @@ def bodies(item: Item) -> list[Body]:
     return [item.body, item.shortcut or []]
 
 
-def bodies(item: Item) -> list[Body]:
-    """The bodies inside an item."""
-    if isinstance(item, Call):
-        return item.branches or []
-    if isinstance(item, Repeat):
-        return [item.body]
-    if isinstance(item, Choice):
-        return [item.then, item.otherwise]
-    return [item.body, item.shortcut or []]
-
-
 def parse(source: Source, root: Node) -> Document:
     """The document of a spec.
 
