@@ -41,7 +41,11 @@ class Absent(ModuleType):
             pytest.skip("needs PyTorch")
         return Absent("torch")
 
-    __getattr__ = __call__ = use
+    __getattr__ = __call__ = __eq__ = use
+
+    def __hash__(self) -> int:
+        self.use()
+        return id(self)
 
     def __iter__(self) -> Any:
         return iter([self.use()])
@@ -79,5 +83,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         del sys.modules[name]
     Absent.collecting = False
     for item in items:
-        if item.get_closest_marker("torch"):
+        given = getattr(item, "callspec", None)
+        if item.get_closest_marker("torch") or (given and any(isinstance(v, Absent) for v in given.params.values())):
             item.add_marker(pytest.mark.skip(reason="needs PyTorch"))

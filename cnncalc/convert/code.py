@@ -63,6 +63,13 @@ class Text(NamedTuple):
         return self.module is not None and self.call == Call(SELF, (Arg("", Tensor(0)),))
 
 
+def mentioned(part: Any) -> list[int]:
+    """The numbers of the inputs in a call, each as often as it stands there."""
+    if isinstance(part, Call):
+        return [number for arg in part.args for number in mentioned(arg.value)]
+    return [part.number] if isinstance(part, Tensor) else []
+
+
 def positional(*values: Any) -> tuple[Arg, ...]:
     """Arguments without names."""
     return tuple(Arg("", value) for value in values)

@@ -32,6 +32,7 @@ from cnncalc.convert.code import (
     formatted,
     lay_out,
     literal,
+    mentioned,
     prefixed,
 )
 from cnncalc.graph import Graph, Node
@@ -534,8 +535,10 @@ class Forward:
         self.slots = [(number, slot) for number, slot in enumerate(self.one.slots) if number in needed]
         self.uses: dict[Value, list[int]] = {}
         for number, slot in self.slots:
-            for value in slot.args:
-                self.uses.setdefault(value, []).append(number)
+            text = slot.items[0].text
+            ports = [] if text is None else mentioned(text.call)
+            for port, value in enumerate(slot.args):
+                self.uses.setdefault(value, []).extend([number] * max(ports.count(port), 1))
         for value in self.one.outputs:
             self.uses.setdefault(value, []).append(len(self.one.slots))
         self.variables: dict[Value, str] = {Value(-1, port): name for port, name in enumerate(names)}

@@ -293,7 +293,16 @@ COLUMNS = (
     Column(
         "difference", "− ours", lambda tool, _: tool.difference, "beyond ours, in its unit", signed, True, priority=2
     ),
-    Column("difference%", "%", _off, "beyond ours, of ours", _text, True, priority=4, exact=_text),
+    Column(
+        "difference%",
+        "%",
+        _off,
+        "beyond ours, of ours",
+        _text,
+        True,
+        priority=4,
+        exact=lambda text: (text or "").replace("−", "-"),
+    ),
     Column("why", "why", _why, "the types of layers that differ", _most, priority=6),
 )
 """The columns of the table of tools."""

@@ -115,6 +115,35 @@ def test_other_names_of_columns(run: Run, spec: Path) -> None:
         assert one.startswith(f"layer,{name}\n")
 
 
+def test_a_share_that_is_not_nothing_never_reads_0(run: Run, tmp_path: Path) -> None:
+    """Of 4,004 parameters 4 are 0.1 %; of 40,004 they are less than a tenth of that."""
+    for out, share in ((1000, "0.1"), (10_000, "<0.1")):
+        path = tmp_path / "net.yaml"
+        path.write_text(
+            f"input: [3]\nlayers: [{{linear: {{name: a, out: 1}}}}, {{linear: {{out: {2 * out}}}}}, relu]\n"
+        )
+        lines = run("analyze", path, "--columns", "layer,params,params%").out.splitlines()
+        shown = [line.split()[2] for line in lines[4:7]]
+        assert (shown[0], shown[2]) == (share, "0")
+
+
+def test_a_jump_that_is_no_integer_is_a_fraction(run: Run, tmp_path: Path) -> None:
+    """Three times as many units: one stands over a third of a pixel."""
+    path = tmp_path / "net.yaml"
+    path.write_text("input: [1, 9, 9]\nlayers: [{upsample: {scale_factor: 3}}, {max_pool: 2}]\n")
+    lines = run("analyze", path, "--columns", "layer,jump").out.splitlines()
+    assert [line.split() for line in lines[4:6]] == [["upsample1", "1/3"], ["max_pool1", "2/3"]]
+
+
+def test_a_narrow_terminal_keeps_what_matters_most(run: Run, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cnncalc.commands import _output
+
+    monkeypatch.setattr(_output, "terminal", lambda output: (48, False))
+    header = next(line.split() for line in run("analyze", spec).out.splitlines() if line.startswith("layer "))
+    assert header[:3] == ["layer", "output", "params"]
+    assert not {"from", "elem.", "buffers"} & set(header)
+
+
 def test_every_format_says_the_same_parameters(run: Run, spec: Path) -> None:
     params = sum(p.numel() for p in module().parameters())
     assert f"{params:,}" in run("analyze", spec).out

@@ -156,13 +156,10 @@ def test_what_is_read_of_made_up_times() -> None:
     assert "samples per second, forward: 1e+05" in text  # 3 in 30 µs
     by_name = {column.name: column for column in reports.columns(found)}
     assert {by_name["forward_share"].value(row, found) for row in found.layers} == {100 / count}
-    assert {row.path: row.output_shape for row in reports.folded(found.layers, 1)} == {
-        "block1": (4, 12, 10),
-        "block2": (6, 12, 10),
-        "dropout1": (6, 12, 10),
-        "flatten1": (720,),
-        "linear1": (5,),
-    }
+    graph = load_text("input: [3, 8]\nblocks: {head: {layers: [flatten, {linear: 5}]}}\nlayers: [relu, head]\n")
+    measured = Measurement(dict.fromkeys((1, 2, 3), one), one)
+    found = reports.report(graph, measured, device="cpu", dtype="float32", batch=3)
+    assert [row.output_shape for row in reports.folded(found.layers, 1)] == [(3, 8), (5,)]
 
 
 def test_the_spread_is_half_the_range_of_the_middle_half() -> None:

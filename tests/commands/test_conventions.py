@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from math import prod
@@ -91,6 +92,34 @@ def test_csv_and_markdown_have_the_table(run: Run) -> None:
     two = run("conventions", "lenet5", "--tool", "thop", "--tool", "torch", "--format", "csv").out
     assert {row["tool"] for row in csv.DictReader(io.StringIO(two))} == {"thop", "flop_counter"}
     assert run("conventions", "resnet50", "--format", "markdown").out.startswith("| tool ")
+
+
+def test_numbers_of_the_table_are_those_of_the_account(run: Run, tmp_path: Path) -> None:
+    """By hand: 27 + 9 MACs for each of two samples; torchscan counts 9 FLOPs more for the ReLU of each, an odd sum."""
+    spec = tmp_path / "net.yaml"
+    spec.write_text("input: [1, 3, 3]\nlayers: [{linear: {out: 3}}, relu, {conv: {out: 1, kernel: 3}}]\n")
+    for batch, macs in ((1, 36), (2, 72)):
+        report = json.loads(run("conventions", spec, "--batch", batch, "--format", "json").out)
+        assert (report["batch"], report["macs"]) == (batch, macs)
+        rows = csv.DictReader(io.StringIO(run("conventions", spec, "--batch", batch, "--format", "csv").out))
+        for row, tool in zip(rows, report["tools"], strict=True):
+            off = row["difference%"]
+            assert float(off) == pytest.approx(100 * tool["difference"] / tool["ours"], abs=0.05)
+            assert off[0] == ("+" if tool["difference"] > 0 else "-" if tool["difference"] < 0 else "0")
+    one = answers(run, spec)["torchscan-flops"]
+    assert (one["answer"], one["macs"]) == (2 * 36 + 9, 40.5)
+    table = run("conventions", spec).out
+    assert re.search(r"^torchinfo +22  MACs +22 +−14  −38\.9  ", table, re.MULTILINE)
+    assert re.search(r"^torchscan-flops +81  FLOPs +40\.5 +\+9  \+12\.5  relu \+9$", table, re.MULTILINE)
+
+
+def test_what_a_tool_does_not_answer_is_an_empty_field(run: Run, tmp_path: Path) -> None:
+    spec = tmp_path / "net.yaml"
+    axes = "  - unsqueeze: {axis: 0}\n" * 3
+    spec.write_text(f"input: [2, 3, 4]\nlayers:\n{axes}  - layer_norm: {{axes: [-1]}}\n")
+    rows = csv.DictReader(io.StringIO(run("conventions", spec, "--format", "csv").out))
+    (row,) = [row for row in rows if row["tool"] == "fvcore"]
+    assert (row["answer"], row["difference"], row["difference%"]) == ("", "", "")
 
 
 def test_a_narrow_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -448,6 +448,19 @@ def test_a_module_without_a_text_is_named(registry):
         render(graph)
 
 
+def test_what_is_read_as_key_and_as_value_is_computed_once():
+    """Twice would be two draws of dropout, and twice the work."""
+    unit = "[{conv: {out: 6, kernel: 2, stride: 3}}, dropout]"
+    text = f"input: [7, 14]\nlayers:\n  - multi_head_attention: {{name: a, num_heads: 7, branches: [[], {unit}]}}\n"
+    graph = load_text(text, "twice")
+    net, runs = make(render(graph)), []
+    for module in net.modules():
+        if not [*module.children()]:
+            module.register_forward_hook(lambda module, *_: runs.append(type(module).__name__))
+    net(torch.zeros(2, 7, 14))
+    assert sorted(runs) == ["Conv1d", "Dropout"]  # the attention runs by functions
+
+
 def test_a_call_is_one_line_or_one_part_a_line():
     """The layout's own invariant, on a text whose right form is known."""
     text = text_of(REGISTRY["relu"](), ((3, 8, 8),))

@@ -69,6 +69,18 @@ def test_a_short_form_is_explained_as_what_it_becomes(run):
     assert depthwise.values["params"] + pointwise.values["params"] == 4 * 9 + 4 + 8 * 4 + 8
 
 
+def test_other_layers_are_shown_where_they_are_asked_for(run):
+    """By default for one layer, else not."""
+    for options, shown in (
+        (["conv_bn1.conv1"], True),
+        (["conv_bn1.conv1", "--no-compare"], False),
+        (["conv_bn1"], False),
+        (["conv_bn1", "--compare"], True),
+    ):
+        result = run("explain", "resnet18", *options)
+        assert (result.status, "in its place" in result.out) == (0, shown)
+
+
 def test_totals(run):
     report = cnncalc.analyze("resnet50", batch=4)
     for metric in ("params", "buffers", "macs", "flops", "elementwise_ops", "activations"):

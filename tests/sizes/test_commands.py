@@ -235,9 +235,12 @@ def test_the_table_of_near_sizes_has_both_sides(run: Run, spec: Path) -> None:
     ]
 
 
-def test_near_sizes_go_up_to_the_largest_that_is_tried(run: Run, spec: Path) -> None:
-    answer = json.loads(run("sizes", spec, "--near", 1100, "--max", 1200, "--format", "json").out)
-    assert answer["near"][0]["closest"]["sizes"] == [1104, 1104]  # 16·69
+def test_near_sizes_are_at_most_max_away(run: Run, spec: Path) -> None:
+    """From 90 the multiples of 16 are 6 and 10 away."""
+    for most, closest, below in ((10, 96, 80), (9, 96, None), (5, None, None)):
+        answer = json.loads(run("sizes", spec, "--near", 90, "--max", most, "--format", "json").out)
+        found = [fit and fit["sizes"] for fit in (answer["near"][0]["closest"], answer["near"][0]["below"])]
+        assert found == [size and [size, size] for size in (closest, below)]
 
 
 # -- solve -----------------------------------------------------------------------------------------
