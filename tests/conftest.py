@@ -41,7 +41,7 @@ class Absent(ModuleType):
             pytest.skip("needs PyTorch")
         return Absent("torch")
 
-    __getattr__ = __call__ = __eq__ = use
+    __getattr__ = __call__ = __getitem__ = __eq__ = use
 
     def __hash__(self) -> int:
         self.use()
@@ -50,8 +50,19 @@ class Absent(ModuleType):
     def __iter__(self) -> Any:
         return iter([self.use()])
 
-    def __mro_entries__(self, bases: object) -> tuple[()]:
-        return ()
+    def __len__(self) -> int:
+        self.use()
+        return 0
+
+    def __mro_entries__(self, bases: object) -> tuple[type, ...]:
+        return (Made,)
+
+
+class Made:
+    """Stands for PyTorch's classes below those of the tests, which may be made while they are collected."""
+
+    def __getattr__(self, name: str) -> Any:
+        return Absent("torch").use()
 
 
 class Finder(MetaPathFinder, Loader):

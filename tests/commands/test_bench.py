@@ -172,6 +172,7 @@ def test_the_spread_is_half_the_range_of_the_middle_half() -> None:
     assert {spread.show(spread.value(row, found)) for row in found.layers} == {"20%"}
 
 
+@pytest.mark.torch
 def test_on_a_cpu_every_product_is_computed_unless_told_otherwise(run: Run, spec: Path, slow: Path) -> None:
     line = ("bench", spec, "--repeat", 1, "--machine", slow, "--format", "json")
     told = {how: json.loads(run(*line, *how).out) for how in ((), ("--algorithms", "direct"), ("--algorithms", "fast"))}

@@ -246,7 +246,7 @@ ROWS: dict[str, dict[str, str]] = {
     },
     "convert": {
         **{
-            option: f"net.yaml written.py | {words}"
+            option: f"net.yaml written.yaml | {words}"
             for option, words in [
                 ("--to", "--to dot"),
                 ("--set", "--set width=12"),
