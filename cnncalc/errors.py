@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class CnncalcError(ValueError):
     """Base of all errors about the user's input."""
@@ -25,3 +27,12 @@ class LayerError(CnncalcError):
 
 class ShapeMismatchError(LayerError):
     """Several inputs of one layer whose shapes do not go together; the spec adds how each came about."""
+
+
+def unknown_name(what: str, name: str, accepted: Iterable[str], listed: Iterable[str]) -> CnncalcError:
+    """The error for a name that is not one of ``accepted``, with the nearest, else with those ``listed``."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.lower(), list(accepted), 1)
+    hint = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(listed)}"
+    return CnncalcError(f"unknown {what} '{name}'\n  hint: {hint}")

@@ -104,9 +104,8 @@ def _limits(budget: Mapping[str, Any]) -> dict[str, dict[str, int]]:
         CnncalcError: an unknown metric or side, or a value that is no count.
     """
     from cnncalc import units
-    from cnncalc.errors import CnncalcError
+    from cnncalc.errors import CnncalcError, unknown_name
     from cnncalc.report.check import METRICS
-    from cnncalc.report.columns import unknown_name
 
     limits: dict[str, dict[str, int]] = {}
     for metric, bound in budget.items():

@@ -169,9 +169,9 @@ def limits(side: str, texts: list[str]) -> dict[str, int]:
         CnncalcError: an unknown metric (with the nearest), or a value that is no count.
     """
     from cnncalc import units
-    from cnncalc.errors import CnncalcError
+    from cnncalc.errors import CnncalcError, unknown_name
     from cnncalc.report.check import METRICS
-    from cnncalc.report.columns import ALIASES, unknown_name
+    from cnncalc.report.columns import ALIASES
 
     bounds = {}
     for text in texts:

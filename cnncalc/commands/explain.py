@@ -137,7 +137,7 @@ def chosen(
             raise CnncalcError(f"there is no net or layer '{source}'\n  hint: {near}")
         return options.load(source, set=set, variant=variant, input=input, **torch), (what[0] if what else None)
     if find_layer(source) is None:
-        hint = nearest(source, [*REGISTRY, *aliases()]) or f"known are {', '.join(REGISTRY)}"
+        hint = nearest(source, [*REGISTRY, *aliases()]) or f"choose from {', '.join(REGISTRY)}"
         raise CnncalcError(f"there is no layer '{source}'\n  hint: {hint}")
     if set or variant:
         raise CnncalcError(f"explain {source}: a layer has fields, as out=64, and no --{'set' if set else 'variant'}")

@@ -150,7 +150,7 @@ def chosen(select: list[str], ignore: list[str]) -> frozenset[str]:
         CnncalcError: a choice that means no rule; the message has the nearest.
     """
     from cnncalc.analysis.lint import RULES, lookup
-    from cnncalc.report.columns import unknown_name
+    from cnncalc.errors import unknown_name
 
     def numbers(texts: list[str]) -> frozenset[str]:
         try:

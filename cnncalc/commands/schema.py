@@ -32,7 +32,7 @@ def schema(
 
         described = spec_schema()
     else:
-        from cnncalc.report.columns import unknown_name
+        from cnncalc.errors import unknown_name
         from cnncalc.report.schema import REPORTS, report_schema
 
         if of not in REPORTS:

@@ -45,10 +45,9 @@ def solve(
     """
     from cnncalc.analysis import solve as analysis
     from cnncalc.commands import _output
-    from cnncalc.errors import CnncalcError
+    from cnncalc.errors import CnncalcError, unknown_name
     from cnncalc.layers import REGISTRY
     from cnncalc.report import solve as reports
-    from cnncalc.report.columns import unknown_name
     from cnncalc.spec.fields import aliases, find_layer
 
     cls = find_layer(layer)

@@ -171,7 +171,7 @@ def known_checks(chosen: tuple[str, ...] | None, known: tuple[str, ...]) -> tupl
     Raises:
         CnncalcError: there is no such check (with the nearest).
     """
-    from cnncalc.report.columns import unknown_name
+    from cnncalc.errors import unknown_name
 
     for name in chosen or ():
         if name not in known:

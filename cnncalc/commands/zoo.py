@@ -55,7 +55,7 @@ def show(
     """
     from cnncalc import sources
     from cnncalc.commands import _output
-    from cnncalc.report.columns import unknown_name
+    from cnncalc.errors import unknown_name
 
     names = sources.zoo_names()
     if name not in names:

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import UNSET, Struct
 
 from cnncalc import units
-from cnncalc.errors import CnncalcError
+from cnncalc.errors import unknown_name
 from cnncalc.report.model import LayerReport, ReceptiveField, Report, Shape
 
 Value = Any
@@ -257,12 +257,3 @@ def named_column(name: str) -> Column:
         listed = [*COLUMNS, *(name for names in sections.SECTIONS.values() for name in names)]
         raise unknown_name("column", name.strip(), [*listed, *ALIASES], listed)
     return column
-
-
-def unknown_name(what: str, name: str, accepted: Iterable[str], listed: Iterable[str]) -> CnncalcError:
-    """The error for a name that is not one of ``accepted``, with the nearest, else with those ``listed``."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(name.lower(), list(accepted), 1)
-    hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(listed)}"
-    return CnncalcError(f"unknown {what} '{name}'\n  hint: {hint}")

@@ -9,8 +9,8 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from cnncalc import units
-from cnncalc.errors import CnncalcError
-from cnncalc.report.columns import ALIASES, unknown_name
+from cnncalc.errors import CnncalcError, unknown_name
+from cnncalc.report.columns import ALIASES
 
 METRICS = ("params", "buffers", "macs", "flops", "elementwise_ops", "activations", "layers", "rf", "jump")
 """What two nets are compared by."""

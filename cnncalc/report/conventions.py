@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from cnncalc.analysis.conventions import CONVENTIONS, Answer, Convention, Number, answer
 from cnncalc.analysis.cost import Cost, costs
+from cnncalc.errors import unknown_name
 from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph
-from cnncalc.report.columns import Column, unknown_name
+from cnncalc.report.columns import Column
 from cnncalc.report.grid import grid, style
 from cnncalc.report.model import Generator, Shape
 from cnncalc.text import visible, wrap

@@ -19,7 +19,7 @@ from cnncalc.analysis.explain.traced import expression
 from cnncalc.analysis.explain.tree import Const, Expr, Name, names_in
 from cnncalc.analysis.memory.training import ELEMENT
 from cnncalc.analysis.receptive_field import Result, receptive_fields
-from cnncalc.errors import CnncalcError
+from cnncalc.errors import CnncalcError, unknown_name
 from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph, Node
 from cnncalc.layers.base import Layer, Shapes
@@ -185,8 +185,6 @@ def explain(
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> CnncalcError:
-    from cnncalc.report.columns import unknown_name
-
     names = list(known)
     return unknown_name(what, name, names, names)
 
@@ -201,8 +199,6 @@ def _chosen(graph: Graph, path: str | None) -> list[int]:
         paths = [graph.nodes[n].path for n in layers]
         blocks = {one[:i] for one in paths for i, c in enumerate(one) if c == "."}
         top = dict.fromkeys(one.partition(".")[0] for one in paths)
-        from cnncalc.report.columns import unknown_name
-
         raise unknown_name(f"layer of {graph.name or graph.source}", path, [*paths, *blocks, "total"], [*top, "total"])
     return chosen
 

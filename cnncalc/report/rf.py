@@ -12,11 +12,11 @@ from cnncalc import __version__
 from cnncalc.analysis import exact_field, unit_field
 from cnncalc.analysis.exact_field import exact_fields, indices
 from cnncalc.analysis.receptive_field import Local, Lost, Misalignment, Spread, Track, Whole, receptive_fields
-from cnncalc.errors import CnncalcError
+from cnncalc.errors import CnncalcError, unknown_name
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Graph, Ref
 from cnncalc.layers.axes import axis_name
-from cnncalc.report.columns import Column, exact, plain, shape_text, unknown_name
+from cnncalc.report.columns import Column, exact, plain, shape_text
 from cnncalc.report.model import Generator, Model, Shape
 
 if TYPE_CHECKING:

@@ -134,7 +134,7 @@ def test_a_narrow_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "message"),
     [
         (["conventions", "resnet50", "--tool", "thopp"], "unknown tool 'thopp'\n  hint: did you mean 'thop'?"),
-        (["conventions", "resnet50", "--tool", "x"], "known are flop_counter, fvcore, fvcore-activations, torchinfo"),
+        (["conventions", "resnet50", "--tool", "x"], "choose from flop_counter, fvcore, fvcore-activations, torchinfo"),
         (["conventions", "resnet50", "--functional", "rellu"], "unknown layer 'rellu'\n  hint: did you mean 'relu'?"),
         (["analyze", "resnet50", "--convention", "fvcor"], "unknown tool 'fvcor'\n  hint: did you mean 'fvcore'?"),
     ],

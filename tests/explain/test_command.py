@@ -127,7 +127,7 @@ def test_shared_weights_count_once(run, tmp_path):
             "unknown layer of resnet18.*did you mean 'stage1.basic1.conv_bn2.conv1'",
         ),
         (["resnet18", "stagex"], "did you mean 'stage"),
-        (["resnet18", "qqq"], "known are conv_bn1, relu1, .*, total"),
+        (["resnet18", "qqq"], "choose from conv_bn1, relu1, .*, total"),
         (["resnet18", "--total", "parms"], "unknown total 'parms'.*did you mean 'params'"),
         (["resnet18", "stage1", "stage2"], "one path at a time"),
         (["resnet18", "out=3"], "'out=3' is no path.*--set out=3"),

@@ -193,7 +193,7 @@ def test_a_share_of_what_is_unknown_is_unknown() -> None:
 def test_unknown_column_names_the_nearest() -> None:
     with pytest.raises(CnncalcError, match=r"unknown column 'parms'\n  hint: did you mean 'params'\?"):
         choose("layer,parms")
-    with pytest.raises(CnncalcError, match="known are layer, type"):
+    with pytest.raises(CnncalcError, match="choose from layer, type"):
         choose("zzzzzz")
 
 

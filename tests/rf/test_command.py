@@ -167,7 +167,7 @@ def test_no_claim_is_made_where_no_index_tells(run: Run, tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--layer", "e"], "error: --layer: unknown layer 'e'\n  hint: known are input, a, b, c, d\n"),
+        (["--layer", "e"], "error: --layer: unknown layer 'e'\n  hint: choose from input, a, b, c, d\n"),
         (["--layer", "input"], "error: --layer input: it is what is seen\n  hint: take a layer that comes after it\n"),
         (["--unit", "0,0"], "error: --unit needs --layer\n  hint: as --layer stage3 --unit 7,7\n"),
         (

@@ -81,7 +81,7 @@ def named(text: str) -> list[str]:
     for name in text.split(","):
         known = ALIASES.get(name.strip().lower(), name.strip().lower())
         if known != "all" and known not in SECTIONS:
-            from cnncalc.report.columns import unknown_name
+            from cnncalc.errors import unknown_name
 
             raise unknown_name("section", name.strip(), [*SECTIONS, *ALIASES, "all"], SECTIONS)
         wanted += SECTIONS if known == "all" else [known]
