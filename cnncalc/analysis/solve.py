@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from msgspec import UNSET, Struct, UnsetType
+
+from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator
 from cnncalc.errors import CnncalcError, LayerError
 from cnncalc.formulas import size as sizes
 from cnncalc.layers.base import Layer
@@ -205,3 +208,69 @@ __all__ = [
     "solve",
     "takes",
 ]
+
+
+# -- the answer ------------------------------------------------------------------------------------
+
+
+class SolutionReport(Struct, frozen=True):
+    """One choice of fields, and what it leaves out along an axis.
+
+    ``lost`` pixels and ``padding_left`` lie behind the last window, ``skipped`` pixels between one
+    window and the next. ``centred``: units stand over a pixel or a patch of their own. ``even``, for a
+    transposed convolution: its kernel is a multiple of its stride, so that each output gets as many taps.
+    """
+
+    settings: str
+    kernel: int
+    stride: int
+    lost: int
+    padding_left: int
+    skipped: int
+    centred: bool
+    padding: int | UnsetType = UNSET
+    dilation: int | UnsetType = UNSET
+    output_padding: int | UnsetType = UNSET
+    even: bool | UnsetType = UNSET
+
+
+class SolveReport(Answer, frozen=True):
+    """The whole answer to ``solve``: of ``count`` solutions within the bounds the first, natural ones first."""
+
+    schema_version: int
+    generator: Generator
+    layer: str
+    sizes: tuple[tuple[int, int], ...]
+    count: int
+    solutions: tuple[SolutionReport, ...]
+
+
+def answer(kind: str, wanted: Wanted, found: Sequence[Solution], limit: int) -> SolveReport:
+    """The first ``limit`` solutions, as they are written."""
+    shown = tuple(_written(one) for one in found[:limit])
+    return SolveReport(SCHEMA_VERSION, GENERATOR, kind, wanted.pairs, len(found), shown)
+
+
+def _written(one: Solution) -> SolutionReport:
+    has = takes(type(one.layer))
+    settings = one.settings
+    return SolutionReport(
+        settings_text(one),
+        settings.kernel,
+        settings.stride,
+        one.pixels,
+        one.padding_left,
+        one.skipped,
+        one.centred,
+        settings.padding if has.padding else UNSET,
+        settings.dilation if has.dilation else UNSET,
+        settings.output_padding if has.output_padding else UNSET,
+        one.even if has.output_padding else UNSET,
+    )
+
+
+def settings_text(one: Solution) -> str:
+    """The layer's window in the spec language, without the fields that are as by default."""
+    defaults = Settings._field_defaults
+    kept = [f"{name}: {str(value).lower()}" for name, value in one.fields.items() if value != defaults.get(name)]
+    return f"{one.layer.kind}: {{{', '.join(kept)}}}"

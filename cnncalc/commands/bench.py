@@ -72,7 +72,7 @@ def bench(
 
         shipped = [(name, machines.load(name)) for name in machines.names()]
         if kind == "json":
-            from cnncalc.report.json import render
+            from cnncalc.document.json import render
 
             _output.write(render(listing.listing(shipped)) + "\n", output)
         else:
@@ -129,7 +129,7 @@ def bench(
     if kind == "json":
         from msgspec.structs import replace
 
-        from cnncalc.report.json import render
+        from cnncalc.document.json import render
 
         _output.write(render(replace(found, layers=rows)) + "\n", output)
         return

@@ -127,7 +127,7 @@ def write_one(net: "Checked", kind: str, output: str | None) -> None:
 
     result = net.report
     if kind == "json":
-        from cnncalc.report.json import render
+        from cnncalc.document.json import render
 
         _output.write(render(result) + "\n", output)
     elif kind in ("github", "junit"):
@@ -147,7 +147,7 @@ def write_several(checked: list["Checked"], unread: list["Broken"], kind: str, o
     from cnncalc.report import check as checks
 
     if kind == "json":
-        from cnncalc.report.json import render
+        from cnncalc.document.json import render
 
         _output.write(render(checks.together(checked, unread)) + "\n", output)
     elif kind == "github":

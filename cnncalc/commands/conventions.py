@@ -49,7 +49,7 @@ def conventions(
     graph = options.load(source, set=set, variant=variant, input=input)
     report = reports.report(graph, batch, chosen, as_functions)
     if kind == "json":
-        from cnncalc.report.json import render
+        from cnncalc.document.json import render
 
         _output.write(render(report) + "\n", output)
     elif kind == "table":

@@ -82,7 +82,7 @@ def lint(
         if kind == "table":
             _output.write(reports.render_rules(listed, width=width, colour=colour), output)
         elif kind == "json":
-            from cnncalc.report.json import render
+            from cnncalc.document.json import render
 
             _output.write(render(listed) + "\n", output)
         elif kind in ("github", "junit", "sarif"):
@@ -129,7 +129,7 @@ def text_of(results: "list[LintReport]", unread: "list[Broken]", kind: str, alon
     from cnncalc.report import lint as reports
 
     if kind == "json":
-        from cnncalc.report.json import render
+        from cnncalc.document.json import render
 
         return render(alone or reports.together(results, unread)) + "\n"
     if kind == "github":

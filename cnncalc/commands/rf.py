@@ -91,7 +91,7 @@ def rf(
 
         _output.write(net_picture(graph, report, ending, from_), plot)
     if kind == "json":
-        from cnncalc.report.json import render
+        from cnncalc.document.json import render
 
         _output.write(render(report) + "\n", output)
         return
@@ -112,7 +112,7 @@ def _write_unit(found: "Unit", kind: str, output: str | None, picture: bool) -> 
 
     heading, notes = fields.unit_heading(found.report), fields.unit_notes(found.report).split("\n")
     if kind == "json":
-        from cnncalc.report.json import render
+        from cnncalc.document.json import render
 
         _output.write(render(found.report) + "\n", output)
     elif kind == "csv":
@@ -122,7 +122,7 @@ def _write_unit(found: "Unit", kind: str, output: str | None, picture: bool) -> 
         axes = found.report.axes
         _output.write_grid(fields.UNIT_COLUMNS, axes, format=kind, output=output, notes=[heading, *notes])
     else:
-        from cnncalc.report.grid import grid, style
+        from cnncalc.document.grid import grid, style
         from cnncalc.text import visible, wrap
 
         width, colour = _output.terminal(output)

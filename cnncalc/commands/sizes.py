@@ -103,7 +103,7 @@ def sizes(
         wanted=() if wanted is None else tuple(wanted[axis.number] for axis in stand),
     )
     if kind == "json":
-        from cnncalc.report.json import render
+        from cnncalc.document.json import render
 
         _output.write(render(report) + "\n", output)
     elif kind == "table":

@@ -5,11 +5,13 @@ from typing import Annotated
 import typer
 
 from cnncalc.commands import _options as options
+from cnncalc.commands._command import Sink, command
 
 Fixed = Annotated[int | None, typer.Option(min=1, max=10**9, help="Only this value.", show_default=False)]
 FixedFromZero = Annotated[int | None, typer.Option(min=0, max=10**9, help="Only this value.", show_default=False)]
 
 
+@command
 def solve(
     layer: Annotated[
         str,
@@ -32,8 +34,8 @@ def solve(
     output_padding: FixedFromZero = None,
     ceil_mode: Annotated[bool, typer.Option("--ceil-mode", help="A pool that rounds its output size up.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="Show at most so many.")] = 20,
-    format: options.Format = None,
-    output: options.Output = None,
+    *,
+    sink: Sink,
 ) -> None:
     """List the kernels, strides, paddings and dilations that make one size of another.
 
@@ -44,12 +46,12 @@ def solve(
     Example: cnncalc solve conv --in 224 --out 56 --kernel 7
     """
     from cnncalc.analysis import solve as analysis
-    from cnncalc.commands import _output
     from cnncalc.errors import CnncalcError, unknown_name
     from cnncalc.layers import REGISTRY
-    from cnncalc.report import solve as reports
+    from cnncalc.report.solve import document
     from cnncalc.spec.fields import aliases, find_layer
 
+    kind = sink.kind()
     cls = find_layer(layer)
     known = [kind for kind, one in REGISTRY.items() if analysis.solvable(one)]
     if cls is None:
@@ -67,22 +69,8 @@ def solve(
     for field, value, there in zip(analysis.Settings._fields, wanted[1:], analysis.takes(cls), strict=True):
         if value not in (None, False) and not there:
             raise CnncalcError(f"solve: {cls.kind} has no {field}\n  hint: leave --{field.replace('_', '-')} out")
-    report = reports.report(cls.kind, wanted, analysis.solve(cls, wanted), limit)
-    kind = _output.chosen_format(format, output)
-    if kind == "json":
-        from cnncalc.report.json import render
-
-        _output.write(render(report) + "\n", output)
-    else:
-        _output.write_grid(
-            reports.columns(report.solutions),
-            report.solutions,
-            format=kind,
-            output=output,
-            notes=[reports.summary(report)],
-        )
-    if not report.count:
-        raise typer.Exit(1)
+    found = analysis.solve(cls, wanted)
+    sink.show(document(analysis.answer(cls.kind, wanted, found, limit)), kind)
 
 
 def options_sizes(option: str, text: str) -> tuple[int, ...]:

@@ -204,7 +204,7 @@ def _show(graph: "Graph", found: "Verdict", kind: str, output: str | None) -> No
     from cnncalc.report import verify as reports
 
     if kind == "json":
-        from cnncalc.report.json import render
+        from cnncalc.document.json import render
 
         _output.write(render(reports.report(graph, found)) + "\n", output)
         return
@@ -226,7 +226,7 @@ def _random_nets(
             count, seed, checks=known_checks(chosen, torch_verify.CHECKS), device=device, progress=progress.show
         )
     if kind == "json":
-        from cnncalc.report.json import render
+        from cnncalc.document.json import render
 
         _output.write(render(result) + "\n", output)
     else:

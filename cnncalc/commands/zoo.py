@@ -35,7 +35,7 @@ def list_models(
     models = listing.models((name, sources.load(name)) for name in sources.zoo_names())
     kind = _output.chosen_format(format, output)
     if kind == "json":
-        from cnncalc.report.json import render
+        from cnncalc.document.json import render
 
         _output.write(render(models) + "\n", output)
     else:

@@ -1,1 +1,21 @@
-"""Numbers to what a person or a machine reads, one file per format."""
+"""Answers as documents: one small file per command."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnncalc.document.blocks import Document
+
+PAGES = {
+    "SolveReport": "solve",
+}
+"""The module of this package that has the page of an answer, by the answer's class."""
+
+
+def document(answer: Any) -> Document:
+    """The page of an answer."""
+    module = import_module(f"cnncalc.report.{PAGES[type(answer).__name__]}")
+    page: Document = module.document(answer)
+    return page

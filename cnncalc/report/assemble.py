@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from cnncalc import __version__
+from cnncalc.analysis.answer import Generator, Model
 from cnncalc.analysis.cost import Cost, costs
 from cnncalc.analysis.receptive_field import (
     InputAxis,
@@ -29,16 +30,7 @@ from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph
 from cnncalc.layers.axes import axis_name
 from cnncalc.layers.base import Layer
-from cnncalc.report.model import (
-    Diagnostic,
-    Generator,
-    LayerReport,
-    Model,
-    ReceptiveField,
-    Report,
-    SeparablePair,
-    Totals,
-)
+from cnncalc.report.model import Diagnostic, LayerReport, ReceptiveField, Report, SeparablePair, Totals
 
 GLOBAL = ReceptiveField("global")
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct, structs
 
 from cnncalc import __version__
+from cnncalc.analysis.answer import Generator
+from cnncalc.document.column import Column
+from cnncalc.document.grid import grid
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
 from cnncalc.report.broken import Broken, broken
-from cnncalc.report.columns import Column
 from cnncalc.report.conditions import Condition
 from cnncalc.report.diff import Difference, DiffReport, LayerDiff, diff, folded
 from cnncalc.report.diff_text import CSV_COLUMNS, failures, markdown, percentage, render, shown
-from cnncalc.report.grid import grid
-from cnncalc.report.model import Generator
 from cnncalc.text import visible, wrap
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class ChangesReport(Struct, frozen=True):
 
     def to_json(self, *, indent: int = 2) -> str:
         """The report as JSON text."""
-        from cnncalc.report.json import render as render_json
+        from cnncalc.document.json import render as render_json
 
         return render_json(self, indent=indent)
 
@@ -198,8 +198,8 @@ def text(changes: ChangesReport, choose: Callable[[DiffReport], Sequence[LayerDi
     """The Markdown of a comment: what failed and the nets on top, each net folded away below."""
     from html import escape as html_escape
 
-    from cnncalc.report.markdown import escape
-    from cnncalc.report.markdown import table as markdown_table
+    from cnncalc.document.markdown import escape
+    from cnncalc.document.markdown import table as markdown_table
 
     parts = [
         f"{MARK}\n### Nets against {escape(visible(changes.base))}\n",

@@ -5,60 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from cnncalc import units
+from cnncalc.analysis.answer import Shape
+from cnncalc.document.column import Column, Value, human, percent
 from cnncalc.errors import unknown_name
-from cnncalc.report.model import LayerReport, ReceptiveField, Report, Shape
-
-Value = Any
-"""A number, a text, a shape, several shapes; ``None`` for unknown."""
-
-
-def plain(value: Value) -> str:
-    """A value as it is; unknown is ``?``."""
-    return "?" if value is None else str(value)
-
-
-def exact(value: Value) -> str:
-    """A value for a machine: all digits, shapes as ``3x224x224``, several apart by a space; unknown is empty."""
-    if value is None:
-        return ""
-    if isinstance(value, tuple):
-        return (" " if value and isinstance(value[0], tuple) else "x").join(map(exact, value))
-    return str(value)
-
-
-def human(value: Value) -> str:
-    """A count with sensible digits; unknown is ``?``."""
-    return "?" if value is None else units.show(value)
-
-
-def percent(value: Value) -> str:
-    """A percentage with one decimal; one that is not nothing never reads 0."""
-    return "?" if value is None else "<0.1" if 0 < value < 0.05 else f"{value:.1f}" if value else "0"
-
-
-class Column(Struct, frozen=True):
-    """One column of a table over rows of any kind.
-
-    ``value`` is exact (CSV and sorting use it); ``show`` is for a person. A narrow terminal
-    keeps the columns of low ``priority``. ``total`` is what the last row shows.
-    """
-
-    name: str
-    header: str
-    value: Callable[[Any, Any], Value]
-    help: str = ""
-    show: Callable[[Value], str] = plain
-    right: bool = False
-    priority: int = 0
-    total: Callable[[Any], str] | None = None
-    exact: Callable[[Value], str] = exact
-    path: bool = False
-    """Whether the values are dotted paths, whose prefix is dimmed."""
-    elastic: bool = False
-    """Whether the middle of a text may be left out on a terminal."""
+from cnncalc.report.model import LayerReport, ReceptiveField, Report
 
 
 def shape_text(shape: Shape) -> str:

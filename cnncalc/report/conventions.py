@@ -8,14 +8,14 @@ from typing import Any, Literal
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from cnncalc.analysis.answer import Generator, Shape
 from cnncalc.analysis.conventions import CONVENTIONS, Answer, Convention, Number, answer
 from cnncalc.analysis.cost import Cost, costs
+from cnncalc.document.column import Column
+from cnncalc.document.grid import grid, style
 from cnncalc.errors import unknown_name
 from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph
-from cnncalc.report.columns import Column
-from cnncalc.report.grid import grid, style
-from cnncalc.report.model import Generator, Shape
 from cnncalc.text import visible, wrap
 from cnncalc.units import share, show
 

@@ -9,12 +9,13 @@ from typing import Any, Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from cnncalc import __version__
+from cnncalc.analysis.answer import Generator, Model
 from cnncalc.analysis.diff import Match, compare
 from cnncalc.graph import Graph, Node
 from cnncalc.report.assemble import assemble
 from cnncalc.report.conditions import METRICS, Condition, Outcome, Pair, judge
 from cnncalc.report.fold import BLOCK, COUNTS, block
-from cnncalc.report.model import Generator, LayerReport, Model, Report
+from cnncalc.report.model import LayerReport, Report
 
 Status = Literal["added", "removed", "changed", "moved", "renamed", "affected"]
 STATUSES: tuple[Status, ...] = ("added", "removed", "changed", "moved", "renamed", "affected")
@@ -95,7 +96,7 @@ class DiffReport(Struct, frozen=True):
 
     def to_json(self, *, indent: int = 2) -> str:
         """The report as JSON text."""
-        from cnncalc.report.json import render as render_json
+        from cnncalc.document.json import render as render_json
 
         return render_json(self, indent=indent)
 

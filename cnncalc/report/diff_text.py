@@ -8,12 +8,13 @@ from typing import Any
 from msgspec import UNSET
 
 from cnncalc import units
+from cnncalc.document.column import Column
+from cnncalc.document.grid import grid, style
 from cnncalc.report.columns import COLUMNS as REPORT_COLUMNS
-from cnncalc.report.columns import Column, setting_text, shape_text
+from cnncalc.report.columns import setting_text, shape_text
 from cnncalc.report.conditions import Outcome
 from cnncalc.report.diff import NAMES, OTHERS, STATUSES, Difference, DiffReport, LayerDiff
 from cnncalc.report.fold import COUNTS
-from cnncalc.report.grid import grid, style
 from cnncalc.text import visible, wrap
 
 TITLES = {
@@ -290,7 +291,7 @@ def markdown(report: DiffReport, rows: Sequence[LayerDiff] | None = None, *, inn
 
     ``inner``: without the heading, and nothing folded away, for what is itself folded away.
     """
-    from cnncalc.report.markdown import escape, table
+    from cnncalc.document.markdown import escape, table
 
     chosen = list(report.summary if rows is None else rows)
     parts = [] if inner else [f"### {escape(title(report))}\n"]

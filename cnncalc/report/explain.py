@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from msgspec import UNSET, Struct, UnsetType
 
 from cnncalc import __version__
+from cnncalc.analysis.answer import Generator
 from cnncalc.analysis.cost import Cost, costs
 from cnncalc.analysis.explain.comparison import Comparison, comparisons
 from cnncalc.analysis.explain.costs import Account, account
@@ -24,7 +25,6 @@ from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph, Node
 from cnncalc.layers.base import Layer, Shapes
 from cnncalc.report.assemble import settings_of
-from cnncalc.report.model import Generator
 from cnncalc.report.notation import ATOM, Latex, Unicode, counted
 
 TOTALS = ("params", "buffers", "macs", "flops", "elementwise_ops", "activations")
@@ -115,7 +115,7 @@ class Explanation(NamedTuple):
 
     def to_json(self) -> str:
         """The JSON of schema version 1."""
-        from cnncalc.report.json import render
+        from cnncalc.document.json import render
 
         return render(report(self))
 

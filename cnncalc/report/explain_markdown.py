@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnncalc.document.markdown import escape
 from cnncalc.report.columns import shapes_text
 from cnncalc.report.explain import (
     INDICES,
@@ -15,7 +16,6 @@ from cnncalc.report.explain import (
     terms_text,
     variables_text,
 )
-from cnncalc.report.markdown import escape
 from cnncalc.text import visible
 
 

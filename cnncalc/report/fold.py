@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from cnncalc.report.columns import Column, exact, named_column
+from cnncalc.document.column import Column, exact
+from cnncalc.report.columns import named_column
 from cnncalc.report.model import LayerReport, Report
 
 COUNTS = ("params", "buffers", "macs", "flops", "elementwise_ops", "activations")

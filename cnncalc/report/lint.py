@@ -9,14 +9,14 @@ import msgspec
 from msgspec import Struct
 
 from cnncalc import __version__
+from cnncalc.analysis.answer import Generator, Model
 from cnncalc.analysis.lint import Finding, Findings, Rule, Severity
+from cnncalc.document.column import Column
+from cnncalc.document.grid import style
 from cnncalc.graph import Graph, Place
 from cnncalc.report.broken import Broken
-from cnncalc.report.columns import Column
 from cnncalc.report.github import Level, annotation
-from cnncalc.report.grid import style
 from cnncalc.report.junit import Case, Suite
-from cnncalc.report.model import Generator, Model
 from cnncalc.text import visible, wrap
 
 COLOURS: dict[Severity, str] = {"error": "red", "warning": "yellow", "info": "bold"}

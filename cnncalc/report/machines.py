@@ -10,7 +10,7 @@ from msgspec import Struct
 from cnncalc import units
 from cnncalc.analysis.roofline import Machine
 from cnncalc.analysis.traffic import BYTES
-from cnncalc.report.columns import Column
+from cnncalc.document.column import Column
 
 
 class MachineEntry(Struct, frozen=True):

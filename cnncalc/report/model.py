@@ -11,7 +11,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-Shape = tuple[int, ...]
+from cnncalc.analysis.answer import Generator, Model, Shape
+
 Count = int | None
 """A whole number, or null where it is unknown; the diagnostics then say why."""
 
@@ -351,25 +352,6 @@ class SeparablePair(Struct, frozen=True):
     rule_exact: str
 
 
-class Generator(Struct, frozen=True):
-    """What wrote the report."""
-
-    name: str
-    version: str
-
-
-class Model(Struct, frozen=True):
-    """What was analysed."""
-
-    name: str
-    source: str
-    args: dict[str, Any]
-    inputs: dict[str, Shape]
-    batch: int
-    outputs: dict[str, Shape]
-    citation: str = ""
-
-
 class Report(Struct, frozen=True):
     """The whole answer to ``analyze``."""
 
@@ -398,7 +380,7 @@ class Report(Struct, frozen=True):
 
     def to_json(self, *, indent: int = 2) -> str:
         """The report as JSON text."""
-        from cnncalc.report.json import render
+        from cnncalc.document.json import render
 
         return render(self, indent=indent)
 

@@ -10,14 +10,15 @@ from msgspec import UNSET, Struct, UnsetType
 
 from cnncalc import __version__
 from cnncalc.analysis import exact_field, unit_field
+from cnncalc.analysis.answer import Generator, Model, Shape
 from cnncalc.analysis.exact_field import exact_fields, indices
 from cnncalc.analysis.receptive_field import Local, Lost, Misalignment, Spread, Track, Whole, receptive_fields
+from cnncalc.document.column import Column, exact, plain
 from cnncalc.errors import CnncalcError, unknown_name
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Graph, Ref
 from cnncalc.layers.axes import axis_name
-from cnncalc.report.columns import Column, exact, plain, shape_text
-from cnncalc.report.model import Generator, Model, Shape
+from cnncalc.report.columns import shape_text
 
 if TYPE_CHECKING:
     from cnncalc.analysis.unit_field import UnitField

@@ -24,15 +24,16 @@ REPORTS = {
     "rf": ("rf", "FieldReport"),
     "rf-unit": ("rf", "UnitReport"),
     "sizes": ("sizes", "SizesReport"),
-    "solve": ("solve", "SolveReport"),
+    "solve": ("analysis.solve", "SolveReport"),
     "verify": ("verify", "VerifyReport"),
     "zoo": ("zoo", "Zoo"),
 }
-"""What each command's JSON is: the module in this package, and the structure in it."""
+"""What each command's JSON is: the module in this package (or, with a dot, in another), and the structure in it."""
 
 
 def report_schema(of: str) -> dict[str, Any]:
     """The JSON Schema (2020-12) of one kind of report. Keys may be added within a version of the schema."""
     module, name = REPORTS[of]
-    described: dict[str, Any] = tidy(msgspec.json.schema(getattr(import_module(f"cnncalc.report.{module}"), name)))
+    home = module if "." in module else f"report.{module}"
+    described: dict[str, Any] = tidy(msgspec.json.schema(getattr(import_module(f"cnncalc.{home}"), name)))
     return {"$schema": DIALECT, "title": f"cnncalc {of}, schema version 1", **described}

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from cnncalc.analysis.answer import Generator, Shape
 from cnncalc.analysis.input_sizes import (
     QUESTIONS,
     Diagnosis,
@@ -20,9 +21,9 @@ from cnncalc.analysis.input_sizes import (
     Survey,
 )
 from cnncalc.analysis.size_rule import describe, find_rule, runs
-from cnncalc.report.columns import Column, shape_text
-from cnncalc.report.grid import grid, style
-from cnncalc.report.model import Generator, Shape
+from cnncalc.document.column import Column
+from cnncalc.document.grid import grid, style
+from cnncalc.report.columns import shape_text
 from cnncalc.text import visible, wrap
 
 SCHEMA_VERSION = 1

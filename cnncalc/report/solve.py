@@ -1,81 +1,14 @@
-"""Settings of one layer that make given sizes: the report of ``cnncalc solve``."""
+"""The page of ``cnncalc solve``: settings of one layer that make given sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
-from cnncalc.analysis.solve import MOST_DILATION, MOST_KERNEL, MOST_STRIDE, Settings, Solution, Wanted, takes
-from cnncalc.report.columns import Column
-from cnncalc.report.model import Generator
-
-SCHEMA_VERSION = 1
-
-
-class SolutionReport(Struct, frozen=True):
-    """One choice of fields, and what it leaves out along an axis.
-
-    ``lost`` pixels and ``padding_left`` lie behind the last window, ``skipped`` pixels between one
-    window and the next. ``centred``: units stand over a pixel or a patch of their own. ``even``, for a
-    transposed convolution: its kernel is a multiple of its stride, so that each output gets as many taps.
-    """
-
-    settings: str
-    kernel: int
-    stride: int
-    lost: int
-    padding_left: int
-    skipped: int
-    centred: bool
-    padding: int | UnsetType = UNSET
-    dilation: int | UnsetType = UNSET
-    output_padding: int | UnsetType = UNSET
-    even: bool | UnsetType = UNSET
-
-
-class SolveReport(Struct, frozen=True):
-    """The whole answer to ``solve``: of ``count`` solutions within the bounds the first, natural ones first."""
-
-    schema_version: int
-    generator: Generator
-    layer: str
-    sizes: tuple[tuple[int, int], ...]
-    count: int
-    solutions: tuple[SolutionReport, ...]
-
-
-def report(kind: str, wanted: Wanted, found: Sequence[Solution], limit: int) -> SolveReport:
-    """The first ``limit`` solutions, as they are written."""
-    from cnncalc import __version__
-
-    shown = tuple(_solution(one) for one in found[:limit])
-    return SolveReport(SCHEMA_VERSION, Generator("cnncalc", __version__), kind, wanted.pairs, len(found), shown)
-
-
-def _solution(one: Solution) -> SolutionReport:
-    has = takes(type(one.layer))
-    settings = one.settings
-    return SolutionReport(
-        settings_text(one),
-        settings.kernel,
-        settings.stride,
-        one.pixels,
-        one.padding_left,
-        one.skipped,
-        one.centred,
-        settings.padding if has.padding else UNSET,
-        settings.dilation if has.dilation else UNSET,
-        settings.output_padding if has.output_padding else UNSET,
-        one.even if has.output_padding else UNSET,
-    )
-
-
-def settings_text(one: Solution) -> str:
-    """The layer's window in the spec language, without the fields that are as by default."""
-    defaults = Settings._field_defaults
-    kept = [f"{name}: {str(value).lower()}" for name, value in one.fields.items() if value != defaults.get(name)]
-    return f"{one.layer.kind}: {{{', '.join(kept)}}}"
+from cnncalc.analysis.solve import MOST_DILATION, MOST_KERNEL, MOST_STRIDE, Settings, SolutionReport, SolveReport
+from cnncalc.document.blocks import Block, Document, Note, Table
+from cnncalc.document.column import Column
 
 
 def _notes(one: SolutionReport, _: object) -> str:
@@ -90,7 +23,7 @@ def _notes(one: SolutionReport, _: object) -> str:
     if not one.centred:
         notes.append("off centre")
     if one.even is False:
-        notes.append("uneven: the kernel is no multiple of the stride")
+        notes.append("uneven: the kernel is not a multiple of the stride")
     return ", ".join(notes)
 
 
@@ -127,3 +60,10 @@ def summary(report: SolveReport) -> str:
     shown = len(report.solutions)
     many = f"{shown} of {report.count} solutions" if shown < report.count else f"{shown} solutions"
     return f"{report.layer} {sizes}: {'1 solution' if report.count == 1 else many} ({bounds})"
+
+
+def document(report: SolveReport) -> Document:
+    """The table of solutions and how many there are."""
+    table = Table(columns(report.solutions), report.solutions)
+    blocks: list[Block] = [*([table] if report.count else []), Note(summary(report))]
+    return Document(report, blocks, table, status=0 if report.count else 1)

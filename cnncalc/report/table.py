@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnncalc import units
-from cnncalc.report.columns import Column, at_least, default_columns, setting_text, shape_text
+from cnncalc.document.column import Column
+from cnncalc.document.grid import grid, style
+from cnncalc.report.columns import at_least, default_columns, setting_text, shape_text
 from cnncalc.report.fold import folded
 from cnncalc.report.fold import total as summed
-from cnncalc.report.grid import grid, style
 from cnncalc.report.model import LayerReport, Report
 from cnncalc.report.remarks import noted
 from cnncalc.text import display_width, shorten, visible, wrap

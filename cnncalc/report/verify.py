@@ -8,10 +8,10 @@ from typing import Literal
 from msgspec import Struct
 
 from cnncalc import __version__
+from cnncalc.analysis.answer import Generator
 from cnncalc.analysis.verdict import Row, Verdict
+from cnncalc.document.column import Column
 from cnncalc.graph import Graph
-from cnncalc.report.columns import Column
-from cnncalc.report.model import Generator
 
 
 class VerifyReport(Struct, frozen=True):

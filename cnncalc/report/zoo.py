@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from cnncalc import __version__
+from cnncalc.analysis.answer import Generator, Shape
 from cnncalc.analysis.cost import costs
+from cnncalc.document.column import Column, human
 from cnncalc.graph import Graph
-from cnncalc.report.columns import Column, human, shapes_text
-from cnncalc.report.model import Generator, Shape
+from cnncalc.report.columns import shapes_text
 
 
 class ZooModel(Struct, frozen=True):

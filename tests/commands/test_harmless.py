@@ -96,7 +96,7 @@ def test_nothing_that_a_terminal_or_a_runner_obeys_is_written(run: Run, folder: 
 def test_only_our_own_colours_reach_a_terminal(
     run: Run, folder: Path, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cnncalc.commands._output.terminal", lambda output: (100, True))
+    monkeypatch.setattr("cnncalc.document.output.screen", lambda output: (100, None, True))
     text = run(*arguments(line, folder)).out
     assert raw(re.sub(r"\x1b\[[0-9;]*m", "", text)) == set()
     assert "A\x1b" not in text

@@ -283,7 +283,7 @@ def test_solve_tells_what_speaks_against_a_solution(run: Run) -> None:
     assert "loses 1 pixel" in result.out
     assert "skips 1 of 2 pixels" in run("solve", "conv", "--in", 8, "--out", 4, "--kernel", 1).out
     odd = run("solve", "conv_transpose", "--in", 28, "--out", 56, "--kernel", 3, "--padding", 1, "--dilation", 1)
-    assert "uneven: the kernel is no multiple of the stride" in odd.out
+    assert "uneven: the kernel is not a multiple of the stride" in odd.out
 
 
 def test_no_solution(run: Run) -> None:

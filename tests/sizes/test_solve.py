@@ -92,7 +92,7 @@ def test_every_solution_does_it(kind: str, size: int, out: int) -> None:
     ],
 )
 def test_the_natural_ones_come_first(kind: str, size: int, out: int, first: list[str]) -> None:
-    from cnncalc.report.solve import settings_text
+    from cnncalc.analysis.solve import settings_text
 
     texts = [settings_text(one) for one in solve(REGISTRY[kind], Wanted(((size, out),)))]
     found = [text for text in texts if text in first]

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from cnncalc.analysis.roofline import Algorithms, Machine
+    from cnncalc.document.column import Column
     from cnncalc.graph import Graph
-    from cnncalc.report.columns import Column
     from cnncalc.report.model import LayerReport, Report
 
 SECTIONS: dict[str, tuple[str, ...]] = {

@@ -7,9 +7,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from cnncalc.document.column import Column, human
 from cnncalc.graph import Graph
 from cnncalc.report import conventions
-from cnncalc.report.columns import Column, human
 from cnncalc.report.model import ConventionTotals, LayerConvention, Report
 from cnncalc.report.sections import Settings
 from cnncalc.units import show

@@ -8,9 +8,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from cnncalc.analysis.initialisation import initialisation, loss_at_start, smoothed_loss_floor
+from cnncalc.document.column import Column, human
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
-from cnncalc.report.columns import Column, human
 from cnncalc.report.model import InitialisationTotals, InitialLoss, LayerInitialisation, LayerReport, Report
 from cnncalc.report.sections import Settings
 from cnncalc.units import show

@@ -21,9 +21,9 @@ from cnncalc.analysis.memory.training import (
     training,
     weight_bytes,
 )
+from cnncalc.document.column import Column
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
-from cnncalc.report.columns import Column
 from cnncalc.report.model import (
     Diagnostic,
     Fit,

@@ -12,10 +12,10 @@ from cnncalc import units
 from cnncalc.analysis.cost import costs
 from cnncalc.analysis.roofline import LayerTime, Machine, layer_time, net_time, peak_of
 from cnncalc.analysis.traffic import BYTES, Traffic, traffic, whole_net
+from cnncalc.document.column import Column
 from cnncalc.errors import CnncalcError
 from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph
-from cnncalc.report.columns import Column
 from cnncalc.report.model import LayerReport, LayerSpeed, MachineReport, Report, SpeedTotals
 from cnncalc.report.sections import Settings
 

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from cnncalc import units
 from cnncalc.analysis.stochastic import ExpectedMacs, drops, expected_macs
 from cnncalc.analysis.training import StepMacs, step_macs
+from cnncalc.document.column import Column, human, percent
 from cnncalc.errors import CnncalcError
 from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph
-from cnncalc.report.columns import Column, human, percent
 from cnncalc.report.model import LayerReport, LayerTraining, Report, StepFlops, TrainingRun, TrainingTotals
 from cnncalc.report.sections import Settings
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cnncalc.report.columns import Column
+from cnncalc.document.blocks import Branch
+from cnncalc.document.column import Column
 from cnncalc.text import display_width, shorten, visible
 
 GAP = "  "
+INDENT = "  "
 NARROWEST = 14
 """What a column of paths or of settings keeps on a terminal, however narrow."""
 _CHANGES = {"added": "green", "removed": "red", "changed": "yellow"}
@@ -47,6 +49,7 @@ def grid(
     width: int | None = None,
     colour: bool = False,
     drop: bool = True,
+    tree: Sequence[Branch] | None = None,
 ) -> list[str]:
     """The lines of a table: header, rule, rows and, where a column has a total, a rule and the totals.
 
@@ -57,8 +60,15 @@ def grid(
         width: columns of the terminal; ``None`` for no limit, and then nothing is cut.
         colour: whether to use ANSI codes.
         drop: whether columns of low priority may be left out to fit ``width``.
+        tree: the rows in the place of ``rows``, with paths as indented names and open blocks dimmed.
     """
+    if tree is not None:
+        rows = [branch.row for branch in tree]
     texts = [cells(column, rows, whole) for column in columns]
+    if tree is not None:
+        for i, column in enumerate(columns):
+            if column.path:
+                texts[i] = [INDENT * branch.level + visible(branch.name) for branch in tree]
     totals = totals_row(columns, whole)
     widths = [
         max(map(display_width, [column.header, *([totals[i]] if totals else []), *texts[i]]))

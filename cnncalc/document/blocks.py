@@ -1,0 +1,146 @@
+"""The blocks that a document is made of: what is said, not how it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+from msgspec import Struct
+
+from cnncalc.document.column import Column
+
+Tone = Literal["", "bold", "dim", "green", "yellow", "red"]
+Mark = Literal["", "note", "warning", "error"]
+
+
+class Heading(Struct, frozen=True):
+    """The title of what follows. ``level`` 1 is the document's own."""
+
+    text: str
+    level: int = 2
+
+
+class Text(Struct, frozen=True):
+    """A paragraph. ``strong`` is a part of it that stands out, ``lead`` stands before its first line; lines after the
+    first are indented by ``lead``'s width and ``indent``.
+    """
+
+    text: str
+    tone: Tone = ""
+    strong: str = ""
+    lead: str = ""
+    indent: str = ""
+
+
+class Note(Struct, frozen=True):
+    """A sentence that every format must say: a diagnostic, a verdict. CSV, which keeps to rows, says it on standard
+    error. ``tone`` colours a sentence that has no mark.
+    """
+
+    text: str
+    mark: Mark = ""
+    tone: Tone = ""
+
+
+class Fact(NamedTuple):
+    """A name, its value, and what else is to be said of it."""
+
+    name: str
+    value: str
+    remark: str = ""
+
+
+class Facts(Struct, frozen=True):
+    """Names and values, aligned below a title; ``strong``: the values stand out."""
+
+    facts: Sequence[Fact]
+    title: str = ""
+    strong: bool = False
+
+
+class Branch(NamedTuple):
+    """One line of a table whose rows are a tree: how deep it stands, its own name, its row, and whether it is a block
+    whose parts follow.
+    """
+
+    level: int
+    name: str
+    row: Any
+    open: bool = False
+
+
+class Table(Struct, frozen=True):
+    """Rows of any kind.
+
+    ``whole`` is passed to the columns with each row. ``drop``: columns of low priority may be left out on a narrow
+    terminal. ``tree`` gives the rows as a tree down to a level, ``levels`` is its deepest: a terminal shows as many
+    levels as fit its height, or exactly ``depth`` where that is given; every other format shows ``rows``. ``folded``
+    is said where levels are left out, with ``{depth}`` for the next one.
+    """
+
+    columns: Sequence[Column]
+    rows: Sequence[Any]
+    whole: Any = None
+    drop: bool = True
+    tree: Callable[[int], Sequence[Branch]] | None = None
+    levels: int = 1
+    depth: int | None = None
+    folded: str = ""
+
+
+class Bar(NamedTuple):
+    """One row of bars: a name, and for each head what is written and its share of the longest bar (0 to 1)."""
+
+    name: str
+    parts: Sequence[tuple[str, float]]
+
+
+class Bars(Struct, frozen=True):
+    """Bars under heads, one group of them for each name."""
+
+    title: str
+    heads: Sequence[str]
+    bars: Sequence[Bar]
+
+
+class Verbatim(Struct, frozen=True):
+    """Lines that are laid out already, such as an error with its caret; ``language`` is that of code."""
+
+    text: str
+    language: str = ""
+
+
+class Picture(Struct, frozen=True):
+    """A picture of characters: ``draw`` gives its lines for a width (``None``: any) and with colours or without."""
+
+    draw: Callable[[int | None, bool], Sequence[str]]
+
+
+class Group(Struct, frozen=True):
+    """Blocks without space between."""
+
+    blocks: Sequence[Block]
+
+
+Block = Heading | Text | Note | Facts | Table | Bars | Verbatim | Picture | Group
+
+
+class Document(Struct, frozen=True):
+    """All that a command says.
+
+    ``answer`` is the JSON, ``rows`` is what CSV has (by default the first table of the blocks). ``status`` is the exit
+    status. ``texts`` makes the texts of formats that only this command has, such as ``github``; ``complaints`` go to
+    standard error in every format that does not say them itself.
+    """
+
+    answer: Any
+    blocks: Sequence[Block]
+    rows: Table | None = None
+    status: int = 0
+    texts: dict[str, Callable[[], str]] = {}
+    complaints: Sequence[str] = ()
+
+
+def flat(blocks: Sequence[Block]) -> list[Block]:
+    """The blocks with those of groups in their place."""
+    return [one for block in blocks for one in (flat(block.blocks) if isinstance(block, Group) else [block])]

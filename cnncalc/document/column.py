@@ -1,0 +1,58 @@
+"""One column of a table: declared once, shown by every format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from cnncalc import units
+
+Value = Any
+"""A number, a text, a shape, several shapes; ``None`` for unknown."""
+
+
+def plain(value: Value) -> str:
+    """A value as it is; unknown is ``?``."""
+    return "?" if value is None else str(value)
+
+
+def exact(value: Value) -> str:
+    """A value for a machine: all digits, shapes as ``3x224x224``, several apart by a space; unknown is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return (" " if value and isinstance(value[0], tuple) else "x").join(map(exact, value))
+    return str(value)
+
+
+def human(value: Value) -> str:
+    """A count with sensible digits; unknown is ``?``."""
+    return "?" if value is None else units.show(value)
+
+
+def percent(value: Value) -> str:
+    """A percentage with one decimal; a small one never reads 0."""
+    return "?" if value is None else "<0.1" if 0 < value < 0.05 else f"{value:.1f}" if value else "0"
+
+
+class Column(Struct, frozen=True):
+    """One column of a table over rows of any kind.
+
+    ``value`` is exact (CSV and sorting use it); ``show`` is for a person. A narrow terminal keeps the columns of low
+    ``priority``. ``total`` is what the last row shows. ``path``: the values are dotted paths, whose prefix is dimmed.
+    ``elastic``: on a terminal the middle of a text may be left out.
+    """
+
+    name: str
+    header: str
+    value: Callable[[Any, Any], Value]
+    help: str = ""
+    show: Callable[[Value], str] = plain
+    right: bool = False
+    priority: int = 0
+    total: Callable[[Any], str] | None = None
+    exact: Callable[[Value], str] = exact
+    path: bool = False
+    elastic: bool = False

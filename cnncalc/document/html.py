@@ -1,0 +1,121 @@
+"""A document as HTML: a page of its own, or the part of one that a notebook shows; readable in light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from cnncalc.document.blocks import (
+    Bars,
+    Block,
+    Document,
+    Facts,
+    Group,
+    Heading,
+    Note,
+    Picture,
+    Table,
+    Text,
+    Verbatim,
+    flat,
+)
+from cnncalc.document.column import Column
+from cnncalc.document.grid import cells, totals_row
+from cnncalc.text import visible
+
+# Only opacity and the text's own colour: both follow the page's theme.
+_STYLE = (
+    "<style>.cnncalc{font-size:.9em;border-collapse:collapse;font-variant-numeric:tabular-nums}"
+    ".cnncalc caption{text-align:left;padding:.3em 0;white-space:normal}"
+    ".cnncalc th,.cnncalc td{padding:.15em .6em;text-align:left;border:0;white-space:nowrap}"
+    ".cnncalc th,.cnncalc td{background:none;color:inherit}"
+    ".cnncalc .n{text-align:right}.cnncalc .p{opacity:.6}"
+    ".cnncalc thead th{border-bottom:1px solid currentColor}.cnncalc tfoot td{border-top:1px solid currentColor;"
+    "font-weight:bold}.cnncalc tbody tr:hover{outline:1px solid currentColor}</style>"
+)
+
+
+_PAGE = (
+    '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    '<meta name="viewport" content="width=device-width">\n<meta name="color-scheme" content="light dark">\n'
+)
+_FONT = "<style>body{font:1em/1.4 system-ui,sans-serif;margin:2em}pre{line-height:1.2}</style>"
+
+
+def render(document: Document) -> str:
+    """A whole page."""
+    titles = [block.text for block in flat(document.blocks) if isinstance(block, Heading)]
+    title = f"<title>{_text(titles[0] if titles else 'cnncalc')}</title>\n"
+    return f"{_PAGE}{title}{_FONT}\n</head>\n<body>\n{part(document)}</body>\n</html>\n"
+
+
+def part(document: Document) -> str:
+    """The document as a ``<div>``, for a notebook's cell."""
+    return f"<div>{_STYLE}\n{''.join(map(_block, document.blocks))}</div>\n"
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Heading():
+            return f"<h{block.level}>{_text(block.text)}</h{block.level}>\n"
+        case Text():
+            written = _text(f"{block.lead.strip()} {block.text}".strip())
+            return f"<p><b>{written}</b></p>\n" if block.tone == "bold" else f"<p>{written}</p>\n"
+        case Note():
+            mark = f"<b>{block.mark}:</b> " if block.mark else ""
+            return f"<p>{mark}{_text(block.text)}</p>\n"
+        case Facts():
+            sides = ("", ' class="n"', "")
+            body = "".join(f"<tr>{_row(sides, list(map(_text, fact)))}</tr>\n" for fact in block.facts)
+            return _small(block.title, body)
+        case Table():
+            return table(block.columns, block.rows, block.whole)
+        case Bars():
+            heads = "".join(f'<th class="n">{_text(head)}</th>' for head in block.heads)
+            kinds = ("", *[' class="n"'] * len(block.heads))
+            rows = [[bar.name, *(text for text, _ in bar.parts)] for bar in block.bars]
+            body = "".join(f"<tr>{_row(kinds, list(map(_text, row)))}</tr>\n" for row in rows)
+            return _small(block.title, body, f"<thead><tr><th></th>{heads}</tr></thead>")
+        case Verbatim():
+            return f"<pre>{escape(visible(block.text, keep=chr(10)))}</pre>\n"
+        case Picture():
+            return f"<pre>{escape(chr(10).join(block.draw(None, False)))}</pre>\n"
+        case Group():
+            return "".join(map(_block, block.blocks))
+
+
+def _small(title: str, body: str, head: str = "") -> str:
+    caption = f"<caption><b>{_text(title)}</b></caption>" if title else ""
+    return f'<table class="cnncalc">{caption}{head}<tbody>\n{body}</tbody></table>\n'
+
+
+def table(
+    columns: Sequence[Column], rows: Sequence[Any], whole: Any = None, *, caption: str = "", style: str = ""
+) -> str:
+    """Rows of any kind as a ``<div>``; ``caption`` and ``style`` are HTML."""
+    kinds = [' class="n"' if column.right else "" for column in columns]
+    texts = [[_cell(text, column) for text in cells(column, rows, whole)] for column in columns]
+    head = "".join(f"<th{kind}>{_text(c.header)}</th>" for c, kind in zip(columns, kinds, strict=True))
+    body = "".join(f"<tr>{_row(kinds, row)}</tr>\n" for row in zip(*texts, strict=True))
+    totals = totals_row(columns, whole) if whole is not None else None
+    foot = f"<tfoot><tr>{_row(kinds, [_text(text) for text in totals])}</tr></tfoot>" if totals else ""
+    titled = f"<caption>{caption}</caption>" if caption else ""
+    return (
+        f'<div style="overflow-x:auto">{style}<table class="cnncalc">{titled}<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{body}</tbody>{foot}</table></div>\n"
+    )
+
+
+def _row(kinds: Sequence[str], texts: Sequence[str]) -> str:
+    return "".join(f"<td{kind}>{text}</td>" for kind, text in zip(kinds, texts, strict=True))
+
+
+def _cell(text: str, column: Column) -> str:
+    """A path's prefix is set back, as on a terminal."""
+    prefix, dot, last = text.rpartition(".") if column.path else ("", "", text)
+    return f'<span class="p">{escape(prefix + dot)}</span>{escape(last)}' if prefix else escape(text)
+
+
+def _text(text: str) -> str:
+    return escape(visible(text))

@@ -1,0 +1,101 @@
+"""A document in GitHub's Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from cnncalc.document.blocks import (
+    Bars,
+    Block,
+    Document,
+    Facts,
+    Group,
+    Heading,
+    Note,
+    Picture,
+    Table,
+    Text,
+    Verbatim,
+    flat,
+)
+from cnncalc.document.column import Column
+from cnncalc.document.grid import cells, totals_row
+from cnncalc.text import display_width, visible
+
+# An underscore inside a word is no markup.
+_SPECIAL = re.compile(r"([\\`*{}\[\]<>#|~&$@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+
+
+def render(document: Document) -> str:
+    """The whole document; notes that follow each other are one list."""
+    blocks = flat(document.blocks)
+    text = ""
+    for number, block in enumerate(blocks):
+        follows = number and isinstance(block, Note) and isinstance(blocks[number - 1], Note)
+        text += ("" if follows or not text else "\n") + _block(block)
+    return text
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Heading():
+            return f"{'#' * (block.level + 1)} {_line(block.text)}\n"
+        case Text():
+            written = _line(f"{block.lead.strip()} {block.text}".strip())
+            return f"**{written}**\n" if block.tone == "bold" else f"{written}\n"
+        case Note():
+            return f"- {_line(f'{block.mark}: {block.text}' if block.mark else block.text)}\n"
+        case Facts():
+            rows = "".join(f"| {' | '.join(map(_line, fact))} |\n" for fact in block.facts)
+            title = f"### {_line(block.title)}\n\n" if block.title else ""
+            return f"{title}|  |  |  |\n| --- | ---: | --- |\n{rows}"
+        case Table():
+            return table(block.columns, block.rows, block.whole)
+        case Bars():
+            heads = "".join(f" {_line(head)} |" for head in block.heads)
+            rows = "".join(
+                f"| {_line(b.name)} |{''.join(f' {_line(text)} |' for text, _ in b.parts)}\n" for b in block.bars
+            )
+            title = f"### {_line(block.title)}\n\n" if block.title else ""
+            return f"{title}|  |{heads}\n| --- |{' ---: |' * len(block.heads)}\n{rows}"
+        case Verbatim() | Picture():
+            lines = (
+                visible(block.text, keep="\n") if isinstance(block, Verbatim) else "\n".join(block.draw(None, False))
+            )
+            language = block.language if isinstance(block, Verbatim) else ""
+            return f"```{language}\n{lines.rstrip()}\n```\n"
+        case Group():
+            return "".join(map(_block, block.blocks))
+
+
+def _line(text: str) -> str:
+    return escape(visible(text))
+
+
+def table(columns: Sequence[Column], rows: Sequence[Any], whole: Any = None) -> str:
+    """Rows of any kind as a Markdown table, aligned in the source too."""
+    texts = [[escape(text) for text in cells(column, rows, whole)] for column in columns]
+    totals = totals_row(columns, whole) if whole is not None else None
+    if totals:
+        for text, column in zip(totals, texts, strict=True):
+            column.append(f"**{escape(text)}**" if text else "")
+    heads = [escape(column.header) for column in columns]
+    widths = [max(3, display_width(head), *map(display_width, text)) for head, text in zip(heads, texts, strict=True)]
+    rules = ["-" * (width - 1) + ":" if c.right else "-" * width for c, width in zip(columns, widths, strict=True)]
+    lines = [heads, rules, *map(list, zip(*texts, strict=True))]
+    return "".join(f"| {' | '.join(_pad(columns, widths, line))} |\n" for line in lines)
+
+
+def _pad(columns: Sequence[Column], widths: Sequence[int], line: Sequence[str]) -> list[str]:
+    padded = []
+    for column, width, text in zip(columns, widths, line, strict=True):
+        space = " " * (width - display_width(text))
+        padded.append(space + text if column.right else text + space)
+    return padded
+
+
+def escape(text: str) -> str:
+    """``text`` so that Markdown shows it as it is."""
+    return _SPECIAL.sub(r"\\\1", text)

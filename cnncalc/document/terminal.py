@@ -1,0 +1,158 @@
+"""A document as text: for a terminal of some width and height, or without limits for a pipe or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cnncalc.document.blocks import (
+    Bars,
+    Block,
+    Branch,
+    Document,
+    Facts,
+    Group,
+    Heading,
+    Note,
+    Picture,
+    Table,
+    Text,
+    Verbatim,
+    flat,
+)
+from cnncalc.document.grid import grid, style
+from cnncalc.text import display_width, shorten, visible, wrap
+
+LEAST = 20
+"""Columns that a paragraph keeps behind its lead, however narrow the terminal."""
+BAR = 20
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+_TONES = {"": "", "note": "bold", "warning": "yellow", "error": "red"}
+_PROMPT = 1
+"""Lines that the shell's next prompt takes."""
+
+
+def render(
+    document: Document, *, width: int | None = None, height: int | None = None, colour: bool = False, tree: bool = False
+) -> str:
+    """The document as text that ends in a newline.
+
+    Args:
+        document: what to show.
+        width: columns of the terminal; ``None`` (a pipe, a file) cuts and wraps nothing.
+        height: lines of the terminal, into which tables that are trees are folded; ``None`` for all.
+        colour: whether to use ANSI codes.
+        tree: whether tables that are trees are shown as such; otherwise each row has its whole path.
+    """
+    chosen: dict[int, tuple[Sequence[Branch] | None, str]] = {}
+    trees = [table for table in flat(document.blocks) if isinstance(table, Table) and table.tree] if tree else []
+    if trees:
+        bare: _Chosen = {id(table): ([], " ") for table in trees}
+        used = _text(document.blocks, width, colour, bare).count("\n") + _PROMPT
+        for table in trees:
+            chosen[id(table)] = _folded(table, None if height is None else height - used)
+    return _text(document.blocks, width, colour, chosen)
+
+
+def _folded(table: Table, room: int | None) -> tuple[Sequence[Branch], str]:
+    """As many levels of a tree as have room, at least the first; and what is said of those left out."""
+    assert table.tree is not None
+    depth = table.depth or (table.levels if room is None else 1)
+    rows = table.tree(depth)
+    while table.depth is None and room is not None and depth < table.levels:
+        more = table.tree(depth + 1)
+        if len(more) > room:
+            break
+        depth, rows = depth + 1, more
+    return rows, "" if depth >= table.levels else table.folded.format(depth=depth + 1)
+
+
+_Chosen = dict[int, tuple[Sequence[Branch] | None, str]]
+
+
+def _text(blocks: Sequence[Block], width: int | None, colour: bool, chosen: _Chosen) -> str:
+    parts = [_lines(block, width, colour, chosen) for block in blocks]
+    parts.append([style(line, "dim", colour) for _, said in chosen.values() for line in wrap(said, width) if line])
+    return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
+
+
+def _lines(block: Block, width: int | None, colour: bool, chosen: _Chosen) -> list[str]:
+    match block:
+        case Heading():
+            return [style(line, "bold", colour) for line in wrap(visible(block.text), width)]
+        case Text():
+            return _paragraph(block, width, colour)
+        case Note():
+            return _note(block, width, colour)
+        case Facts():
+            return _facts(block, width, colour)
+        case Table():
+            tree, _ = chosen.get(id(block), (None, ""))
+            return grid(block.columns, block.rows, block.whole, width=width, colour=colour, drop=block.drop, tree=tree)
+        case Bars():
+            return _bars(block, width, colour)
+        case Verbatim():
+            return visible(block.text, keep="\n").splitlines()
+        case Picture():
+            return list(block.draw(width, colour))
+        case Group():
+            return [line for one in block.blocks for line in _lines(one, width, colour, chosen)]
+
+
+def _paragraph(block: Text, width: int | None, colour: bool) -> list[str]:
+    lead = visible(block.lead)
+    before = display_width(lead)
+    room = None if width is None else max(width - before, LEAST if lead else 1)
+    first, *rest = wrap(visible(block.text), room, block.indent) or [""]
+    lines = [lead + first, *(" " * before + line for line in rest)]
+    if block.strong:
+        strong = visible(block.strong)
+        lines[0] = lines[0].replace(strong, style(strong, "bold", colour), 1)
+    return [style(line, block.tone, colour) if block.tone else line for line in lines]
+
+
+def _note(block: Note, width: int | None, colour: bool) -> list[str]:
+    lead = f"{block.mark}: " if block.mark else ""
+    first, *rest = wrap(lead + visible(block.text), width, "  ")
+    if lead:
+        return [style(lead[:-1], _TONES[block.mark], colour) + first.removeprefix(lead[:-1]), *rest]
+    return [style(line, block.tone, colour) if block.tone else line for line in (first, *rest)]
+
+
+def _facts(block: Facts, width: int | None, colour: bool) -> list[str]:
+    facts = [[visible(text) for text in fact] for fact in block.facts]
+    names = max((display_width(name) for name, _, _ in facts), default=0)
+    values = max((display_width(value) for _, value, _ in facts), default=0)
+    indent = " " * (names + values + 6 if width and width > names + values + 26 else 2)
+    lines = [style(visible(block.title), "bold", colour)] if block.title else []
+    for name, value, remark in facts:
+        padded = f"{' ' * (values - display_width(value))}{value}"
+        text = f"{name}{' ' * (names - display_width(name))}   {padded}   {remark}".rstrip()
+        first, *rest = wrap(text, width, indent)
+        if block.strong and value:
+            first = first.replace(padded, style(padded, "bold", colour), 1)
+        lines += [first, *rest]
+    return lines
+
+
+def _bars(block: Bars, width: int | None, colour: bool) -> list[str]:
+    """A bar of eighths of a column for each part."""
+    texts = [visible(bar.name) for bar in block.bars]
+    names = max(6, *map(display_width, texts))
+    if width is not None:
+        names = min(names, max(10, width // 3))
+    count = len(block.heads)
+    wide = BAR if width is None else max(4, min(BAR * 2, (width - names - 10 * count) // count))
+    heads = "".join(f"   {head}{' ' * (6 + wide - display_width(head))}" for head in block.heads)
+    lines = [style(visible(block.title), "bold", colour)] if block.title else []
+    lines.append(style(f"{'':<{names}}{heads}".rstrip(), "dim", colour))
+    for name, bar in zip(texts, block.bars, strict=True):
+        short = shorten(name, names)
+        parts = "".join(f"   {text:>5} {_bar(share, wide)}" for text, share in bar.parts)
+        lines.append(f"{short}{' ' * (names - display_width(short))}{parts}".rstrip())
+    return lines
+
+
+def _bar(part: float, width: int) -> str:
+    """``part`` of ``width``, in eighths of a column."""
+    full, eighths = divmod(round(part * width * 8), 8)
+    return ("█" * full + _EIGHTHS[eighths].strip()).ljust(width)
