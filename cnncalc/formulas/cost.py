@@ -1,4 +1,4 @@
-"""Parameters and multiply-accumulates, per sample (the batch multiplies the latter).
+"""Parameters, and multiply-accumulates per sample (multiply these by the batch).
 
 Sizes are given as products: ``taps`` = K_h·K_w, ``positions`` = H·W.
 """

@@ -1,4 +1,4 @@
-"""Fan-in and fan-out of a weight, by which the deviation of its initial values is set.
+"""Fan-in and fan-out of a weight, which set the standard deviation of its initial values.
 
 Sources: Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural
 networks", §4.2; He et al. 2015, "Delving deep into rectifiers", arXiv:1502.01852, §2.2.
@@ -17,5 +17,5 @@ def fan_in(weight: Shape) -> int:
 
 
 def fan_out(weight: Shape) -> int:
-    """``C_out·K_h·K_w``, as ``torch.nn.init`` has it: without regard to groups and stride."""
+    """``C_out·K_h·K_w``, as in ``torch.nn.init``: groups and stride are ignored."""
     return weight[0] * prod(weight[2:])

@@ -1,7 +1,7 @@
-"""Least, greatest and common divisor, for numbers that answer for themselves too.
+"""Minimum, maximum and greatest common divisor, also for traced integers.
 
-The built-in ones take the value of what they are given and lose the rest; a traced number
-(:class:`cnncalc.analysis.explain.traced.Traced`), which knows how it came about, answers by a method.
+The built-in ones use only a number's value; a traced integer
+(:class:`cnncalc.analysis.explain.traced.Traced`), which remembers how it was computed, has methods for them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def common_divisor(first: int, second: int) -> int:
 
 
 def _ask(name: str, plain: Callable[[Any, Any], Any], first: Any, second: Any) -> Any:
-    """The method of that name of whichever has one, else the plain function."""
+    """The method of that name of the argument that has one, else the plain function."""
     for one, other in ((first, second), (second, first)):
         if hasattr(one, name):
             return getattr(one, name)(other)

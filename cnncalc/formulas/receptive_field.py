@@ -32,7 +32,7 @@ class Taps(NamedTuple):
 
     @property
     def total(self) -> int:
-        """How many they are."""
+        """Their number."""
         return max(0, (self.last - self.first) // self.step + 1)
 
 
@@ -40,7 +40,7 @@ class Window(NamedTuple):
     """What a layer's units read: unit ``i = period·q + r`` reads ``taps[r]`` shifted by ``stride·q``.
 
     An ordinary convolution has period 1 and its own stride; nearest upsampling by 2 has period 2
-    and stride 1. A pattern of more than ``MAX_PERIOD`` units is not written out: ``taps`` is then empty.
+    and stride 1. A pattern of more than ``MAX_PERIOD`` units is not listed: ``taps`` is then empty.
     """
 
     stride: int
@@ -72,7 +72,7 @@ def transposed_window(kernel: int, stride: int, before: int, dilation: int) -> W
 
     if stride > MAX_PERIOD:
         return Window(1, ())
-    # k and k + alike fall on the same phase.
+    # Taps k and k + alike have the same phase.
     common = common_divisor(dilation, stride)
     alike, step = stride // common, dilation // common
     lowest = {(dilation * k - before) % stride: k for k in range(min(kernel, alike))}
@@ -127,8 +127,8 @@ def compose(field: Field, window: Window) -> Field | None:
     ``start_l = start_{l−1} − P·J_{l−1}`` (Araujo, Norris & Sim 2019, eqs. 2-4).
 
     The field of a layer's output, from that of its input and the layer's window; with periods above 1
-    the same for every phase. ``None`` where the
-    pattern repeats only after more than ``MAX_PERIOD`` units, or takes too many steps to find.
+    the same for every phase. ``None`` where the pattern repeats only after more than ``MAX_PERIOD`` units, or
+    takes too many steps to find.
     """
     if not window.taps:
         return None
@@ -143,7 +143,7 @@ def compose(field: Field, window: Window) -> Field | None:
     for unit in range(period):
         read = taps_of(window, unit)
         taps = range(read.first, read.last + 1, read.step)
-        # The field moves on with every period of it, so its first and last taps hold the ends.
+        # The field moves on by a fixed step with each period, so the first and last taps give its ends.
         if read.total > 2 * len(field.bounds):
             ends = chain(taps[: len(field.bounds)], taps[-len(field.bounds) :])
         else:
@@ -156,7 +156,7 @@ def compose(field: Field, window: Window) -> Field | None:
 def union(first: Field, second: Field) -> Field | None:
     """The field of a sum or concatenation: for each unit the hull of both.
 
-    ``None`` where the jumps differ (the hull is then no periodic pattern) or the period is too long.
+    ``None`` where the jumps differ (the hull is then not periodic) or the period is too long.
     """
     if first == second:
         return first

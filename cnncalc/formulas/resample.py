@@ -30,7 +30,7 @@ Pair = tuple[int, int]
 NEAREST: Pair = (0, 0)
 LINEAR: Pair = (0, 1)
 CUBIC: Pair = (1, 2)
-"""Taps before and after ``⌊x⌋`` that have weight where ``x`` is no whole number."""
+"""Taps before and after ``⌊x⌋`` with nonzero weight where ``x`` is not a whole number."""
 
 
 class Grid(NamedTuple):

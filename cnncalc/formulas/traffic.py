@@ -1,4 +1,4 @@
-"""What a layer cannot do without: the products with real input, the input positions it reads, and the least time.
+"""What a layer needs at least: the products with real input, the input positions it reads, and the time.
 
 Symbols along one axis: H input size, O output size, K kernel, S stride, P padding before, D dilation. Times are
 whole picoseconds, rounded down, so that a lower bound stays one. Source of the roofline: Williams, Waterman &
@@ -29,19 +29,19 @@ def floor_sum(count: int, divisor: int, step: int, offset: int) -> int:
         whole, step = divmod(step, divisor)
         more, offset = divmod(offset, divisor)
         total += count * (count - 1) // 2 * whole + count * more
-        # what is left are the lattice points below a line: they are counted along its other axis
+        # the rest are the lattice points below a line, counted along the other axis
         count, offset = divmod(step * count + offset, divisor)
         divisor, step = step, divisor
     return total
 
 
 def pairs_inside(size: int, output_size: int, kernel: int, stride: int, before: int, dilation: int) -> int:
-    """Pairs of an output and a tap that meet the input, not its padding: ``#{(o, k) : 0 ≤ o·S + k·D − P < H}``
+    """Pairs of an output and a tap that fall on the input, not on its padding: ``#{(o, k) : 0 ≤ o·S + k·D − P < H}``
     for ``0 ≤ o < O`` and ``0 ≤ k < K``.
     """
 
     def up_to(place: int) -> int:
-        """``#{(o, k) : o·S + k·D ≤ place}``: for each output, from none to all of the taps."""
+        """``#{(o, k) : o·S + k·D ≤ place}``: for each output, none to all of the taps."""
         some = min(max(place // stride + 1, 0), output_size)
         every = min(max((place - (kernel - 1) * dilation) // stride + 1, 0), output_size)
         rest = some - every
@@ -51,10 +51,10 @@ def pairs_inside(size: int, output_size: int, kernel: int, stride: int, before: 
 
 
 def taps_inside(size: int, output_size: int, kernel: int, stride: int, before: int, dilation: int) -> int:
-    """Taps that meet the input at one output at least; the others see padding alone.
+    """Taps that fall on the input for at least one output; the others only see padding.
 
-    Tap ``k`` meets it where ``(k·D − P) mod S < H``, unless the first output lies behind the input already, or the last
-    one before it.
+    Tap ``k`` does where ``(k·D − P) mod S < H``, unless already the first output lies after the input, or even the
+    last one before it.
     """
     first = max(-((stride * (output_size - 1) - before) // dilation), 0)
     last = min((before + size - 1) // dilation, kernel - 1)
@@ -65,7 +65,7 @@ def taps_inside(size: int, output_size: int, kernel: int, stride: int, before: i
 
 
 MOST_PLACES = 1 << 20
-"""Places to be looked at one by one, where no closed form counts those that are read."""
+"""The most positions to check one by one, where no closed form counts those that are read."""
 
 Stretch = tuple[int, int]
 """The places from the first to the last."""
@@ -73,11 +73,11 @@ Stretch = tuple[int, int]
 
 def positions_read(size: int, output_size: int, window: Window, border: str = "zeros") -> int:
     """How many of an axis's ``size`` positions the ``output_size`` units read through ``window``, each counted once;
-    all of them where the window's pattern is too long to be written out.
+    all of them where the window's pattern is too long to list.
 
-    ``border`` says which position stands beyond the ends: the nearest (``replicate``), the one as far from the end
-    within (``reflect``), that of the axis repeated (``circular``), or none. Where phases leave gaps, or a border is
-    folded into some, more than ``MOST_PLACES`` places are not looked at, and the count is a lower bound.
+    ``border`` says which position a place beyond the ends reads: the nearest (``replicate``), the mirrored one
+    (``reflect``), that of the axis repeated (``circular``), or none. Where phases or a folded border leave gaps, at
+    most ``MOST_PLACES`` places are checked, and the count is a lower bound.
     """
     if not window.taps:
         return size
@@ -97,7 +97,7 @@ def positions_read(size: int, output_size: int, window: Window, border: str = "z
 
 
 def _stretches(output_size: int, window: Window) -> list[Stretch] | None:
-    """The stretches without gaps that the units read together; ``None`` where there are gaps within."""
+    """The ranges that the units read together; ``None`` where they have gaps."""
     rounds, rest = divmod(output_size, len(window.taps))
     by_phase = [
         _stretch(taps, rounds + (phase < rest), window.stride) for phase, taps in enumerate(window.taps[:output_size])
@@ -117,19 +117,19 @@ def _stretches(output_size: int, window: Window) -> list[Stretch] | None:
 
 
 def _stretch(taps: Taps, units: int, stride: int) -> Stretch | tuple[()] | None:
-    """What so many units read through the same taps, each ``stride`` on; ``None`` where there are gaps within."""
+    """The range that ``units`` units, ``stride`` apart, read through the same taps; ``None`` where it has gaps."""
     count = len(range(taps.first, taps.last + 1, taps.step))
     if not count:
         return ()
     apart = stride if units > 1 else 0
-    # units side by side fill the gaps between taps, or taps those between units
+    # neighbouring units fill the gaps between taps, or taps the gaps between units
     if not ((apart == 1 and taps.step <= units) or (apart <= count and taps.step == 1) or (apart <= 1 == count)):
         return None
     return taps.first, taps.first + (count - 1) * taps.step + (units - 1) * apart
 
 
 def _merged(stretches: Iterable[Stretch]) -> list[Stretch]:
-    """The same places in stretches that do not meet."""
+    """The same places as disjoint ranges."""
     merged: list[Stretch] = []
     for first, last in sorted(stretches):
         if merged and first <= merged[-1][1] + 1:
@@ -140,7 +140,7 @@ def _merged(stretches: Iterable[Stretch]) -> list[Stretch]:
 
 
 def _folded(stretch: Stretch, size: int, border: str) -> Iterator[Stretch]:
-    """The positions that stand at a stretch of places, for one that lies within a width of the axis around it."""
+    """The positions read at a range of places that reaches at most one axis length beyond the axis."""
     first, last = stretch
     yield max(first, 0), min(last, size - 1)
     if border in FOLDS:
@@ -155,7 +155,7 @@ FOLDS: dict[str, Callable[[int, int], int]] = {
     "reflect": lambda place, size: size - 1 - abs(size - 1 - abs(place)),
     "circular": lambda place, size: place % size,
 }
-"""For a place beyond the ends of an axis, the position that stands there (``torch.nn.functional.pad``)."""
+"""For a place beyond the ends of an axis, the position read there (``torch.nn.functional.pad``)."""
 
 
 def _places(output_size: int, window: Window) -> Iterator[int]:
@@ -166,7 +166,7 @@ def _places(output_size: int, window: Window) -> Iterator[int]:
 
 
 def _distinct(size: int, units: int, taps: Taps, stride: int) -> int:
-    """How many of ``size`` positions so many units read through the same taps, each ``stride`` on.
+    """How many of ``size`` positions a number of units, ``stride`` apart, read through the same taps.
 
     Of the pairs of a unit and a tap that meet at one position the one with the first unit counts: units ``D/gcd(S, D)``
     apart meet.
@@ -182,10 +182,10 @@ def _distinct(size: int, units: int, taps: Taps, stride: int) -> int:
 
 
 def picoseconds(amount: int, rate: int) -> int:
-    """``amount`` of work at ``rate`` per second, in whole picoseconds: ``⌊amount·10¹²/rate⌋``."""
+    """Time of ``amount`` of work at ``rate`` per second, in whole picoseconds: ``⌊amount·10¹²/rate⌋``."""
     return amount * PICO // rate
 
 
 def beyond(amount: int, capacity: int) -> int:
-    """What of ``amount`` a cache of ``capacity`` cannot hold: ``max(amount − capacity, 0)``."""
+    """The part of ``amount`` that a cache of ``capacity`` cannot hold: ``max(amount − capacity, 0)``."""
     return positive(amount - capacity)

@@ -1,8 +1,8 @@
-"""Activations. Each class says what its operations per element are; exp, log, tanh and erf count one each.
+"""Activations. Each class states its operations per element; exp, log, tanh and erf count as one each.
 
 The gains are those of ``torch.nn.init.calculate_gain`` where it has one (He et al. 2015, eqs. 10 and 15, for the
 rectifiers). For the smooth rectifiers it is ``1/√E[f(z)²]`` with z standard normal, the condition from
-which He et al. derive ``√2``; the others go by the function that they imitate, or have none.
+which He et al. derive ``√2``; the others use the gain of the function that they imitate, or have none.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from cnncalc.layers.tape import Held, Tape
 
 RECTIFIER_GAIN = sqrt(2)
-"""He et al. 2015, eq. 10: half of a symmetric distribution's second moment is left."""
+"""He et al. 2015, eq. 10: half of a symmetric distribution's second moment remains."""
 
 
 SERIES = 30.0
@@ -43,7 +43,7 @@ SERIES = 30.0
 
 def exponential_gain(scale: float, rate: float) -> float:
     """``1/√E[f(z)²]`` for ``f(z) = z`` where positive, else ``scale·(exp(rate·z) − 1)``, and z standard normal; 0 where
-    the mean is beyond all numbers.
+    the mean overflows.
     """
 
     def below(power: float) -> float:
@@ -188,7 +188,7 @@ class Celu(Elementwise, frozen=True):
             raise LayerError("alpha must not be zero", field="alpha")
         if 1 / abs(self.alpha) > MOST_REAL:
             raise LayerError(
-                f"alpha {self.alpha:g} is too near to zero: its reciprocal is beyond float32", field="alpha"
+                f"alpha {self.alpha:g} is too close to zero: its reciprocal overflows float32", field="alpha"
             )
         return inputs[0]
 
@@ -412,7 +412,7 @@ class Softplus(Elementwise, frozen=True):
 
 
 class AlongAxis(Elementwise, frozen=True):
-    """Base of the activations that bind the elements along one axis together."""
+    """Base of the activations over all elements along one axis."""
 
     abstract = True
     field_aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
@@ -502,7 +502,7 @@ class Glu(AlongAxis, frozen=True):
         axis = normal_axis(self.axis, len(shape))
         if shape[axis] % 2:
             raise LayerError(
-                f"axis {self.axis} has {shape[axis]} elements, which is no even number",
+                f"axis {self.axis} has {shape[axis]} elements, which is odd",
                 field="axis",
                 hint="glu multiplies one half of the axis by the sigmoid of the other",
             )

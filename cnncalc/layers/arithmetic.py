@@ -20,9 +20,9 @@ WITHOUT_VALUE: tuple[str, ...] = get_args(OfElement)
 WITH_VALUE: tuple[str, ...] = get_args(OfTwo)
 """Functions of the element and a number."""
 KEEP_INPUT = ("abs", "cos", "erf", "log", "sin", "square", "power", "maximum", "minimum")
-"""Functions whose gradient is told by the input."""
+"""Functions whose gradient depends on the input."""
 KEEP_OUTPUT = ("exp", "reciprocal", "rsqrt", "sqrt")
-"""Functions whose gradient is told by the output; that of the others is told by neither."""
+"""Functions whose gradient depends on the output; that of the others depends on neither."""
 
 
 class Math(Elementwise, frozen=True):
@@ -43,7 +43,7 @@ class Math(Elementwise, frozen=True):
         alone = self.function not in WITH_VALUE
         if alone == (self.value is not None):
             what = "takes no value" if alone else "needs a value"
-            hint = "leave value out" if alone else f"as {{function: {self.function}, value: 2}}"
+            hint = "leave value out" if alone else f"e.g. {{function: {self.function}, value: 2}}"
             raise LayerError(f"{self.function} {what}", field="value" if alone else None, hint=hint)
         return inputs[0]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def score_ops(rows: int, keys: int) -> int:
-    """Per row of ``keys`` scores: as many scalings, and ``3·keys − 1`` for the softmax."""
+    """Per row of ``keys`` scores: ``keys`` scalings, and ``3·keys − 1`` for the softmax."""
     return rows * (4 * keys - 1)
 
 
@@ -70,7 +70,7 @@ class ScaledDotProductAttention(Layer, frozen=True):
         return prod(query[:-2]) * (scores + cost.matmul_macs(length, key[-2], value[-1]))
 
     def direct_macs(self, *inputs: Shape) -> int:
-        """Without the scores that a causal mask takes away."""
+        """Without the scores that a causal mask removes."""
         query, key, value = inputs
         length, keys = query[-2], key[-2]
         # Row i sees min(i + 1, keys) keys.
@@ -102,7 +102,7 @@ class ScaledDotProductAttention(Layer, frozen=True):
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         leading = pointwise(inputs[0][:-2])
         length = len(leading)
-        # A causal unit reads a stretch that grows with it; the last one what all of them read together.
+        # A causal unit reads a range that grows with its index; the last unit reads what all of them read together.
         rows = min(inputs[0][-2], inputs[1][-2])
         keys = Read(window=Window(0, (Taps(0, rows - 1),))) if self.is_causal else EVERYTHING
         return (
@@ -263,7 +263,7 @@ def attend(tape: Tape, query: Held, key: Held, value: Held, is_causal: bool = Fa
 
 
 def _causal_mask(tape: Tape, length: int, keys: int) -> Held:
-    """0 up to the own place, −∞ behind, made of booleans."""
+    """0 up to the unit's own index, −∞ after it, made of booleans."""
     ones = tape.new((length, keys), element=1)
     triangle = tape.new((length, keys), element=1)
     tape.free(ones)

@@ -42,8 +42,8 @@ class Axis(NamedTuple):
         return sliding_window(self.kernel, self.stride, self.padding[0], self.dilation)
 
     def together(self, units: int) -> Window | None:
-        """What so many windows read together: a phase for each of them, or for each tap where those are fewer; ``None``
-        where they are too many to be written out.
+        """What ``units`` windows read together: a phase for each window, or for each tap where there are fewer taps;
+        ``None`` where there are too many to list.
         """
         (phases, apart), (taps, step) = sorted(((units, self.stride), (self.kernel, self.dilation)))
         if phases > MAX_PERIOD:
@@ -52,25 +52,25 @@ class Axis(NamedTuple):
         return Window(0, tuple(Taps(first, first + (taps - 1) * step, step) for first in firsts))
 
     def pairs_inside(self, units: int) -> int:
-        """Pairs of a unit (of so many) and a tap that meet the input, not its padding."""
+        """Pairs of a unit (of ``units``) and a tap that fall on the input, not on its padding."""
         return traffic.pairs_inside(self.size, units, self.kernel, self.stride, self.padding[0], self.dilation)
 
     def taps_inside(self, units: int) -> int:
-        """Taps that meet the input at one of so many units at least."""
+        """Taps that fall on the input for at least one of ``units`` units."""
         return traffic.taps_inside(self.size, units, self.kernel, self.stride, self.padding[0], self.dilation)
 
     def meets(self, unit: int) -> bool:
-        """Whether a unit's window meets the input, not its padding alone."""
+        """Whether a unit's window covers some of the input, not only padding."""
         first = unit * self.stride - self.padding[0]
         return traffic.pairs_inside(self.size, 1, self.kernel, self.stride, -first, self.dilation) > 0
 
 
 MOST_SPATIAL = 3
-"""Spatial axes that PyTorch's convolutions, pools, resizing and norms by channel work on at most."""
+"""The most spatial axes that PyTorch's convolutions, pools, resizing and per-channel norms support."""
 
 
 def check_rank(shape: Shape, what: str = "", field: str | None = None) -> None:
-    """PyTorch has many layers for up to three spatial axes alone.
+    """PyTorch has many layers only for up to three spatial axes.
 
     Raises:
         LayerError: the input has more.
@@ -85,7 +85,7 @@ def check_rank(shape: Shape, what: str = "", field: str | None = None) -> None:
 
 
 def few_spatial(shape: Shape) -> Shape:
-    """The spatial sizes of an input that needs some, and not more than three.
+    """The spatial sizes of an input that must have one to three.
 
     Raises:
         LayerError: the input has none, or more.
@@ -95,21 +95,21 @@ def few_spatial(shape: Shape) -> Shape:
 
 
 def spatial(shape: Shape) -> Shape:
-    """The spatial sizes of an input that needs some.
+    """The spatial sizes of an input that must have some.
 
     Raises:
-        LayerError: the input has channels alone.
+        LayerError: the input has only channels.
     """
     if len(shape) < 2:
         raise LayerError(
             f"needs an input with spatial axes, got {describe(shape)}",
-            hint="the input is channels, then 1 to 3 spatial axes, as in [3, 224, 224]",
+            hint="the input is channels, then 1 to 3 spatial axes, e.g. [3, 224, 224]",
         )
     return shape[1:]
 
 
 def channels(shape: Shape) -> int:
-    """The channels of an input that needs some.
+    """The channels of an input that must have some.
 
     Raises:
         LayerError: the input is a scalar.
@@ -137,7 +137,7 @@ def per_axis(value: int | tuple[int, ...], rank: int, field: str) -> tuple[int, 
 
 
 def axis_name(axis: int, rank: int) -> str:
-    """What people call spatial axis ``axis`` of ``rank``: height, width, …"""
+    """The usual name of spatial axis ``axis`` of ``rank``: height, width, …"""
     return AXIS_NAMES.get(rank, tuple(f"axis {i + 1}" for i in range(rank)))[axis]
 
 
@@ -187,7 +187,7 @@ def padding_pairs(padding: ExplicitPadding, rank: int) -> tuple[Pair, ...]:
 
 
 def same_pads(padding: Padding, axes: tuple[Axis, ...]) -> dict[str, Shape]:
-    """What ``same`` padding comes to along each axis, by symbol; nothing for padding that is given as numbers."""
+    """The amount of ``same`` padding along each axis, by symbol; empty for padding given as numbers."""
     if padding != "same":
         return {}
     return {

@@ -1,8 +1,8 @@
-"""What every layer is: a class that knows its fields, output shapes, weights, cost and reach.
+"""The base of every layer: a class that knows its fields, output shapes, weights, cost and receptive field.
 
 To add a layer, define one class below :class:`Layer` in the file of its family. Its fields are the
-YAML fields (and the JSON Schema), its docstring is its documentation, and its methods are asked by
-the analyses. Shapes are ``(channels, *spatial)`` without the batch; all costs are per sample.
+YAML fields (and the JSON Schema), its docstring is its documentation, and the analyses call its
+methods. Shapes are ``(channels, *spatial)`` without the batch; all costs are per sample.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 MAX_SIZE = 1 << 63
-"""What the size of a tensor along an axis is below."""
+"""Exclusive upper limit of a tensor's size along an axis."""
 Shapes = tuple[Shape, ...]
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -42,9 +42,9 @@ REGISTRY: dict[str, type[Layer]] = {}
 
 
 class Weight(NamedTuple):
-    """One tensor that a layer owns; ``learnable`` is false for a buffer (running statistics).
+    """One tensor owned by a layer; ``learnable`` is false for a buffer (running statistics).
 
-    ``multiplies`` is false for what only scales or shifts (norms, layer scale), whatever its axes.
+    ``multiplies`` is false for a tensor that only scales or shifts (norms, layer scale), whatever its axes.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Weight(NamedTuple):
 
 
 class Unknown(NamedTuple):
-    """A number that cannot be given; totals that miss it are partial and say why."""
+    """An unknown number; totals without it are partial and say why."""
 
     reason: str
 
@@ -70,13 +70,13 @@ class Read(NamedTuple):
     """How the outputs read one axis of an input.
 
     ``axis`` and ``window``: output units along ``axis`` read this input axis through ``window``.
-    Without them the outputs read the axis as a whole (``EVERYTHING``), or a part of it that no
-    single output axis tells (``SCATTERED``); a window alone says, with the taps of all its phases, what they then
-    read together.
+    Without them the outputs read the axis as a whole (``EVERYTHING``), or a part of it that depends on
+    several output axes (``SCATTERED``); a window without an axis gives, with the taps of all its phases, what they
+    then read together.
     ``border`` says what a tap beyond the input reads: nothing (``zeros``), the unit that the padding
     mode puts there, or another input of the layer (``joined``). ``across`` names further output axes
-    that tell which part is read: the units along them read the window together. ``partly``: all outputs together
-    may read no more than some of it, which values tell and no shape does. ``untold``: nobody knows what is read.
+    that decide which part is read: the units along them read the window together. ``partly``: all outputs together
+    may read only some of it, depending on values, not on shapes. ``untold``: unknown operator.
     """
 
     axis: int | None = None
@@ -88,7 +88,7 @@ class Read(NamedTuple):
     untold: bool = False
 
     def units(self, output: Shape) -> int:
-        """How many units read the window: those along the axis, or, without one, one for each phase."""
+        """How many units read the window: those along the axis, or without an axis one per phase."""
         assert self.window is not None
         return len(self.window.taps) if self.axis is None else output[self.axis]
 
@@ -125,11 +125,11 @@ Reads = tuple[Read, ...]
 
 
 AXIS_SYMBOLS = {0: (), 1: ("C",), 2: ("C", "L"), 3: ("C", "H", "W"), 4: ("C", "Z", "H", "W")}
-"""What formulas call the axes of a tensor, channels first (``D`` is dilation, so depth is ``Z``)."""
+"""Symbols of a tensor's axes in formulas, channels first (``D`` is dilation, so depth is ``Z``)."""
 
 
 def axis_symbols(rank: int) -> tuple[str, ...]:
-    """What formulas call the axes of a tensor of ``rank`` axes."""
+    """Symbols of the axes of a tensor of ``rank`` axes in formulas."""
     return AXIS_SYMBOLS.get(rank) or tuple(f"N_{axis + 1}" for axis in range(rank))
 
 
@@ -139,12 +139,12 @@ def along(axis: int, window: Window = POINT, border: str = "zeros") -> Read:
 
 
 def pointwise(shape: Shape) -> Reads:
-    """Each output reads the one input unit at its own place, in every axis."""
+    """Each output reads only the input unit at its own position, along every axis."""
     return tuple(along(axis) for axis in range(len(shape)))
 
 
 class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all layers. A subclass with a docstring of its own and ``output_shape`` is a layer."""
+    """Base of all layers. A subclass with its own docstring and ``output_shape`` is a layer."""
 
     kind: ClassVar[str]
     """The name in the spec language: the class name in snake case."""
@@ -155,15 +155,15 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
     """Least and greatest number of inputs; ``None`` for any number."""
     abstract: ClassVar[bool] = False
-    """True for a base class that is no layer itself."""
+    """True for a base class that is not a layer itself."""
     differentiable: ClassVar[int | None] = None
-    """How many of its inputs, the first ones, a gradient passes through; ``None`` for all."""
+    """How many of the first inputs a gradient passes through; ``None`` for all."""
     drawn: ClassVar[bool] = True
-    """Whether random nets draw it: not what makes no net from sizes alone."""
+    """Whether random nets draw it; false for layers that sizes alone do not define."""
     commutative: ClassVar[bool] = False
     """Whether the order of the inputs makes no difference."""
     torch_name: ClassVar[str] = ""
-    """The class of ``torch.nn`` that computes it, with ``Nd`` for the rank; none for what torch.nn has no class for."""
+    """The class of ``torch.nn`` that computes it, with ``Nd`` for the rank; empty where torch.nn has none."""
     in_place: ClassVar[bool] = False
     """Whether PyTorch's module can write its output over its input (``inplace=True``)."""
     is_product: ClassVar[bool] = False
@@ -179,9 +179,9 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         "output_size": "O",
         "output_padding": "A",
     }
-    """What formulas call its fields, as the notes and papers do; others go by their own names."""
+    """Symbols of its fields in formulas, as in papers; other fields go by their own names."""
     is_view: ClassVar[bool] = False
-    """Whether the outputs can be the input itself, with another shape or strides, so that nothing need be moved."""
+    """Whether the outputs can be views of the input, with another shape or strides, so that no data is moved."""
 
     def __init_subclass__(cls, **config: Any) -> None:
         super().__init_subclass__(**config)
@@ -199,11 +199,11 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         raise NotImplementedError
 
     def output_shapes(self, *inputs: Shape) -> Shapes:
-        """Shapes of all outputs; one for every layer but those that split."""
+        """Shapes of all outputs; one for every layer except those that split."""
         return (self.output_shape(*inputs),)
 
     def checked_shapes(self, *inputs: Shape) -> Shapes:
-        """Shapes of all outputs, where all numbers are some that PyTorch has.
+        """Shapes of all outputs, with all numbers checked to be within PyTorch's range.
 
         Raises:
             LayerError: the layer cannot take the inputs; or a size or a field is too large for any tensor or module.
@@ -235,14 +235,14 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return sum(map(prod, self.output_shapes(*inputs))) if self.is_product else 0
 
     def gain(self) -> float | None:
-        """For an activation: the factor by which the deviation of weights before it is to grow, as
+        """For an activation: the factor by which the standard deviation of the weights before it should grow, as
         ``torch.nn.init.calculate_gain``; ``None`` for every other layer.
         """
         return None
 
     def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int | Unknown:
-        """Multiply-accumulates per sample for the gradients of those inputs that are ``wanted``, and of what lies
-        between the weights and the output within the layer.
+        """Multiply-accumulates per sample for the gradients of the ``wanted`` inputs, and of the tensors between
+        the weights and the output within the layer.
 
         Of a product ``Y = X·W`` each gradient (``∂L/∂W = Xᵀ·∂L/∂Y``, ``∂L/∂X = ∂L/∂Y·Wᵀ``) is a product
         of the same three sizes, so each costs what the forward product costs (Goodfellow et al. 2016,
@@ -252,22 +252,22 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return macs if isinstance(macs, Unknown) else macs * sum(wanted)
 
     def weight_gradient_macs(self, *inputs: Shape) -> int | Unknown:
-        """Multiply-accumulates per sample for the gradients of the learnable weights, as much as forward."""
+        """Multiply-accumulates per sample for the gradients of the learnable weights, as many as forward."""
         macs = self.macs(*inputs)
         if isinstance(macs, Unknown):
             return macs
         return macs * any(weight.learnable for weight in self.weights(*inputs))
 
     def drop_probability(self) -> tuple[int, int] | None:
-        """How often, in training, the whole output is dropped, as a fraction; ``None`` where it never is."""
+        """The fraction of training passes in which the whole output is dropped; ``None`` where it never is."""
         return None
 
     def direct_macs(self, *inputs: Shape) -> int | Unknown:
-        """Of :meth:`macs`, those that a direct algorithm cannot leave out: a product with padding's zeros can be."""
+        """The part of :meth:`macs` that a direct algorithm cannot skip: it can skip products with padding's zeros."""
         return self.macs(*inputs)
 
     def bilinear_macs(self, *inputs: Shape) -> int | Unknown:
-        """Fewest products of any algorithm that is bilinear in each pair of channels, as Winograd's and the FFT are:
+        """Fewest products of any algorithm that is bilinear in each pair of channels, e.g. Winograd's and the FFT:
         at least one for every input position read and for every output position (the rank of a bilinear map is
         at least the dimension of each of its spaces; Winograd 1980 and Lavin & Gray 2016, arXiv:1509.09308, for the
         convolution of one axis).
@@ -275,7 +275,7 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.direct_macs(*inputs)
 
     def elements_read(self, *inputs: Shape) -> tuple[int, ...]:
-        """For each input, how many of its elements the outputs depend on at all, as :meth:`reads` tells."""
+        """For each input, how many of its elements any output depends on, according to :meth:`reads`."""
         outputs = self.output_shapes(*inputs)
         read = []
         for shape, reads in zip(inputs, self.reads(*inputs), strict=True):
@@ -284,17 +284,17 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return tuple(read)
 
     def weights_read(self, *inputs: Shape) -> int:
-        """Weights and buffers that a forward pass in evaluation reads: all but the counters of batches."""
+        """Weights and buffers that a forward pass in evaluation reads: all except the counters of batches."""
         return sum(prod(weight.shape) for weight in self.weights(*inputs) if weight.learnable or weight.shape)
 
     def forward(self, tape: Tape, *inputs: Held) -> Held | tuple[Held, ...]:
-        """Writes on the tape which tensors a forward pass makes, keeps and lets go; the output, or all outputs."""
+        """Records on the tape which tensors a forward pass makes, keeps and frees; returns the output or outputs."""
         tape.unknown.append(f"{self.kind} does not say which tensors its forward pass makes and keeps")
         shapes = self.output_shapes(*(x.shape[1:] for x in inputs))
         return tuple(tape.new((tape.batch, *shape), *inputs, tape.weight(), keep=inputs) for shape in shapes)
 
     def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
-        """What formulas call the axes of each input; of several inputs, numbered along axes in which they differ."""
+        """Symbols of each input's axes in formulas; with several inputs, numbered along axes in which they differ."""
         named = [axis_symbols(len(shape)) for shape in inputs]
         if len(inputs) > 1:
             alike = [len(set(sizes)) == 1 for sizes in zip(*inputs, strict=False)]
@@ -308,35 +308,35 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return tuple(named)
 
     def output_symbols(self, rank: int) -> tuple[str, ...]:
-        """What formulas call the axes of an output of ``rank`` axes."""
+        """Symbols of the axes of an output of ``rank`` axes in formulas."""
         return tuple(f"{symbol}_out" for symbol in axis_symbols(rank))
 
     def derived(self, *inputs: Shape) -> dict[str, Shape]:
-        """Numbers on the way to others that deserve a name: one for each spatial axis, by symbol, in the order in
-        which they follow from each other.
+        """Intermediate numbers that deserve a name: one for each spatial axis, by symbol, in the order in
+        which they are computed.
         """
         return {}
 
     def alternatives(self, *inputs: Shape) -> dict[str, tuple[tuple[Layer, Shapes], ...]]:
-        """Other layers that do what this one does, by what they are called: each is a sequence of layers
-        with their input shapes.
+        """Other layers that could replace this one, by name: each is a sequence of layers with their input
+        shapes.
         """
         return {}
 
     def narrowed(self, divisor: int, *inputs: Shape) -> Layer:
-        """The layer with its channel counts divided by ``divisor`` (at least 1 is left), for inputs so narrowed.
+        """The layer with its channel counts divided by ``divisor`` (at least 1), for inputs narrowed the same way.
 
-        Its windows, and with them what it reads along spatial axes, stay the same: receptive fields
-        can be measured on it at a small part of the cost.
+        Its windows stay the same, and so does what it reads along spatial axes: receptive fields
+        can be measured on it at a fraction of the cost.
         """
         return self
 
     def torch_module(self, *inputs: Shape) -> str:
-        """The class of ``torch.nn`` that computes it for inputs of these shapes, as ``Conv2d``; else nothing."""
+        """The class of ``torch.nn`` that computes it for inputs of these shapes, e.g. ``Conv2d``; empty if none."""
         return self.torch_name.replace("Nd", f"{max(len(inputs[0]) - 1, 1)}d") if self.torch_name else ""
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...] | Unknown:
-        """The calls of PyTorch functions that its module makes, but for those that move data alone."""
+        """The calls of PyTorch functions that its module makes, except those that only move data."""
         return Unknown(f"{self.kind} does not say which PyTorch functions it calls")
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
@@ -349,7 +349,7 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Movement(Layer, frozen=True):
-    """Base of layers that move or drop data and compute nothing: no MACs, no elementwise operations."""
+    """Base of layers that only move or drop data: no MACs, no elementwise operations."""
 
     abstract = True
 
@@ -372,7 +372,7 @@ class Elementwise(Layer, frozen=True):
     abstract = True
     ops_per_element: ClassVar[int]
     keeps_output: ClassVar[bool] = False
-    """Whether the gradient is told by the output, which autograd keeps then, and not by the input."""
+    """Whether the gradient depends on the output, which autograd then keeps, and not on the input."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return inputs[0]
@@ -393,22 +393,22 @@ class Elementwise(Layer, frozen=True):
 
 
 class ShortForm(Layer, frozen=True):
-    """Base of names that stand for one or more other layers; the graph holds what they become."""
+    """Base of short forms for one or more other layers; the graph holds what they expand to."""
 
     abstract = True
 
     def expand(self, shape: Shape) -> tuple[Layer, ...]:
-        """The layers that this one stands for, in order, for an input of this shape."""
+        """The layers that this one expands to, in order, for an input of this shape."""
         raise NotImplementedError
 
     @classmethod
     def contract(cls, layers: tuple[Layer, ...], shape: Shape) -> ShortForm | None:
-        """The short form that expands to these layers for an input of this shape, where there is one."""
+        """The short form that expands to these layers for an input of this shape, if there is one."""
         return None
 
 
 def check_number(number: float, what: str, field: str | None = None) -> None:
-    """A number must be one that PyTorch can convert: whole ones to 64 bits, others to float32 or infinity; and no NaN.
+    """A number must fit PyTorch's types: whole numbers 64 bits, others float32 or infinity; NaN is refused.
 
     Raises:
         LayerError: it is not.
@@ -422,7 +422,7 @@ def check_number(number: float, what: str, field: str | None = None) -> None:
 
 
 def check_finite(number: float, field: str) -> None:
-    """A field of which PyTorch takes no infinity, or which means nothing there.
+    """A field that PyTorch does not accept as infinite, or where infinity has no meaning.
 
     Raises:
         LayerError: it is infinite.
@@ -432,7 +432,7 @@ def check_finite(number: float, field: str) -> None:
 
 
 def _numbers(value: Any) -> Iterator[float]:
-    """The numbers of a field, those in lists too."""
+    """The numbers of a field, including those in lists."""
     if isinstance(value, tuple):
         for one in value:
             yield from _numbers(one)
@@ -441,14 +441,14 @@ def _numbers(value: Any) -> Iterator[float]:
 
 
 def _positions(size: int, read: Read, output: Shape) -> int:
-    """How many positions of an input axis are read, each counted once; all where that is not told."""
+    """How many positions of an input axis are read, each counted once; all where that is unknown."""
     if read.whole or read.window is None or (read.axis is not None and read.axis >= len(output)):
         return size
     return positions_read(size, read.units(output), read.window, read.border)
 
 
 def normal_axis(axis: int, rank: int, *, field: str = "axis") -> int:
-    """An axis of a tensor of ``rank`` axes (channels = 0, no batch), with negative ones counted from the end.
+    """An axis of a tensor of ``rank`` axes (channels = 0, no batch); negative ones count from the end.
 
     Raises:
         LayerError: there is no such axis.

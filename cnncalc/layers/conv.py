@@ -48,7 +48,7 @@ LONG_NAMES = {"out_channels": "out", "kernel_size": "kernel"}
 
 
 def check_groups(in_channels: int, out: int, groups: int) -> None:
-    """Groups must divide both channel counts.
+    """Checks that groups divide both channel counts.
 
     Raises:
         LayerError: they do not.
@@ -63,12 +63,12 @@ def check_groups(in_channels: int, out: int, groups: int) -> None:
 
 
 def pairs_inside(axes: tuple[Axis, ...], outputs: Shape) -> int:
-    """Pairs of an output position and a tap that meet the input, over all axes."""
+    """Pairs of an output position and a tap that fall on the input, over all axes."""
     return prod(axis.pairs_inside(out) for axis, out in zip(axes, outputs, strict=True))
 
 
 def taps_inside(axes: tuple[Axis, ...], outputs: Shape) -> int:
-    """Taps that meet the input at one output position at least, over all axes."""
+    """Taps that fall on the input for at least one output position, over all axes."""
     return prod(axis.taps_inside(out) for axis, out in zip(axes, outputs, strict=True))
 
 
@@ -180,8 +180,8 @@ class Conv(Layer, frozen=True):
         return same_pads(self.padding, self.axes(inputs[0]))
 
     def alternatives(self, *inputs: Shape) -> dict[str, tuple[tuple[Layer, Shapes], ...]]:
-        """A dense layer, which shares no parameters over positions (Goodfellow et al. 2016, §9.2); of an ordinary
-        convolution the cheaper ones (Howard et al. 2017), of a grouped one the ordinary.
+        """A dense layer, which shares no parameters over positions (Goodfellow et al. 2016, §9.2); for an ordinary
+        convolution the cheaper kinds (Howard et al. 2017), for a grouped one the ordinary.
         """
         (shape,) = inputs
         out = self.output_shape(shape)
@@ -231,7 +231,7 @@ class ConvTranspose(Layer, frozen=True):
         return window_axes(shape, self.kernel, self.stride, self.padding, self.dilation)
 
     def gathering(self, shape: Shape) -> tuple[Axis, ...]:
-        """The axes of the convolution the other way round, which gathers where this one scatters."""
+        """The axes of the convolution in the opposite direction, which gathers where this one scatters."""
         sizes_out = self.output_shape(shape)[1:]
         return tuple(axis._replace(size=out) for axis, out in zip(self.axes(shape), sizes_out, strict=True))
 
@@ -271,7 +271,7 @@ class ConvTranspose(Layer, frozen=True):
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         name, weight = f"conv_transpose{len(inputs[0]) - 1}d", self.weights(*inputs)[0].shape
-        # PyTorch's has one padding for both ends; padding that differs is a crop of the output without any
+        # PyTorch's has one padding for both ends; different paddings crop the output of an unpadded one
         whole = any(before != after for _, _, _, (before, after), _ in self.axes(inputs[0]))
         out = (replace(self, padding=0) if whole else self).output_shape(*inputs)
         return (Call(name, inputs, out, self.macs(*inputs), weight=weight, bias=self.bias),)
@@ -298,7 +298,7 @@ class ConvTranspose(Layer, frozen=True):
         shape = self.output_shape(x.shape[1:])[1:]
         if all(axis.padding[0] == axis.padding[1] for axis in axes):
             return tape.convolved((tape.batch, self.out, *shape), x, kernel, self.groups, transposed=True)
-        # PyTorch takes no such padding: it is cut off after
+        # PyTorch does not take such padding: it is cut off afterwards
         whole = tuple(size + sum(axis.padding) for size, axis in zip(shape, axes, strict=True))
         out = tape.convolved((tape.batch, self.out, *whole), x, kernel, self.groups, transposed=True)
         part = out
@@ -367,21 +367,21 @@ class FunctionalConv(Layer, frozen=True):
         return min(self.direct_macs(*inputs), cost.conv_macs(positions, 1, shape[0], weight[0], self.groups))
 
     def elements_read(self, *inputs: Shape) -> tuple[int, ...]:
-        """Of the weight the taps that meet the map, not its padding alone."""
+        """The taps of the weight that fall on the map, not only on padding."""
         shape, weight = inputs[:2]
         taps = taps_inside(self.axes(shape, weight), self.output_shape(*inputs)[1:])
         of_map, _, *of_bias = super().elements_read(*inputs)
         return (of_map, prod(weight[:2]) * taps, *of_bias)
 
     def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int:
-        """Of the map and of the weight, each as much as the convolution itself."""
+        """For the map and for the weight, each as many as the convolution itself."""
         return self.macs(*inputs) * sum(wanted[:2])
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(self.output_shape(*inputs)) if len(inputs) > 2 else 0
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
-        # the bias, where there is one, is added to what the convolution gives
+        # the bias, where there is one, is added to the convolution's result
         name, out = f"conv{len(inputs[0]) - 1}d", self.output_shape(*inputs)
         return (Call(name, inputs, out, self.macs(*inputs), weight=inputs[1]),)
 
@@ -412,7 +412,7 @@ class FunctionalConv(Layer, frozen=True):
         axes = self.axes(shape, weight)
         channels = group_read(shape[0], weight[0], self.groups)
         of_map = (channels, *(along(i + 1, axis.window()) for i, axis in enumerate(axes)))
-        # Units at the border leave out the taps that meet the padding.
+        # Units at the border skip the taps that fall on the padding.
         of_weight = (along(0), EVERYTHING, *(SCATTERED for _ in weight[2:]))
         return (of_map, of_weight, (along(0),))[: len(inputs)]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cnncalc.layers.tape import Held, Tape
 
 FIRST_ONLY = Window(0, (Taps(0, 0),))
-"""Every unit reads the one unit of a broadcast axis."""
+"""Every unit reads the single unit of a broadcast axis."""
 
 
 def check_ranks(verb: str, shapes: tuple[Shape, ...]) -> None:
@@ -34,7 +34,7 @@ def check_ranks(verb: str, shapes: tuple[Shape, ...]) -> None:
 
 
 def conflict(verb: str, first: Shape, second: Shape, axes: list[int], how: str = "") -> ShapeMismatchError:
-    """The error about two shapes that differ in ``axes``, with what would mend it."""
+    """The error about two shapes that differ in ``axes``, with a hint how to fix it."""
     rank = len(first)
     differ = ", ".join(f"{place_name(axis, rank)} {first[axis]} and {second[axis]}" for axis in axes)
     if axes == [0]:
@@ -121,7 +121,7 @@ class Merge(Layer, frozen=True):
     arity: ClassVar[tuple[int, int | None]] = (2, None)
     verb: ClassVar[str]
     torch_function: ClassVar[str] = ""
-    """PyTorch's name for it, where it is another."""
+    """PyTorch's name for it, where it differs."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return broadcast(self.verb, inputs)

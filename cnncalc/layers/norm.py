@@ -52,7 +52,7 @@ def running_statistics(channels: int) -> tuple[Weight, ...]:
 
 
 def scale_and_shift(shape: Shape, scale: bool = True, shift: bool = True) -> tuple[Weight, ...]:
-    """A learnable factor and summand, each where it is wanted."""
+    """A learnable factor and summand, each if wanted."""
     names = (*(("weight",) if scale else ()), *(("bias",) if shift else ()))
     return tuple(Weight(name, shape, multiplies=False) for name in names)
 
@@ -61,7 +61,7 @@ def normalised_axes(axes: int | tuple[int, ...] | None, rank: int) -> tuple[int,
     """The axes to normalise over, in order; ``None`` is all of them.
 
     Raises:
-        LayerError: an axis that is not there, or given twice, or no axis.
+        LayerError: an axis that does not exist or is given twice, or no axis.
     """
     if axes is None and rank:
         return tuple(range(rank))
@@ -89,7 +89,7 @@ def axes_last(axes: int | tuple[int, ...] | None, rank: int) -> tuple[tuple[int,
 
 
 def reads_whole(shape: Shape, whole: tuple[int, ...]) -> tuple[Reads, ...]:
-    """Pointwise but for the axes ``whole``, which every output reads from end to end."""
+    """Pointwise except for the axes ``whole``, which every output reads from end to end."""
     return (tuple(EVERYTHING if axis in whole else along(axis) for axis in range(len(shape))),)
 
 
@@ -247,10 +247,10 @@ class RmsNorm(Elementwise, frozen=True):
 
 
 def check_more_than_one(count: int, what: str) -> None:
-    """A statistic of a single value is that value, and its normal form always 0; PyTorch refuses it.
+    """Statistics of a single value normalise it to 0 whatever it is; PyTorch refuses that.
 
     Raises:
-        LayerError: there is but one.
+        LayerError: there is only one value.
     """
     if count == 1:
         raise LayerError(
@@ -361,7 +361,7 @@ class InstanceNorm(Elementwise, frozen=True):
             flat, learned[0] if learned else tape.weight(learnable=False), channels if own else ()
         )
         tape.keep(out, *learned[:1], *running)
-        if running and (own or tape.torch < (2, 11)):  # before, evaluation too wrote the means back, unchanged
+        if running and (own or tape.torch < (2, 11)):  # before, evaluation wrote the means back too, unchanged
             for _ in running:
                 tape.free(tape.new((x.shape[1],)))
         return tape.view(out, x.shape, layout.contiguous(x.shape))

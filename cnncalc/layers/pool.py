@@ -24,7 +24,7 @@ from cnncalc.layers.axes import (
 from cnncalc.layers.base import EVERYTHING, Call, Layer, PerAxis, Positive, Reads, Shape, along, check_finite
 
 IDENTITY = "Identity"
-"""The module of ``torch.nn`` that hands its input on."""
+"""The module of ``torch.nn`` that passes its input on."""
 
 if TYPE_CHECKING:
     from cnncalc.layers.tape import Held, Tape
@@ -57,7 +57,7 @@ def check_kernel_within_input(axes: tuple[Axis, ...]) -> None:
             raise LayerError(
                 f"kernel {axis.kernel} is larger than the input: {axis_name(number, 3)} {axis.size}",
                 field="kernel",
-                hint="over three spatial axes PyTorch's average pool wants its kernel within the input itself, "
+                hint="over three spatial axes PyTorch's average pool needs its kernel within the input itself, "
                 "without padding; use `padding: same`, or a pad layer before it",
             )
 
@@ -93,7 +93,7 @@ class SlidingPool(Layer, frozen=True):
         return tape.mean_pooled(shape, x)
 
     def scaled(self, tape: Tape, x: Held, out: Held, padded: Shape) -> Held:
-        """What becomes of ``out`` where ``x`` was padded to the spatial sizes ``padded`` before."""
+        """``out`` cut to its size where ``x`` was padded to the spatial sizes ``padded`` before."""
         return out
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
@@ -102,7 +102,7 @@ class SlidingPool(Layer, frozen=True):
         axes = self.axes(x.shape[1:])
         if self.padded(x.shape[1:]) is None:
             return self.pool(tape, x, shape)
-        # PyTorch's pools take no such padding: it is done before, and in ceil mode what then starts in it is cut off
+        # PyTorch's pools do not take such padding: it is done before; windows of ceil mode that start in it are cut off
         padded = tape.padded(x, tuple(axis.size + sum(axis.padding) for axis in axes))
         bare = (axis._replace(size=axis.size + sum(axis.padding), padding=(0, 0)) for axis in axes)
         output_size = sizes.ceil_pool_output_size if self.ceil_mode else sizes.conv_output_size
@@ -125,8 +125,8 @@ class SlidingPool(Layer, frozen=True):
         return self.pool_calls(inputs[0], self.kind)
 
     def padded(self, shape: Shape) -> Shape | None:
-        """The input with its padding, where that is put around it before PyTorch's pool, which has no word for it:
-        ``same``, and padding that differs between the ends.
+        """The input with its padding, where that is added before PyTorch's pool, which does not support it: ``same``,
+        and padding that differs between the ends.
         """
         axes = self.axes(shape)
         if getattr(self, "padding", 0) != "same" and all(axis.padding[0] == axis.padding[1] for axis in axes):
@@ -137,7 +137,7 @@ class SlidingPool(Layer, frozen=True):
         return super().torch_module(*inputs) if self.padded(*inputs) is None else ""
 
     def pool_calls(self, shape: Shape, kind: str) -> tuple[Call, ...]:
-        """The call of PyTorch's pool ``kind`` of such an input; of a padded one the pool sees the padding."""
+        """The call of PyTorch's pool ``kind`` on such an input; the pool sees the padding of a padded one."""
         name, padded = f"{kind}{len(shape) - 1}d", self.padded(shape)
         out = self.output_shape(shape)
         if padded is not None:
@@ -231,7 +231,7 @@ class AvgPool(SlidingPool, frozen=True):
         (call,) = self.pool_calls(inputs[0], self.kind)
         if self.padded(*inputs) is None or self.count_include_pad or self.divisor_override is not None:
             return (call,)
-        # what each window covers, of one channel of one sample
+        # what each window covers, for one channel of one sample
         covered = call._replace(inputs=((1, *call.inputs[0][1:]),), output=(1, *call.output[1:]), batched=False)
         return (call, covered)
 
@@ -326,7 +326,7 @@ class AdaptivePool(Layer, frozen=True):
         return 0
 
     def taps(self, shape: Shape) -> int:
-        """Input elements read by all output elements together."""
+        """Input elements read over all output elements, repeats counted."""
         return shape[0] * prod(adaptive_pool_taps(size, out) for size, out in self.per_axis_sizes(shape))
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:

@@ -24,7 +24,7 @@ class Reduction(Layer, frozen=True):
 
     keeps_input: ClassVar[bool] = False
     keeps_output: ClassVar[bool] = False
-    """Whether autograd keeps them; for an extremum both: where they are equal, the gradient goes."""
+    """Whether autograd keeps them; for an extremum both: the gradient goes where they are equal."""
 
     axes: int | tuple[int, ...]
     keepdim: bool = False

@@ -1,4 +1,4 @@
-"""Layers that matter in training and (but for layer_scale) do nothing in inference, whose costs are counted."""
+"""Layers that matter in training and (except layer_scale) do nothing in inference, whose costs are counted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PassThrough(Movement, frozen=True):
-    """Base of layers that hand their input on."""
+    """Base of layers that pass their input on."""
 
     abstract = True
     is_view = True
@@ -92,7 +92,7 @@ class AlphaDropout(Noise, frozen=True):
         if self.p == 1:
             return tape.product(x, tape.new(()))
         factor = tape.pointwise(x)._replace(grad=False)
-        tape.pointwise(factor)  # what is added in the place of what is dropped
+        tape.pointwise(factor)  # what replaces a dropped value
         return tape.product(x, factor)
 
 

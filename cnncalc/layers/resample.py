@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 Scale = Annotated[float, Meta(gt=0, le=1e6)]
 
 RANKS = {"bilinear": 2, "bicubic": 2, "trilinear": 3}
-"""The one number of spatial axes that a mode can have, where there is such a number."""
+"""The number of spatial axes of a mode that is for one number only."""
 
 
 def simplest_ratio(value: float) -> tuple[int, int]:
-    """``value`` as a fraction: the first convergent of its continued fraction that is the same float.
+    """``value`` as a fraction: the first convergent of its continued fraction that gives the same float.
 
     So the scale factor 1.3 means 13/10, and not the binary fraction that stands for it.
     """
@@ -62,12 +62,12 @@ def simplest_ratio(value: float) -> tuple[int, int]:
 
 
 def cycle(firsts: Iterable[int], period: int, stride: int = 1) -> Window | None:
-    """A window of one tap per unit; ``None`` where the pattern is too long to be given."""
+    """A window of one tap per unit; ``None`` where the pattern is too long to list."""
     return None if period > MAX_PERIOD else Window(stride, tuple(Taps(first, first) for first in firsts))
 
 
 def read_along(axis: int, window: Window | None) -> Read:
-    """A read through ``window``, or one that is not told where there is none."""
+    """A read through ``window``, or an unknown one where there is none."""
     return SCATTERED if window is None else along(axis, window)
 
 
@@ -109,7 +109,7 @@ class Upsample(Layer, frozen=True):
         return self.scale_factor if isinstance(self.scale_factor, tuple) else (self.scale_factor,) * rank
 
     def _check(self, rank: int) -> None:
-        """The fields must go together, and with the number of spatial axes."""
+        """Checks that the fields fit each other and the number of spatial axes."""
         if (self.scale_factor is None) == (self.size is None):
             raise LayerError(
                 "needs either scale_factor or size" + ("" if self.size is None else ", not both"),
@@ -171,7 +171,7 @@ class Upsample(Layer, frozen=True):
         return tape.averaged(shape, x) if self.mode == "area" else tape.formatted(shape, x)
 
     def window(self, size: int, output_size: int, scale: float | None) -> Window | None:
-        """What output units read along one axis; ``None`` where the pattern is too long to be given."""
+        """What output units read along one axis; ``None`` where the pattern is too long to list."""
         if self.mode == "area":
             return (
                 None if output_size // gcd(size, output_size) > MAX_PERIOD else adaptive_pool_window(size, output_size)
@@ -193,7 +193,7 @@ class Upsample(Layer, frozen=True):
         rank, out = len(inputs[0]) - 1, self.output_shape(*inputs)
         if self.mode == "area":
             pool = f"adaptive_avg_pool{rank}d"
-            # F.interpolate works out the sizes from the factors first, in a trace as tensors of no axes
+            # F.interpolate computes the sizes from the factors first, in a trace as scalar tensors
             sizes = (Call("mul", ((), ()), (), batched=False),) * (0 if self.scale_factor is None else rank)
             return (
                 *sizes,
@@ -203,13 +203,13 @@ class Upsample(Layer, frozen=True):
         return (Call(f"upsample_{self.torch_mode(rank)}{rank}d", inputs, out, patched="F.interpolate"),)
 
     def torch_mode(self, rank: int) -> str:
-        """PyTorch's name of the mode for so many spatial axes, without ``rank``'s ``d`` behind it."""
+        """PyTorch's name of the mode for ``rank`` spatial axes."""
         return ("linear", "bilinear", "trilinear")[rank - 1] if self.mode == "linear" else self.mode
 
     def elements_read(self, *inputs: Shape) -> tuple[int, ...]:
         (shape,) = inputs
         if any(read.window is None and not read.whole for read in self.reads(shape)[0]):
-            # The pattern is too long to be told; an output reads one position of an axis at least.
+            # The pattern is too long to list; an output reads at least one position of an axis.
             return (shape[0] * prod(map(min, shape[1:], self.output_shape(shape)[1:])),)
         return super().elements_read(shape)
 
@@ -235,7 +235,7 @@ def height_and_width(shape: Shape) -> Shape:
 
 
 class Rearranged(Movement, frozen=True):
-    """Base of layers that copy every element to another place; autograd keeps nothing for them."""
+    """Base of layers that copy every element to another position; autograd keeps nothing for them."""
 
     abstract = True
 

@@ -49,11 +49,11 @@ if TYPE_CHECKING:
     from cnncalc.layers.tape import Held, Tape
 
 SizeOrRest = Annotated[int, Meta(ge=-1)]
-"""A size, or -1 for what is left."""
+"""A size, or -1 for the rest."""
 
 
 def place_name(axis: int, rank: int) -> str:
-    """What people call axis ``axis`` of a tensor of ``rank`` axes: channels, height, width, …"""
+    """The usual name of axis ``axis`` of a tensor of ``rank`` axes: channels, height, width, …"""
     return axis_name(axis - 1, rank - 1) if axis else "channels"
 
 
@@ -78,10 +78,10 @@ def offset_reads(firsts: tuple[int, ...], border: str = "zeros") -> Reads:
 
 
 def regrouped_reads(shape: Shape, out: Shape) -> Reads:
-    """What each output reads where the elements keep their order and only the axes are drawn anew.
+    """What each output reads where the elements keep their order and only the axes are split or merged.
 
     Axes that both shapes share from the front and from the back stay as they are. Between them, an
-    input axis is still one output axis where its neighbours that merge with it or split off it
+    input axis still becomes one output axis if the neighbours that merge with it or split off it
     have size 1. Others are scattered, and an axis of size 1 is read whole.
     """
     front = 0
@@ -111,7 +111,7 @@ def regrouped_reads(shape: Shape, out: Shape) -> Reads:
 
 
 def with_rest(given: tuple[int, ...], total: int, field: str) -> Shape:
-    """Sizes for ``total`` elements, with -1 replaced by what is left.
+    """Sizes for ``total`` elements, with -1 replaced by the rest.
 
     Raises:
         LayerError: a size of 0, more than one -1, or another number of elements.
@@ -126,7 +126,7 @@ def with_rest(given: tuple[int, ...], total: int, field: str) -> Shape:
         raise LayerError(
             f"{total} elements do not make {'×'.join('?' if size == -1 else str(size) for size in given)}",
             field=field,
-            hint=f"the sizes must multiply to {total}; -1 stands for what is left",
+            hint=f"the sizes must multiply to {total}; -1 stands for the rest",
         )
     return tuple(total // known if size == -1 else size for size in given)
 
@@ -224,7 +224,7 @@ class Crop(Movement, frozen=True):
         (x,) = inputs
         for axis, size in enumerate(self.output_shape(x.shape[1:])[1:], start=2):
             x = tape.narrow(x, axis, size)
-        return x if self.cropping is None else tape.alike(x)  # by numbers it is padding by less than nothing
+        return x if self.cropping is None else tape.alike(x)  # as numbers it is negative padding
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         return (offset_reads(tuple(before for before, _ in self.pairs(inputs[0]))),)
@@ -327,7 +327,7 @@ class Split(Movement, frozen=True):
         if len(self.parts(inputs[0])) == 1:
             return self.port_reads(0, *inputs)
         reads = list(pointwise(inputs[0]))
-        # Each part reads from another offset, and reads are those of the layer as a whole.
+        # Each part reads from a different offset; reads() is for the layer as a whole.
         reads[normal_axis(self.axis, len(reads))] = SCATTERED
         return (tuple(reads),)
 
@@ -600,7 +600,7 @@ class PerSample(Movement, frozen=True):
         return tape.expand(x, (other.shape[0], *x.shape[1:]))
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
-        """All of the first, place by place; of the second nothing but how many samples there are."""
+        """All of the first, position by position; of the second only how many samples there are."""
         nothing = Read(window=Window(0, (Taps(0, -1),)))
         return pointwise(inputs[0]), (nothing,) * len(inputs[1])
 
@@ -617,7 +617,7 @@ class Roll(Movement, frozen=True):
     axes: int | tuple[int, ...]
 
     def by_axis(self, shape: Shape) -> dict[int, int]:
-        """How far each axis is shifted."""
+        """The shift of each axis."""
         axes = normal_axes(self.axes, len(shape))
         shifts = self.shifts if isinstance(self.shifts, tuple) else (self.shifts,)
         if not shifts:
@@ -676,7 +676,7 @@ class Take(Movement, frozen=True):
         return tape.new((x.shape[0], *self.output_shape(x.shape[1:], index.shape[1:])), x, keep=(places,))
 
     def elements_read(self, *inputs: Shape) -> tuple[int, ...]:
-        """Of the tensor at least what one index chooses: all of them may choose the same."""
+        """At least the elements that one index chooses: all indices may choose the same."""
         shape, index = inputs
         return prod(shape) // shape[normal_axis(self.axis, len(shape))], prod(index)
 
@@ -760,7 +760,7 @@ class Unfold(Movement, frozen=True):
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         (shape,) = inputs
         axes = window_axes(shape, self.kernel, self.stride, self.padding, self.dilation)
-        # Channel, row and column of a patch's pixel lie in both axes together.
+        # Channel, row and column of a patch's pixel depend on both axes together.
         windows = (None, *(axis.together(conv_output_size(*axis)) for axis in axes))
         return (tuple(Read(window=window, across=(0, 1)) for window in windows),)
 
@@ -826,12 +826,12 @@ class Fold(Layer, frozen=True):
         )
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
-        # Which column, and which element of it, channel, row and column tell together.
+        # The column and the element in it depend on channel, row and column together.
         patches = None if inputs[0][1] > MAX_PERIOD else Window(0, tuple(Taps(p, p) for p in self.patches_inside()))
         return ((Read(across=(0, 1, 2)), Read(window=patches, across=(0, 1, 2))),)
 
     def patches_inside(self) -> Iterator[int]:
-        """The patches that do not lie in the padding alone."""
+        """The patches that do not lie entirely in the padding."""
         rows, columns = ((axis, conv_output_size(*axis)) for axis in self.windows())
         seen = [column for column in range(columns[1]) if columns[0].meets(column)]
         for row in range(rows[1]):

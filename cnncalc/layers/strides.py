@@ -1,7 +1,7 @@
 """Where the elements of a tensor lie: strides, as PyTorch chooses them for the results of its operations.
 
-Whether ``flatten`` is a view of its input or a copy depends on nothing else. Shapes and strides are
-those of whole batches here, batch first, and strides count elements.
+They alone decide whether ``flatten`` is a view of its input or a copy. Shapes and strides here are
+those of whole batches, batch first, and strides count elements.
 
 Sources: ``aten/src/ATen/TensorIterator.cpp`` (``reorder_dimensions``), ``aten/src/ATen/TensorUtils.cpp``
 (``computeStride``) and ``c10/core/MemoryFormat.h`` of PyTorch 2.13.
@@ -24,17 +24,17 @@ def strides_in_order(shape: Sizes, order: Iterable[int]) -> Sizes:
 
 
 def contiguous(shape: Sizes) -> Sizes:
-    """The last axis innermost."""
+    """Strides with the last axis innermost."""
     return strides_in_order(shape, range(len(shape) - 1, -1, -1))
 
 
 def channels_last(shape: Sizes) -> Sizes:
-    """The channels innermost, then the spatial axes from the last, then the batch."""
+    """Strides with the channels innermost, then the spatial axes from the last, then the batch."""
     return strides_in_order(shape, (1, *range(len(shape) - 1, 1, -1), 0))
 
 
 def lies_as(shape: Sizes, strides: Sizes, other: Sizes) -> bool:
-    """Whether the elements lie as with the strides ``other``: those of axes of size 1 do not matter."""
+    """Whether the elements lie as with the strides ``other``; strides of axes of size 1 do not matter."""
     return all(a == b for size, a, b in zip(shape, strides, other, strict=True) if size != 1)
 
 
@@ -44,7 +44,7 @@ def is_contiguous(shape: Sizes, strides: Sizes) -> bool:
 
 
 def is_dense(shape: Sizes, strides: Sizes) -> bool:
-    """Whether the elements fill a stretch of memory, each once, in whatever order of the axes."""
+    """Whether the elements fill a range of memory, each once, in any order of the axes."""
     step = 1
     for stride, size in sorted((stride, size) for stride, size in zip(strides, shape, strict=True) if size != 1):
         if stride != step:
@@ -54,12 +54,12 @@ def is_dense(shape: Sizes, strides: Sizes) -> bool:
 
 
 def suggests_channels_last(shape: Sizes, strides: Sizes) -> bool:
-    """Whether an operation that cares takes the tensor for channels last (images and volumes alone)."""
+    """Whether PyTorch treats the tensor as channels last (only images and volumes)."""
     if len(shape) not in (4, 5) or strides[1] == 0:
         return False
     least = 0
     for axis in (1, *range(len(shape) - 1, 1, -1), 0):
-        # an image of one pixel, or of one channel, is taken for the usual order
+        # an image of one pixel or one channel counts as contiguous
         if strides[axis] < least or (axis == 0 and least == strides[1]):
             return False
         least = strides[axis] * max(shape[axis], 1)
@@ -72,12 +72,12 @@ def formatted(shape: Sizes, like: tuple[Sizes, Sizes]) -> Sizes:
 
 
 def preserved(shape: Sizes, strides: Sizes) -> Sizes:
-    """Strides of a copy: the same where they are dense, else dense in the same order."""
+    """Strides of a copy: unchanged if dense, else dense in the same order."""
     return strides if is_dense(shape, strides) else pointwise(shape, [(shape, strides)])
 
 
 def pointwise(shape: Sizes, operands: Sequence[tuple[Sizes, Sizes]]) -> Sizes:
-    """Strides of what a pointwise operation makes of operands (shape, strides) broadcast to ``shape``."""
+    """Strides of a pointwise operation's result, for operands (shape, strides) broadcast to ``shape``."""
     if all(own == shape for own, _ in operands):
         if all(is_contiguous(*operand) for operand in operands):
             return contiguous(shape)
@@ -108,7 +108,7 @@ def _broadcast(shape: Sizes, own: Sizes, strides: Sizes) -> Sizes:
 
 
 def _compare(shape: Sizes, operands: Sequence[Sizes], inner: int, outer: int) -> int:
-    """1 where the axis ``inner`` must come after ``outer``, −1 where before; 0 where nothing tells."""
+    """1 where the axis ``inner`` must come after ``outer``, −1 where before; 0 where undecided."""
     for strides in operands:
         first, second = strides[inner], strides[outer]
         if 0 in (first, second):
@@ -126,7 +126,7 @@ def view(shape: Sizes, strides: Sizes, new: Sizes) -> Sizes | None:
     place, step, elements, wanted = len(new) - 1, strides[-1] if strides else 1, 1, 1
     for axis in range(len(shape) - 1, -1, -1):
         elements *= shape[axis]
-        # a stretch of axes ends where the next axis outside does not continue it
+        # a run of axes ends where the next outer axis does not continue it
         if axis == 0 or (shape[axis - 1] != 1 and strides[axis - 1] != elements * step):
             while place >= 0 and (wanted < elements or new[place] == 1):
                 result[place] = wanted * step

@@ -1,8 +1,9 @@
-"""A layer's forward pass as a list of tensors made, kept for the backward pass, and let go.
+"""A layer's forward pass as a list of tensors made, kept for the backward pass, and freed.
 
-Layers write it down with the operations of a :class:`Tape`, on tensors that are shapes, strides and the
+Layers record it with the operations of a :class:`Tape`, on tensors that are shapes, strides and the
 number of a storage (:class:`Held`), in the order in which PyTorch runs them; nothing is computed.
-Sizes include the batch. What a kernel uses inside one operation is no tensor of the program and is not seen.
+Sizes include the batch. Memory that a kernel uses inside one operation is not a tensor of the program and is not
+seen.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from cnncalc.layers import strides as layout
 from cnncalc.layers.base import Shape
 
 WEIGHT = -1
-"""The storage of all weights and buffers: they are there anyway."""
+"""The storage of all weights and buffers, which exist anyway."""
 INDEX_BYTES = 8
-"""A place in another tensor: int64."""
+"""Bytes of an index into another tensor: int64."""
 NEWEST_TORCH = (2, 15)
 """Major and minor version of the newest PyTorch that the tapes were compared with."""
 
 
 @cache
 def torch_version() -> tuple[int, ...]:
-    """Major and minor version of the PyTorch that tapes follow: the one installed, without one the newest known.
+    """Major and minor version of the PyTorch that tapes follow: the one installed, or else the newest known.
 
     Read from the package's metadata, so that nothing imports PyTorch.
     """
@@ -57,16 +58,16 @@ class Held(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One storage is made, or let go."""
+    """One storage is made or freed."""
 
     made: bool
     storage: int
 
 
 class Tape:
-    """The pass of one layer, as it is written.
+    """The pass of one layer while it is recorded.
 
-    ``inputs``: its inputs; storages below ``inputs`` many are theirs. ``batch``: samples. ``training``:
+    ``inputs``: its inputs, which have the first storage numbers. ``batch``: samples. ``training``:
     whether dropout drops, batch statistics are taken, and autograd keeps tensors.
     """
 
@@ -96,11 +97,11 @@ class Tape:
         element: int | None = None,
         room: int = 0,
     ) -> Held:
-        """A tensor of its own storage, made of ``sources``: contiguous, unless it has ``strides``.
+        """A tensor with a new storage, made from ``sources``: contiguous, unless ``strides`` are given.
 
-        The storage has room for ``room`` elements where those are more than the shape has.
+        The storage has room for ``room`` elements if that is more than the shape has.
 
-        Where a source gets a gradient it gets one too, and autograd keeps the tensors ``keep``.
+        If a source gets a gradient, so does the tensor, and autograd keeps the tensors ``keep``.
         """
         size = self.element if element is None else element
         storage = self.inputs + len(self.sizes)
@@ -113,11 +114,11 @@ class Tape:
         return out
 
     def indices(self, shape: Shape) -> Held:
-        """A tensor of places in another, which gets no gradient."""
+        """A tensor of indices into another, which gets no gradient."""
         return self.new(shape, element=INDEX_BYTES)
 
     def keep(self, out: Held, *tensors: Held) -> None:
-        """Autograd keeps ``tensors`` for the gradient of ``out``, where it gets one."""
+        """Autograd keeps ``tensors`` for the gradient of ``out``, if it gets one."""
         if out.grad:
             self.kept.update(dict.fromkeys(tensor.storage for tensor in tensors if tensor.storage != WEIGHT))
 
@@ -129,7 +130,7 @@ class Tape:
         return Held(shape, layout.contiguous(shape), WEIGHT, self.element, self.training and learnable)
 
     def free(self, *tensors: Held) -> None:
-        """Let go before the layer is done; what is left at its end and is no output goes then."""
+        """Frees tensors before the layer is done; all others but the outputs are freed at its end."""
         self.events += [Event(False, tensor.storage) for tensor in tensors if tensor.storage >= self.inputs]
 
     # -- operations --------------------------------------------------------------------------------
@@ -139,7 +140,7 @@ class Tape:
         return self.new(shape, x, *others, keep=keep, strides=layout.formatted(shape, x.lies))
 
     def pointwise(self, *sources: Held, keep: tuple[Held, ...] = (), scalar: bool = False) -> Held:
-        """The result of a pointwise operation, axes of size 1 broadcast; ``scalar``: a number takes part too."""
+        """The result of a pointwise operation, axes of size 1 broadcast; ``scalar``: one operand is a number."""
         shape = sources[0].shape
         for source in sources[1:]:
             longer, shorter = sorted((shape, source.shape), key=len, reverse=True)
@@ -150,7 +151,7 @@ class Tape:
         return self.new(shape, *sources, keep=keep, strides=layout.pointwise(shape, operands))
 
     def alike(self, x: Held, *sources: Held, keep: tuple[Held, ...] = ()) -> Held:
-        """A new tensor that lies as ``x``."""
+        """A new tensor with the layout of ``x``."""
         return self.new(x.shape, x, *sources, keep=keep, strides=layout.preserved(*x.lies))
 
     def in_format(self, x: Held, like: Held) -> Held:
@@ -164,7 +165,7 @@ class Tape:
         return self.new(shape, *inputs, strides=self.joined_strides(shape, *each))
 
     def joined_strides(self, shape: Shape, *inputs: Held) -> Shape:
-        """How the result of ``torch.cat`` lies."""
+        """Strides of the result of ``torch.cat``."""
         last = all(0 not in x.shape and layout.suggests_channels_last(*x.lies) for x in inputs)
         return layout.channels_last(shape) if last else layout.contiguous(shape)
 
@@ -187,11 +188,11 @@ class Tape:
         transposed: bool = False,
         weight: Held | None = None,
     ) -> Held:
-        """A convolution, whose output is channels last where its input is; over one spatial axis one over two.
+        """A convolution, whose output is channels last where its input is; one spatial axis is run as two.
 
         Over three axes PyTorch's own kernels run where oneDNN's do not (``use_mkldnn`` in
-        ``aten/src/ATen/native/Convolution.cpp``, here for more than one thread). Those do not know channels
-        last, and the transposed one writes its output into a tensor that it made as large as the input.
+        ``aten/src/ATen/native/Convolution.cpp``, here for more than one thread). Those do not support channels
+        last, and the transposed one writes its output into a tensor that it first made as large as the input.
         """
         factor = self.weight() if weight is None else weight
         if len(shape) == 3:
@@ -205,7 +206,7 @@ class Tape:
         return self.new(shape, x, factor, keep=(x, factor), room=room)
 
     def max_pooled(self, shape: Shape, x: Held) -> Held:
-        """A sliding maximum, which keeps its input and the places of the maxima; over one axis it is one over two."""
+        """A sliding maximum, which keeps its input and the indices of the maxima; one axis is run as two."""
         if len(shape) == 3:
             return self.squeeze(self.max_pooled((*shape[:2], 1, shape[2]), self.unsqueeze(x, 2)), 2)
         return self._with_places(self.formatted(shape, x, keep=(x,)))
@@ -228,7 +229,7 @@ class Tape:
         return self.new(shape, x, keep=(x,), strides=strides)
 
     def averaged(self, shape: Shape, x: Held) -> Held:
-        """Average pool to a size; to one unit it is a mean, which keeps nothing."""
+        """Average pool to a given size; to one unit it is a mean, which keeps nothing."""
         if any(size > 1 for size in shape[2:]):
             return self.mean_pooled(shape, x)
         if len(shape) == 3:
@@ -268,7 +269,7 @@ class Tape:
         return self.pointwise(first, second, keep=((first, second) if second.grad else (second,)))
 
     def matrix_product(self, first: Held, second: Held) -> Held:
-        """``torch.matmul`` of two batches of matrices: broadcast, made one batch (a copy where need be), multiplied."""
+        """``torch.matmul`` of two batches of matrices: broadcast, made one batch (a copy if needed), multiplied."""
         shape, rows, columns = _broadcast_matrices(first.shape, second.shape)
         one, other = (
             self.reshape(self.expand(t, (*shape, *t.shape[-2:])), (prod(shape), *t.shape[-2:])) for t in (first, second)
@@ -278,7 +279,7 @@ class Tape:
         return self.view(out, (*shape, rows, columns), layout.contiguous((*shape, rows, columns)))
 
     def linear(self, x: Held, weight: Held, bias: Held | None) -> Held:
-        """``torch.nn.functional.linear``: one product with the bias in it where ``x`` is contiguous."""
+        """``torch.nn.functional.linear``: one product that includes the bias where ``x`` is contiguous."""
         shape = (*x.shape[:-1], weight.shape[0])
         flat = (prod(shape[:-1]), shape[-1])
         fused = bias is not None and (len(shape) == 2 or x.is_contiguous)

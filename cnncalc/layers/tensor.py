@@ -1,4 +1,4 @@
-"""Tensors that a net holds itself, whatever its input: learned ones and constants; and operators that nobody knows.
+"""Tensors that a net holds itself, whatever its input: learned ones and constants; and unknown operators.
 
 These come from nets that were written in PyTorch: a class token, a position embedding, a learned scale,
 a weight that is normalised before a convolution uses it.

@@ -178,7 +178,7 @@ def test_both_refuse(layer_class, fields, module):
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        (a.Glu(), "axis 0 has 3 elements, which is no even number"),
+        (a.Glu(), "axis 0 has 3 elements, which is odd"),
         (a.Prelu(num_parameters=2), "num_parameters 2 is neither 1 nor the 3 channels"),
         (a.Softmax(axis=3), "axis 3 is out of range for an input of 3 axes"),
         (a.Hardtanh(min_val=2), "min_val 2 must be below max_val 1"),

@@ -155,7 +155,7 @@ def test_what_pytorch_refuses_of_extreme_numbers_is_refused(kind: str) -> None:
             "celu: {alpha: 1.0e+150}",
             r"4:1\d: error: celu: alpha 1e\+150 is beyond ±3.40282e\+38, the largest of float32",
         ),
-        ("celu: {alpha: 1.0e-45}", r"4:1\d: error: celu: alpha 1e-45 is too near to zero"),
+        ("celu: {alpha: 1.0e-45}", r"4:1\d: error: celu: alpha 1e-45 is too close to zero"),
         ("lp_pool: {kernel: 2, norm_type: .inf}", r"4:3\d: error: lp_pool: norm_type must be finite"),
         ("conv: {out: 1, kernel: 1, stride: 9223372036854775808}", r"4:39: error: conv: stride is beyond 2\^63"),
         ("conv: {out: 1, kernel: 1, stride: [1, 9223372036854775808]}", r"4:39: error: conv: stride is beyond 2\^63"),
