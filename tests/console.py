@@ -29,7 +29,7 @@ from cnncalc.__main__ import run as run_line
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PICTURE = ROOT / "docs" / "pictures" / "analyze.svg"
-PICTURED = "cnncalc analyze resnet50"
+PICTURED = "cnncalc analyze resnet50 --depth 1"
 LEFT_OUT = "…"
 TERMINAL = {"COLUMNS": "100", "LINES": "40", "TERM": "xterm-256color", "NO_COLOR": "1"}
 
