@@ -205,7 +205,9 @@ def picture() -> str:
 
     console = Console(record=True, width=int(TERMINAL["COLUMNS"]), file=StringIO(), force_terminal=True)
     console.print(Text.from_ansi(pictured()), no_wrap=True)
-    return console.export_svg(title="cnncalc", unique_id="cnncalc")
+    drawn = console.export_svg(title="cnncalc", unique_id="cnncalc")
+    # An image in a page loads no fonts from elsewhere.
+    return re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.S).replace("Fira Code", "DejaVu Sans Mono")
 
 
 if __name__ == "__main__":
