@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 COMMANDS = (
     "analyze",
     "explain",
+    "layers",
     "rf",
     "sizes",
     "solve",

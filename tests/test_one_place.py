@@ -144,6 +144,20 @@ def test_a_new_layer_is_in_the_schema(gather):
     assert "neighbours after a learned scale" in str(schema)
 
 
+def test_a_new_layer_is_in_the_list_of_layers(gather):
+    from cnncalc.analysis.layers import layer_info
+
+    info = layer_info(gather)
+    assert info.summary.startswith("Sum of 'reach' neighbours")
+    assert [(one.name, one.takes, one.default) for one in info.fields] == [
+        ("out", "int ≥ 1", None),
+        ("reach", "int ≥ 1", "2"),
+        ("hop", "int ≥ 1", "1"),
+    ]
+    # 32 − 2 + 1 = 31
+    assert (info.example.text, info.example.output_shapes) == ("- gather_pixels: {out: 8}", ((8, 31, 31),))
+
+
 def test_the_registry_is_as_before():
     """The layers of these tests are gone when they end."""
     assert "gather_pixels" not in REGISTRY

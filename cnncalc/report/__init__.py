@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from cnncalc.document.blocks import Document
 
 PAGES = {
+    "LayersReport": "layers",
     "SolveReport": "solve",
 }
 """The module of this package that has the page of an answer, by the answer's class."""

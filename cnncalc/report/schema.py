@@ -18,6 +18,7 @@ REPORTS = {
     "diff": ("diff", "DiffReport"),
     "diff-git": ("changes", "ChangesReport"),
     "explain": ("explain", "ExplainReport"),
+    "layers": ("analysis.layers", "LayersReport"),
     "lint": ("lint", "LintReport"),
     "lint-many": ("lint", "LintReports"),
     "machines": ("machines", "Machines"),

@@ -436,7 +436,7 @@ class _Parser:
         if first != name and (first in known or find_layer(first)):
             return f"a name and its fields are parted by ': ', as in '- {first}: …'"
         meanings = {alias: layer.kind for alias, layer in aliases().items()}
-        return nearest(name, sorted(known), meanings) or "'cnncalc schema spec' lists all layers"
+        return nearest(name, sorted(known), meanings) or "'cnncalc layers' lists all layers"
 
     def short_value(self, call: Call, value: Node) -> None:
         """``- linear: 10``: the value is that of the first field."""

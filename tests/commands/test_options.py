@@ -145,6 +145,11 @@ ROWS: dict[str, dict[str, str]] = {
         "--ceil-mode": "max_pool --in 14 --out 7 | --ceil-mode",
         "--force": "conv --in 14 --out 7 --format csv --output there.yaml | --force",
     },
+    "layers": {
+        "--format": "conv | --format json",
+        "--output": "conv | --output written",
+        "--force": "conv --format csv --output there.yaml | --force",
+    },
     "conventions": {
         **COMMON,
         **BATCH,

@@ -1,0 +1,42 @@
+"""``cnncalc layers``: the layers of the spec language."""
+
+from typing import Annotated
+
+import typer
+
+from cnncalc.commands._command import Sink, command
+
+
+@command
+def layers(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="A layer, e.g. conv or Conv2d, or a family, e.g. pool.", show_default=False
+        ),
+    ] = None,
+    *,
+    sink: Sink,
+) -> None:
+    """List the layers of the spec language, or show one: its fields, formulas and an example.
+
+    Example: cnncalc layers conv
+    """
+    from cnncalc.analysis import layers as analysis
+    from cnncalc.errors import unknown_name
+    from cnncalc.layers import REGISTRY
+    from cnncalc.report.layers import document
+    from cnncalc.spec.fields import aliases, find_layer
+
+    kind = sink.kind()
+    families = analysis.families()
+    layer = None if name is None else find_layer(name)
+    if layer is not None:
+        chosen = [layer]
+    elif name is None:
+        chosen = [*REGISTRY.values()]
+    elif name in families:
+        chosen = families[name]
+    else:
+        raise unknown_name("layer", name, [*aliases(), *families], families)
+    sink.show(document(analysis.answer(chosen)), kind)
