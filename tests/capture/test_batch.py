@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import cnncalc
 from cnncalc.torch.capture import capture
+from cnncalc.torch.capture.values import Batch, written
 from cnncalc.torch.original import Original, measure_source
 
 pytestmark = pytest.mark.torch
@@ -120,3 +121,40 @@ def test_a_net_that_needs_two_samples_is_taken_with_them():
 def test_no_message_speaks_of_samples_that_the_user_did_not_give():
     with pytest.raises(cnncalc.CnncalcError, match=r"got input\[1, 4, 8, 8\]|input\[1, 4, 8, 8\] to have 3 channels"):
         cnncalc.load(Few(), input=(4, 8, 8))
+
+
+class Similar(Net):
+    """Two results that grow with the square of the batch, and a constant that does."""
+
+    def forward(self, x):
+        flat = self.second(self.first(x)).flatten(1)
+        alike = flat @ flat.T
+        return alike, (torch.cdist(flat, flat) * 2).sum(1), torch.eye(len(x)) @ flat
+
+
+class Doubled(Net):
+    """Two features for each sample, and what each is to all: twice the batch in both axes."""
+
+    def forward(self, x):
+        flat = self.first(x).reshape(len(x) * 2, -1)
+        return torch.cdist(flat, flat)
+
+
+@pytest.mark.parametrize(
+    ("module", "shapes"),
+    [
+        (Similar(), {"opaque1": ((1,),), "opaque2": ((1,),), "constant1": ((1, 1),)}),
+        (Doubled(), {"opaque1": ((2, 2),)}),
+    ],
+)
+def test_what_grows_with_the_batch_twice_is_as_for_one_sample(module, shapes):
+    report = cnncalc.analyze(module, input=SHAPE)
+    found = {node.path: node.output_shapes for node in capture(module, SHAPE).graph.nodes}
+    assert {path: found[path] for path in shapes} == shapes
+    assert "997" not in report.to_json() + str(report) + str(cnncalc.explain(module, input=SHAPE))
+
+
+def test_messages_show_samples_as_a_letter():
+    assert written((997, 3, 8), Batch(0)) == "[N, 3, 8]"
+    assert written((4, 997 * 6), Batch(1, 2, 3)) == "[4, 6·N]"
+    assert written((4, 8), None) == "[4, 8]"

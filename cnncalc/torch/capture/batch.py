@@ -35,17 +35,18 @@ def mark(few: fx.Graph, many: fx.Graph, counts: tuple[int, int]) -> None:
             raise DifferentError(_place(first or second))
         twins[second] = first
 
-    def size(one: Any, other: Any) -> Any:
+    def size(one: Any, other: Any, samples: int = BATCH) -> Any:
         if isinstance(other, (list, tuple)):
-            return type(other)(size(*pair) for pair in zip(one, other, strict=True))
+            return type(other)(size(*pair, samples) for pair in zip(one, other, strict=True))
         if type(other) is int and one != other:
-            return other + (other - one) * (BATCH - counts[1]) // (counts[1] - counts[0])
+            return other + (other - one) * (samples - counts[1]) // (counts[1] - counts[0])
         return other
 
     for node in many.nodes:
         first = twins.get(node)
         if first is not None:
-            node.meta["shapes"] = size(output_shapes(first), output_shapes(node))
+            shapes = output_shapes(first), output_shapes(node)
+            node.meta["single"], node.meta["shapes"] = size(*shapes, 1), size(*shapes)
             if node.op == "call_function":  # what is a default in one may be given in the other
                 one, other = named_arguments(first)[1], named_arguments(node)[1]
                 node.args, node.kwargs = tuple(size(one[key], value) for key, value in other.items()), {}

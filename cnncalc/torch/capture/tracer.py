@@ -24,6 +24,7 @@ from cnncalc.torch.capture.values import (
     guessed_batch,
     new_batch,
     sample_shape,
+    written,
 )
 
 Refs = tuple[Ref, ...]
@@ -249,9 +250,10 @@ class Tracer:
 
     def _folded(self, call: Call) -> Any:
         """What is computed of constants alone is a constant."""
+        batches = [new_batch(shape, self.samples) for shape in call.outputs]
         made = [
-            Value(shape, new_batch(shape, self.samples), None, f"{call.node.name}.{port}" if port else call.node.name)
-            for port, shape in enumerate(call.outputs)
+            Value(shape, batch, None, f"{call.node.name}.{port}" if port else call.node.name)
+            for port, (shape, batch) in enumerate(zip(_one_batch(call, batches), batches, strict=True))
         ]
         return self._arranged(call, made)
 
@@ -316,14 +318,15 @@ class Tracer:
 
     def _opaque(self, call: Call, tensors: list[Value], reason: str) -> Any:
         batches = [guessed_batch(shape, self.samples) for shape in call.outputs]
-        shapes = tuple(sample_shape(shape, batch) for shape, batch in zip(call.outputs, batches, strict=True))
+        outputs = _one_batch(call, batches)
+        shapes = tuple(sample_shape(shape, batch) for shape, batch in zip(outputs, batches, strict=True))
         if any(size < 1 for shape in shapes for size in shape):
             shapes = tuple(tuple(max(size, 1) for size in shape) for shape in shapes)
         inputs = tuple(self.ref(value) for value in dict.fromkeys(tensors))
         target = call.node.target
         named = str(target).replace(".default", "") if not isinstance(target, str) else target
         refs = self.emit(Opaque(operator=named, shapes=shapes, reason=reason), *inputs)
-        values = [Value(shape, batch, ref) for shape, batch, ref in zip(call.outputs, batches, refs, strict=True)]
+        values = [Value(shape, batch, ref) for shape, batch, ref in zip(outputs, batches, refs, strict=True)]
         return self._arranged(call, values)
 
     def _value(self, argument: Any) -> Any:
@@ -456,7 +459,7 @@ class Tracer:
             UnsupportedError: it has another.
         """
         if value.ref is not None and self.shape(value.ref) != value.sample:
-            raise UnsupportedError(f"its result of {list(value.shape)} is not understood")
+            raise UnsupportedError(f"its result of {written(value.shape, value.batch)} is not understood")
         return value
 
     def owned(self, call: Call, **names: str) -> dict[str, str] | None:
@@ -568,6 +571,17 @@ def output_shapes(node: fx.Node) -> tuple[Shape, ...]:
         for part in parts
         if isinstance(part, torch.Tensor)
     )
+
+
+def _one_batch(call: Call, batches: list[Batch | None]) -> list[Shape]:
+    """PyTorch's shapes of a call's results with the batch in one axis; other axes that grow with it are as for one
+    sample.
+    """
+    singles = call.node.meta.get("single", call.outputs)
+    return [
+        single if batch is None else (*single[: batch.dim], shape[batch.dim], *single[batch.dim + 1 :])
+        for shape, single, batch in zip(call.outputs, singles, batches, strict=True)
+    ]
 
 
 def unsaid(node: fx.Node) -> str:

@@ -92,6 +92,15 @@ def sample_shape(shape: Shape, batch: Batch | None) -> Shape:
     return (*shape[: batch.dim], *rest, *shape[batch.dim + 1 :])
 
 
+def written(shape: Shape, batch: Batch | None) -> str:
+    """A shape for a message, with ``N`` for the samples: ``[N, 3, 224]``, ``[64·N, 49]``."""
+    sizes = [str(size) for size in shape]
+    if batch is not None:
+        rest = batch.before * batch.after
+        sizes[batch.dim] = f"{rest}·N" if rest > 1 else "N"
+    return f"[{', '.join(sizes)}]"
+
+
 def reshaped(value: Value, shape: Shape, samples: int) -> Batch | None:
     """Where the batch is once the elements, in their order, have this shape.
 
