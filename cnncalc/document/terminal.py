@@ -22,7 +22,7 @@ from cnncalc.document.blocks import (
 from cnncalc.document.grid import grid, style
 from cnncalc.text import display_width, shorten, visible, wrap
 
-LEAST = 20
+LEAST = 8
 """Columns that a paragraph keeps behind its lead, however narrow the terminal."""
 BAR = 20
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -127,7 +127,7 @@ def _facts(block: Facts, width: int | None, colour: bool) -> list[str]:
     for name, value, remark in facts:
         padded = f"{' ' * (values - display_width(value))}{value}"
         text = f"{name}{' ' * (names - display_width(name))}   {padded}   {remark}".rstrip()
-        first, *rest = wrap(text, width, indent)
+        first, *rest = (line.rstrip() for line in wrap(text, width, indent))
         if block.strong and value:
             first = first.replace(padded, style(padded, "bold", colour), 1)
         lines += [first, *rest]
@@ -142,12 +142,12 @@ def _bars(block: Bars, width: int | None, colour: bool) -> list[str]:
         names = min(names, max(10, width // 3))
     count = len(block.heads)
     wide = BAR if width is None else max(4, min(BAR * 2, (width - names - 10 * count) // count))
-    heads = "".join(f"   {head}{' ' * (6 + wide - display_width(head))}" for head in block.heads)
+    heads = "".join(f"   {head}{' ' * (6 + wide - display_width(head))}" for head in map(visible, block.heads))
     lines = [style(visible(block.title), "bold", colour)] if block.title else []
     lines.append(style(f"{'':<{names}}{heads}".rstrip(), "dim", colour))
     for name, bar in zip(texts, block.bars, strict=True):
         short = shorten(name, names)
-        parts = "".join(f"   {text:>5} {_bar(share, wide)}" for text, share in bar.parts)
+        parts = "".join(f"   {visible(text):>5} {_bar(share, wide)}" for text, share in bar.parts)
         lines.append(f"{short}{' ' * (names - display_width(short))}{parts}".rstrip())
     return lines
 
