@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 import pytest
 from msgspec import Struct
 
-from cnncalc.document import csv as csv_format
 from cnncalc.document import html, markdown
 from cnncalc.document import json as json_format
 from cnncalc.document.blocks import (
