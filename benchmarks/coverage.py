@@ -29,7 +29,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from cnncalc.report.assemble import assemble
+from cnncalc.analysis.assemble import assemble
 from cnncalc.torch.capture import captured, programmed
 from cnncalc.torch.capture.export import named_inputs
 

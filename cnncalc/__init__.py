@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from cnncalc.analysis.report import Report
     from cnncalc.api import analyze, diff, explain, load
     from cnncalc.errors import CnncalcError
     from cnncalc.graph import Graph
     from cnncalc.report.explain import Explanation
-    from cnncalc.report.model import Report
 
 __all__ = ["CnncalcError", "Explanation", "Graph", "Report", "__version__", "analyze", "diff", "explain", "load"]
 
@@ -29,7 +29,7 @@ _HOMES = {
     "CnncalcError": "cnncalc.errors",
     "Explanation": "cnncalc.report.explain",
     "Graph": "cnncalc.graph",
-    "Report": "cnncalc.report.model",
+    "Report": "cnncalc.analysis.report",
 }
 
 

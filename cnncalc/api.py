@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from cnncalc.analysis.assemble import assemble
+from cnncalc.analysis.report import Report
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
-from cnncalc.report.assemble import assemble
-from cnncalc.report.model import Report
 from cnncalc.sources import InputShapes, is_torch, of_module
 from cnncalc.sources import load as load_source
 

@@ -121,7 +121,7 @@ def _limits(budget: Mapping[str, Any]) -> dict[str, dict[str, int]]:
 
 def _checked(graph: Graph, label: str, batch: int, limits: Mapping[str, Mapping[str, int]]) -> Checked:
     """A net held against its budget and further limits."""
-    from cnncalc.report.assemble import assemble
+    from cnncalc.analysis.assemble import assemble
     from cnncalc.report.check import Checked, check
 
     merged = {metric: dict(sides) for metric, sides in graph.budget.items()}

@@ -45,9 +45,9 @@ def analyze(
 
     Example: cnncalc analyze resnet50 --depth 1 --sort flops
     """
+    from cnncalc.analysis.assemble import assemble
     from cnncalc.commands import _output
     from cnncalc.errors import CnncalcError
-    from cnncalc.report.assemble import assemble
 
     kind = _output.chosen_format(format, output)
     if kind == "json" and columns is not None:
@@ -83,12 +83,12 @@ def analyze(
         "fit": fit,
     }
     if show is not None or columns is not None or sort is not None or any(v is not None for v in settings.values()):
-        from cnncalc.report import sections
+        from cnncalc.analysis import sections
 
         report = sections.add_wanted(report, graph, show=show, columns=[columns, sort], settings=settings)
     rows = None
     if (depth, sort, top) != (None, None, None):
-        from cnncalc.report.fold import select
+        from cnncalc.report.columns import select
 
         rows = select(report, depth=depth, sort=sort, top=top)
     if kind == "json":

@@ -105,8 +105,8 @@ def one_net(
     batch: int,
 ) -> "Checked":
     """A net held against the limits of its spec and those given."""
+    from cnncalc.analysis.assemble import assemble
     from cnncalc.report import check as checks
-    from cnncalc.report.assemble import assemble
 
     graph = options.load(
         target.source, set=set, variant=target.variant, input=input, kwargs=kwargs, input_dtype=input_dtype

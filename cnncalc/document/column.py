@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -56,3 +57,24 @@ class Column(Struct, frozen=True):
     exact: Callable[[Value], str] = exact
     path: bool = False
     elastic: bool = False
+
+
+def sort_rows(rows: Sequence[Any], column: Column, whole: Any = None) -> list[Any]:
+    """Rows by a column: numbers from the largest, unknown and unbounded ones before all, texts by the alphabet."""
+
+    def key(row: Any) -> list[tuple[int, float, str]]:
+        value = column.value(row, whole)
+        # what a column shows as unknown goes before all, what does not apply to a row after all
+        return _natural(exact(value) or ("?" if column.show(value) == "?" else ""))
+
+    return sorted(rows, key=key, reverse=column.right)
+
+
+def _natural(text: str) -> list[tuple[int, float, str]]:
+    """Sort key that reads the numbers in a text as numbers: ``conv2`` before ``conv10``."""
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)", text)
+    return [
+        (0, int(part) if part.isdecimal() else float(part), "") if i % 2 else (1, 0, part)
+        for i, part in enumerate(parts)
+        if part
+    ]

@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from cnncalc import __version__, units
 from cnncalc.analysis.answer import Generator, Shape
+from cnncalc.analysis.fold import BLOCK
 from cnncalc.analysis.roofline import Algorithms, Machine
 from cnncalc.analysis.timing import Bounds, Measured, Measurement, Timing, bounds
 from cnncalc.document.column import Column, percent
 from cnncalc.graph import Graph
-from cnncalc.report.columns import shape_text
-from cnncalc.report.fold import BLOCK
+from cnncalc.report.words import shape_text
 
 
 class TimeReport(Struct, frozen=True, gc=False):

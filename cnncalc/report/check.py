@@ -9,13 +9,13 @@ from msgspec import UNSET, Struct, UnsetType, structs
 
 from cnncalc import __version__, units
 from cnncalc.analysis.answer import Generator, Model
+from cnncalc.analysis.report import Report, Totals
 from cnncalc.document.column import Column, human
 from cnncalc.graph import Place
 from cnncalc.report.broken import Broken
 from cnncalc.report.columns import unknown_in
 from cnncalc.report.github import annotation
 from cnncalc.report.junit import Case, Suite
-from cnncalc.report.model import Report, Totals
 from cnncalc.text import visible
 
 METRICS = Totals.__struct_fields__[1:]

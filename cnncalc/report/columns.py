@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from msgspec import UNSET
 
 from cnncalc import units
-from cnncalc.analysis.answer import Shape
-from cnncalc.document.column import Column, Value, human, percent
+from cnncalc.analysis.fold import folded
+from cnncalc.analysis.report import LayerReport, ReceptiveField, Report
+from cnncalc.document.column import Column, Value, human, percent, sort_rows
 from cnncalc.errors import unknown_name
-from cnncalc.report.model import LayerReport, ReceptiveField, Report
-
-
-def shape_text(shape: Shape) -> str:
-    """``64×112×112``."""
-    return "×".join(map(str, shape)) or "scalar"
-
-
-def shapes_text(shapes: Iterable[Shape]) -> str:
-    """The shapes of several inputs; ``2 · 64×56×56`` where they are alike."""
-    known = list(shapes)
-    if len(known) > 1 and all(shape == known[0] for shape in known):
-        return f"{len(known)} · {shape_text(known[0])}"
-    return ", ".join(map(shape_text, known))
+from cnncalc.report.words import setting_text, shape_text, shapes_text
 
 
 def _per_axis(values: Sequence[int | float | str | None] | None) -> str:
@@ -51,15 +38,6 @@ def field_jump(field: ReceptiveField) -> str:
     if field.jump is None or field.jump_exact is UNSET:
         return _per_axis(field.jump)
     return _per_axis([exact or value for exact, value in zip(field.jump_exact, field.jump, strict=True)])
-
-
-def setting_text(value: Any) -> str:
-    """One setting as it is written in a spec."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (list, tuple)):
-        return f"[{','.join(map(setting_text, value))}]"
-    return str(value)
 
 
 def _settings(row: LayerReport) -> str:
@@ -203,10 +181,31 @@ def named_column(name: str) -> Column:
     known = ALIASES.get(known, known)
     if known in COLUMNS:
         return COLUMNS[known]
+    from cnncalc.analysis.sections import SECTIONS
     from cnncalc.report import sections
 
     column = sections.column(known)
     if column is None:
-        listed = [*COLUMNS, *(name for names in sections.SECTIONS.values() for name in names)]
+        listed = [*COLUMNS, *(name for names in SECTIONS.values() for name in names)]
         raise unknown_name("column", name.strip(), [*listed, *ALIASES], listed)
     return column
+
+
+def select(
+    report: Report, *, depth: int | None = None, sort: str | None = None, top: int | None = None
+) -> tuple[LayerReport, ...]:
+    """The rows to show of a report, whose totals stay those of the whole net.
+
+    Args:
+        report: what to choose from.
+        depth: layers whose path has more than this many parts become one row for each block.
+        sort: a column's name; numbers from the largest (unknown ones first), texts by the alphabet.
+        top: how many rows to keep.
+
+    Raises:
+        CnncalcError: ``sort`` names no column.
+    """
+    rows = report.layers if depth is None else folded(report.layers, depth)
+    if sort is not None:
+        rows = sort_rows(rows, named_column(sort), report)
+    return tuple(rows[:top])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cnncalc.analysis.report import LayerReport, Report
 from cnncalc.document.column import Column
 from cnncalc.document.csv import table
 from cnncalc.report.columns import COLUMNS, section_columns
-from cnncalc.report.model import LayerReport, Report
 
 
 def render(

@@ -10,12 +10,12 @@ from msgspec import UNSET, Struct, UnsetType
 
 from cnncalc import __version__
 from cnncalc.analysis.answer import Generator, Model
+from cnncalc.analysis.assemble import assemble
 from cnncalc.analysis.diff import Match, compare
+from cnncalc.analysis.fold import BLOCK, COUNTS, block
+from cnncalc.analysis.report import LayerReport, Report
 from cnncalc.graph import Graph, Node
-from cnncalc.report.assemble import assemble
 from cnncalc.report.conditions import METRICS, Condition, Outcome, Pair, judge
-from cnncalc.report.fold import BLOCK, COUNTS, block
-from cnncalc.report.model import LayerReport, Report
 
 Status = Literal["added", "removed", "changed", "moved", "renamed", "affected"]
 STATUSES: tuple[Status, ...] = ("added", "removed", "changed", "moved", "renamed", "affected")

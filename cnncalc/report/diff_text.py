@@ -8,13 +8,13 @@ from typing import Any
 from msgspec import UNSET
 
 from cnncalc import units
+from cnncalc.analysis.fold import COUNTS
 from cnncalc.document.column import Column
 from cnncalc.document.grid import grid, style
 from cnncalc.report.columns import COLUMNS as REPORT_COLUMNS
-from cnncalc.report.columns import setting_text, shape_text
 from cnncalc.report.conditions import Outcome
 from cnncalc.report.diff import NAMES, OTHERS, STATUSES, Difference, DiffReport, LayerDiff
-from cnncalc.report.fold import COUNTS
+from cnncalc.report.words import setting_text, shape_text
 from cnncalc.text import visible, wrap
 
 TITLES = {

@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from cnncalc import __version__
 from cnncalc.analysis.answer import Generator
+from cnncalc.analysis.assemble import settings_of
 from cnncalc.analysis.cost import Cost, costs
 from cnncalc.analysis.explain.comparison import Comparison, comparisons
 from cnncalc.analysis.explain.costs import Account, account
@@ -24,7 +25,6 @@ from cnncalc.errors import CnncalcError, unknown_name
 from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph, Node
 from cnncalc.layers.base import Layer, Shapes
-from cnncalc.report.assemble import settings_of
 from cnncalc.report.notation import ATOM, Latex, Unicode, counted
 
 TOTALS = ("params", "buffers", "macs", "flops", "elementwise_ops", "activations")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cnncalc.report.columns import shapes_text
 from cnncalc.report.explain import INDICES, TEX, Entry, Explanation, Part, Total, chain, remarks, variables_text
 from cnncalc.report.notation import counted, escaped
+from cnncalc.report.words import shapes_text
 
 
 def render(found: Explanation) -> str:

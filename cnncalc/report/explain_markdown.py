@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from cnncalc.document.markdown import escape
-from cnncalc.report.columns import shapes_text
 from cnncalc.report.explain import (
     INDICES,
     TEX,
@@ -16,6 +15,7 @@ from cnncalc.report.explain import (
     terms_text,
     variables_text,
 )
+from cnncalc.report.words import shapes_text
 from cnncalc.text import visible
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cnncalc.document.grid import style
-from cnncalc.report.columns import setting_text, shapes_text
 from cnncalc.report.explain import INDICES, Entry, Explanation, Part, Total, chain, remarks, terms_text, variables_text
+from cnncalc.report.words import setting_text, shapes_text
 from cnncalc.text import display_width, visible, wrap
 from cnncalc.units import share
 

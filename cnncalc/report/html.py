@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from cnncalc.analysis.report import LayerReport, Report
 from cnncalc.document.column import Column
 from cnncalc.document.html import _STYLE, _row, _text, table
 from cnncalc.report.columns import default_columns
-from cnncalc.report.model import LayerReport, Report
 from cnncalc.report.remarks import noted
 
 

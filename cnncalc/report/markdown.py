@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cnncalc.analysis.report import LayerReport, Report
 from cnncalc.document.column import Column
 from cnncalc.document.markdown import escape, table
 from cnncalc.report.columns import default_columns
-from cnncalc.report.model import LayerReport, Report
 from cnncalc.report.remarks import noted
 from cnncalc.text import visible
 

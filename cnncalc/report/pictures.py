@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
-from cnncalc.report.columns import shape_text
 from cnncalc.report.rf import FieldReport, MapField, Unit, UnitReport, unit_report, which_unit
+from cnncalc.report.words import shape_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 from msgspec import UNSET
 
 from cnncalc import units
-from cnncalc.report.model import LayerReport, Report, SeparablePair
-
-MOST_NAMES = 6
+from cnncalc.analysis.report import LayerReport, Report, SeparablePair
+from cnncalc.report.words import MOST_NAMES, about
 
 
 def noted(report: Report) -> list[tuple[str, str]]:
@@ -17,12 +16,6 @@ def noted(report: Report) -> list[tuple[str, str]]:
     marks = {"info": "note", "warning": "warning", "error": "error"}
     notes = [(marks[d.severity], f"{d.message}{about(d.layers)}") for d in report.diagnostics]
     return notes + [("note", text) for text in (_shared(report.layers), _separable(report.separable)) if text]
-
-
-def about(layers: Sequence[str]) -> str:
-    """Which layers a note is about, the first few by name."""
-    more = f", … ({len(layers) - MOST_NAMES} more)" if len(layers) > MOST_NAMES else ""
-    return f" ({', '.join(layers[:MOST_NAMES])}{more})" if layers else ""
 
 
 def _shared(layers: Iterable[LayerReport]) -> str:

@@ -18,7 +18,7 @@ from cnncalc.errors import CnncalcError, unknown_name
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Graph, Ref
 from cnncalc.layers.axes import axis_name
-from cnncalc.report.columns import shape_text
+from cnncalc.report.words import shape_text
 
 if TYPE_CHECKING:
     from cnncalc.analysis.unit_field import UnitField

@@ -10,7 +10,7 @@ import msgspec
 from cnncalc.spec.schema import DIALECT, tidy
 
 REPORTS = {
-    "report": ("model", "Report"),
+    "report": ("analysis.report", "Report"),
     "bench": ("bench", "BenchReport"),
     "check": ("check", "CheckReport"),
     "check-many": ("check", "CheckReports"),

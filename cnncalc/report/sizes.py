@@ -23,7 +23,7 @@ from cnncalc.analysis.input_sizes import (
 from cnncalc.analysis.size_rule import describe, find_rule, runs
 from cnncalc.document.column import Column
 from cnncalc.document.grid import grid, style
-from cnncalc.report.columns import shape_text
+from cnncalc.report.words import shape_text
 from cnncalc.text import visible, wrap
 
 SCHEMA_VERSION = 1

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnncalc import units
+from cnncalc.analysis.fold import folded
+from cnncalc.analysis.fold import total as summed
+from cnncalc.analysis.report import LayerReport, Report
 from cnncalc.document.column import Column
 from cnncalc.document.grid import grid, style
-from cnncalc.report.columns import at_least, default_columns, setting_text, shape_text
-from cnncalc.report.fold import folded
-from cnncalc.report.fold import total as summed
-from cnncalc.report.model import LayerReport, Report
+from cnncalc.report.columns import at_least, default_columns
 from cnncalc.report.remarks import noted
+from cnncalc.report.words import setting_text, shape_text
 from cnncalc.text import display_width, shorten, visible, wrap
 
 MOST_SHARES = 10

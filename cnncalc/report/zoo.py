@@ -11,7 +11,7 @@ from cnncalc.analysis.answer import Generator, Shape
 from cnncalc.analysis.cost import costs
 from cnncalc.document.column import Column, human
 from cnncalc.graph import Graph
-from cnncalc.report.columns import shapes_text
+from cnncalc.report.words import shapes_text
 
 
 class ZooModel(Struct, frozen=True):

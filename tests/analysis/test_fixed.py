@@ -7,12 +7,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import cnncalc
+from cnncalc.analysis import sections
 from cnncalc.analysis.cost import costs
 from cnncalc.analysis.stochastic import expected_macs
 from cnncalc.analysis.traffic import traffic, whole_net
 from cnncalc.analysis.training import step_macs
 from cnncalc.graph import Graph
-from cnncalc.report import conventions, sections
+from cnncalc.report import conventions
 from cnncalc.report.explain import explain
 from cnncalc.sources import load_text
 from cnncalc.torch import Net

@@ -12,8 +12,8 @@ from msgspec import UNSET
 import cnncalc
 from cnncalc.analysis import receptive_field
 from cnncalc.analysis.exact_field import Along, exact_fields, indices
+from cnncalc.analysis.report import LayerReport, Report
 from cnncalc.graph import Graph
-from cnncalc.report.model import LayerReport, Report
 from cnncalc.sources import load_text, zoo_names
 
 

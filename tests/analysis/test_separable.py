@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cnncalc
-from cnncalc.report.model import SeparablePair
+from cnncalc.analysis.report import SeparablePair
 from cnncalc.sources import load_text
 
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cnncalc.analysis.report import Report
 from cnncalc.report.check import METRICS, check
-from cnncalc.report.model import Report
 from cnncalc.report.schema import report_schema
 from tests.commands.conftest import Run
 from tests.report.draws import layer, report, reports

@@ -8,8 +8,9 @@ import math
 import jsonschema
 import pytest
 
+from cnncalc.analysis.sections import SECTIONS
 from cnncalc.report.schema import report_schema
-from cnncalc.report.sections import SECTIONS, module
+from cnncalc.report.sections import module
 from tests.commands.conftest import Run
 
 

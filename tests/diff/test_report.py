@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 import cnncalc
+from cnncalc.analysis.fold import COUNTS
 from cnncalc.document.grid import cells
 from cnncalc.errors import CnncalcError
 from cnncalc.layers import REGISTRY
@@ -25,7 +26,6 @@ from cnncalc.report import conditions
 from cnncalc.report.conditions import Pair, judge
 from cnncalc.report.diff import DiffReport, LayerDiff, folded
 from cnncalc.report.diff_text import percentage, render
-from cnncalc.report.fold import COUNTS
 from cnncalc.report.schema import report_schema
 from cnncalc.sources import load_text
 from cnncalc.spec.random import random_spec

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cnncalc
+from cnncalc.analysis.sections import add_wanted
 from cnncalc.graph import Graph, Node, Ref
 from cnncalc.layers.tensor import Opaque
 from cnncalc.report.explain import explain
-from cnncalc.report.sections import add_wanted
 from cnncalc.sources import load_text, zoo_names
 from cnncalc.spec.random import random_spec
 from tests.explain.printed import agrees, check_latex, read_text

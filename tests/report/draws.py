@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from msgspec import UNSET, structs
 
 from cnncalc.analysis.answer import Generator, Model
-from cnncalc.report.fold import COUNTS
-from cnncalc.report.model import Diagnostic, LayerReport, ReceptiveField, Report, SeparablePair, Totals
+from cnncalc.analysis.fold import COUNTS
+from cnncalc.analysis.report import Diagnostic, LayerReport, ReceptiveField, Report, SeparablePair, Totals
 
 NASTY = "\x1b[31m\x07\x9b2J\u202e\r\n\t|`<b>&\"',;[red]*_é漢字\u0301"
 texts = st.text(st.sampled_from("abcxyz019 " + NASTY), max_size=8)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnncalc.report.columns import COLUMNS
-from cnncalc.report.fold import COUNTS, folded, select
-from cnncalc.report.model import Report
+from cnncalc.analysis.fold import COUNTS, folded
+from cnncalc.analysis.report import Report
+from cnncalc.report.columns import COLUMNS, select
 from tests.report.draws import layer, report, reports
 
 

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 import cnncalc
 from cnncalc import units
+from cnncalc.analysis.fold import COUNTS
+from cnncalc.analysis.report import Report
 from cnncalc.errors import CnncalcError
 from cnncalc.report import csv, html, markdown, table
 from cnncalc.report.columns import COLUMNS, choose
-from cnncalc.report.fold import COUNTS
-from cnncalc.report.model import Report
 from cnncalc.report.remarks import noted
 from cnncalc.report.schema import report_schema
 from cnncalc.sources import load_text

@@ -1,14 +1,8 @@
-"""Further analyses that ``analyze`` makes where they are asked for; what is not asked for costs nothing.
-
-A section is one module of this package with
+"""How the further analyses are shown. A section is one module of this package with
 
 - ``COLUMNS``: its columns, each row of which reads ``LayerReport.<section>``;
-- ``add(report, graph, settings)``: the report with the section's totals and layers;
-- ``folded(parts)``: what one row for several layers has;
-- ``hidden(report)``, where it has one: the names of columns that have nothing to show in this report;
-- ``facts(report)``: what stands below the table, as (what, exactly, for a person) texts.
-
-Its JSON structures stand in ``report/model.py``.
+- ``facts(report)``: what stands below the table;
+- ``hidden(report)``, where it has one: the names of columns that have nothing to show in this report.
 """
 
 from __future__ import annotations
@@ -16,81 +10,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
+
+from cnncalc.analysis.sections import SECTIONS, of_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from cnncalc.analysis.roofline import Algorithms, Machine
+    from cnncalc.analysis.report import Report
     from cnncalc.document.column import Column
-    from cnncalc.graph import Graph
-    from cnncalc.report.model import LayerReport, Report
-
-SECTIONS: dict[str, tuple[str, ...]] = {
-    "memory": ("weight_bytes", "output_bytes", "saved_bytes", "live_bytes"),
-    "training": ("forward_flops", "input_gradient", "weight_gradient", "step_flops", "expected_step", "runs"),
-    "speed": ("moved_bytes", "intensity", "roofline", "limit", "time_bound"),
-    "initialisation": (
-        "fan_in",
-        "fan_out",
-        "gain",
-        "he_std",
-        "he_fan_out_std",
-        "xavier_std",
-        "decayed",
-        "not_decayed",
-        "zero_init",
-    ),
-    "convention": ("counted",),
-}
-"""The sections in the order in which they are shown, each with the names of its columns."""
-SETTINGS: dict[str, tuple[str, ...]] = {
-    "memory": ("dtype", "optimizer", "mixed_precision", "checkpoint", "fit"),
-    "training": ("images", "epochs"),
-    "speed": ("machine", "dtype", "algorithms"),
-    "initialisation": ("label_smoothing",),
-    "convention": ("convention",),
-}
-"""The settings that each section reads."""
-ALIASES = {"init": "initialisation", "initialization": "initialisation"}
-
-
-class Settings(Struct, frozen=True, kw_only=True):
-    """What the sections can be told; each reads what is its own."""
-
-    label_smoothing: float = 0.1
-    convention: str = "flop_counter"
-    images: int | None = None
-    epochs: int | None = None
-    machine: Machine | None = None
-    algorithms: Algorithms = "direct"
-    dtype: str = "float32"
-    optimizer: str = "adam"
-    mixed_precision: bool = False
-    checkpoint: int | None = None
-    fit: str | None = None
-
-
-def named(text: str) -> list[str]:
-    """The sections of ``--show``, which commas separate; ``all`` is every one.
-
-    Raises:
-        CnncalcError: there is no such section; the message has the nearest.
-    """
-    wanted: list[str] = []
-    for name in text.split(","):
-        known = ALIASES.get(name.strip().lower(), name.strip().lower())
-        if known != "all" and known not in SECTIONS:
-            from cnncalc.errors import unknown_name
-
-            raise unknown_name("section", name.strip(), [*SECTIONS, *ALIASES, "all"], SECTIONS)
-        wanted += SECTIONS if known == "all" else [known]
-    return wanted
-
-
-def of_column(name: str) -> str | None:
-    """The section that a column belongs to; ``None`` for a column of every report."""
-    return next((section for section, columns in SECTIONS.items() if name in columns), None)
 
 
 def module(section: str) -> Any:
@@ -102,40 +28,6 @@ def column(name: str) -> Column | None:
     """The column of that name, where some section has it."""
     section = of_column(name)
     return None if section is None else {one.name: one for one in module(section).COLUMNS}[name]
-
-
-def add(report: Report, graph: Graph, wanted: Iterable[str], settings: Settings) -> Report:
-    """The report with these sections."""
-    for section in SECTIONS:
-        if section in wanted:
-            report = module(section).add(report, graph, settings)
-    return report
-
-
-def add_wanted(
-    report: Report, graph: Graph, *, show: str | None, columns: Iterable[str | None], settings: dict[str, Any]
-) -> Report:
-    """The report with the sections that are asked for: by name, by a column, or by a setting of theirs.
-
-    Args:
-        report: the report so far.
-        graph: the net.
-        show: names of sections, which commas separate.
-        columns: names of columns, which commas separate.
-        settings: the settings by name; ``None`` where one is not given.
-
-    Raises:
-        CnncalcError: there is no such section, or a setting is wrong.
-    """
-    wanted = set(named(show)) if show is not None else set()
-    for names in columns:
-        wanted |= {section for name in (names or "").split(",") if (section := of_column(name.strip().lower()))}
-    given = {name: value for name, value in settings.items() if value is not None}
-    for name in given:
-        readers = [section for section, own in SETTINGS.items() if name in own]
-        if not wanted & set(readers):
-            wanted.add(readers[0])
-    return add(report, graph, wanted, Settings(**given))
 
 
 def present(report: Report) -> list[str]:
@@ -151,16 +43,6 @@ def columns(report: Report) -> list[Column]:
         hidden = part.hidden(report) if hasattr(part, "hidden") else ()
         chosen += [column for column in part.COLUMNS if column.name not in hidden]
     return chosen
-
-
-def folded(layers: Sequence[LayerReport]) -> dict[str, Any]:
-    """For a row that stands for several layers, what each section has of them."""
-    result = {}
-    for section in SECTIONS:
-        parts = [part for layer in layers if (part := getattr(layer, section)) is not UNSET]
-        if parts:
-            result[section] = module(section).folded(parts)
-    return result
 
 
 def facts(report: Report) -> dict[str, list[tuple[str, str, str]]]:

@@ -6,6 +6,7 @@ The structures below *are* the JSON: field for field, in this order. Shapes carr
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any, Literal
 
 import msgspec
@@ -380,20 +381,16 @@ class Report(Struct, frozen=True):
 
     def to_json(self, *, indent: int = 2) -> str:
         """The report as JSON text."""
-        from cnncalc.document.json import render
-
-        return render(self, indent=indent)
+        text: str = import_module("cnncalc.document.json").render(self, indent=indent)
+        return text
 
     def __rich__(self) -> Any:
         """The table, for ``rich.print`` and rich-enabled prompts."""
         from rich.text import Text
 
-        from cnncalc.report.table import render
-
-        return Text.from_ansi(render(self, colour=True))
+        return Text.from_ansi(import_module("cnncalc.report.table").render(self, colour=True))
 
     def _repr_html_(self) -> str:
         """The table, for a notebook."""
-        from cnncalc.report.html import render
-
-        return render(self)
+        text: str = import_module("cnncalc.report.html").render(self)
+        return text

@@ -1,4 +1,4 @@
-"""All analyses of a graph, put together as a :class:`~cnncalc.report.model.Report`."""
+"""All analyses of a graph, put together as a :class:`~cnncalc.analysis.report.Report`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from cnncalc import __version__
-from cnncalc.analysis.answer import Generator, Model
+from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, model
 from cnncalc.analysis.cost import Cost, costs
 from cnncalc.analysis.receptive_field import (
     InputAxis,
@@ -24,13 +23,13 @@ from cnncalc.analysis.receptive_field import (
     receptive_fields,
 )
 from cnncalc.analysis.remarks import remarks
+from cnncalc.analysis.report import Diagnostic, LayerReport, ReceptiveField, Report, SeparablePair, Totals
 from cnncalc.analysis.separable import separable_pairs
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph
 from cnncalc.layers.axes import axis_name
 from cnncalc.layers.base import Layer
-from cnncalc.report.model import Diagnostic, LayerReport, ReceptiveField, Report, SeparablePair, Totals
 
 GLOBAL = ReceptiveField("global")
 
@@ -73,17 +72,9 @@ def assemble(graph: Graph, batch: int = 1) -> Report:
             )
         )
     return Report(
-        schema_version=1,
-        generator=Generator("cnncalc", __version__),
-        model=Model(
-            name=graph.name,
-            source=graph.source,
-            args=graph.args,
-            inputs=graph.inputs,
-            batch=batch,
-            outputs={name: graph.shape(ref) for name, ref in graph.outputs},
-            citation=graph.citation,
-        ),
+        schema_version=SCHEMA_VERSION,
+        generator=GENERATOR,
+        model=model(graph, batch),
         totals=_totals(cost_list),
         layers=tuple(layers),
         diagnostics=tuple(_diagnostics(graph, cost_list, fields)),
