@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from cnncalc.analysis.layers import LayerInfo, LayersReport
 from cnncalc.document.blocks import Block, Document, Group, Heading, Table, Text, Verbatim
 from cnncalc.document.column import Column
-from cnncalc.report.columns import shapes_text
+from cnncalc.report.words import shapes_text
 
 MOST_IN_FULL = 1
 """Layers that are shown with all their fields; more are a list."""
