@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from inspect import cleandoc
 from pathlib import Path
@@ -23,41 +22,13 @@ def plain(docstring: str) -> str:
     return re.sub(r":\w+:`~?([^`]*)`", r"`\1`", cleandoc(docstring)).replace("``", "`")
 
 
-def typed(schema: dict[str, Any]) -> str:
-    """What a field takes, in words."""
-    if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(typed(part) for part in schema["anyOf"] if "$ref" not in part))
-    if "enum" in schema:
-        return ", ".join(f"`{value}`" for value in schema["enum"])
-    if schema.get("type") == "array":
-        return f"list of: {typed(schema['items'])}" if "items" in schema else "list"
-    limits = [f"{sign} {schema[key]}" for key, sign in (("minimum", "≥"), ("maximum", "≤")) if key in schema]
-    kind = {"integer": "int", "boolean": "bool"}.get(schema["type"], schema["type"])
-    return " ".join([kind, *limits])
-
-
 def layer_section(layer: Any) -> str:
-    """What a layer class says of itself."""
-    from cnncalc.spec.fields import required_fields
-    from cnncalc.spec.schema import layer_schema
+    """What ``cnncalc layers NAME`` says of a layer, below a heading of its own."""
+    from cnncalc.analysis.layers import answer
+    from cnncalc.document.markdown import render
+    from cnncalc.report.layers import document
 
-    least, most = layer.arity
-    inputs = str(least) if least == most else f"{least} or more" if most is None else f"{least} to {most}"
-    facts = [f"Inputs: {inputs}."]
-    if layer.torch_name:
-        facts.append(f"In PyTorch: `torch.nn.{layer.torch_name}`.")
-    if layer.aliases:
-        facts.append(f"Also written {', '.join(f'`{alias}`' for alias in layer.aliases)}.")
-    lines = [f"## {layer.kind}", "", plain(layer.__doc__), "", " ".join(facts), ""]
-    properties = layer_schema(layer)["anyOf"][0]["properties"]
-    if layer.__struct_fields__:
-        lines += ["| field | takes | default | also written |", "| --- | --- | --- | --- |"]
-    for name in layer.__struct_fields__:
-        schema = properties[name]
-        default = "required" if name in required_fields(layer) else f"`{json.dumps(schema.get('default'))}`"
-        others = ", ".join(f"`{alias}`" for alias, field in layer.field_aliases.items() if field == name)
-        lines.append(f"| `{name}` | {typed(schema)} | {default} | {others} |")
-    return "\n".join([*lines, ""])
+    return re.sub(r"^#+ .*$", f"## {layer.kind}", render(document(answer([layer]))), count=1, flags=re.M)
 
 
 def layer_pages() -> dict[str, str]:
