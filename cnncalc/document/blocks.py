@@ -128,14 +128,14 @@ Block = Heading | Text | Note | Facts | Table | Bars | Verbatim | Picture | Grou
 class Document(Struct, frozen=True):
     """All that a command says.
 
-    ``answer`` is the JSON, ``rows`` is what CSV has (by default the first table of the blocks). ``status`` is the exit
-    status. ``texts`` makes the texts of formats that only this command has, such as ``github``; ``complaints`` go to
-    standard error in every format that does not say them itself.
+    ``answer`` is the JSON, ``rows`` is what CSV has: by default the first table of the blocks, or a function that makes
+    it when it is asked for. ``status`` is the exit status. ``texts`` makes the texts of formats that only this command
+    has, such as ``github``; ``complaints`` go to standard error in every format that does not say them itself.
     """
 
     answer: Any
     blocks: Sequence[Block]
-    rows: Table | None = None
+    rows: Table | Callable[[], Table] | None = None
     status: int = 0
     texts: dict[str, Callable[[], str]] = {}
     complaints: Sequence[str] = ()

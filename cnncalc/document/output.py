@@ -87,6 +87,7 @@ def show(document: Document, format: str, output: str | None, *, fold: bool = Tr
 
         blocks = flat(document.blocks)
         rows = document.rows or next(block for block in blocks if isinstance(block, Table))
+        rows = rows if isinstance(rows, Table) else rows()
         write(csv.table(rows.columns, rows.rows, rows.whole), output)
         notes = [block for block in blocks if isinstance(block, Note)]
         complaints += [f"{note.mark}: {note.text}" if note.mark else note.text for note in notes]

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from cnncalc.document.blocks import Document
 
 PAGES = {
+    "FieldReport": "rf",
+    "UnitReport": "rf",
     "LayersReport": "layers",
     "SolveReport": "solve",
 }

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cnncalc.analysis.fields import FieldReport, MapField, Unit, UnitReport, unit_report
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
-from cnncalc.report.rf import FieldReport, MapField, Unit, UnitReport, unit_report, which_unit
+from cnncalc.report.rf import which_unit
 from cnncalc.report.words import shape_text
 
 if TYPE_CHECKING:

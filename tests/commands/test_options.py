@@ -113,6 +113,7 @@ ROWS: dict[str, dict[str, str]] = {
         "--picture": "net.yaml | --picture",
         "--no-picture": "net.yaml --layer stage2 | --no-picture",
         "--plot": "net.yaml | --plot a.txt",
+        "--force": "net.yaml --format csv --output there.yaml | --force",
         "--image": "net.yaml --layer stage2 --plot a.svg | --image none.yaml",
     },
     "sizes": {

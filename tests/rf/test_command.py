@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cnncalc.analysis.fields import _axis_numbers, unit_report
+from cnncalc.document.heat import HOLE, RAMP, VIRIDIS, draw
 from cnncalc.formulas.receptive_field import Field
-from cnncalc.report.blocks import HOLE, RAMP, VIRIDIS, draw
-from cnncalc.report.rf import _axis_numbers, unit_report
 from cnncalc.sources import load
 from tests.commands.conftest import Run
 
@@ -265,7 +265,7 @@ def test_the_words_of_a_plot(run: Run, spec: Path, tmp_path: Path):
         "unit (3, 3) of c",
     ):
         assert words.replace("'", "&#x27;") in text or words in text
-    run("rf", spec, "--plot", path)
+    run("rf", spec, "--plot", path, "--force")
     text = path.read_text()
     for words in (
         "receptive field [pixels]",
@@ -282,8 +282,20 @@ def test_plots_of_one_and_three_dimensions(run: Run, tmp_path: Path, shape: str)
     path = tmp_path / "net.yaml"
     path.write_text(f"input: [{shape.replace('x', ', ')}]\nlayers: [{{conv: {{out: 2, kernel: 3}}}}, relu]\n")
     for options in ([], ["--layer", "relu1"]):
-        outcome = run("rf", path, *options, "--plot", tmp_path / "x.png")
+        outcome = run("rf", path, *options, "--plot", tmp_path / f"x{len(options)}.png")
         assert (outcome.status, outcome.err) == (0, "")
+
+
+def test_a_plot_is_said_in_place_of_the_table(run: Run, spec: Path, tmp_path: Path):
+    pytest.importorskip("matplotlib")
+    plot = tmp_path / "x.svg"
+    assert run("rf", spec, "--plot", plot).out == f"wrote {plot}: holes: growth of the field over 4 maps\n"
+    said = f"wrote {plot}: holes: unit (3, 3) of c (4×6×6) on input (1×12×12)\n"
+    there = run("rf", spec, "--layer", "c", "--plot", plot)
+    assert (there.status, there.err) == (2, f"error: {plot} is there already\n  hint: --force replaces it\n")
+    assert run("rf", spec, "--layer", "c", "--plot", plot, "--force").out == said
+    csv = run("rf", spec, "--plot", plot, "--force", "--format", "csv").out
+    assert csv == run("rf", spec, "--format", "csv").out
 
 
 def test_your_own_image_lies_below(run: Run, spec: Path, tmp_path: Path):

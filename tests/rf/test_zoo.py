@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from cnncalc import sources
+from cnncalc.analysis.fields import field_report, unit_report
 from cnncalc.analysis.measuring import enlarged, flattened, tracks
 from cnncalc.analysis.measuring import sources as axes_of
 from cnncalc.analysis.receptive_field import Local
 from cnncalc.analysis.unit_field import Untold, frames, unit_field
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Ref
-from cnncalc.report.rf import field_report, unit_report
 from tests.work import at_most
 
 FACTS = json.loads((Path(__file__).parents[1] / "data" / "receptive_fields.json").read_text())
