@@ -1,4 +1,4 @@
-"""Which input sizes a net works for, which lose nothing, and what would mend one that fails.
+"""Which input sizes a net works for, which lose nothing, and how to fix one that fails.
 
 Every answer is what the shape engine says: each size of the range is run along each axis, while the
 other axes stand still. That the axes do not depend on each other is then tried on pairs of sizes.
@@ -11,6 +11,7 @@ from itertools import product
 from random import Random
 from typing import Literal, NamedTuple
 
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from cnncalc.errors import CnncalcError
@@ -162,15 +163,15 @@ def _dependence(net: Resizable, base: Inputs, scans: Sequence[Scan], most: int) 
 # -- near a wanted size ------------------------------------------------------------------------------
 
 
-class Fit(NamedTuple):
-    """Sizes near the wanted ones, one per axis, with what to add before and after (negative: to take off)."""
+class Fit(Struct, frozen=True):
+    """Sizes near the wanted ones, and pixels to add (negative: to take off) before and after, axis by axis."""
 
     sizes: tuple[int, ...]
     change: tuple[Pair, ...]
 
 
-class Near(NamedTuple):
-    """The nearest sizes of which a question is true: along each axis the nearest, not smaller, not larger."""
+class Near(Struct, frozen=True):
+    """The fits nearest to the wanted sizes of which one thing is true; ``null`` where there is none in reach."""
 
     question: Question
     closest: Fit | None
@@ -213,24 +214,24 @@ def _ends(change: int) -> Pair:
 # -- a size that fails -------------------------------------------------------------------------------
 
 
-class Step(NamedTuple):
-    """One change of the net: a field of a layer that gets a value, or a layer put before one of its inputs."""
+class Step(Struct, frozen=True):
+    """A change: a field of a layer gets a value, or (with ``input``, from 0) that input of it is changed first."""
 
-    path: str
+    layer: str
     field: str
     value: tuple[int | Pair, ...]
-    input: int | None = None
+    input: int | UnsetType = UNSET
 
 
-class Mend(NamedTuple):
-    """Changes after which the whole net was built without fault."""
+class Mend(Struct, frozen=True):
+    """Changes after which the whole net was built without fault at this size."""
 
     kind: MendKind
     steps: tuple[Step, ...]
 
 
 class Diagnosis(NamedTuple):
-    """What happens at one size: the run, and where it fails what would mend it; else what its windows leave out."""
+    """What happens at one size: the run, and where it fails how to fix it; else what its windows leave out."""
 
     attempt: Attempt
     mends: tuple[Mend, ...]
@@ -238,7 +239,7 @@ class Diagnosis(NamedTuple):
 
 
 def diagnose(net: Resizable, inputs: Inputs) -> Diagnosis:
-    """Runs the net at one size, and looks for changes that mend it where it fails."""
+    """Runs the net at one size, and looks for changes that fix it where it fails."""
     attempt = net.attempt(inputs)
     if attempt.error is None:
         return Diagnosis(attempt, (), tuple(net.left_out(attempt.nodes)))

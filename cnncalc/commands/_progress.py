@@ -6,10 +6,10 @@ from typing import Any
 
 
 class Progress:
-    """A spinner with the time and what is being done; with ``total`` a bar too."""
+    """A spinner with the time and what is being done, at the start ``first``; with ``total`` a bar too."""
 
-    def __init__(self, total: int | None = None) -> None:
-        self.total = total
+    def __init__(self, first: str = "loading PyTorch", total: int | None = None) -> None:
+        self.first, self.total = first, total
         self.bar: Any = None
         self.task: Any = None
 
@@ -24,7 +24,7 @@ class Progress:
             text = TextColumn("{task.description}", markup=False)
             self.bar = Progress(*columns, text, console=Console(stderr=True), transient=True)
             self.bar.start()
-            self.task = self.bar.add_task("loading PyTorch", total=self.total)
+            self.task = self.bar.add_task(self.first, total=self.total)
         return self
 
     def show(self, what: str) -> None:

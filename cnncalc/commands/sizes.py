@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnncalc.commands import _options as options
+from cnncalc.commands._command import Sink, command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,13 +14,14 @@ if TYPE_CHECKING:
     from cnncalc.analysis.input_sizes import SizeAxis
 
 
+@command
 def sizes(
     source: options.Source,
     near: Annotated[
         str | None,
         typer.Option(
             metavar="SIZE",
-            help="Say which sizes near this one fit, as 700x500, and the padding to get there.",
+            help="Say which sizes near this one fit, e.g. 700x500, and the padding to get there.",
             show_default=False,
         ),
     ] = None,
@@ -27,7 +29,7 @@ def sizes(
         list[str] | None,
         typer.Option(
             metavar="SHAPE",
-            help="Say what happens at this input, as 3x573x573, where it fails and what would mend it; by default "
+            help="Say what happens at this input, e.g. 3x573x573, where it fails and how to fix it; by default "
             "at the spec's. For a net of several inputs NAME=SHAPE. Repeatable.",
             show_default=False,
         ),
@@ -36,8 +38,8 @@ def sizes(
     set: options.Set = None,
     variant: options.Variant = None,
     input: options.Input = None,
-    format: options.Format = None,
-    output: options.Output = None,
+    *,
+    sink: Sink,
 ) -> None:
     """Say which input sizes work, which lose no pixel, and which fit near a wanted size.
 
@@ -48,21 +50,19 @@ def sizes(
     shape are those that a trained net can take. Exit status 1 where the net does not work at the size of
     --at, of --input or of the spec.
 
-    JSON has everything; CSV, Markdown and HTML have the table of rules and the verdict.
-
     Example: cnncalc sizes unet --near 700x500
     """
     from cnncalc import sources
-    from cnncalc.analysis import input_sizes as analysis
-    from cnncalc.commands import _output
+    from cnncalc.analysis.input_sizes import diagnose, size_axes
+    from cnncalc.analysis.sizes import answer
     from cnncalc.commands._progress import Progress
     from cnncalc.errors import CnncalcError
-    from cnncalc.report import sizes as reports
+    from cnncalc.report.sizes import document
 
-    kind = _output.chosen_format(format, output)
+    kind = sink.kind()
     net = sources.resizable(source, variant=variant, args=set or [])
     inputs = net.inputs(options.input_shapes(input or []))
-    axes = analysis.size_axes(inputs)
+    axes = size_axes(inputs)
     wanted = None if near is None else near_sizes(near, axes)
     try:
         place = {**inputs, **net.inputs(options.input_shapes(at))} if at else inputs
@@ -72,48 +72,13 @@ def sizes(
         raise CnncalcError(
             "--at: another number of axes than the net's input\n  hint: give the net's too, with --input"
         )
-    diagnosis = analysis.diagnose(net, place)
-    if diagnosis.attempt.graph is not None:
-        options.warn(diagnosis.attempt.graph)
-    fault = diagnosis.attempt.error
-    with Progress() as progress:
-        progress.show("looking for a size that works")
-        base = analysis.find_base(net, inputs, max)
-        if base is None:
-            first = net.attempt(inputs).error
-            raise CnncalcError(f"{first}\n  note: no size in 1…{max}, the same along all axes, works")
-        survey = analysis.survey(net, base, max, progress.show)
-        stand = tuple(scan.axis for scan in survey.scans)
-        others = None
-        if fault is not None:
-            there = {axis: place[axis.inputs[0]][1 + axis.number] for axis in stand}
-            same_channels = {name: (place[name][0], *shape[1:]) for name, shape in base.items()}
-            if net.at(same_channels).works:
-                others = analysis.near(net, same_channels, there, "works", max)
-        fits = []
-        if wanted is not None:
-            chosen = {axis: wanted[axis.number] for axis in stand}
-            fits = [analysis.near(net, base, chosen, question, max) for question in analysis.QUESTIONS[:3]]
-    report = reports.report(
-        variant or net.variant or net.document.name or net.source.name,
-        net.source.name,
-        survey,
-        reports.at_report(place, diagnosis, others),
-        near=fits,
-        wanted=() if wanted is None else tuple(wanted[axis.number] for axis in stand),
-    )
-    if kind == "json":
-        from cnncalc.document.json import render
-
-        _output.write(render(report) + "\n", output)
-    elif kind == "table":
-        width, colour = _output.terminal(output)
-        _output.write(reports.render(report, width=width, colour=colour), output)
-    else:
-        rows, said = reports.rows(report), reports.notes(report)
-        _output.write_grid(reports.COLUMNS, rows, format=kind, output=output, notes=said)
-    if report.at.status == "fails":
-        raise typer.Exit(1)
+    found = diagnose(net, place)
+    if found.attempt.graph is not None:
+        options.warn(found.attempt.graph)
+    name = variant or net.variant or net.document.name or net.source.name
+    with Progress("looking for a size that works") as progress:
+        report = answer(net, inputs, place, found, name=name, wanted=wanted, most=max, progress=progress.show)
+    sink.show(document(report), kind)
 
 
 def near_sizes(text: str, axes: "Sequence[SizeAxis]") -> tuple[int, ...]:

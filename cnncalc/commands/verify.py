@@ -221,7 +221,7 @@ def _random_nets(
     torch_verify = _torch()
     from cnncalc.torch.random_nets import hunt
 
-    with Progress(count) as progress:
+    with Progress(total=count) as progress:
         result = hunt(
             count, seed, checks=known_checks(chosen, torch_verify.CHECKS), device=device, progress=progress.show
         )

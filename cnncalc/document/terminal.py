@@ -91,7 +91,7 @@ def _lines(block: Block, width: int | None, colour: bool, chosen: _Chosen) -> li
         case Bars():
             return _bars(block, width, colour)
         case Verbatim():
-            return visible(block.text, keep="\n").splitlines()
+            return [part for line in visible(block.text, keep="\n").splitlines() for part in _verbatim(line, width)]
         case Picture():
             return list(block.draw(width, colour))
         case Group():
@@ -108,6 +108,13 @@ def _paragraph(block: Text, width: int | None, colour: bool) -> list[str]:
         strong = visible(block.strong)
         lines[0] = lines[0].replace(strong, style(strong, "bold", colour), 1)
     return [style(line, block.tone, colour) if block.tone else line for line in lines]
+
+
+def _verbatim(line: str, width: int | None) -> list[str]:
+    """A line that is laid out already; one that is too long goes on below its own beginning."""
+    text = line.lstrip(" ")
+    indent = " " * (len(line) - len(text))
+    return [indent + part for part in wrap(text, None if width is None else max(width - len(indent), LEAST), "  ")]
 
 
 def _note(block: Note, width: int | None, colour: bool) -> list[str]:

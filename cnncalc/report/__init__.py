@@ -12,6 +12,7 @@ PAGES = {
     "FieldReport": "rf",
     "UnitReport": "rf",
     "LayersReport": "layers",
+    "SizesReport": "sizes",
     "SolveReport": "solve",
 }
 """The module of this package that has the page of an answer, by the answer's class."""

@@ -24,7 +24,7 @@ REPORTS = {
     "machines": ("machines", "Machines"),
     "rf": ("analysis.fields", "FieldReport"),
     "rf-unit": ("analysis.fields", "UnitReport"),
-    "sizes": ("sizes", "SizesReport"),
+    "sizes": ("analysis.sizes", "SizesReport"),
     "solve": ("analysis.solve", "SolveReport"),
     "verify": ("verify", "VerifyReport"),
     "zoo": ("zoo", "Zoo"),

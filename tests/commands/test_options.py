@@ -122,6 +122,7 @@ ROWS: dict[str, dict[str, str]] = {
         "--variant": "net.yaml --max 9 | --variant wide",
         "--input": "net.yaml --max 9 | --input 3x18x18",
         "--near": "net.yaml --max 9 | --near 20",
+        "--force": "net.yaml --max 9 --format csv --output there.yaml | --force",
         "--at": "blind.yaml --max 9 | --at 3x1x1",
         "--max": "net.yaml --max 9 | --max 12",
         "--format": "net.yaml --max 9 | --format csv",

@@ -29,11 +29,21 @@ def test_the_rules_of_a_padded_unet(run: Run, spec: Path) -> None:
     result = run("sizes", spec)
     assert (result.status, result.err) == (0, "")
     lines = result.out.splitlines()
-    assert cells(lines[0]) == ["axis", "sizes that", "are", "smallest", "largest", "count"]
-    assert cells(lines[2]) == ["height, width", "work", "multiples of 16", "16", "1024", "64"]
-    assert cells(lines[3])[1:3] == ["lose no pixel", "multiples of 16"]
-    assert "every size in 1…1024 was run along height and width, the other axis standing at 64" in result.out
-    assert "padded_unet at 1×64×64 works, and no window leaves anything out" in result.out
+    assert lines == [
+        "input sizes of padded_unet",
+        "",
+        "axis           sizes that           are              smallest  largest  count",
+        "─" * 77,
+        "height, width  work                 multiples of 16        16     1024     64",
+        "height, width  lose no pixel        multiples of 16        16     1024     64",
+        "height, width  use all padding too  multiples of 16        16     1024     64",
+        "height, width  keep weight shapes   multiples of 16        16     1024     64",
+        "",
+        "every size in 1…1024 was run along height and width while the other stays at 64; "
+        "the axes are independent in 48 combinations of sizes that were tried",
+        "",
+        "padded_unet works at 1×64×64: no window leaves anything out",
+    ]
 
 
 def test_the_json_of_the_unet(run: Run) -> None:
@@ -81,14 +91,44 @@ def test_a_size_that_fails(run: Run, spec: Path) -> None:
         "cannot concatenate 10×11×12 and 10×10×12 along channels: height 11 and 10 differ",
         "  first input:\n    down4.relu2 (relu)  10×11×12\n  second input:",
         "    up1.conv_transpose1 (conv_transpose)  10×10×12",
-        "  another input size: 80×96 (crop height 5 + 5, crop width 2 + 2)",
-        "  another input size: 96×112 (pad height 3 + 3, pad width 6 + 6)",
-        "  fields of transposed convolutions: output_padding: [1, 0] on up1.conv_transpose1",
-        "  pads where branches meet: padding: [[0, 1], [0, 0]] on input 2 of up1.concat1",
-        "  crops where branches meet: cropping: [[0, 1], [0, 0]] on input 1 of up1.concat1",
+        "\n\nhow to fix it (each was run on the whole net)\n",
+        "\nanother input size: 80×96 (crop height 5 + 5, crop width 2 + 2)\n",
+        "\nanother input size: 96×112 (pad height 3 + 3, pad width 6 + 6)\n",
+        "\nfields of transposed convolutions: output_padding: [1, 0] on up1.conv_transpose1; ",
+        "\npads where branches meet: padding: [[0, 1], [0, 0]] on input 2 of up1.concat1; padding: ",
+        "\ncrops where branches meet: cropping: [[0, 1], [0, 0]] on input 1 of up1.concat1; cropping: ",
         "multiples of 16",
     ):
         assert text in result.out
+
+
+@pytest.mark.parametrize("kind", ["table", "csv", "markdown", "html"])
+def test_every_format_says_that_a_size_fails(run: Run, spec: Path, kind: str) -> None:
+    result = run("sizes", spec, "--at", "1x90x100", "--format", kind)
+    assert result.status == 1
+    said = result.err if kind == "csv" else result.out
+    for text in (
+        "padded_unet does not work at 1×90×100",
+        "cannot concatenate 10×11×12 and 10×10×12 along channels: height 11 and 10 differ",
+        "another input size: 80×96",
+        "every size in 1…1024 was run",
+    ):
+        assert text in said
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("more", [["--at", "1x90x100"], ["--near", "90x1000"]])
+def test_no_line_is_wider_than_the_terminal(
+    run: Run, spec: Path, monkeypatch: pytest.MonkeyPatch, width: int, more: list[str]
+) -> None:
+    from cnncalc.document import output
+
+    monkeypatch.setattr(output, "screen", lambda _: (width, 40, False))
+    lines = run("sizes", spec, *more).out.splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) <= (60 if width == 60 else 50)
+    # the rule stays, whatever goes
+    assert any(line.startswith("height, width  lose no pixel        multiples of 16") for line in lines)
 
 
 def test_the_json_of_a_size_that_fails(run: Run, spec: Path) -> None:
@@ -135,12 +175,22 @@ def test_csv_and_markdown_have_the_rules(run: Run, spec: Path, tmp_path: Path) -
 def test_where_pixels_are_lost(run: Run) -> None:
     result = run("sizes", "vgg16", "--at", "3x225x230", "--max", 70)
     assert result.status == 0
-    assert "vgg16 at 3×225×230 works; pixels are lost at\n  stage1.max_pool1: 1 of height\n" in result.out
+    # 225 → 112 + 1; 230 → 115 → 57 + 1 → 28 + 1
+    assert result.out.splitlines()[-4:] == [
+        "stage1.max_pool1 loses pixels: 1 of height",
+        "stage2.max_pool1 loses pixels: 1 of width",
+        "stage3.max_pool1 loses pixels: 1 of width",
+        "vgg16 works at 3×225×230: pixels are lost",
+    ]
 
 
 def test_what_is_left_out_without_loss(run: Run) -> None:
     result = run("sizes", "resnet18", "--max", 100)
-    assert "resnet18 at 3×224×224 works and loses no pixel\nleft out without loss" in result.out
+    first, last = result.out.splitlines()[-2:]
+    assert first.startswith(
+        "left out without loss (padding, or what lies between windows): conv_bn1.conv1, max_pool1, stage2.basic1."
+    )
+    assert last == "resnet18 works at 3×224×224: no pixel is lost"
     assert "32·k + 1 (k ≥ 0)" in result.out
 
 
@@ -180,8 +230,8 @@ def test_the_table_of_near_sizes(run: Run) -> None:
         ["work", "closest", "700×500", "as it is"],
         ["lose no pixel", "closest", "700×508", "pad width 4 + 4"],
         ["lose no pixel", "not larger", "700×492", "crop width 4 + 4"],
-        ["leave out no padding either", "closest", "700×508", "pad width 4 + 4"],
-        ["leave out no padding either", "not larger", "700×492", "crop width 4 + 4"],
+        ["use all padding too", "closest", "700×508", "pad width 4 + 4"],
+        ["use all padding too", "not larger", "700×492", "crop width 4 + 4"],
     ]
     # 81 is as near to 80 as to no multiple of 16 but itself: 96 is the next that is not smaller
     lines = run("sizes", "unet", "--near", "701x493", "--max", 520).out.splitlines()
@@ -215,8 +265,8 @@ def test_of_many_layers_that_lose_pixels_the_first_are_named(run: Run, tmp_path:
     branch = "[{conv: {out: 1, kernel: 3, stride: 2}}]"
     path.write_text(f"input: [3, 8, 7]\nlayers:\n  - concat: [{', '.join([branch] * 11)}]\n")
     lines = run("sizes", path, "--max", 9).out.splitlines()
-    assert [line for line in lines if line.endswith(": 1 of height")] == lines[-9:-1]
-    assert lines[-1] == "  … and 3 more"
+    assert [line for line in lines if line.endswith("loses pixels: 1 of height")] == lines[-10:-2]
+    assert lines[-2:] == ["3 more layers lose pixels", f"{path} works at 3×8×7: pixels are lost"]
 
 
 def test_one_near_size_is_meant_for_all_axes(run: Run, spec: Path) -> None:

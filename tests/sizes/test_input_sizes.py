@@ -268,7 +268,7 @@ def mends(net: Resizable, size: tuple[int, int]) -> dict[str, Mend]:
 @pytest.mark.parametrize("size", [(90, 100), (17, 16), (31, 47), (64, 65), (570, 573)])
 def test_output_paddings_mend_a_unet_in_pytorch(padded: Resizable, size: tuple[int, int]) -> None:
     """What is proposed is built into the net written by hand, which then gives the size that it takes."""
-    steps = {step.path: step.value for step in mends(padded, size)["output_padding"].steps}
+    steps = {step.layer: step.value for step in mends(padded, size)["output_padding"].steps}
     given = [steps.get(f"up{number}.conv_transpose1", (0, 0)) for number in (1, 2, 3, 4)]
     assert output_size(TorchUNet(padded=True), *size) is None
     assert output_size(TorchUNet(padded=True, output_padding=given), *size) == size
@@ -284,7 +284,7 @@ def test_pads_and_crops_mend_a_unet_as_text(padded: Resizable, kind: str, size: 
     start = PADDED_UNET.index("  up:")
     layers = PADDED_UNET.index("layers:\n  - double: {name: down1")
     block, text = PADDED_UNET[start:layers], PADDED_UNET
-    steps = {(step.path, step.input): step for step in mends(padded, size)[f"{kind}s"].steps}
+    steps = {(step.layer, step.input): step for step in mends(padded, size)[f"{kind}s"].steps}
     blocks = ""
     for number, skip in enumerate(("down4", "down3", "down2", "down1"), 1):
         branches = []
