@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnncalc.errors import CnncalcError
 
@@ -57,6 +58,7 @@ def run(arguments: list[str]) -> int:
     try:
         if arguments == ["--version"]:
             show_version(True)
+        arguments = in_full(arguments)
         return application(arguments)(args=arguments, prog_name="cnncalc", standalone_mode=False) or 0
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 2 if end.code else 0
@@ -69,7 +71,35 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
             return complain("error: the net needs more memory than there is")
-        return complain(usage_error(error) or internal_error(error))
+        return complain(usage_error(error, (arguments or [""])[0]) or internal_error(error))
+
+
+def in_full(arguments: list[str]) -> list[str]:
+    """The command line with its command: a source alone is analyzed, and a net's name after ``zoo`` is shown.
+
+    Raises:
+        CnncalcError: the first word is neither a command nor a source.
+    """
+    first, second, *_ = [*arguments, "", ""]
+    if first == "zoo" and second and not second.startswith("-") and second not in ("list", "show"):
+        return ["zoo", "show", *arguments[1:]]
+    if not first or first in COMMANDS or (first.startswith("-") and first != "-"):
+        return arguments
+    from cnncalc import sources
+
+    if sources.is_source(first):
+        return ["analyze", *arguments]
+    from difflib import get_close_matches
+
+    near = [
+        f"the {what} '{found[0]}'"
+        for what, names in (("command", COMMANDS), ("net", sources.zoo_names()))
+        if (found := get_close_matches(first.lower(), names, 1, 0.65))
+    ]
+    hint = (
+        f"did you mean {' or '.join(near)}?" if near else "'cnncalc --help' lists the commands, 'cnncalc zoo' the nets"
+    )
+    raise CnncalcError(f"'{first}' is not a command, a shipped net or a file\n  hint: {hint}")
 
 
 def application(arguments: list[str]) -> typer.Typer:
@@ -78,7 +108,16 @@ def application(arguments: list[str]) -> typer.Typer:
 
     import typer
 
-    app = typer.Typer(name="cnncalc", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app = typer.Typer(
+        name="cnncalc",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 200},
+    )
+    form = None
+    if "--help" in arguments or "-h" in arguments:
+        form = import_module("cnncalc.commands._help").Grouped
 
     @app.callback()
     def root(
@@ -94,7 +133,7 @@ def application(arguments: list[str]) -> typer.Typer:
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name)
         else:
-            app.command(name)(getattr(module, name))
+            app.command(name, cls=form)(getattr(module, name))
     return app
 
 
@@ -115,16 +154,32 @@ def complain(message: str, mark: str = "") -> int:
     return 2
 
 
-def usage_error(error: Exception) -> str:
-    """What typer has to say about a wrong command line; nothing about other errors."""
-    show = getattr(error, "show", None)  # its errors are Click's or its own copy of them, as its version has it
-    if show is None:
+def usage_error(error: Any, called: str) -> str:
+    """What is wrong with a call of the command ``called``, and how to fix it; nothing about other errors."""
+    if not hasattr(error, "show"):  # its errors are Click's or typer's copy of them, as its version has it
         return ""
-    from io import StringIO
+    from cnncalc.spec.problem import nearest
 
-    said = StringIO()
-    show(file=said)
-    return said.getvalue().rstrip()
+    said: str = error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return said
+    said = said[0].lower() + said[1:].rstrip(".")
+    near, parameter = None, getattr(error, "param", None)
+    if hasattr(error, "possibilities") and hasattr(error, "option_name"):
+        said = f"there is no option '{error.option_name}'"
+        near = nearest(error.option_name, [name for one in error.ctx.command.params for name in (*one.opts, "--help")])
+    elif parameter is not None:
+        name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.human_readable_name
+        said = f"{name}: {error.message.rstrip('.')}" if error.message else f"there is no {name}"
+        said = re.sub(r"not a valid int\w*( range)?$", "not a whole number", said)
+        said = re.sub(r"not a valid float( range)?$", "not a number", said)
+        if wrong := re.match(r".*?: '(.*?)' is not one of", said):
+            near = nearest(wrong[1], parameter.type.choices)
+    elif extra := re.search(r"extra arguments?(?:\(s\))? \((.*)\)$", said):
+        said = f"unexpected argument '{extra[1]}'"
+    command = error.ctx.command_path if error.ctx else f"cnncalc {called}"
+    near = near or f"'{command} --help' has the options"
+    return f"error: {said}\n  hint: {near}"
 
 
 def internal_error(error: Exception) -> str:

@@ -71,6 +71,18 @@ def is_torch(source: Any) -> bool:
     return isinstance(source, (str, os.PathLike)) and str(os.fspath(source)).startswith("torch:")
 
 
+def is_source(word: str) -> bool:
+    """Whether a word can only be meant as a source: a shipped net, a file that is there, or what is written as one."""
+    return (
+        word == "-"
+        or ":" in word
+        or os.path.basename(word) != word
+        or word.endswith((".yaml", ".yml", ".py", ".onnx"))
+        or os.path.exists(word)
+        or find_shipped(word) is not None
+    )
+
+
 def load_original(
     source: str,
     *,

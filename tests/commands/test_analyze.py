@@ -182,7 +182,7 @@ def test_the_ending_of_the_output_file_tells_the_format(run: Run, spec: Path, en
         (["--depth", "0"], "--depth"),
         (["--batch", "0"], "--batch"),
         (["--format", "xml"], "'xml' is not one of 'table', 'json', 'csv', 'markdown', 'html'"),
-        (["--frmat", "json"], "No such option: --frmat"),
+        (["--frmat", "json"], "error: there is no option '--frmat'\n  hint: did you mean '--format'?\n"),
     ],
 )
 def test_wrong_options_are_one_message(run: Run, spec: Path, options: list[str], message: str) -> None:

@@ -78,7 +78,7 @@ def test_usage_errors_exit_with_2(run: Run) -> None:
         result = run(*arguments)
         assert result.status == 2
         assert "Traceback" not in result.out + result.err
-    assert "Did you mean 'analyze'" in run("analize").err
+    assert "did you mean the command 'analyze'?" in run("analize").err
 
 
 def test_standard_input_and_a_pipe(spec: Path) -> None:
