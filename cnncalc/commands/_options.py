@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from cnncalc.analysis.roofline import Machine as MachineData
     from cnncalc.graph import Graph
 
+NET, RESULT, MORE = "Net", "Result", "Memory, training and speed"
+"""Groups of options in the help."""
+
 Source = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="A YAML file, '-' for standard input, the name of a shipped net, as resnet50 (see 'cnncalc zoo'), or "
+        help="A YAML file, '-' for standard input, the name of a shipped net, e.g. resnet50 (see 'cnncalc zoo'), or "
         "torch:package.module:factory (torch:path/to/file.py:factory) for a PyTorch module, with --input.",
         show_default=False,
     ),
@@ -29,27 +32,35 @@ _SOURCES = typer.Argument(
 )
 Sources = Annotated[list[str], _SOURCES]
 MaybeSources = Annotated[list[str] | None, _SOURCES]
-AllVariants = Annotated[
-    bool, typer.Option("--all-variants", help="Of a spec that has variants, take each in place of its own arguments.")
-]
+AllVariants = Annotated[bool, typer.Option("--all-variants", help="Take each variant of a spec that has variants.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Give an argument of the spec a value, as classes=10. Repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set an argument of the spec, e.g. classes=10. Repeatable.",
+        rich_help_panel=NET,
+    ),
 ]
-Variant = Annotated[str | None, typer.Option(help="Take a variant of the spec, as resnet101.", metavar="NAME")]
+Variant = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Take a variant of the spec, e.g. resnet101.", rich_help_panel=NET),
+]
 Input = Annotated[
     list[str] | None,
     typer.Option(
         "--input",
         metavar="SHAPE",
-        help="Channels, then the spatial sizes, as 3x224x224; for a net of several inputs NAME=SHAPE. Repeatable.",
+        help="Channels, then the spatial sizes, e.g. 3x224x224; for a net of several inputs NAME=SHAPE. Repeatable.",
+        rich_help_panel=NET,
     ),
 ]
 Kwargs = Annotated[
     str | None,
     typer.Option(
         metavar="JSON",
-        help="For a torch: source, the factory's arguments, as '{\"weights\": null}'.",
+        help="Arguments of a torch: source's factory, e.g. '{\"weights\": null}'.",
+        rich_help_panel=NET,
         show_default=False,
     ),
 ]
@@ -58,77 +69,109 @@ InputDtype = Annotated[
     typer.Option(
         "--input-dtype",
         metavar="NAME",
-        help="For a torch: source, its inputs' dtype, as int64.",
+        help="Type of a torch: source's inputs, e.g. int64.",
+        rich_help_panel=NET,
         show_default="float32",
     ),
 ]
-Batch = Annotated[int, typer.Option(min=1, help="Samples in a batch; MACs, FLOPs and activations are per batch.")]
+Batch = Annotated[
+    int, typer.Option(min=1, help="Samples in a batch; MACs, FLOPs and activations are per batch.", rich_help_panel=NET)
+]
 Format = Annotated[
     Literal["table", "json", "csv", "markdown", "html"] | None,
-    typer.Option("--format", help="By default what the ending of --output says, else a table.", show_default=False),
+    typer.Option(
+        "--format",
+        help="By default the ending of --output decides, else a table.",
+        show_default=False,
+        rich_help_panel=RESULT,
+    ),
 ]
 Output = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Write here, whole or not at all, as report.json; '-' is standard output."),
+    typer.Option(
+        metavar="FILE",
+        help="Write to this file atomically, e.g. report.json; '-' is standard output.",
+        rich_help_panel=RESULT,
+    ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.", rich_help_panel=RESULT)]
 
 Show = Annotated[
     str | None,
     typer.Option(
         metavar="NAMES",
-        help="Further analyses, as initialisation (commas between), or all; their columns and options bring them.",
+        help="Further analyses, separated by commas, e.g. memory,training, or all. Asking for their columns or options "
+        "turns them on.",
+        rich_help_panel=MORE,
     ),
 ]
 Convention = Annotated[
     str | None,
-    typer.Option(metavar="TOOL", help="Add what another tool counts, as thop; see 'cnncalc conventions'."),
+    typer.Option(
+        metavar="TOOL", help="Add what another tool counts, e.g. thop; see 'cnncalc conventions'.", rich_help_panel=MORE
+    ),
 ]
 LabelSmoothing = Annotated[
     float | None,
-    typer.Option(min=0, max=1, help="For the least loss that it leaves (initialisation), as 0.1.", show_default=False),
+    typer.Option(
+        min=0,
+        max=1,
+        help="Label smoothing, e.g. 0.1, for its minimum loss (initialisation).",
+        show_default=False,
+        rich_help_panel=MORE,
+    ),
 ]
 
 Images = Annotated[
-    str | None, typer.Option(metavar="N", help="Images of a training run (training), as 1.28M.", show_default=False)
+    str | None,
+    typer.Option(
+        metavar="N", help="Images of a training run, e.g. 1.28M (training).", show_default=False, rich_help_panel=MORE
+    ),
 ]
 Epochs = Annotated[
-    str | None, typer.Option(metavar="N", help="Epochs of a training run (training), as 300.", show_default=False)
+    str | None,
+    typer.Option(
+        metavar="N", help="Epochs of a training run, e.g. 300 (training).", show_default=False, rich_help_panel=MORE
+    ),
 ]
 Machine = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Least times on a machine (speed): a shipped one, as h100_sxm ('cnncalc bench --machines' lists them), or "
-        "a YAML file.",
+        help="Least times on a machine (speed): a shipped one, e.g. h100_sxm ('cnncalc bench --machines' lists them), "
+        "or a YAML file.",
         show_default=False,
+        rich_help_panel=MORE,
     ),
 ]
 Dtype = Annotated[
     Literal["float64", "float32", "tf32", "float16", "bfloat16", "int8"] | None,
     typer.Option(
-        help="Of all tensors (memory, speed), by default float32; int8 in memory: the weights alone.",
+        help="Type of all tensors, by default float32 (memory, speed); int8 in memory means the weights only.",
         show_default=False,
+        rich_help_panel=MORE,
     ),
 ]
 Algorithms = Annotated[
     Literal["direct", "fast"] | None,
     typer.Option(
-        help="For the lower bound: every product is computed (direct, the default), or convolutions may take "
-        "Winograd's or the FFT's way (fast; bench on a GPU takes that).",
+        help="For the lower bound: every product is computed (direct, the default), or convolutions may use Winograd "
+        "or the FFT (fast, the default of bench on a GPU).",
         show_default=False,
+        rich_help_panel=MORE,
     ),
 ]
 Optimizer = Annotated[
     Literal["sgd", "momentum", "adam", "adamw"] | None,
-    typer.Option(help="Whose state training holds (memory).", show_default=False),
+    typer.Option(help="The optimizer whose state training holds (memory).", show_default=False, rich_help_panel=MORE),
 ]
 MixedPrecision = Annotated[
     bool | None,
     typer.Option(
         "--mixed-precision",
-        help="Weights in --dtype (float16) and float32 (memory).",
+        help="Weights in both --dtype (float16) and float32 (memory).",
         show_default=False,
+        rich_help_panel=MORE,
     ),
 ]
 Checkpoint = Annotated[
@@ -136,13 +179,19 @@ Checkpoint = Annotated[
     typer.Option(
         min=1,
         metavar="DEPTH",
-        help="Run blocks at this level again for gradients (memory).",
+        help="Depth of gradient checkpointing (memory).",
         show_default=False,
+        rich_help_panel=MORE,
     ),
 ]
 Fit = Annotated[
     str | None,
-    typer.Option(metavar="SIZE", help="The largest batch that fits, as 24GB or 24GiB (memory).", show_default=False),
+    typer.Option(
+        metavar="SIZE",
+        help="The largest batch that fits, e.g. in 24GB or 24GiB (memory).",
+        show_default=False,
+        rich_help_panel=MORE,
+    ),
 ]
 
 
@@ -150,7 +199,7 @@ def count(option: str, text: str | None) -> int | None:
     """The count that an option gives, if it is given.
 
     Raises:
-        CnncalcError: it is no count.
+        CnncalcError: it is not a count.
     """
     from cnncalc import units
 
@@ -212,16 +261,16 @@ def parse_kwargs(text: str) -> dict[str, Any]:
     """The arguments of ``--kwargs``.
 
     Raises:
-        CnncalcError: it is no JSON object.
+        CnncalcError: it is not a JSON object.
     """
     import json
 
     try:
         found = json.loads(text)
     except ValueError as error:
-        raise CnncalcError(f"--kwargs: '{text}' is no JSON: {error}\n  hint: as '{{\"weights\": null}}'") from None
+        raise CnncalcError(f"--kwargs: '{text}' is not JSON: {error}\n  hint: e.g. '{{\"weights\": null}}'") from None
     if not isinstance(found, dict):
-        raise CnncalcError(f"--kwargs: '{text}' is no JSON object\n  hint: as '{{\"weights\": null}}'")
+        raise CnncalcError(f"--kwargs: '{text}' is not a JSON object\n  hint: e.g. '{{\"weights\": null}}'")
     return found
 
 
@@ -229,7 +278,7 @@ def input_shapes(texts: list[str]) -> dict[str, tuple[int, ...]] | tuple[int, ..
     """The shapes of ``--input``: one, or one for each name.
 
     Raises:
-        CnncalcError: a text is no shape, or they do not go together.
+        CnncalcError: a text is not a shape, or they do not go together.
     """
     named: dict[str, tuple[int, ...]] = {}
     for text in texts:
@@ -246,12 +295,12 @@ def parse_shape(text: str) -> tuple[int, ...]:
     """``3x224x224``, with ``×`` or commas too, as numbers.
 
     Raises:
-        CnncalcError: it is no shape.
+        CnncalcError: it is not a shape.
     """
     parts = text.strip().lower().strip("[]()").replace("×", "x").replace(",", "x").split("x")
     sizes = [part.strip() for part in parts]
     if not all(size.isascii() and size.isdigit() and len(size) < 19 and int(size) for size in sizes):
         raise CnncalcError(
-            f"--input: '{text}' is no shape\n  hint: channels, then the spatial sizes, all at least 1, as 3x224x224"
+            f"--input: '{text}' is not a shape\n  hint: channels, then the spatial sizes, each at least 1, e.g. 3x8x8"
         )
     return tuple(map(int, sizes))

@@ -118,14 +118,14 @@ def chosen(
     from cnncalc.errors import CnncalcError
     from cnncalc.layers import REGISTRY
     from cnncalc.sources import find_shipped, is_stream, layer_graph
-    from cnncalc.spec.fields import aliases, find_layer
+    from cnncalc.spec.fields import aliases, named_layer
     from cnncalc.spec.problem import nearest
 
     is_net = (
         os.path.isfile(source) or is_stream(source) or (os.path.basename(source) == source and find_shipped(source))
     )
     fields = [text for text in what if "=" in text]
-    if is_net or (find_layer(source) is None and not fields):
+    if is_net or (named_layer(source) is None and not fields):
         if fields:
             raise CnncalcError(
                 f"explain {source}: '{fields[0]}' is no path\n"
@@ -136,7 +136,8 @@ def chosen(
         if not is_net and source.isidentifier() and (near := nearest(source, [*REGISTRY, *aliases()])):
             raise CnncalcError(f"there is no net or layer '{source}'\n  hint: {near}")
         return options.load(source, set=set, variant=variant, input=input, **torch), (what[0] if what else None)
-    if find_layer(source) is None:
+    layer = named_layer(source)
+    if layer is None:
         hint = nearest(source, [*REGISTRY, *aliases()]) or f"choose from {', '.join(REGISTRY)}"
         raise CnncalcError(f"there is no layer '{source}'\n  hint: {hint}")
     if set or variant:
@@ -162,4 +163,4 @@ def chosen(
         if name.strip() in given:
             raise CnncalcError(f"explain {source}: there are two values for '{name.strip()}'")
         given[name.strip()] = value
-    return layer_graph(source, given, shapes), None
+    return layer_graph(layer.kind, given, shapes), None

@@ -26,11 +26,11 @@ def layers(
     from cnncalc.errors import unknown_name
     from cnncalc.layers import REGISTRY
     from cnncalc.report.layers import document
-    from cnncalc.spec.fields import aliases, find_layer
+    from cnncalc.spec.fields import aliases, named_layer
 
     kind = sink.kind()
     families = analysis.families()
-    layer = None if name is None else find_layer(name)
+    layer = None if name is None else named_layer(name)
     if layer is not None:
         chosen = [layer]
     elif name is None:

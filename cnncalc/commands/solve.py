@@ -21,12 +21,16 @@ def solve(
             show_default=False,
         ),
     ],
-    into: Annotated[
-        str, typer.Option("--in", metavar="SIZE", help="Size before, as 224; 224x160 for two axes.", show_default=False)
-    ],
-    out: Annotated[
-        str, typer.Option("--out", metavar="SIZE", help="Size after, as 56; 56x40 for two axes.", show_default=False)
-    ],
+    sizes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IN OUT",
+            help="The sizes before and after, e.g. 224 56; 224x160 112x80 for two axes.",
+            show_default=False,
+        ),
+    ] = None,
+    into: Annotated[str | None, typer.Option("--in", hidden=True)] = None,
+    out: Annotated[str | None, typer.Option("--out", hidden=True)] = None,
     kernel: Fixed = None,
     stride: Fixed = None,
     padding: FixedFromZero = None,
@@ -43,26 +47,29 @@ def solve(
     or a patch of their own, with odd kernels. Padding is the same at both ends. For sizes of several axes
     (224x160) a solution does for all of them. Exit status 1 where there is none.
 
-    Example: cnncalc solve conv --in 224 --out 56 --kernel 7
+    Example: cnncalc solve conv 224 56 --kernel 7
     """
     from cnncalc.analysis import solve as analysis
     from cnncalc.errors import CnncalcError, unknown_name
     from cnncalc.layers import REGISTRY
     from cnncalc.report.solve import document
-    from cnncalc.spec.fields import aliases, find_layer
+    from cnncalc.spec.fields import aliases, named_layer
 
     kind = sink.kind()
-    cls = find_layer(layer)
+    cls = named_layer(layer)
     known = [kind for kind, one in REGISTRY.items() if analysis.solvable(one)]
     if cls is None:
         raise unknown_name("layer", layer, [*known, *aliases()], known)
     if not analysis.solvable(cls):
         raise CnncalcError(f"solve: {cls.kind} has no sliding window\n  hint: layers that have: {', '.join(known)}")
-    before, after = options_sizes("--in", into), options_sizes("--out", out)
-    if len(before) != len(after):
+    given = [one for one in (into, *(sizes or []), out) if one is not None]
+    if len(given) != 2:
         raise CnncalcError(
-            f"solve: {len(before)} sizes before and {len(after)} after\n  hint: as --in 224x160 --out 56x40"
+            f"solve: it takes two sizes, before and after, got {len(given)}\n  hint: e.g. cnncalc solve {layer} 224 56"
         )
+    before, after = map(layer_size, given)
+    if len(before) != len(after):
+        raise CnncalcError(f"solve: {len(before)} sizes before and {len(after)} after\n  hint: e.g. 224x160 112x80")
     wanted = analysis.Wanted(
         tuple(zip(before, after, strict=True)), kernel, stride, padding, dilation, output_padding, ceil_mode
     )
@@ -73,15 +80,15 @@ def solve(
     sink.show(document(analysis.answer(cls.kind, wanted, found, limit)), kind)
 
 
-def options_sizes(option: str, text: str) -> tuple[int, ...]:
-    """The sizes of ``--in`` or ``--out``.
+def layer_size(text: str) -> tuple[int, ...]:
+    """A size before or after the layer, one number for each axis.
 
     Raises:
-        CnncalcError: they are no sizes.
+        CnncalcError: it is not a size.
     """
     from cnncalc.errors import CnncalcError
 
     try:
         return options.parse_shape(text)
     except CnncalcError:
-        raise CnncalcError(f"{option}: '{text}' is no size\n  hint: as 224, or 224x160 for two axes") from None
+        raise CnncalcError(f"solve: '{text}' is not a size\n  hint: e.g. 224, or 224x160 for two axes") from None

@@ -105,11 +105,11 @@ def types(names: Iterable[str]) -> tuple[str, ...]:
         CnncalcError: there is no such layer; the message has the nearest.
     """
     from cnncalc.layers import REGISTRY
-    from cnncalc.spec.fields import aliases, find_layer
+    from cnncalc.spec.fields import aliases, named_layer
 
     found = []
     for name in names:
-        layer = find_layer(name.strip())
+        layer = named_layer(name.strip())
         if layer is None:
             raise unknown_name("layer", name.strip(), [*REGISTRY, *aliases()], REGISTRY)
         found.append(layer.kind)

@@ -17,6 +17,7 @@ from cnncalc.spec.fields import (
     find_layer,
     make_layer,
     missing_field,
+    named_layer,
     required_fields,
     unknown_field,
 )
@@ -435,6 +436,8 @@ class _Parser:
         known = {*REGISTRY, *self.blocks, *STRUCTURES, *self.args}
         if first != name and (first in known or find_layer(first)):
             return f"a name and its fields are parted by ': ', as in '- {first}: …'"
+        if layer := named_layer(name):
+            return f"did you mean '{layer.kind}'?"
         meanings = {alias: layer.kind for alias, layer in aliases().items()}
         return nearest(name, sorted(known), meanings) or "'cnncalc layers' lists all layers"
 

@@ -49,6 +49,15 @@ def find_layer(name: str) -> type[Layer] | None:
     return REGISTRY.get(name) or aliases().get(name)
 
 
+def named_layer(name: str) -> type[Layer] | None:
+    """The layer class of a name as people type it: as :func:`find_layer`, or PyTorch's class (``BatchNorm2d``)."""
+
+    def bare(text: str) -> str:
+        return text.replace("_", "").lower()
+
+    return find_layer(name) or next((layer for one, layer in aliases().items() if bare(one) == bare(name)), None)
+
+
 def field_name(layer: type[Layer], written: str) -> str | None:
     """The field that a written name means, PyTorch's long forms included."""
     name = layer.field_aliases.get(written, written)

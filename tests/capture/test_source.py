@@ -158,7 +158,7 @@ MISTAKES = {
         r"there is no dtype 'int46'\n  hint: did you mean 'int64'",
         ["--input", "7", "--input-dtype", "int46"],
     ),
-    "torch:made:values": (r"--kwargs: '\[1\]' is no JSON object", [*SIZE, "--kwargs", "[1]"]),
+    "torch:made:values": (r"--kwargs: '\[1\]' is not a JSON object", [*SIZE, "--kwargs", "[1]"]),
     "resnet18": (r"--kwargs and --input-dtype are for torch: sources", ["--kwargs", "{}", "--input-dtype", "int64"]),
 }
 

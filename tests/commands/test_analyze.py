@@ -81,7 +81,7 @@ def test_input_shapes_in_every_spelling(run: Run, spec: Path, shape: str) -> Non
 def test_what_is_no_shape_is_refused(run: Run, spec: Path, shape: str) -> None:
     result = run("analyze", spec, "--input", shape)
     assert (result.status, result.out) == (2, "")
-    assert "is no shape\n  hint: channels, then the spatial sizes" in result.err
+    assert "is not a shape\n  hint: channels, then the spatial sizes" in result.err
 
 
 def test_csv_sums_are_the_totals_at_every_depth(run: Run, spec: Path) -> None:

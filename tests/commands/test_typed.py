@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -103,9 +104,61 @@ def test_help_has_the_options_in_groups_and_the_width_of_the_terminal(
         lines = run("analyze", "--help").out.splitlines()
         assert width * 0.8 < max(map(len, lines)) <= width
     groups = [line[:-1] for line in lines if line.endswith(":") and not line.startswith(" ")]
-    assert groups == ["Arguments", "Options", "Source", "Output", "Memory, training and speed"]
+    assert groups == ["Arguments", "Options", "Net", "Result", "Memory, training and speed"]
     at = {name: lines.index(f"{name}:") for name in groups}
     where = {option: next(n for n, line in enumerate(lines) if line.startswith(f"  {option} ")) for option in
              ("--depth", "--input", "--output", "--fit")}  # fmt: skip
-    assert at["Options"] < where["--depth"] < at["Source"] < where["--input"] < at["Output"] < where["--output"]
+    assert at["Options"] < where["--depth"] < at["Net"] < where["--input"] < at["Result"] < where["--output"]
     assert where["--output"] < at["Memory, training and speed"] < where["--fit"]
+
+
+@pytest.mark.parametrize(
+    "line", ["conv 224 56", "Conv2d 224 56", "conv --in 224 --out 56", "conv --in 224 56", "conv 224 --out 56"]
+)
+def test_solve_takes_the_two_sizes_as_words(run: Run, line: str) -> None:
+    result = run("solve", *line.split(), "--kernel", 4, "--dilation", 1, "--padding", 0, "--format", "csv")
+    rows = result.out.splitlines()
+    # 56 = floor((224 - 4) / S) + 1 for S = 4 alone: 220 / 4 = 55; S = 3 gives 74 and S = 5 gives 45
+    assert [row.split(",")[:2] for row in rows[1:]] == [["4", "4"]]
+
+
+@pytest.mark.parametrize("line", ["conv", "conv 8", "conv 8 4 2", "conv 8 4 --in 8"])
+def test_solve_wants_two_sizes(run: Run, line: str) -> None:
+    number = len([word for word in line.split() if word.isdigit()])
+    said = f"solve: it takes two sizes, before and after, got {number}"
+    assert run("solve", *line.split()) == (2, "", f"error: {said}\n  hint: e.g. cnncalc solve conv 224 56\n")
+
+
+CLASSES = {
+    "Conv2d": "conv",
+    "ConvTranspose2d": "conv_transpose",
+    "BatchNorm1d": "batch_norm",
+    "MaxPool2d": "max_pool",
+    "Linear": "linear",
+    "ReLU": "relu",
+    "PReLU": "prelu",
+    "AdaptiveAvgPool2d": "adaptive_avg_pool",
+    "Dropout": "dropout",
+    "Dropout2d": "channel_dropout",
+    "MultiheadAttention": "multi_head_attention",
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_class_of_pytorch_is_the_layer_and_in_a_spec_the_hint(run: Run, name: str) -> None:
+    assert run("layers", name) == run("layers", CLASSES[name])
+    fields = {"Linear": ["out=5"], "MaxPool2d": ["kernel=2"], "AdaptiveAvgPool2d": ["output_size=2"]}.get(name, [])
+    if name in ("ReLU", "Linear", "MaxPool2d", "AdaptiveAvgPool2d"):
+        lines = [run("explain", one, *fields, "--input", "3x8x8") for one in (name, CLASSES[name])]
+        assert lines[0] == lines[1]
+        assert lines[0].status == 0
+    from cnncalc.sources import load_text
+
+    with pytest.raises(ValueError, match=f"there is no layer or block '{name}'(.|\n)*did you mean '{CLASSES[name]}'"):
+        load_text(f"input: [3, 8, 8]\nlayers: [{name}]\n")
+
+
+def test_conventions_take_classes_of_pytorch_too(run: Run) -> None:
+    lines = [run("conventions", "lenet5", "--functional", name, "--format", "json") for name in ("Tanh", "tanh")]
+    assert lines[0] == lines[1]
+    assert json.loads(lines[0].out)["functional"] == ["tanh"]

@@ -144,7 +144,7 @@ def test_shared_weights_count_once(run, tmp_path):
         (["conv", "kernel=3", "kernel=5", "--input", "3x8x8"], "explain conv: there are two values for 'kernel'"),
         (["conv", "out=3", "3", "--input", "3x8x8"], "'3' is no field.*FIELD=VALUE"),
         (["conv", "--input", "3x8x8", "--variant", "x"], "a layer has fields"),
-        (["conv", "out=3", "kernel=3", "--input", "3x8y8"], "is no shape"),
+        (["conv", "out=3", "kernel=3", "--input", "3x8y8"], "is not a shape"),
         (["add", "--input", "a=3x8x8", "--input", "a=3x8x8"], "there are two shapes for 'a'"),
         (["add", "--input", "3x8x8", "--input", "3x8x9"], "cannot add 3×8×8 and 3×8×9"),
         (["cnv", "out=3", "--input", "3x8x8"], "there is no layer 'cnv'.*did you mean 'conv'"),

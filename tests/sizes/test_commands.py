@@ -208,7 +208,7 @@ def test_a_net_of_no_size_is_a_fault_of_the_spec(run: Run, tmp_path: Path) -> No
     [
         (["--near", "big"], "--near: 'big' is no size"),
         (["--near", "1x2x3"], "--near 1x2x3: 3 sizes for 2 spatial axes"),
-        (["--at", "1xx"], "--at: '1xx' is no shape"),
+        (["--at", "1xx"], "--at: '1xx' is not a shape"),
         (["--at", "1x64"], "--at: another number of axes than the net's input"),
         (["--at", "left=1x64x64"], "the spec has no input 'left'"),
         (["--max", "0"], "0 is not in the range"),
@@ -348,9 +348,12 @@ def test_no_solution(run: Run) -> None:
     [
         (["konv", "--in", "8", "--out", "4"], "unknown layer 'konv'\n  hint: did you mean 'conv'?"),
         (["relu", "--in", "8", "--out", "4"], "relu has no sliding window\n  hint: layers that have: conv,"),
-        (["conv", "--in", "x", "--out", "4"], "--in: 'x' is no size\n  hint: as 224"),
+        (["conv", "--in", "x", "--out", "4"], "error: solve: 'x' is not a size\n  hint: e.g. 224"),
         (["conv", "--in", "8x8", "--out", "4"], "2 sizes before and 1 after"),
-        (["conv", "--in", "8"], "Missing option '--out'"),
+        (
+            ["conv", "--in", "8"],
+            "error: solve: it takes two sizes, before and after, got 1\n  hint: e.g. cnncalc solve conv 224 56\n",
+        ),
         (["avg_pool", "--in", "8", "--out", "4", "--dilation", "2"], "avg_pool has no dilation"),
         (["conv", "--in", "8", "--out", "4", "--ceil-mode"], "conv has no ceil_mode\n  hint: leave --ceil-mode out"),
     ],
