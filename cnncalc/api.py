@@ -47,15 +47,15 @@ def load(
         variant: a variant of the spec.
         input: input shape ``(channels, *spatial)``, or one per named input, in place of the spec's. A module
             needs it; for several inputs by the names of its ``forward``'s arguments, or in their order.
-        dtype: of a module's inputs, as ``"int64"``.
+        dtype: of a module's inputs, e.g. ``"int64"``.
         **args: arguments of the spec in place of its own, such as ``classes=10``; those of a factory.
 
     Raises:
-        CnncalcError: the source is no valid net; ``str()`` says what, where and why.
+        CnncalcError: the source is not a valid net; ``str()`` says what, where and why.
     """
     if _is_module(source):
         if variant is not None or args:
-            raise CnncalcError("error: a module is already built: it takes input and dtype alone")
+            raise CnncalcError("error: a module is already built: it only takes input and dtype")
         with _no_collection():
             return of_module(source, input=input, dtype=dtype)
     if is_torch(source):
@@ -65,7 +65,7 @@ def load(
 
 
 def _is_module(source: object) -> bool:
-    """Whether it is a PyTorch module; who has one has imported torch."""
+    """Whether it is a PyTorch module; torch is already imported then."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(source, torch.nn.Module)
 
@@ -82,7 +82,7 @@ def analyze(
     """Every layer's shape, parameters, cost and receptive field; arguments as for :func:`load`.
 
     Args:
-        source: what :func:`load` takes, or a graph.
+        source: what :func:`load` accepts, or a graph.
         batch: samples per batch; MACs, FLOPs, elementwise operations and activations grow with it.
         variant: as for :func:`load`.
         input: as for :func:`load`.
@@ -90,7 +90,7 @@ def analyze(
         **args: as for :func:`load`.
 
     Raises:
-        CnncalcError: the source is no valid net, or ``batch`` is below 1.
+        CnncalcError: the source is not a valid net, or ``batch`` is below 1.
     """
     graph = _graph(source, batch, variant=variant, input=input, dtype=dtype, **args)
     with _no_collection():
@@ -114,16 +114,16 @@ def explain(
     Args:
         source: what :func:`load` takes, or a graph.
         path: a layer or block, or ``"total"``; the whole net where not given.
-        total: names of totals, as ``"params"``, to be explained in the place of layers.
+        total: names of totals, e.g. ``"params"``, to explain instead of layers.
         batch: samples per batch.
         dtype: the type of weights and outputs, for memory.
-        compare: whether to show what would do in the place of a layer; by default where there is but one.
+        compare: whether to show what could replace a layer; by default only for a single layer.
         variant: as for :func:`load`.
         input: as for :func:`load`.
         **args: as for :func:`load`.
 
     Raises:
-        CnncalcError: the source is no valid net, or has no such layer or total.
+        CnncalcError: the source is not a valid net, or has no such layer or total.
     """
     from cnncalc.report.explain import explain as explained
 
@@ -143,13 +143,13 @@ def diff(
     """What differs between two nets: ``print`` it, or ask its ``layers``, ``totals``, ``to_markdown()`` ….
 
     Args:
-        before: what :func:`load` takes without more, or a graph (:func:`load` takes variants and arguments).
+        before: a source for :func:`load`, or a graph (for variants and arguments call :func:`load`).
         after: the same.
         batch: samples per batch, as for :func:`analyze`.
         fail_on: conditions such as ``"params>+1%"``; where one holds, the report's ``status`` is ``"fail"``.
 
     Raises:
-        CnncalcError: a source is no valid net, a condition is none, or ``batch`` is below 1.
+        CnncalcError: a source is not a valid net, a condition is not valid, or ``batch`` is below 1.
     """
     from cnncalc.report.conditions import parse
     from cnncalc.report.diff import diff as compare
@@ -162,7 +162,7 @@ def diff(
 
 
 def _graph(source: Any, batch: int, **options: Any) -> Graph:
-    """The graph that is meant, and a check of the batch."""
+    """The graph of a source; also checks the batch."""
     _check_batch(batch)
     if not isinstance(source, Graph):
         return load(source, **options)

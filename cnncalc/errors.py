@@ -15,7 +15,7 @@ class LayerError(CnncalcError):
     Args:
         message: what is wrong, in one clause, with the numbers.
         field: the layer's field at fault, where there is one; the spec points at it.
-        hint: what would mend it.
+        hint: how to fix it.
     """
 
     def __init__(self, message: str, *, field: str | None = None, hint: str | None = None) -> None:
@@ -26,7 +26,7 @@ class LayerError(CnncalcError):
 
 
 class ShapeMismatchError(LayerError):
-    """Several inputs of one layer whose shapes do not go together; the spec adds how each came about."""
+    """Several inputs of one layer whose shapes do not fit; the spec adds how each came about."""
 
 
 def unknown_name(what: str, name: str, accepted: Iterable[str], listed: Iterable[str]) -> CnncalcError:

@@ -1,4 +1,4 @@
-"""The one intermediate form: immutable nodes in topological order.
+"""The common intermediate form: immutable nodes in topological order.
 
 Whatever the source (YAML, PyTorch, ONNX), the analyses see a :class:`Graph`.
 """
@@ -23,7 +23,7 @@ class Ref(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where in the source a node was written: file, line and column (from 1)."""
+    """Where a node was written in the source: file, line and column (from 1)."""
 
     file: str
     line: int
@@ -31,7 +31,7 @@ class Place(NamedTuple):
 
 
 class Note(NamedTuple):
-    """What the maker of a graph has to say of it: the code of a diagnostic, a sentence, and how much it matters."""
+    """A remark from whoever made the graph: the code of a diagnostic, a sentence, and its severity."""
 
     code: str
     message: str
@@ -41,9 +41,9 @@ class Note(NamedTuple):
 class Node(Struct, frozen=True, gc=False):
     """One call of one layer, or (with ``layer`` ``None``) an input of the net.
 
-    ``shared`` is the number of the first node that uses the same weights, where this is not it. ``called`` is, in a
-    captured net, the class of the module whose call it is, and its bases (with their packages, but for ``torch.nn``);
-    empty for what is called as a function.
+    ``shared`` is the number of the first node that uses the same weights, if that is another one. ``called`` is, in a
+    captured net, the class of the called module and its bases (with their packages, except for ``torch.nn``);
+    empty for functions.
     """
 
     path: str
@@ -67,7 +67,7 @@ class Node(Struct, frozen=True, gc=False):
 
     @property
     def where(self) -> str:
-        """``file:line:column: ``, to stand before a message; nothing where the place is not known."""
+        """``file:line:column: ``, the start of a message; empty if the place is not known."""
         return "" if self.place is None else ":".join(map(str, self.place)) + ": "
 
     @property
@@ -77,7 +77,7 @@ class Node(Struct, frozen=True, gc=False):
 
 
 class Leftover(Struct, frozen=True):
-    """What a text defines and never uses; ``hint`` names the nearest name that it does use, if one is near."""
+    """A name that a text defines and never uses; ``hint`` gives the nearest used name, if one is near."""
 
     kind: Literal["argument", "block", "block argument"]
     name: str
@@ -86,7 +86,7 @@ class Leftover(Struct, frozen=True):
 
 
 class Graph(Struct, frozen=True):
-    """A whole net: its nodes in topological order, inputs first, and which tensors are its results."""
+    """A whole net: its nodes in topological order, inputs first, and its result tensors."""
 
     name: str
     nodes: tuple[Node, ...]
@@ -99,7 +99,7 @@ class Graph(Struct, frozen=True):
     """Where the source sets each limit."""
     notes: tuple[Note, ...] = ()
     replaced: dict[str, Shape] = {}
-    """The shapes that the source itself has for inputs that were given others."""
+    """The source's own shapes of inputs that were given other ones."""
     leftovers: tuple[Leftover, ...] = ()
     """Arguments and blocks that no part of the source mentions, whatever the variant."""
 
@@ -109,8 +109,8 @@ class Graph(Struct, frozen=True):
         return {node.path: node.output_shape for node in self.nodes if node.layer is None}
 
     def samples(self, batch: int) -> list[int]:
-        """For every node, of how many samples it is computed: of one where it depends on no input of the net, since a
-        batch shares what it gives.
+        """For every node, for how many samples it is computed: one if it depends on no input of the net, since the
+        whole batch shares its result.
         """
         counts: list[int] = []
         for node in self.nodes:
@@ -138,7 +138,7 @@ class Graph(Struct, frozen=True):
         return needed
 
     def without_values(self) -> list[Node]:
-        """The nodes that results depend on and whose values the graph does not hold: constants that are no weights."""
+        """The nodes that results depend on and whose values the graph does not hold: constants that are not weights."""
         needed = (node for node, is_needed in zip(self.nodes, self.needed(), strict=True) if is_needed)
         return [node for node in needed if node.layer is not None and not node.inputs and not node.layer.weights()]
 
@@ -149,7 +149,7 @@ class Graph(Struct, frozen=True):
     def rebuilt(
         self, inputs: Mapping[str, Shape] | None = None, change: Callable[[Layer, Shapes], Layer] | None = None
     ) -> Graph:
-        """The same net for inputs of other shapes, each layer changed where ``change(layer, input_shapes)`` says so.
+        """The same net for inputs of other shapes, each layer replaced by ``change(layer, input_shapes)``.
 
         Raises:
             LayerError: a layer cannot take the shapes that reach it, or its weights no longer fit those it shares.
@@ -168,7 +168,7 @@ class Graph(Struct, frozen=True):
         return replace(self, nodes=tuple(nodes))
 
     def narrowed(self) -> Graph:
-        """The same net with as few channels as it can do with: one, or a divisor that all layers take.
+        """The same net with as few channels as possible: one, or a divisor that all layers accept.
 
         Its spatial sizes, and what its units read along them, are those of the whole net.
         """
@@ -185,7 +185,7 @@ class Graph(Struct, frozen=True):
 
 
 def _same_weights(first: Node, second: Node) -> bool:
-    """Whether two nodes own tensors of the same names and shapes."""
+    """Whether two nodes own tensors with the same names and shapes."""
     if first.layer is None or second.layer is None:
         return False
     return first.layer.weights(*first.input_shapes) == second.layer.weights(*second.input_shapes)

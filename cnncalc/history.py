@@ -1,4 +1,4 @@
-"""The specs of a git repository: as they were at a revision, beside as they are now."""
+"""The specs of a git repository: as they were at a revision and as they are now."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cnncalc.targets import ENDINGS, is_spec
 
 
 class File(NamedTuple):
-    """A spec at one time: its path as seen from here, what messages call it, and its text."""
+    """A spec at one time: its path relative to here, its name in messages, and its text."""
 
     path: str
     name: str
@@ -22,21 +22,21 @@ class File(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A spec before and after; ``None`` where there was or is none."""
+    """A spec before and after; ``None`` where it did not or does not exist."""
 
     before: File | None
     after: File | None
 
     @property
     def path(self) -> str:
-        """Where it is now, or was last."""
+        """Its path now, or its last one."""
         one = self.after or self.before
         assert one is not None
         return one.path
 
 
 class Net(NamedTuple):
-    """A net of a spec before and after: a graph, the error that reading it ended in, or none."""
+    """A net of a spec before and after: a graph, the error from reading it, or ``None``."""
 
     variant: str | None
     change: Change
@@ -45,28 +45,28 @@ class Net(NamedTuple):
 
     @property
     def label(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         return self.change.path if self.variant is None else f"{self.change.path} ({self.variant})"
 
 
 class Changes(NamedTuple):
-    """All specs that are not the same, and how many are."""
+    """The specs that changed, and the number of those that did not."""
 
     changes: list[Change]
     unchanged: int
 
 
 def changes(revision: str, paths: Sequence[str]) -> Changes:
-    """What happened since a revision to the specs that lie at or below ``paths``.
+    """How the specs at or below ``paths`` changed since a revision.
 
-    What git ignores is no part of it, what is not yet added is. A spec that got another name is one change.
+    Files that git ignores are left out, files not yet added are included. A renamed spec is one change.
 
     Args:
         revision: a commit, branch or tag; ``main...`` is where this branch left main, as in ``git diff``.
-        paths: files or folders, which need not exist any more.
+        paths: files or folders, which may no longer exist.
 
     Raises:
-        CnncalcError: this is no git repository, or it has no such revision.
+        CnncalcError: this is not a git repository, or it has no such revision.
     """
     repository = _Repository()
     commit = repository.commit(revision)
@@ -102,7 +102,7 @@ def nets(changes: Changes) -> Iterator[Net]:
 def _nets(file: File | None) -> dict[str | None, Graph | CnncalcError]:
     """The nets of a spec by variant; ``None`` is the spec with its own arguments. Errors are values here.
 
-    A spec that has variants is each of them; its own arguments too, where they are not those of a variant.
+    A spec that has variants gives one net for each; also one for its own arguments, if no variant has the same.
     """
     if file is None:
         return {}
@@ -149,13 +149,13 @@ class _Repository:
         base = _git("merge-base", commit.decode().strip(), "HEAD", missing=True)
         if not base:
             raise CnncalcError(
-                f"--git {revision}: this branch and {name} have no commit in common\n"
+                f"--git {revision}: this branch and {name} have no common commit\n"
                 "  hint: in CI, check out with the whole history (fetch-depth: 0)"
             )
         return base.decode().strip()
 
     def inside(self, path: str) -> str:
-        """A path as the repository has it."""
+        """A path relative to the repository's root."""
         folder, name = os.path.split(os.path.abspath(path))
         relative = os.path.relpath(os.path.join(os.path.realpath(folder), name), self.root)
         if relative.split(os.sep)[0] == os.pardir:
@@ -163,7 +163,7 @@ class _Repository:
         return relative.replace(os.sep, "/")
 
     def shown(self, path: str) -> str:
-        """A path of the repository as seen from here."""
+        """A path of the repository relative to here."""
         return os.path.relpath(os.path.join(self.root, path), os.path.realpath(os.curdir))
 
     def specs_at(self, commit: str, paths: Sequence[str]) -> dict[str, str]:
@@ -192,7 +192,7 @@ class _Repository:
         return _specs(files)
 
     def renames(self, commit: str, paths: Sequence[str]) -> dict[str, str]:
-        """New path → old path of the files that git takes for renamed."""
+        """New path → old path of the files that git considers renamed."""
         what = ("diff", "--name-status", "--find-renames", "--diff-filter=R", "-z", commit)
         told = _git(*what, "--", *_below(paths), cwd=self.root)
         fields = [os.fsdecode(field) for field in told.split(b"\0")]
@@ -200,7 +200,7 @@ class _Repository:
 
 
 def _below(paths: Sequence[str]) -> list[str]:
-    """Paths as git takes them: names, not patterns; none for the whole repository."""
+    """Paths in git's syntax: names, not patterns; empty for the whole repository."""
     return [] if "." in paths else [f":(literal){path}" for path in paths]
 
 
@@ -209,7 +209,7 @@ def _may_be_spec(path: str) -> bool:
 
 
 def _specs(files: Iterable[tuple[str, bytes]], prefix: str = "") -> dict[str, str]:
-    """Those of the files that are specs; what is not UTF-8 is none."""
+    """The files that are specs; a file that is not UTF-8 is not a spec."""
     found = {}
     for name, data in files:
         try:
@@ -222,7 +222,7 @@ def _specs(files: Iterable[tuple[str, bytes]], prefix: str = "") -> dict[str, st
 
 
 def _contents(blobs: Sequence[bytes], root: str) -> list[bytes]:
-    """What blobs hold, with one call of git."""
+    """The contents of blobs, with one call of git."""
     told = _git("cat-file", "--batch", cwd=root, input=b"".join(blob + b"\n" for blob in blobs)) if blobs else b""
     contents, at = [], 0
     for _ in blobs:
@@ -234,15 +234,15 @@ def _contents(blobs: Sequence[bytes], root: str) -> list[bytes]:
 
 
 def _git(*arguments: str, cwd: str | None = None, input: bytes | None = None, missing: bool = False) -> bytes:
-    """What git prints; ``missing``: a failure is an empty answer.
+    """Git's output; ``missing``: a failure gives an empty answer.
 
     Raises:
-        CnncalcError: git is not there, or says that something is wrong.
+        CnncalcError: git is not installed, or reports an error.
     """
     try:
         result = subprocess.run(["git", *arguments], cwd=cwd, input=input, capture_output=True, check=False)
     except FileNotFoundError:
-        raise CnncalcError("--git: there is no git on this machine") from None
+        raise CnncalcError("--git: git is not installed") from None
     if result.returncode and not missing:
         said = os.fsdecode(result.stderr).strip().splitlines()
         raise CnncalcError(f"git: {said[0] if said else f'exit status {result.returncode}'}")

@@ -23,7 +23,7 @@ _BUDGET = re.compile(r"""^["']?budget["']?\s*:""", re.MULTILINE)
 
 
 class CheckNet(Protocol):
-    """What the fixture ``cnncalc_check`` is."""
+    """The type of the fixture ``cnncalc_check``."""
 
     def __call__(
         self,
@@ -42,8 +42,8 @@ class CheckNet(Protocol):
 def cnncalc_check(request: pytest.FixtureRequest) -> CheckNet:
     """Check a net's totals in a test: ``cnncalc_check("models/net.yaml", params="26M")``.
 
-    The source is whatever :func:`cnncalc.load` takes, or a graph; a file is looked for in the current folder
-    and then beside the test. The limits are the spec's budget and those given here by metric, which replace
+    The source is anything that :func:`cnncalc.load` accepts, or a graph; a file is looked for in the current folder
+    and then next to the test. The limits are the spec's budget and those given here by metric, which replace
     the spec's: a greatest value (``params="26M"``, ``macs=4_200_000_000``) or ``{"min": …, "max": …}``.
     ``variant``, ``input``, ``batch`` and ``args`` are as for :func:`cnncalc.analyze`. The test fails with a
     line for each broken limit; the report is returned.
@@ -73,7 +73,7 @@ def cnncalc_check(request: pytest.FixtureRequest) -> CheckNet:
 def _net(
     source: Any, test: Path, variant: str | None, input: Any, batch: int, args: Mapping[str, Any], budget: Any
 ) -> Checked | str:
-    """A net held against its budget; a text where that cannot be done."""
+    """A net checked against its budget; an error text where that is not possible."""
     from cnncalc.api import load
     from cnncalc.errors import CnncalcError
     from cnncalc.graph import Graph
@@ -85,11 +85,11 @@ def _net(
         net = _checked(graph, str(graph.source or graph.name), batch, _limits(budget))
     except CnncalcError as error:
         return str(error)
-    return net if net.report.checks else f"{net.label}: there is nothing to check: give a budget, as params='26M'"
+    return net if net.report.checks else f"{net.label}: there is nothing to check: give a budget, e.g. params='26M'"
 
 
 def _found(source: Any, test: Path) -> Any:
-    """A file beside the test, where the current folder has none of that name."""
+    """A file next to the test, if the current folder has none of that name."""
     if isinstance(source, (str, os.PathLike)) and not os.path.exists(source):
         beside = test.parent / source
         if beside.is_file():
@@ -101,7 +101,7 @@ def _limits(budget: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Limits by metric and side.
 
     Raises:
-        CnncalcError: an unknown metric or side, or a value that is no count.
+        CnncalcError: an unknown metric or side, or a value that is not a count.
     """
     from cnncalc import units
     from cnncalc.errors import CnncalcError, unknown_name
@@ -120,7 +120,7 @@ def _limits(budget: Mapping[str, Any]) -> dict[str, dict[str, int]]:
 
 
 def _checked(graph: Graph, label: str, batch: int, limits: Mapping[str, Mapping[str, int]]) -> Checked:
-    """A net held against its budget and further limits."""
+    """A net checked against its budget and further limits."""
     from cnncalc.analysis.assemble import assemble
     from cnncalc.report.check import Checked, check
 
@@ -131,7 +131,7 @@ def _checked(graph: Graph, label: str, batch: int, limits: Mapping[str, Mapping[
 
 
 def _failure(net: Checked) -> str:
-    """What is broken, a line for each limit."""
+    """One line for each broken limit."""
     from cnncalc.report.check import sentence
 
     broken = [sentence(one) for one in net.report.checks if one.status == "fail"]
@@ -152,7 +152,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> SpecFile | None:
-    """A spec with a budget, where the option is given."""
+    """A spec with a budget, if the option is given."""
     if not parent.config.getoption("--cnncalc") or file_path.suffix not in ENDINGS:
         return None
     text = file_path.read_text(encoding="utf-8", errors="replace")
@@ -164,14 +164,14 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> SpecFile |
 
 
 class SpecFile(pytest.File):
-    """A spec: a test for each limit, or, where it cannot be read, one that says why."""
+    """A spec: a test for each limit, or, if it cannot be read, one that says why."""
 
     def collect(self) -> Iterator[pytest.Item]:
         from cnncalc.api import load
 
         try:
             net = _checked(load(self.path), self.nodeid, 1, {})
-        except Exception as error:  # one of our own too: what else is collected is still checked
+        except Exception as error:  # an error of our own too: the other collected files are still checked
             yield BrokenItem.from_parent(self, name="can be read", error=error)
             return
         for one in net.report.checks:
@@ -223,5 +223,5 @@ class BrokenItem(pytest.Item):
         return str(excinfo.value) if isinstance(excinfo.value, _Failed) else super().repr_failure(excinfo)
 
 
-class _Failed(Exception):  # noqa: N818 - what pytest calls it
-    """A failure that is told by its text alone."""
+class _Failed(Exception):  # noqa: N818 - pytest's word for it
+    """A failure shown only by its text."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Settings = Mapping[str, Any] | Iterable[str]
 """Arguments by name, or ``KEY=VALUE`` texts."""
 MOST_BYTES = 64 << 20
-"""Of a spec; what is larger, or has no end, is none."""
+"""The most bytes of a spec."""
 InputShapes = Shape | Mapping[str, Shape] | None
 """One shape (channels, then spatial sizes), or one per named input."""
 
@@ -46,11 +46,11 @@ def load(
         dtype: of the inputs of a ``torch:`` source.
 
     Raises:
-        CnncalcError: the source cannot be read or is no valid net; ``str()`` says what, where and why.
+        CnncalcError: the source cannot be read or is not a valid net; ``str()`` says what, where and why.
     """
     if not isinstance(source, (str, os.PathLike)):
         raise CnncalcError(
-            f"error: a {type(source).__name__} is no source\n"
+            f"error: a {type(source).__name__} is not a source\n"
             "  hint: give a path, the name of a shipped net, 'torch:package.module:factory' or an nn.Module"
         )
     if is_torch(source):
@@ -67,7 +67,7 @@ def load(
 
 
 def is_torch(source: Any) -> bool:
-    """Whether a source names Python code that gives a module: ``torch:package.module:factory``."""
+    """Whether a source names Python code that makes a module: ``torch:package.module:factory``."""
     return isinstance(source, (str, os.PathLike)) and str(os.fspath(source)).startswith("torch:")
 
 
@@ -91,7 +91,7 @@ def load_original(
     input: InputShapes = None,
     kwargs: Mapping[str, Any] | None = None,
 ) -> Any:
-    """What was captured of a ``torch:`` source (its ``graph`` among it), and the module itself, with values.
+    """The capture of a ``torch:`` source (with its ``graph``), and the module itself, with values.
 
     Args as for :func:`load`.
     """
@@ -114,7 +114,7 @@ def of_module(module: Any, *, input: Any = None, dtype: str | None = None) -> Gr
 
 
 def _capture(name: str) -> Any:
-    """A function of the room that needs PyTorch.
+    """A function of the package that needs PyTorch.
 
     Raises:
         CnncalcError: PyTorch is not installed.
@@ -131,7 +131,7 @@ def _capture(name: str) -> Any:
 
 
 def _values(args: Settings) -> dict[str, Any]:
-    """Arguments as Python values: those of texts as JSON where they are some, else as texts."""
+    """Arguments as Python values: texts are read as JSON if they are valid JSON, else kept."""
     if isinstance(args, Mapping):
         return dict(args)
     import json
@@ -146,7 +146,7 @@ def _values(args: Settings) -> dict[str, Any]:
 
 
 def text_of(source: str | os.PathLike[str], variant: str | None = None) -> tuple[str, str, str | None]:
-    """The text of a source, what messages call it, and the variant that is meant.
+    """The text of a source, its name in messages, and the chosen variant.
 
     Raises:
         CnncalcError: there is no such source, or it cannot be read.
@@ -154,7 +154,7 @@ def text_of(source: str | os.PathLike[str], variant: str | None = None) -> tuple
     name = os.fspath(source)
     if is_torch(name):
         raise CnncalcError(
-            f"{name}: error: this needs a spec, and this source is Python code\n"
+            f"{name}: error: a spec is needed here, and this source is Python code\n"
             f"  hint: 'cnncalc convert {name} net.yaml' writes one"
         )
     if name == "-":
@@ -193,7 +193,7 @@ def resizable_text(text: str, name: str = "<text>", *, variant: str | None = Non
 def load_text(
     text: str, name: str = "<text>", *, variant: str | None = None, args: Settings = (), input: InputShapes = None
 ) -> Graph:
-    """The graph of a spec's text; ``name`` is what messages call it. Otherwise as :func:`load`."""
+    """The graph of a spec's text; ``name`` is its name in messages. Otherwise as :func:`load`."""
     from cnncalc.spec.assembly import Assembly
     from cnncalc.spec.document import parse
     from cnncalc.spec.reader import Source, read
@@ -208,7 +208,7 @@ def layer_graph(name: str, fields: Mapping[str, str], inputs: Mapping[str, Shape
     """A net of one layer: its fields as texts in the expression language, its input shapes by name.
 
     Raises:
-        CnncalcError: the layer has no such field, or cannot take it or the shapes.
+        CnncalcError: the layer has no such field, or does not accept it or the shapes.
     """
     from json import dumps
 
@@ -236,7 +236,7 @@ def settings(args: Settings) -> dict[str, str]:
     for text in args:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise CnncalcError(f"error: '{text}' is no KEY=VALUE\n  hint: write --set classes=10")
+            raise CnncalcError(f"error: '{text}' is not KEY=VALUE\n  hint: write --set classes=10")
         pairs[name.strip()] = value
     return pairs
 
@@ -251,10 +251,10 @@ def _as_text(value: Any) -> str:
 
 
 def inputs_by_name(given: InputShapes, node: Any) -> Mapping[str, Shape]:
-    """Input shapes by name, of which one alone may do without; ``node`` is what the spec says of its inputs.
+    """Input shapes by name; a single one needs no name. ``node`` is the spec's entry for its inputs.
 
     Raises:
-        CnncalcError: a shape is none.
+        CnncalcError: a shape is not valid.
     """
     from cnncalc.spec.reader import Mapping as MappingNode
 
@@ -272,7 +272,7 @@ def _shape(sizes: Iterable[int]) -> Shape:
         isinstance(s, bool) or not isinstance(s, int) or not 0 < s < MAX_SIZE for s in shape
     ):
         raise CnncalcError(
-            f"error: {shape} is no input shape\n"
+            f"error: {shape} is not an input shape\n"
             "  hint: 1 to 4 whole numbers of at least 1 and below 2^63: channels, then the spatial sizes"
         )
     return shape
@@ -321,9 +321,9 @@ def decode(name: str, data: bytes) -> str:
 
 
 def _not_found(name: str) -> CnncalcError:
-    """What is missing, and what is near: a file beside it, or a shipped net."""
+    """The error for a missing source, with the nearest name: a file in the same folder, or a shipped net."""
     if name.endswith(".onnx"):
-        return CnncalcError(f"{name}: error: this version reads YAML specs and torch: sources only")
+        return CnncalcError(f"{name}: error: this version only reads YAML specs and torch: sources")
     folder, base = os.path.split(name)
     try:
         beside = [entry for entry in os.listdir(folder or ".") if entry.endswith((".yaml", ".yml"))]
@@ -340,7 +340,7 @@ def _not_found(name: str) -> CnncalcError:
 
 
 def specs_dir() -> str:
-    """Where the shipped specs are: in the installed package, or beside it in a checkout."""
+    """The folder of the shipped specs: in the installed package, or next to it in a checkout."""
     package = os.path.dirname(os.path.abspath(__file__))
     installed = os.path.join(package, "specs")
     return installed if os.path.isdir(installed) else os.path.join(os.path.dirname(package), "specs")
@@ -360,7 +360,7 @@ def _spec_files() -> list[str]:
 def find_shipped(name: str) -> tuple[str, str | None] | None:
     """The file of a shipped net, and the variant in it that the name means.
 
-    A variant of exactly that name goes before the file's default.
+    A variant of exactly that name takes precedence over the file's default.
     """
     by_stem = None
     for path in _spec_files():

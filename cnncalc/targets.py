@@ -12,19 +12,19 @@ from cnncalc import sources
 from cnncalc.errors import CnncalcError
 
 ENDINGS = (".yaml", ".yml")
-# A spec has this key at its top; so have few of the other YAML files of a repository.
+# A spec has this key at its top level; few other YAML files of a repository do.
 _LAYERS = re.compile(r"""^["']?layers["']?\s*:""", re.MULTILINE)
 
 
 class Target(NamedTuple):
-    """One net: a source, and the variant of it that is meant."""
+    """One net: a source and its chosen variant."""
 
     source: str
     variant: str | None = None
 
     @property
     def label(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         return self.source if self.variant is None else f"{self.source} ({self.variant})"
 
 
@@ -39,10 +39,10 @@ def targets(
     """The nets of sources, each once.
 
     Args:
-        given: sources; of a folder all specs in it, however deep.
-        variant: the variant that is meant of all of them.
-        all_variants: of a spec that has variants, each of them in place of the spec's own arguments.
-        lenient: whether files that are no specs are passed over.
+        given: sources; a folder means all specs in it, however deep.
+        variant: the variant to take of all of them.
+        all_variants: whether a spec with variants gives each of them instead of its own arguments.
+        lenient: whether files that are not specs are skipped.
 
     Raises:
         CnncalcError: a folder has no specs, or a file cannot be read.
@@ -68,9 +68,9 @@ def _files(source: str, lenient: bool) -> list[str]:
 
 
 def specs_below(folder: str) -> Iterator[str]:
-    """The files of all specs below a folder, by the alphabet.
+    """The files of all specs below a folder, in alphabetical order.
 
-    Hidden folders, virtual environments and all but regular files of a spec's size are left out.
+    Hidden folders, virtual environments, special files and files too large for a spec are left out.
     """
     for path, folders, files in os.walk(folder):
         if path != folder and "pyvenv.cfg" in files:
@@ -84,7 +84,7 @@ def specs_below(folder: str) -> Iterator[str]:
 
 
 def _text(file: str) -> str:
-    """A file's text as far as it takes to tell a spec; what is no text at all, or no file to be read, has none."""
+    """As much of a file's text as is needed to recognise a spec; empty for binary or unreadable files."""
     try:
         found = os.stat(file)
         if not stat.S_ISREG(found.st_mode) or found.st_size > sources.MOST_BYTES:
@@ -96,16 +96,16 @@ def _text(file: str) -> str:
 
 
 def is_spec(text: str) -> bool:
-    """Whether a YAML text is meant to be a spec: it has a key ``layers`` at its top."""
+    """Whether a YAML text is meant to be a spec: it has a key ``layers`` at its top level."""
     return _LAYERS.search(text) is not None
 
 
 def variants_of(source: str) -> list[str]:
-    """The variants of a source; none of one that is a variant itself, or that cannot be read."""
+    """The variants of a source; none if it is a variant itself or cannot be read."""
     if sources.is_stream(source):
         return []
     try:
         text, shown, chosen = sources.text_of(source)
         return [] if chosen is not None else sources.variants_of(shown, text)
     except CnncalcError:
-        return []  # whoever loads it has the message
+        return []  # loading it will give the message

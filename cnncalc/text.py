@@ -1,4 +1,4 @@
-"""Text from outside, made safe to print: the one place."""
+"""The one place where text from outside is made safe to print."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _COMMAND = re.compile(r"^( *):(?=:)|#(?=#(?:\[|vso\[))", re.MULTILINE)
 def visible(text: str, *, keep: str = "") -> str:
     r"""``text`` with control characters, escapes, bidirectional marks and lone surrogates written out (``\x1b``).
 
-    What a terminal would obey or a reader would not see is shown instead; ``keep`` names the
-    characters that stay as they are, as ``"\n"`` for a message of several lines.
+    Characters that a terminal would obey or a reader would not see are shown as escapes; those in
+    ``keep`` stay, e.g. ``"\n"`` for a message of several lines.
     """
     if text.isprintable():
         return text
@@ -24,10 +24,10 @@ def visible(text: str, *, keep: str = "") -> str:
 
 
 def harmless(text: str, *, colour: bool = False) -> str:
-    """``text`` of several lines that no terminal and no runner of a workflow takes for a command.
+    """``text`` of several lines that no terminal or CI runner mistakes for a command.
 
-    With ``colour`` the codes of colours stay. The escapes are also those of JSON, YAML and Python, whose
-    strings read back as they were.
+    With ``colour`` colour codes stay. The escapes are also valid in JSON, YAML and Python, so strings
+    read back unchanged.
     """
     parts = _COLOUR.split(text) if colour else [text]
     text = "".join(part if number % 2 else visible(part, keep="\n\t") for number, part in enumerate(parts))
@@ -37,7 +37,7 @@ def harmless(text: str, *, colour: bool = False) -> str:
 
 
 def message(text: str, mark: str) -> str:
-    """What is said on standard error: harmless, no line very long, with ``mark`` where it has no mark of its own."""
+    """A message for standard error: safe to print, no line very long, with ``mark`` if it has no mark of its own."""
     first = text.partition("\n")[0]
     marked = text if first.startswith("error: ") or ": error: " in first else f"{mark}{text}"
     return harmless("\n".join(shorten(visible(line), LONGEST) for line in marked.split("\n")))
@@ -53,7 +53,7 @@ def display_width(text: str) -> int:
 
 
 def shorten(text: str, width: int) -> str:
-    """``text`` in at most ``width`` columns, its middle replaced by ``…`` where it is longer."""
+    """``text`` in at most ``width`` columns, its middle replaced by ``…`` if it is longer."""
     if display_width(text) <= width:
         return text
     if width < 2:
@@ -72,7 +72,7 @@ def shorten(text: str, width: int) -> str:
 
 
 def wrap(text: str, width: int | None, indent: str = "") -> list[str]:
-    """Lines of at most ``width`` columns, all but the first indented; one line where there is no width.
+    """Lines of at most ``width`` columns, all but the first indented; one line if there is no width.
 
     A word that is longer than a line is broken.
     """

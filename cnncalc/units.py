@@ -1,4 +1,4 @@
-"""Counts with units, as people write and read them: ``4.2G``, ``26M``, ``100k``; the one place, and no float."""
+"""The one place for counts with units: ``4.2G``, ``26M``, ``100k``; no floats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cnncalc.errors import CnncalcError
 PREFIXES = "kMGTPE"
 _LARGE = (*PREFIXES, "Z", "Y")
 _POWER = {"": 0, "K": 3, "B": 9, **{prefix: 3 * (i + 1) for i, prefix in enumerate(PREFIXES)}}
-# A comma parts thousands and nothing else: "4,2G" must not become 42G.
+# A comma only separates thousands: "4,2G" must not become 42G.
 _COUNT = re.compile(
     r"([+-]?)([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+(?:_[0-9]+)*)(?:\.([0-9]*))?(?:[eE]\+?([0-9]{1,2}))?\s*(.?)"
 )
@@ -18,7 +18,7 @@ _BYTES = re.compile(r"([0-9][0-9_,.]*(?:[eE]\+?[0-9]{1,2})?)\s*([kKMGTPE]?)(i?)B
 
 
 def parse(text: str) -> int:
-    """The exact whole number that ``text`` means; integers throughout, so ``4.2G`` is 4,200,000,000.
+    """The exact whole number of ``text``; all in integers, so ``4.2G`` is 4,200,000,000.
 
     Units are k (or K), M, G (or B), T, P and E; ``1e9``, ``25_557_032`` and ``25,557,032`` are counts too.
 
@@ -33,7 +33,7 @@ def parse(text: str) -> int:
             if near in _POWER and near
             else "write 26000000, 26M, 4.2G or 1e9"
         )
-        raise CnncalcError(f"'{text[:_LONGEST]}' is no count; {hint}")
+        raise CnncalcError(f"'{text[:_LONGEST]}' is not a count; {hint}")
     decimals = match[3] or ""
     digits = int(match[2].replace("_", "").replace(",", "") + decimals)
     power = _POWER[match[5]] + int(match[4] or 0) - len(decimals)
@@ -48,18 +48,18 @@ def parse_bytes(text: str) -> int:
     """A size in bytes: ``80GB`` is 80·10⁹, ``40MiB`` is 40·2²⁰.
 
     Raises:
-        CnncalcError: it is none.
+        CnncalcError: it is not valid.
     """
     match = _BYTES.fullmatch(text.strip()) if len(text) <= _LONGEST else None
     if match is None or (match[3] and not match[2]):
-        raise CnncalcError(f"'{text[:_LONGEST]}' is no size; write 80GB or 40MiB")
+        raise CnncalcError(f"'{text[:_LONGEST]}' is not a size; write 80GB or 40MiB")
     number, unit, binary = match.groups()
     if not binary:
         return parse(number + unit)
     scaled: int = parse(f"{number}E") * 1024 ** (1 + PREFIXES.index("k" if unit == "K" else unit))
     value, rest = divmod(scaled, 10**18)
     if rest:
-        raise CnncalcError(f"'{text}' is no whole number of bytes")
+        raise CnncalcError(f"'{text}' is not a whole number of bytes")
     return value
 
 
@@ -67,11 +67,11 @@ def parse_rate(text: str) -> int:
     """Bytes per second: ``3.35TB/s``, ``800GiB/s``.
 
     Raises:
-        CnncalcError: it is none.
+        CnncalcError: it is not valid.
     """
     size = text.strip().removesuffix("/s")
     if size == text.strip():
-        raise CnncalcError(f"'{text[:_LONGEST]}' is no bandwidth; write 3.35TB/s")
+        raise CnncalcError(f"'{text[:_LONGEST]}' is not a bandwidth; write 3.35TB/s")
     return parse_bytes(size)
 
 
@@ -79,7 +79,7 @@ def parse_flops(text: str) -> int:
     """Operations per second: ``989T``, ``989 TFLOP/s``.
 
     Raises:
-        CnncalcError: it is none.
+        CnncalcError: it is not valid.
     """
     return parse(text.strip().removesuffix("FLOP/s"))
 
@@ -113,7 +113,7 @@ def show_bytes(value: int) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """``part`` in per cent of ``whole``, one decimal; what rounds to nothing but is something is ``<0.1``."""
+    """``part`` in per cent of ``whole``, one decimal; a positive value that rounds to 0 is ``<0.1``."""
     if not whole:
         return "–"
     tenths = (2000 * part + whole) // (2 * whole)
@@ -146,7 +146,7 @@ def show_time(picoseconds: int) -> str:
 
 
 def _three(value: int, scale: int) -> str:
-    """``value / scale`` with three significant digits, rounded half up; all digits of what is above 999."""
+    """``value / scale`` with three significant digits, rounded half up; all digits above 999."""
     decimals = next((d for d in (2, 1) if value * 10**d * 2 + scale < 2000 * scale), 0)
     rounded = (value * 10**decimals * 2 + scale) // (2 * scale)
     whole, rest = divmod(rounded, 10**decimals)

@@ -43,7 +43,7 @@ def test_the_batch_multiplies_work_and_not_weights() -> None:
     [
         (lambda: cnncalc.analyze("lenet5", batch=0), "batch must be a whole number of at least 1, got 0"),
         (lambda: cnncalc.analyze("lenet5", batch=True), "batch must be a whole number of at least 1, got True"),
-        (lambda: cnncalc.load("lenet5", input=(1, 0, 32)), "no input shape"),
+        (lambda: cnncalc.load("lenet5", input=(1, 0, 32)), "not an input shape"),
         (lambda: cnncalc.load("lenet5", clases=3), "did you mean 'classes'"),
         (lambda: cnncalc.load("lenet6"), "did you mean 'lenet5'"),
         (lambda: cnncalc.analyze(cnncalc.load("lenet5"), classes=3), "a graph is already built"),

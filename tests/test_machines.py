@@ -57,8 +57,8 @@ def test_units() -> None:
     [
         (("bandwidth", "bandwith"), r"m\.yaml:4:10: error: memory has no 'bandwith'(.|\n)*did you mean 'bandwidth'\?"),
         (("float32", "float31"), r"m\.yaml:3:8: error: peak has no 'float31'(.|\n)*did you mean 'float32'\?"),
-        (("10GB/s", "10GB"), r"m\.yaml:4:21: error: '10GB' is no bandwidth; write 3\.35TB/s"),
-        (("1T", "lots"), r"m\.yaml:3:17: error: 'lots' is no count"),
+        (("10GB/s", "10GB"), r"m\.yaml:4:21: error: '10GB' is not a bandwidth; write 3\.35TB/s"),
+        (("1T", "lots"), r"m\.yaml:3:17: error: 'lots' is not a count"),
         (("1T", "0"), r"m\.yaml:3:17: error: must be above 0, got 0"),
         (("1T", "-5T"), r"m\.yaml:3:17: error: must be above 0, got -5T"),
         (("{float32: 1T}", "{}"), r"m\.yaml:3:7: error: peak needs at least one dtype"),
@@ -67,9 +67,12 @@ def test_units() -> None:
         (("name: m", "name: ''"), r"m\.yaml:1:7: error: must be a text"),
         (("name: m", "name: m\nname: n"), r"m\.yaml:2:1: error: duplicate key 'name'"),
         (("10GB/s}", "10GB/s}\ncaches: {size: 4MB}"), r"m\.yaml:5:9: error: caches is a list"),
-        (("10GB/s}", "10GB/s}\ncaches: [{size: 4XB}]"), r"m\.yaml:5:17: error: '4XB' is no size; write 80GB or 40MiB"),
+        (
+            ("10GB/s}", "10GB/s}\ncaches: [{size: 4XB}]"),
+            r"m\.yaml:5:17: error: '4XB' is not a size; write 80GB or 40MiB",
+        ),
         (("10GB/s}", "10GB/s}\ncaches: [{bandwidth: 1TB/s}]"), r"m\.yaml:5:10: error: a cache needs 'size'"),
-        (("10GB/s}", "10GB/s}\nthreads: two"), r"m\.yaml:5:10: error: 'two' is no count"),
+        (("10GB/s}", "10GB/s}\nthreads: two"), r"m\.yaml:5:10: error: 'two' is not a count"),
         (("name: m", "name: [m"), r"m\.yaml:.* error: not valid YAML"),
     ],
 )
@@ -85,7 +88,7 @@ def test_a_machine_that_is_not_there(tmp_path: Path) -> None:
         CnncalcError, match=r"h100: error: there is no such file or shipped machine\n  hint: did you mean"
     ):
         machines.load("h100")
-    with pytest.raises(CnncalcError, match=r"zzz: error: (.|\n)*shipped are a100_sxm_80gb, .*or give a YAML file"):
+    with pytest.raises(CnncalcError, match=r"zzz: error: (.|\n)*choose from a100_sxm_80gb, .*or give a YAML file"):
         machines.load("zzz")
     (tmp_path / "m.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(CnncalcError, match=r"m\.yaml: error: is not UTF-8"):

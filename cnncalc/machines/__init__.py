@@ -5,7 +5,7 @@ name: NVIDIA T4
 source: "where the numbers stand"
 peak: {float32: 8.1T, float16: 65T}     # FLOP/s by dtype, dense
 memory: {bandwidth: 320GB/s}
-caches: [{size: 4MiB}]                  # may be left out; the nearest first, each with a bandwidth where it is known
+caches: [{size: 4MiB}]                  # optional; the nearest first, each with a bandwidth if known
 ```
 """
 
@@ -42,7 +42,7 @@ def load(name: str) -> Machine:
     if not os.path.isfile(path):
         known = names()
         if name not in known:
-            hint = nearest(name, known) or f"shipped are {listed(known, most=20)}; or give a YAML file"
+            hint = nearest(name, known) or f"choose from {listed(known, most=20)}; or give a YAML file"
             raise CnncalcError(f"{name}: error: there is no such file or shipped machine\n  hint: {hint}")
         path = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.yaml")
     try:
@@ -56,10 +56,10 @@ def load(name: str) -> Machine:
 
 
 def parse(text: str, name: str = "<text>") -> Machine:
-    """The machine of a YAML text; ``name`` is what messages call it.
+    """The machine of a YAML text; ``name`` is its name in messages.
 
     Raises:
-        SpecError: it is none; points at the fault.
+        SpecError: it is not valid; points at the error.
     """
     source = Source(name, text)
     fields = _fields(source, read(source), ("name", "source", "peak", "memory", "caches", "threads"), "a machine")
@@ -78,7 +78,7 @@ def parse(text: str, name: str = "<text>") -> Machine:
 
 
 def _fields(source: Source, node: Node, known: Iterable[str], what: str) -> dict[str, Node]:
-    """The fields of a mapping, all of them known."""
+    """The fields of a mapping; unknown ones are refused."""
     if not isinstance(node, Mapping):
         raise source.error(f"{what} is a mapping of {listed(known)}", node)
     for key, _ in node.entries:
@@ -104,7 +104,7 @@ def _items(source: Source, node: Node | None) -> list[Node]:
     if node is None:
         return []
     if not isinstance(node, Sequence):
-        raise source.error("caches is a list", node, hint="as [{size: 40MiB}], the nearest first")
+        raise source.error("caches is a list", node, hint="e.g. [{size: 40MiB}], the nearest first")
     return node.items
 
 
@@ -120,7 +120,8 @@ def _cache(source: Source, node: Node) -> Cache:
 def _peak(source: Source, node: Node) -> dict[str, int]:
     fields = _fields(source, node, tuple(BYTES), "peak")
     if not fields:
-        raise source.error("peak needs at least one dtype", node, hint=f"as float32: 8.1T; known are {listed(BYTES)}")
+        hint = f"e.g. float32: 8.1T; choose from {listed(BYTES)}"
+        raise source.error("peak needs at least one dtype", node, hint=hint)
     return {dtype: _amount(source, value, units.parse_flops) for dtype, value in fields.items()}
 
 

@@ -116,16 +116,16 @@ class Assembly(Builder):
         self.current = (Ref(0),) if len(named) == 1 else ()
 
     def given_shape(self, node: reader.Node, shape: Shape, name: str) -> Shape:
-        """The shape given in place of the spec's own, which may be one that needs what is not given."""
+        """The shape that replaces the spec's own, which may need arguments that are not given."""
         try:
             own = self.input_shape(node)
         except CnncalcError:
             return shape
         if shape[1:] == own and (shape[0] == 1 or len(own) > 1):
             raise self.source.error(
-                f"the input {describe(shape)} is the spec's own {describe(own)} behind a batch",
+                f"the input {describe(shape)} is the spec's own {describe(own)} with a batch in front",
                 node,
-                hint=f"leave the batch out: {'x'.join(map(str, own))}; it is given by itself, as --batch {shape[0]}",
+                hint=f"leave the batch out: {'x'.join(map(str, own))}; give it with --batch {shape[0]}",
             )
         if shape != own:
             self.replaced[name] = own
@@ -135,7 +135,7 @@ class Assembly(Builder):
         shape = self.value(node) if _may_be_list(node) else None
         if not isinstance(shape, tuple) or not 1 <= len(shape) <= 4:
             raise self.source.error(
-                "an input is a list of 1 to 4 sizes: channels, then the spatial axes", node, hint="as in [3, 224, 224]"
+                "an input is a list of 1 to 4 sizes: channels, then the spatial axes", node, hint="e.g. [3, 224, 224]"
             )
         for position, size in enumerate(shape):
             if not isinstance(size, int) or isinstance(size, bool) or size < 1:
@@ -147,7 +147,7 @@ class Assembly(Builder):
         return shape
 
     def check_paths(self) -> None:
-        """No layer's path is another's or stands within it: one module would take the other's place."""
+        """Checks that no layer's path equals or lies within another's: one module would replace the other."""
         layers: dict[str, tuple[int, int]] = {}
         for node in self.nodes:
             if node.layer is None or node.place is None:
@@ -155,14 +155,14 @@ class Assembly(Builder):
             at = (node.place.line, node.place.column)
             if layers.setdefault(node.path, at) is not at:
                 line, _ = layers[node.path]
-                raise self.source.error(f"the name '{node.path}' is taken; it stands already in line {line}", at)
+                raise self.source.error(f"the name '{node.path}' is taken; it is already in line {line}", at)
         free: set[str] = set()
         for path, at in layers.items():
             head = path.rpartition(".")[0]
             while head and head not in free:
                 if head in layers:
-                    message = f"'{path}' cannot stand within '{head}', the layer in line {layers[head][0]}"
-                    hint = "a dot stands between a block and what is in it; give one of the two another name"
+                    message = f"'{path}' cannot lie within '{head}', the layer in line {layers[head][0]}"
+                    hint = "a dot separates a block from what is in it; rename one of the two"
                     raise self.source.error(message, at, hint=hint)
                 free.add(head)
                 head = head.rpartition(".")[0]
@@ -202,7 +202,7 @@ class Assembly(Builder):
         return limits
 
     def budget_places(self) -> dict[str, dict[str, Place]]:
-        """Where the limits stand, for reports that point at them."""
+        """Where the limits are written, for reports that point at them."""
         return {
             key.text: {side.text: self.place(side) for side, _ in value.entries}
             for key, value in (self.document.budget.entries if self.document.budget else ())
@@ -219,7 +219,7 @@ class Assembly(Builder):
 
 
 def _stem(file: str) -> str:
-    """What a net without a name is called: its file's name without folders and ending."""
+    """The name of a net without one: its file's name without folders and ending."""
     return os.path.splitext(os.path.basename(file))[0]
 
 

@@ -1,4 +1,4 @@
-"""Items to nodes: bodies are run with the tensor of the moment and the arguments in scope."""
+"""Items to nodes: bodies are run with the current tensor and the arguments in scope."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MAX_LAYERS = 500_000
 MAX_EMPTY_CALLS = 20_000
 MAX_CALL_DEPTH = 60
 NUMBERS = "0"
-"""What the counter of numbered names is called; no layer's or block's name is a number."""
+"""Key of the counter of numbered names; no layer's or block's name is a number."""
 TOO_DEEP = "blocks, branches and repeats are nested too deeply"
 ADD = Add()
 
@@ -95,7 +95,7 @@ class Builder(State):
         self.bind(path, item.label)
 
     def branch(self, body: Body, start: Tensors, name: str) -> Tensors:
-        """Runs a body on tensors of its own, under a path of its own."""
+        """Runs a body on the given tensors, under its own path."""
         scope = self.scope
         if self.document.flat_branches:
             self.current = start
@@ -141,7 +141,7 @@ class Builder(State):
             self.bind(path, item.label)
 
     def short_form(self, item: Call, short: ShortForm, refs: Tensors) -> None:
-        """Puts what a short form stands for in its place, under its path."""
+        """Replaces a short form by the layers that it expands to, under its path."""
         try:
             layers = short.expand(self.shape(refs[0]))
         except LayerError as error:
@@ -198,7 +198,7 @@ class Builder(State):
                 if isinstance(held, str):
                     name = held
                 elif find_layer(name) is None:
-                    raise self.problem(f"the argument '{name}' holds {held}, which is no layer", item.node)
+                    raise self.problem(f"the argument '{name}' holds {held}, which is not a layer", item.node)
                 break
         block = self.document.blocks.get(name)
         if block is not None:
@@ -260,7 +260,7 @@ class Builder(State):
         self.bind(path, item.label)
 
     def bind(self, path: str, label: reader.Scalar | None) -> None:
-        """Lets ``from:`` find the tensors of the moment by a path and, where there is one, a label."""
+        """Lets ``from:`` find the current tensors by a path and, if there is one, a label."""
         self.tensors[path] = self.current
         if label is not None and len(template(label.text)) == 1:
             self.tensors[self.scope.prefix + label.text] = self.current
@@ -298,7 +298,7 @@ class Builder(State):
             raise self.problem(f"blocks call each other more than {MAX_CALL_DEPTH} deep", item.node)
         if self.calls > MAX_EMPTY_CALLS + 20 * len(self.nodes):
             raise self.problem(
-                f"more than {MAX_EMPTY_CALLS:,} calls of blocks make hardly a layer",
+                f"more than {MAX_EMPTY_CALLS:,} calls of blocks make almost no layers",
                 item.node,
                 hint="where each block calls the next twice, the work doubles from block to block",
             )
@@ -308,7 +308,7 @@ class Builder(State):
     def new_path(
         self, label: reader.Scalar | None, kind: str, at: reader.Node | None, *, numbered: bool | None = None
     ) -> str:
-        """A path that is not yet taken: the label's, or the kind's with the next number, or the number alone."""
+        """A path that is not yet taken: the label's, or the kind's with the next number, or just the number."""
         scope = self.scope
         if label is not None:
             name = self.label(label)
@@ -320,7 +320,7 @@ class Builder(State):
                 scope.counters[NUMBERS] = int(first) + 1
             if path in self.places:
                 other = self.places[path]
-                where = f"; it stands already in line {other.line}" if other else ""
+                where = f"; it is already in line {other.line}" if other else ""
                 raise self.problem(f"the name '{name}' is taken{where}", label)
             self.places[path] = self.place(label)
             return path
@@ -341,7 +341,7 @@ class Builder(State):
                 return path
 
     def emit(self, layer: Layer, refs: Tensors, path: str, item: Call | Residual, share: str | None) -> Tensors:
-        """Adds one node and gives its outputs."""
+        """Adds one node and returns its outputs."""
         nodes = self.nodes
         shapes = tuple([nodes[ref.node].output_shapes[ref.port] for ref in refs])
         known = (id(layer), shapes)
@@ -363,7 +363,7 @@ class Builder(State):
     def shared(
         self, layer: Layer, shapes: Shapes, path: str, item: Call | Residual, share: str | None, number: int
     ) -> int | None:
-        """The node whose weights this one uses too: that of the same share name, or its twin in a shared call."""
+        """The node whose weights this one shares: that of the same share name, or its twin in a shared call."""
         if share is None and self.scope.twinned:
             share = path_in(self.scope, path)
         if share is None or not layer.weights(*shapes):
@@ -387,7 +387,7 @@ class Builder(State):
         return owner
 
     def refuse(self, item: Call | Residual, layer: Layer, refs: Tensors, error: LayerError) -> NoReturn:
-        """A layer's complaint at the field at fault, with the sizes that led to it."""
+        """A layer's error at the field at fault, with the sizes that led to it."""
         at: reader.Node = item.node
         if isinstance(item, Call) and error.field is not None:
             if error.field in item.fields:
@@ -413,12 +413,12 @@ class Builder(State):
 
 
 def path_in(scope: Scope, path: str) -> str:
-    """A path within the block call of a scope; the dot before it, which no share name has, keeps the two apart."""
+    """A path within the block call of a scope; its leading dot tells it from a share name."""
     return f".{path[scope.start :].removeprefix('.')}"
 
 
 def count(number: int) -> str:
-    """A count for a message, which may be beyond reason."""
+    """A count for a message; it may be absurdly large."""
     return f"{number:,}" if number < 10**18 else f"more than {10**18:,}"
 
 

@@ -32,10 +32,10 @@ META = ("name", "from", "share")
 
 
 class Call(Struct):
-    """A layer, or a block, or whatever an argument names, with its fields.
+    """A layer, a block, or what an argument names, with its fields.
 
-    ``layer`` is the class, or ``block`` the block, where the name alone tells it; ``ready`` the layer
-    itself where no field needs evaluating.
+    ``layer`` is the class, or ``block`` the block, where the name alone decides it; ``ready`` the layer
+    itself where no field needs evaluation.
     """
 
     name: str
@@ -94,11 +94,11 @@ class Block(Struct):
     body: Body
     node: Node
     numbered: bool = False
-    """Whether what stands in it is called 0, 1, 2, … where it has no name."""
+    """Whether unnamed items in it are called 0, 1, 2, …"""
 
 
 class Document(Struct):
-    """A whole spec, its expressions not yet evaluated."""
+    """A whole spec with expressions not yet evaluated."""
 
     source: Source
     name: str
@@ -117,7 +117,7 @@ class Document(Struct):
     """Whether branches and shortcuts add no level to paths."""
     numbered: bool = False
     least: dict[int, int] = {}
-    """What :func:`least_layers` has found for each body, by its identity."""
+    """Results of :func:`least_layers` for each body, by its identity."""
 
 
 def bodies(item: Item) -> list[Body]:
@@ -141,7 +141,7 @@ def parse(source: Source, root: Node) -> Document:
 
 
 def constant(node: Node, words: frozenset[str]) -> tuple[bool, Any]:
-    """Whether a value needs no evaluation, and if so what it is; strings among ``words`` need none."""
+    """Whether a value needs no evaluation, and its value then; strings among ``words`` need none."""
     if isinstance(node, Scalar):
         if isinstance(node.value, str):
             return (True, node.value) if node.value in words else (False, None)
@@ -158,9 +158,9 @@ def constant(node: Node, words: frozenset[str]) -> tuple[bool, Any]:
 
 
 def least_layers(document: Document, body: Body) -> int:
-    """How many layers a body makes at least, as far as it can be told without running it.
+    """A lower bound of how many layers a body makes, found without running it.
 
-    An exponential chain of blocks is refused by it before it fills the memory.
+    With it an exponential chain of blocks is refused before it fills the memory.
     """
     known = document.least.get(id(body))
     if known is None:
@@ -186,7 +186,7 @@ def _least(document: Document, item: Item) -> int:
 
 
 def _known(node: Node) -> Any:
-    """A value that no name has a part in; ``None`` for every other."""
+    """A value without names in it; ``None`` for every other."""
     if not isinstance(node, Scalar) or not isinstance(node.value, str):
         return node.value if isinstance(node, Scalar) else None
 
@@ -207,7 +207,7 @@ class _Parser:
         self.file_args: frozenset[str] = frozenset()
         self.layers: dict[Layer, Layer] = {}
         self.bare: dict[str, Call] = {}
-        """What layers written as a name alone came to."""
+        """Layers written as just a name."""
         self.ready: dict[tuple[Any, ...], Layer] = {}
         """Layers by their class and their fields as written."""
 
@@ -253,7 +253,7 @@ class _Parser:
         entries = {}
         for key, value in self.expect_mapping(node, what).entries:
             if key.text not in keys:
-                hint = nearest(key.text, keys) or f"known keys: {listed(keys)}"
+                hint = nearest(key.text, keys) or f"choose from: {listed(keys)}"
                 raise self.source.error(f"{what} has no key '{key.text}'", key, hint=hint)
             entries[key.text] = (key, value)
         return entries
@@ -285,7 +285,7 @@ class _Parser:
         pieces[1::2] = ["0"] * (len(pieces) // 2)
         if not all("".join(pieces).split(".")):
             raise self.source.error(
-                f"'{what}' must be a word or a number, got '{node.text}'", node, hint="dots stand between words"
+                f"'{what}' must be a word or a number, got '{node.text}'", node, hint="dots separate words"
             )
         return node
 
@@ -307,7 +307,7 @@ class _Parser:
                 if name.text not in args:
                     hint = nearest(name.text, args) or f"arguments: {listed(args) or 'none'}"
                     raise self.source.error(
-                        f"variant '{key.text}' sets '{name.text}', which is no argument", name, hint=hint
+                        f"variant '{key.text}' sets '{name.text}', which is not an argument", name, hint=hint
                     )
                 settings[name.text] = (name, setting)
             variants[key.text] = settings
@@ -431,11 +431,11 @@ class _Parser:
         return call
 
     def near_layer(self, name: str) -> str:
-        """A hint for a name that is no layer's."""
+        """A hint for a name that is not a layer's."""
         first = re.split(r"[^\w.]", name, maxsplit=1)[0]
         known = {*REGISTRY, *self.blocks, *STRUCTURES, *self.args}
         if first != name and (first in known or find_layer(first)):
-            return f"a name and its fields are parted by ': ', as in '- {first}: …'"
+            return f"write ': ' between a name and its fields: '- {first}: …'"
         if layer := named_layer(name):
             return f"did you mean '{layer.kind}'?"
         meanings = {alias: layer.kind for alias, layer in aliases().items()}
@@ -483,8 +483,8 @@ class _Parser:
             missing_arguments(self.source, block, call)
 
     def check_layer(self, call: Call, layer: type[Layer]) -> None:
-        """What can be known about a layer before its expressions are: and, without expressions, all of it."""
-        # A large net writes the same few layers again and again; the type tells 1 from true.
+        """What is known about a layer before its expressions are evaluated; without expressions, all of it."""
+        # A large net writes the same few layers again and again; the type distinguishes 1 from true.
         known_by: list[Any] = [layer]
         for name, (_, node) in call.fields.items():
             if type(node) is not Scalar:
@@ -514,7 +514,7 @@ class _Parser:
                 raise missing_field(self.source, layer, call.node, name)
 
 
-_NAMES = "a name is made of letters, digits and '_', and is no word of the language"
+_NAMES = "a name consists of letters, digits and '_', and is not a word of the language"
 _REQUIRED_HINT = {
     "input": "write 'input: [3, 224, 224]': channels, then the spatial sizes",
     "layers": "write 'layers:' and below it one layer per line, each after '- '",

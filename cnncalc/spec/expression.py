@@ -1,4 +1,4 @@
-"""Expressions in specs: arithmetic over names, in bounded time and space, with no way out.
+"""Expressions in specs: arithmetic over names in bounded time and space, sandboxed.
 
 Python's grammar is parsed and a short list of its forms is walked; everything else is refused.
 """
@@ -21,11 +21,11 @@ MAX_ITEMS = 10_000
 Value = Any  # int, float, bool, None, Name, str or a tuple of such values
 Lookup = Callable[[str], Value]
 Spend = Callable[[int], None]
-"""Told how much work is done: one for each operation and each value of a list; it may raise to end it."""
+"""Called with the work done: 1 for each operation and each value of a list; it may raise to stop."""
 
 
 class Run(NamedTuple):
-    """What an evaluation needs: what names mean, and who counts the work."""
+    """What an evaluation needs: the lookup of names, and the counter of work."""
 
     lookup: Lookup
     spend: Spend
@@ -48,7 +48,7 @@ class ExpressionError(Exception):
 
 
 class UnknownNameError(ExpressionError):
-    """A name that means nothing where it stands; raised by lookups."""
+    """A name that is not defined here; raised by lookups."""
 
 
 CONSTANTS: dict[str, Value] = {"true": True, "false": False, "null": None}
@@ -58,7 +58,7 @@ def evaluate(text: str, lookup: Lookup, spend: Spend = lambda _: None) -> Value:
     """The value of an expression; ``lookup`` gives the value of a name or raises UnknownNameError.
 
     Raises:
-        ExpressionError: no expression, a form or function that is not allowed, a wrong type, too large.
+        ExpressionError: not an expression, a form or function that is not allowed, a wrong type, too large.
     """
     text = text.strip()
     if text.isidentifier() and text not in _KEYWORDS:
@@ -76,12 +76,12 @@ def evaluate(text: str, lookup: Lookup, spend: Spend = lambda _: None) -> Value:
 
 
 def template(text: str) -> list[str]:
-    """The pieces of a name such as ``layer{index + 1}``: text and expressions in turn, text first.
+    """The pieces of a name such as ``layer{index + 1}``: alternating text and expressions, text first.
 
-    ``{{`` and ``}}`` stand for braces themselves.
+    ``{{`` and ``}}`` are literal braces.
 
     Raises:
-        ExpressionError: a brace is open, or closed twice.
+        ExpressionError: a brace without its partner.
     """
     if "{" not in text and "}" not in text:
         return [text]
@@ -89,7 +89,7 @@ def template(text: str) -> list[str]:
     while rest:
         found = re.match(r"([^{}]+)|(\{\{|\}\})|\{([^{}]+)\}", rest)
         if found is None:
-            raise ExpressionError(f"'{text}' has a brace without its other", at, "{{ and }} are braces in a name")
+            raise ExpressionError(f"'{text}' has a brace without its partner", at, "{{ and }} are braces in a name")
         plain, doubled, expression = found.groups()
         if expression is not None:
             pieces += [expression, ""]
@@ -108,7 +108,7 @@ def _parse(text: str) -> ast.expr:
         raise ExpressionError(f"the expression is longer than {MAX_LENGTH} characters")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "1if x" is no error to Python, but worth a warning
+            warnings.simplefilter("ignore")  # "1if x" is only a warning in Python
             return ast.parse(text.replace("\n", " "), mode="eval").body
     except SyntaxError as error:
         reason = (error.msg or "cannot be read").split(". Perhaps")[0]
@@ -224,7 +224,7 @@ _FOREIGN = {
     "DictComp": "comprehensions",
     "GeneratorExp": "comprehensions",
     "JoinedStr": "f-strings",
-    "Lambda": "functions of one's own",
+    "Lambda": "lambda functions",
     "ListComp": "comprehensions",
     "NamedExpr": "assignments",
     "Set": "sets",
@@ -344,19 +344,19 @@ def _items(values: tuple[Value, ...], node: ast.expr, run: Run) -> Value:
 
 
 def _size(value: Value) -> int:
-    """How many values a list holds, with the lists in it; 0 where it is none."""
+    """How many values a list holds, nested lists included; 0 for other values."""
     return check_size(value) if isinstance(value, tuple) else 0
 
 
 def whole(value: Value) -> Value:
-    """``2.0`` as ``2``: a number without a fraction is a whole one, however it was computed."""
+    """``2.0`` as ``2``: a number without a fraction is whole, however it was computed."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2.0**MAX_BITS:
         return int(value)
     return value
 
 
 def check_size(values: tuple[Value, ...], offset: int = 0) -> int:
-    """How many values a list holds; bounded with the lists in it, so that lists of lists of lists stay small too.
+    """How many values a list holds, nested lists included; bounded, so that lists of lists stay small too.
 
     Raises:
         ExpressionError: it holds too many values.

@@ -1,4 +1,4 @@
-"""A layer's fields: from YAML values to a validated layer, and back from a fault to its place."""
+"""A layer's fields: from YAML values to a validated layer, and from an error back to its place."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def _literals(hint: Any) -> list[str]:
 
 @cache
 def choice_words() -> frozenset[str]:
-    """Every fixed choice of every layer, so that an argument may hold one."""
+    """All fixed choices of all layers, so that an argument may hold one."""
     return frozenset(word for layer in REGISTRY.values() for words in choices(layer).values() for word in words)
 
 
 @cache
 def aliases() -> dict[str, type[Layer]]:
-    """Every name that a layer can be written with."""
+    """All names of a layer in a spec."""
     names = dict(REGISTRY)
     for layer in REGISTRY.values():
         for alias in layer.aliases:
@@ -59,18 +59,18 @@ def named_layer(name: str) -> type[Layer] | None:
 
 
 def field_name(layer: type[Layer], written: str) -> str | None:
-    """The field that a written name means, PyTorch's long forms included."""
+    """The field of a written name, PyTorch's long forms included."""
     name = layer.field_aliases.get(written, written)
     return name if name in layer.__struct_fields__ else None
 
 
 def unknown_field(source: Source, layer: type[Layer], key: Scalar) -> Exception:
-    """The error for a field that the layer does not have."""
+    """The error for an unknown field."""
     meta = ["name", "from", "share", *(["branches"] if layer.arity[1] != 1 else [])]
     fields = [*layer.__struct_fields__, *meta]
     hint = nearest(key.text, fields, layer.field_aliases) or f"{layer.kind} takes {listed(fields, most=20)}"
     if key.text == "<<":
-        hint = "YAML 1.2 has no merge keys; a block with arguments holds what layers have in common"
+        hint = "YAML 1.2 has no merge keys; use a block with arguments for what layers have in common"
     return source.error(f"{layer.kind} has no field '{key.text}'", key, hint=hint)
 
 
@@ -124,7 +124,7 @@ _TYPES = {
 
 
 def _expected(problem: str, layer: type[Layer], name: str) -> str:
-    """msgspec's expectation in plain words."""
+    """What msgspec expected, in plain words."""
     words = choices(layer)[name]
     if problem.startswith(("Invalid enum value", "Expected `str`")):
         return f"must be one of {', '.join(sorted(words))}" if words else "must be a word"
@@ -156,7 +156,7 @@ def _expected(problem: str, layer: type[Layer], name: str) -> str:
 
 
 def _show(value: Any, node: Node) -> str:
-    """A value as it would be written, and what it was computed from."""
+    """A value as written, and what it was computed from."""
     if isinstance(value, str):
         return f"'{value}'"
     shown = written(value)
@@ -165,7 +165,7 @@ def _show(value: Any, node: Node) -> str:
 
 
 def written(value: Any) -> str:
-    """A value as it stands in a spec."""
+    """A value as written in a spec."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, tuple):
@@ -186,6 +186,6 @@ def _hint(layer: type[Layer], name: str, value: Any, problem: str) -> str | None
 
 
 def missing_field(source: Source, layer: type[Layer], at: Node, name: str) -> Exception:
-    """The error for a field that the layer cannot do without."""
+    """The error for a missing required field."""
     example = ", ".join(f"{field}: …" for field in required_fields(layer))
     return source.error(f"{layer.kind} needs '{name}'", at, hint=f"write '- {layer.kind}: {{{example}}}'")

@@ -1,4 +1,4 @@
-"""What a document defines and never mentions: arguments and blocks that nothing in its text can use.
+"""Arguments and blocks that a document defines and never uses anywhere in its text.
 
 Read off the text and not off a run, so that what another variant or the other side of an ``if`` uses counts as used.
 """
@@ -22,7 +22,7 @@ def leftovers(document: Document) -> tuple[Leftover, ...]:
     blocks = document.blocks.values()
     if not document.args and not blocks:
         return ()
-    # What a block mentions is first its own arguments', then the file's.
+    # A name in a block means first the block's own argument, then the file's.
     inside = {block.name: {*_in_body(block.body), *_in_nodes(block.args.values())} for block in blocks}
     settings = [value for variant in document.variants.values() for _, value in variant.values()]
     outside = {*_in_body(document.body), *_in_nodes([document.input, document.outputs, *document.args.values()])}
@@ -51,7 +51,7 @@ def leftovers(document: Document) -> tuple[Leftover, ...]:
 
 
 def _in_nodes(nodes: Iterable[Node | None]) -> Iterator[str]:
-    """Every word of the values below some nodes; that a text is no expression does no harm."""
+    """Every word of the values below some nodes; texts that are not expressions do no harm."""
     waiting = [*nodes]
     while waiting:
         node = waiting.pop()

@@ -1,4 +1,4 @@
-"""Errors that read like a compiler's: what, where, what was expected, what is near."""
+"""Errors in the style of a compiler: what, where, what was expected, the nearest name."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from cnncalc.errors import CnncalcError
 from cnncalc.text import visible
 
 WIDEST = 1000
-"""Characters of a line of a message; a name of any length may be part of it."""
+"""The most characters of a line of a message; names in it may have any length."""
 MANY = 2000
-"""Names that are compared in full to find the nearest; of more, those of about the same length."""
+"""How many names are compared in full to find the nearest; of more, only those of similar length."""
 
 
 class SpecError(CnncalcError):
-    """A fault in a spec, with its place; ``str()`` is the whole message for a person, harmless to print."""
+    """An error in a spec, with its place; ``str()`` is the whole message for people, safe to print."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ def excerpt(text: str, line: int, column: int, *, width: int = 100) -> list[str]
 def nearest(
     name: str, known: Iterable[str], aliases: Mapping[str, str] | None = None, *, likeness: float = 0.65
 ) -> str | None:
-    """``did you mean 'x'?`` for the nearest known name, if one is near; an alias counts for what it means."""
+    """``did you mean 'x'?`` for the nearest known name, if one is near; aliases suggest what they mean."""
     from difflib import get_close_matches
 
     meanings = {**(aliases or {}), **{word: word for word in known}}
@@ -73,7 +73,7 @@ def nearest(
 
 
 def listed(names: Iterable[str], *, most: int = 12) -> str:
-    """Names for a hint: ``a, b, c`` and how many more."""
+    """Names for a hint: ``a, b, c``, then how many more."""
     known = list(names)
     more = f", … ({len(known) - most} more)" if len(known) > most else ""
     return ", ".join(known[:most]) + more

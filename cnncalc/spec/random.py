@@ -1,8 +1,8 @@
 """Random nets in the spec language, drawn from the layer classes themselves.
 
-A layer's fields are drawn by their declared types, and drawn again where the layer refuses them for
-the shape at hand; nothing here knows a layer by name, so a new class takes part by itself. A net is
-plain data (mappings, lists, numbers), as a spec's file holds; :func:`render` writes it.
+A layer's fields are drawn by their declared types, and drawn again if the layer refuses them for
+the current shape; no layer is named here, so a new class takes part automatically. A net is
+plain data (mappings, lists, numbers) as in a spec's file; :func:`render` writes it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from cnncalc.layers.regularization import Identity
 Data = dict[str, Any]
 """A spec as plain data."""
 Items = list[Any]
-"""The layers of a body: a name, or a name with its fields."""
+"""The layers of a body, each a name or a name with its fields."""
 Drawn = tuple[Items, Shape]
-"""Layers, and the shape that they give."""
+"""Layers, and their output shape."""
 Accept = Callable[[Shape], bool]
 
 SIZES = {0: 0, 1: 24, 2: 14, 3: 7}
@@ -69,7 +69,7 @@ def outputs_of(layer: Layer, shapes: Shapes) -> Shapes:
 
 
 def keeps_places(layer: Layer, shapes: Shapes) -> bool:
-    """Whether units still lie at places of the input: no spatial axis is read as a whole or scattered."""
+    """Whether units still have positions in the input: no spatial axis is read as a whole or scattered."""
     parts = layer.expand(*shapes) if isinstance(layer, ShortForm) else (layer,)
     for part in parts[:1]:
         for shape, reads in zip(shapes, part.reads(*shapes), strict=True):
@@ -97,7 +97,7 @@ def _classes(fits: Callable[[type[Layer]], bool]) -> tuple[list[type[Layer]], li
 
 
 def _weight(layer: type[Layer]) -> float:
-    """Products of one input often, layers with geometry now and then, pointwise ones seldom."""
+    """Products of one input often, layers with geometry sometimes, pointwise ones rarely."""
     if layer.arity[0] > 1:
         return 1
     if layer.is_product:
@@ -119,7 +119,7 @@ def _takes_several(layer: type[Layer]) -> bool:
 
 
 class _Fields:
-    """Draws values of declared types, with the shapes at hand in mind."""
+    """Draws values of declared types that suit the current shapes."""
 
     def __init__(self, rng: Random, shapes: Shapes, wanted: Shape = ()) -> None:
         self.rng = rng
@@ -129,7 +129,7 @@ class _Fields:
         self.counts = sorted(size for size in sizes | parts if size <= 64) or [1]
 
     def draw(self, layer: type[Layer]) -> Data:
-        """Fields of a layer; those with a default are mostly left to it."""
+        """Fields of a layer; those with a default mostly keep it."""
         fields = {}
         for number, (name, hint) in enumerate(_field_types(layer).items()):
             default = None if number < _required(layer) else layer.__struct_defaults__[number - _required(layer)]
@@ -161,7 +161,7 @@ class _Fields:
         return None
 
     def values(self, hint: Any, limits: Meta) -> list[Any]:
-        """A list, of as many entries as there are spatial axes unless the type tells."""
+        """A list with one entry per spatial axis unless the type fixes its length."""
         rng = self.rng
         if limits.min_length is not None:
             length = limits.min_length
@@ -207,7 +207,7 @@ class _Draw:
         self.splitters = _classes(lambda layer: layer.output_shapes is not Layer.output_shapes)
 
     def net(self) -> Data:
-        """Inputs, layers, and now and then several outputs."""
+        """Inputs, layers, and sometimes several outputs."""
         rng = self.rng
         first = self.input_shape()
         if rng.random() < 0.12:
@@ -242,7 +242,7 @@ class _Draw:
         return (self.rng.randint(1, MOST_CHANNELS), *first[1:]) if dice < 0.7 else self.input_shape()
 
     def start_from(self, layers: Items, name: str) -> None:
-        """Says where the first layer reads, which in a net of several inputs follows from nothing."""
+        """Names what the first layer reads, which a net of several inputs must say."""
         kind, fields = next(iter(layers[0].items())) if isinstance(layers[0], dict) else (layers[0], {})
         if isinstance(fields, dict) and not {"branches", "layers", "times", "body"} & set(fields):
             source = fields.get("from", -1)
@@ -301,7 +301,7 @@ class _Draw:
     # -- single layers -----------------------------------------------------------------------------
 
     def fits(self, layer: Layer, shapes: Shapes, free: bool) -> Shapes | None:
-        """The output shapes, where the layer takes its inputs and leaves something to look at."""
+        """The output shapes, if the layer accepts its inputs and its output is not trivially small."""
         try:
             outputs = outputs_of(layer, shapes)
         except LayerError:
@@ -332,7 +332,7 @@ class _Draw:
     def attempt(
         self, kind: type[Layer], shapes: Shapes, free: bool, wanted: Shape = (), more: Data | None = None
     ) -> tuple[Any, Shapes] | None:
-        """One draw of a layer's fields: the layer as a spec writes it and its output shapes, if it is one."""
+        """One draw of a layer's fields: the layer as a spec writes it and its output shapes, if it is valid."""
         fields = _Fields(self.rng, shapes, wanted).draw(kind)
         try:
             layer = msgspec.convert(fields, kind)
@@ -361,7 +361,7 @@ class _Draw:
     # -- structure ---------------------------------------------------------------------------------
 
     def residual(self, shape: Shape, depth: int) -> Drawn | None:
-        """A body and what is added to it: the tensor itself where the sizes allow, else a shortcut."""
+        """A body and what is added to it: the tensor itself if the sizes allow it, else a shortcut."""
         body, out = self.body(shape, self.rng.randint(1, 3), depth=depth)
         merged = _merged(Add(), (out, shape))
         if merged is not None and self.affordable(merged):
@@ -417,7 +417,7 @@ class _Draw:
         return None
 
     def skip(self, shape: Shape, depth: int) -> Drawn | None:
-        """The tensor before joined with a named one, after a layer that makes the two fit where they do not."""
+        """The previous tensor joined with a named one, after a layer that makes the two fit if they do not."""
         rng = self.rng
         if not self.named:
             return None
@@ -444,7 +444,7 @@ class _Draw:
         return None
 
     def repeat(self, shape: Shape, depth: int) -> Drawn | None:
-        """A body that keeps the shape, several times."""
+        """A shape-keeping body, repeated."""
         for _ in range(8):
             body, out = self.body(shape, self.rng.randint(1, 2), depth=depth)
             if body and out == shape:
@@ -452,7 +452,7 @@ class _Draw:
         return None
 
     def split(self, shape: Shape, depth: int) -> Drawn | None:
-        """A layer of several outputs: each through a branch of its own, or one of them chosen."""
+        """A layer of several outputs: each through its own branch, or one of them chosen."""
         rng = self.rng
         for _ in range(20):
             kind = rng.choices(*self.splitters)[0]
@@ -483,7 +483,7 @@ class _Draw:
         return None
 
     def shared(self, shape: Shape, depth: int) -> Drawn | None:
-        """A layer used twice with the same weights, now and then at two resolutions."""
+        """A layer used twice with the same weights, sometimes at two resolutions."""
 
         def same(out: Shape) -> bool:
             return out[:1] == shape[:1] and len(out) == len(shape)
@@ -524,7 +524,7 @@ WIDTH = 100
 
 
 def render(data: Data) -> str:
-    """A spec's data as YAML text: one line for each layer where it fits."""
+    """A spec's data as YAML text: one line for each layer if it fits."""
     lines = [f"{key}: {flow(value)}" for key, value in data.items() if key not in ("layers", "outputs")]
     lines += ["layers:", *_body(data["layers"], "  ")] if data["layers"] else ["layers: []"]
     if "outputs" in data:

@@ -1,4 +1,4 @@
-"""YAML text to nodes that know their line and column; plain data, nothing executed.
+"""YAML text to nodes that know their line and column; plain data, nothing is executed.
 
 Built from libyaml's events rather than its nodes: depth, aliases and duplicate keys are checked as
 the text is read, without recursion. Scalars are resolved by YAML 1.2's core schema.
@@ -55,7 +55,7 @@ Node = Scalar | Sequence | Mapping
 
 
 class Source(Struct, frozen=True):
-    """A spec's text and the name it goes by in messages."""
+    """A spec's text and its name in messages."""
 
     name: str
     text: str
@@ -99,14 +99,14 @@ def read(source: Source) -> Node:
     """The document's root node.
 
     Raises:
-        SpecError: not YAML, several documents, a tag, a duplicate key, nesting or aliases beyond reason.
+        SpecError: not YAML, several documents, a tag, a duplicate key, too much nesting or too many aliases.
     """
     try:
         return _Composer(source).compose()
     except yaml.MarkedYAMLError as error:
         _explain(source, error)
     except (yaml.reader.ReaderError, UnicodeEncodeError) as error:
-        # Not the reader's position: libyaml counts bytes.
+        # The reader's own position does not do: libyaml counts bytes.
         character = error.character if isinstance(error, yaml.reader.ReaderError) else error.object[error.start]
         code = character if isinstance(character, int) else ord(character)
         before = source.text.partition(chr(code))[0]
@@ -118,7 +118,7 @@ def read(source: Source) -> Node:
 
 
 def _explain(source: Source, error: yaml.MarkedYAMLError) -> NoReturn:
-    """libyaml's complaint at its place, with a hint for the commonest mistakes."""
+    """libyaml's error at its place, with a hint for the most common mistakes."""
     mark = error.problem_mark or error.context_mark
     at = None if mark is None else (mark.line + 1, mark.column + 1)
     problem = (error.problem or "cannot be read").replace("%", "")
@@ -126,15 +126,15 @@ def _explain(source: Source, error: yaml.MarkedYAMLError) -> NoReturn:
     if at is not None:
         lines = source.text.splitlines()
         row = lines[at[0] - 1] if at[0] <= len(lines) else ""
-        if "nesting depth" in problem:  # libyaml 0.2.6 has a limit of its own, and reads ahead to it
+        if "nesting depth" in problem:  # libyaml 0.2.6 has its own limit, and reads ahead to it
             raise _too_deep(source, (at[0], _deep_column(row, at[1]))) from None
         if "\t" in row[: len(row) - len(row.lstrip())] or row[at[1] - 1 : at[1]] == "\t":
             at = (at[0], row.index("\t") + 1)
             problem, hint = "a tab cannot indent", "use spaces"
         elif "mapping values" in problem:
-            hint = "is a space missing after a ':'? A value that holds ': ' stands in quotes"
+            hint = "is a space missing after a ':'? A value that contains ': ' needs quotes"
         elif row[at[1] - 1 : at[1]] == "[":
-            hint = "inside braces or brackets an expression that has brackets itself stands in quotes"
+            hint = "inside braces or brackets an expression with brackets needs quotes"
         elif "did not find expected" in problem or "could not find expected" in problem:
             hint = "look for a bracket, brace or quote that is not closed, a missing ':' or a wrong indent above"
     raise source.error(f"not valid YAML: {problem}", at, hint=hint) from None
@@ -145,7 +145,7 @@ _ENDS = frozenset([yaml.SequenceEndEvent, yaml.MappingEndEvent])
 
 
 class _Open(Struct, gc=False):
-    """A collection that is being read: its nodes so far (of a mapping keys and values in turn)."""
+    """A collection that is being read: its nodes so far (for a mapping, alternating keys and values)."""
 
     event: Any
     items: list[Node]
@@ -159,7 +159,7 @@ def _too_deep(source: Source, at: tuple[int, int]) -> SpecError:
 
 
 def _deep_column(row: str, column: int) -> int:
-    """Where a row opens one bracket more than may be open; ``column`` where it does not."""
+    """The column at which a row opens one bracket too many; ``column`` if it does not."""
     depth = 0
     for number, character in enumerate(row[:column], 1):
         depth += (character in "[{") - (character in "]}")
@@ -175,7 +175,7 @@ class _Composer:
         self.source = source
         self.stack: list[_Open] = []
         self.anchors: dict[str, tuple[Node, int]] = {}
-        """Every anchored node, and how many nodes it consists of."""
+        """Every anchored node, with its number of nodes."""
         self.aliased = 0
         self.count = 0
         self.documents = 0
@@ -191,7 +191,7 @@ class _Composer:
             event = next_event()
             kind = type(event)
             if kind is scalar:
-                # Nine of ten events: what becomes of them stands here, without a call.
+                # Nine of ten events are scalars: they are handled inline, without a call.
                 if event.tag is not None:
                     self.check_tag(event)
                 self.count += 1
@@ -223,7 +223,7 @@ class _Composer:
         return root[0]
 
     def open(self, event: Any) -> Callable[[Node], None]:
-        """Begins a collection; gives what puts a node into it."""
+        """Begins a collection; returns the function that adds a node to it."""
         if event.tag is not None:
             self.check_tag(event)
         if len(self.stack) >= MAX_DEPTH:
@@ -234,7 +234,7 @@ class _Composer:
         return items.append
 
     def close(self) -> Node:
-        """Ends the innermost collection and gives it."""
+        """Ends and returns the innermost collection."""
         ended = self.stack.pop()
         event, items = ended.event, ended.items
         mark = event.start_mark
@@ -252,9 +252,9 @@ class _Composer:
     def alias(self, event: Any) -> Node:
         name, at = event.anchor, _at(event)
         if any(collection.event.anchor == name for collection in self.stack):
-            raise self.source.error(f"alias '*{name}' stands inside its own anchor", at)
+            raise self.source.error(f"alias '*{name}' is inside its own anchor", at)
         if name not in self.anchors:
-            hint = f"write '&{name}' in front of the value it repeats"
+            hint = f"write '&{name}' before the value that it repeats"
             raise self.source.error(f"alias '*{name}' has no anchor before it", at, hint=hint)
         node, size = self.anchors[name]
         self.aliased += size
@@ -285,7 +285,7 @@ class _Composer:
             if type(key) is not Scalar:
                 raise self.source.error("a key must be a plain name", key)
             if key.text in seen:
-                hint = f"it stands already in line {seen[key.text].line}"
+                hint = f"it is already in line {seen[key.text].line}"
                 raise self.source.error(f"duplicate key '{key.text}'", key, hint=hint)
             seen[key.text] = key
 

@@ -1,11 +1,11 @@
-"""One net at many input sizes: run once, then replayed for as long as its text would read the same.
+"""One net at many input sizes: run once, then replayed as long as the text gives the same layers.
 
 A spec's expressions may read sizes (``in_height``), a residual takes its shortcut only where shapes
-differ, and a short form stands for layers that its input chooses: at another input size the same text
-can be another net. Whatever the builder reads off a shape is recorded as a :class:`Fact`. At another
-size the recorded layers are asked for their shapes in turn, and each fact is checked before the first
-layer that may rest on it; with a fact that no longer holds the text is run anew. A replay therefore
-gives what the builder would.
+differ, and a short form expands to layers that depend on its input: at another input size the same text
+can be another net. Whatever the builder reads from a shape is recorded as a :class:`Fact`. At another
+size the recorded layers are asked for their shapes in order, and each fact is checked before the first
+layer that may depend on it; if a fact no longer holds, the text is run again. A replay therefore
+gives the same net as the builder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Inputs = Mapping[str, Shape]
 
 
 class Fact(NamedTuple):
-    """What the builder read off shapes before it made node number ``before``: ``read(shape)`` was ``value``."""
+    """What the builder read from shapes before it made node number ``before``: ``read(shape)`` was ``value``."""
 
     before: int
     read: Callable[[ShapeOf], Any]
@@ -44,7 +44,7 @@ class Fact(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What is changed at one node: its layer, or a layer put before some of its inputs (by number)."""
+    """A change at one node: of its layer, or a layer put before some of its inputs (by number)."""
 
     layer: Layer | None = None
     before: tuple[tuple[int, Layer], ...] = ()
@@ -59,7 +59,7 @@ class Failure(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One run of a text: the nodes up to the fault, if there is one, and the whole message about it."""
+    """One run of a text: the nodes up to the error, if there is one, and the whole message about it."""
 
     nodes: list[Node]
     graph: Graph | None = None
@@ -68,8 +68,8 @@ class Attempt(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What one input size gives: whether it works; as bits by spatial axis, where a window loses pixels
-    of a map, and where it leaves out pixels or padding; and a number that stands for all weights' shapes.
+    """The outcome at one input size: whether it works; as bits by spatial axis, where a window loses pixels
+    of a map, and where it leaves out pixels or padding; and a number that identifies all weights' shapes.
     """
 
     works: bool
@@ -79,7 +79,7 @@ class Outcome(NamedTuple):
 
 
 class Left(NamedTuple):
-    """What the floor of an output size leaves behind the last window along one axis.
+    """What the floor of an output size leaves after the last window along one axis.
 
     ``pixels`` of the map that one window more would have read, and ``padding`` cells beside them.
     """
@@ -98,7 +98,7 @@ class Step(NamedTuple):
 
 
 def has_window(layer: Layer | type[Layer]) -> bool:
-    """Whether a layer moves a window over the spatial axes: its class then tells the window's geometry."""
+    """Whether a layer moves a window over the spatial axes; its class then gives the window's geometry."""
     kind = layer if isinstance(layer, type) else type(layer)
     return callable(getattr(kind, "axes", None))  # other layers have a field of that name
 
@@ -130,11 +130,11 @@ def left_out(layer: Layer, shapes: Shapes, outputs: Shapes) -> tuple[Left, ...]:
 
 
 class _RefusedError(Exception):
-    """A layer's refusal, without the message that takes time to write."""
+    """A layer's error without its message, which would take time to write."""
 
 
 class _Recorder(Assembly):
-    """A builder that records what it reads off shapes, and that can change layers as it goes."""
+    """A builder that records what it reads from shapes and can change layers on the way."""
 
     def __init__(self, document: Document, *, quick: bool, changes: Mapping[str, Change]) -> None:
         super().__init__(document)
@@ -187,14 +187,14 @@ class _Recorder(Assembly):
 
 
 def _size(name: str, shape: Shape) -> Any:
-    """What ``in_channels``, ``in_size``, ``in_height``, … read off a shape."""
+    """The value of ``in_channels``, ``in_size``, ``in_height``, … for a shape."""
     if name == "in_channels":
         return shape[0]
     return shape[1:] if name == "in_size" else shape[1 + SIZE_NAMES[len(shape) - 1].index(name)]
 
 
 class _Recording(NamedTuple):
-    """A run that ended well: its graph, with layers by number, and the facts by the node that comes next."""
+    """A successful run: its graph, with layers by number, and the facts by the node that comes next."""
 
     graph: Graph
     layers: list[int]
@@ -202,7 +202,7 @@ class _Recording(NamedTuple):
 
 
 class Resizable:
-    """A spec whose net can be asked for at any input shapes."""
+    """A spec whose net can be built at any input shapes."""
 
     def __init__(self, document: Document, variant: str | None = None, settings: Mapping[str, str] | None = None):
         self.document = document
@@ -215,7 +215,7 @@ class Resizable:
         self._all_weights: dict[tuple[tuple[str, int], ...], int] = {}
         self._outcomes: dict[tuple[tuple[str, Shape], ...], Outcome] = {}
         self.runs = 0
-        """How often the text was run, rather than replayed."""
+        """How often the text was run rather than replayed."""
 
     @property
     def source(self) -> Source:
@@ -223,7 +223,7 @@ class Resizable:
         return self.document.source
 
     def inputs(self, given: Inputs | Shape | None = None) -> dict[str, Shape]:
-        """The inputs' shapes: the text's own, but for those given.
+        """The inputs' shapes: the text's own, replaced by those given.
 
         Raises:
             CnncalcError: the text has no such input, or says no valid shape for one.
@@ -236,7 +236,7 @@ class Resizable:
             return own
         if not isinstance(given, Mapping):
             given = {next(iter(own)): given} if len(own) == 1 else {"input": given}
-        builder.inputs(given)  # which complains about a name that is none
+        builder.inputs(given)  # which raises for a name that does not exist
         return {**own, **given}
 
     # -- with messages, and with changes -------------------------------------------------------
@@ -251,7 +251,7 @@ class Resizable:
         return Attempt(builder.nodes, graph)
 
     def left_out(self, nodes: list[Node]) -> list[tuple[Node, tuple[Left, ...]]]:
-        """The nodes whose windows leave anything out, with what they leave along each axis."""
+        """The nodes whose windows leave something out, and what along each axis."""
         found = []
         for node in nodes:
             if node.layer is not None:
@@ -263,7 +263,7 @@ class Resizable:
     # -- many sizes ----------------------------------------------------------------------------
 
     def at(self, inputs: Inputs) -> Outcome:
-        """What these input shapes give: from a replay where that is the same, else from a run of the text."""
+        """The outcome at these input shapes: from a replay if possible, else from a run of the text."""
         key = tuple(inputs.items())
         known = self._outcomes.get(key)
         if known is None:
@@ -278,7 +278,7 @@ class Resizable:
         return self._run(inputs)
 
     def graph(self, inputs: Inputs) -> Graph | None:
-        """The net at these input shapes, as its text has it there; ``None`` where it does not take them."""
+        """The net of the text at these input shapes; ``None`` if it does not accept them."""
         if not self.at(inputs).works:
             return None
         for recording in self._recordings:
@@ -300,7 +300,7 @@ class Resizable:
         return outcome
 
     def _record(self, inputs: Inputs) -> _Recording:
-        """Runs the text and keeps what it gives."""
+        """Runs the text and keeps the result."""
         self.runs += 1
         builder = _Recorder(self.document, quick=True, changes={})
         graph = builder.build(self.variant, self.settings, inputs)
@@ -313,7 +313,7 @@ class Resizable:
         return recording
 
     def _replay(self, recording: _Recording, inputs: Inputs) -> Outcome | None:
-        """The outcome of recorded layers at other shapes; ``None`` where a fact does not hold there."""
+        """The outcome of recorded layers at other shapes; ``None`` if a fact does not hold there."""
         graph, layers, facts = recording
         nodes = graph.nodes
         steps = self._steps

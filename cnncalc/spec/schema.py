@@ -1,7 +1,7 @@
-"""The JSON Schema of the spec language, from the layer classes: what editors complete and check specs with.
+"""The JSON Schema of the spec language, from the layer classes; editors complete and check specs with it.
 
-It accepts every valid spec, and tells layers, fields, types and ranges; what depends on names and
-shapes (a block that is not there, a kernel that is too large) is left to ``cnncalc`` itself.
+It accepts every valid spec and knows layers, fields, types and ranges; what depends on names and
+shapes (a missing block, a kernel that is too large) is left to ``cnncalc`` itself.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def record(properties: Schema, *, required: tuple[str, ...] = (), description: s
 
 
 def names_to(schema: Schema, description: str) -> Schema:
-    """A mapping from names of the user's to values that ``schema`` describes."""
+    """A mapping from user-defined names to values that ``schema`` describes."""
     return {"description": description, "type": "object", "additionalProperties": schema}
 
 
@@ -89,7 +89,7 @@ def spec_schema() -> Schema:
 
 
 def _forms() -> Schema:
-    """What the language has beside its layers."""
+    """The parts of the language besides its layers."""
     count = {"anyOf": [{"type": "integer", "minimum": 0}, ref("expression")]}
     limit = {"description": "A count, with a unit or without: 26M, 4.2G, 100000.", "type": ["number", "string"]}
     return {
@@ -191,7 +191,7 @@ def _call() -> Schema:
 
 
 def layer_schema(layer: type[Layer]) -> Schema:
-    """What may stand behind a layer's name: its fields, or the value of its first field, or its branches."""
+    """What may follow a layer's name: its fields, the value of its first field, or its branches."""
     described = msgspec.json.schema(layer)["$defs"][layer.__name__]
     fields = {name: expressed(schema) for name, schema in described["properties"].items()}
     long_names: dict[str, list[str]] = {}

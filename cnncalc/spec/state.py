@@ -1,4 +1,4 @@
-"""Where a run of a document stands: the scopes, the nodes so far, and what names and expressions mean there."""
+"""The state of a run of a document: the scopes, the nodes so far, and the meaning of names and expressions."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from cnncalc.spec.fields import choice_words, find_layer, written
 from cnncalc.spec.problem import listed, nearest
 
 MOST_CALLS = 8
-"""Lines that a message spends on the chain of block calls."""
+"""The most lines of a message about the chain of block calls."""
 
 SIZE_NAMES = {1: ("in_length",), 2: ("in_height", "in_width"), 3: ("in_depth", "in_height", "in_width")}
 MAX_WORK = 2_000_000
 WORK_PER_LAYER = 100
-"""Steps of evaluation that a net may take, and how many more for each of its layers."""
+"""The most steps of evaluation for a net, and how many more for each of its layers."""
 IN_NAMES = ("in_channels", "in_size", "in_length", "in_height", "in_width", "in_depth")
 Tensors = tuple[Ref, ...]
 
 
 class Scope:
-    """Where names live: the arguments, the counters of automatic names, and the way out.
+    """A scope of names: the arguments, the counters of automatic names, and the enclosing scope.
 
     ``home`` is the number of the block call whose share names these are, the same for calls that share all their
     weights, and ``start`` the length of its path. In a ``twinned`` call every layer shares with its twin.
@@ -64,7 +64,7 @@ class Scope:
 
 
 class State:
-    """The nodes so far, the tensor of the moment and the scope, and what a name or an expression means there."""
+    """The nodes so far, the current tensor and scope, and what a name or an expression means there."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -75,9 +75,9 @@ class State:
         self.shapes: dict[tuple[int, Shapes], Shapes] = {}
         """Output shapes by the layer's identity and its input shapes; the nodes keep the layers alive."""
         self.layers: dict[Layer, Layer] = {}
-        """One layer of each kind, for the many that are equal."""
+        """One layer object for each group of equal layers."""
         self.homes: dict[tuple[int, str], int] = {}
-        """Numbers of block calls by the home in which they stand, and the share name or path there."""
+        """Numbers of block calls by their home and the share name or path there."""
         self.owners: dict[tuple[int, str], int] = {}
         """The first layer of each share, by home and by name or path there."""
         self.current: Tensors = ()
@@ -92,7 +92,7 @@ class State:
     # -- values --------------------------------------------------------------------------------
 
     def value(self, node: reader.Node, words: frozenset[str] = frozenset()) -> Any:
-        """A value: a literal, a fixed choice, or what its expression gives; lists become tuples."""
+        """A value: a literal, a fixed choice, or the result of its expression; lists become tuples."""
         if isinstance(node, reader.Scalar):
             if not isinstance(node.value, str):
                 return whole(node.value)
@@ -116,7 +116,7 @@ class State:
         raise self.source.error("expected a value, got a mapping", node)
 
     def spend(self, steps: int, at: reader.Node | None) -> None:
-        """Counts work, so that rounds and lists that make no layers come to an end."""
+        """Counts work, so that rounds and lists that make no layers are stopped."""
         self.work += steps
         if self.work > MAX_WORK + WORK_PER_LAYER * len(self.nodes):
             raise self.problem(
@@ -128,7 +128,7 @@ class State:
 
     def bad_expression(self, node: reader.Scalar, error: ExpressionError) -> NoReturn:
         if isinstance(error, UnknownNameError) and node.value in ("yes", "no", "on", "off"):
-            error.hint = "YAML 1.2 knows true and false only"
+            error.hint = "YAML 1.2 only has true and false"
         lines = self.source.text.splitlines()
         row = lines[node.line - 1] if node.line <= len(lines) else ""
         begin = row.find(node.text.strip(), node.column - 1)
@@ -136,7 +136,7 @@ class State:
         raise self.problem(error.message, (node.line, column), hint=error.hint) from None
 
     def label(self, node: reader.Scalar) -> str:
-        """What a ``name:`` or ``share:`` comes to where the builder stands, its expressions in braces evaluated."""
+        """The text of a ``name:`` or ``share:`` in the current scope, with expressions in braces evaluated."""
         pieces = template(node.text)
         if len(pieces) == 1:
             return pieces[0]
@@ -153,7 +153,7 @@ class State:
         return "".join(pieces)
 
     def lookup(self, name: str) -> Any:
-        """The value of a name where the builder stands."""
+        """The value of a name in the current scope."""
         for values in (self.scope.args, self.file_args):
             if name in values:
                 return values[name]
@@ -179,10 +179,10 @@ class State:
         raise UnknownNameError(f"there is no variable '{name}' here", 0, hint)
 
     def in_size(self, name: str) -> Any:
-        """A size of the tensor where the builder stands."""
+        """A size of the current tensor."""
         if len(self.current) != 1:
             several = f"{len(self.current)} of them" if self.current else "none"
-            raise UnknownNameError(f"'{name}' needs one tensor that comes before; here there is {several}", 0)
+            raise UnknownNameError(f"'{name}' needs exactly one tensor before it; here there is {several}", 0)
         shape = self.shape(self.current[0])
         if not shape:
             hint = "a scalar has neither channels nor spatial sizes"
@@ -194,7 +194,7 @@ class State:
         sizes = SIZE_NAMES.get(len(shape) - 1, ())
         if name in sizes:
             return shape[1 + sizes.index(name)]
-        hint = f"known here: {listed(['in_channels', 'in_size', *sizes])}"
+        hint = f"choose from: {listed(['in_channels', 'in_size', *sizes])}"
         raise UnknownNameError(f"the tensor {describe(shape)} here has no '{name}'", 0, hint)
 
     # -- tensors -------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ class State:
         return node.path if len(node.output_shapes) == 1 else f"{node.path}.{ref.port}"
 
     def find_path(self, name: str) -> str | None:
-        """The full path that a name means, seen from the innermost scope outwards."""
+        """The full path of a name, looked up from the innermost scope outwards."""
         scope: Scope | None = self.scope
         while scope is not None:
             if scope.prefix + name in self.tensors:
@@ -220,7 +220,7 @@ class State:
         return None
 
     def tensor(self, node: reader.Node) -> Tensors:
-        """The tensors that one entry of ``from:`` means."""
+        """The tensors that one entry of ``from:`` refers to."""
         if isinstance(node, reader.Scalar):
             if node.value == -1:
                 return self.need_current(node)
@@ -260,7 +260,7 @@ class State:
             return self.problem(
                 f"'{name}' is defined only later, in line {later.line}",
                 node,
-                hint="a layer can read what stands above it",
+                hint="a layer can only read what is above it",
             )
         names = [path for path in self.tensors if path.startswith(self.scope.prefix)]
         known = [
@@ -269,8 +269,8 @@ class State:
         ]
         hint = (
             nearest(name, known)
-            or f"known here: {listed(dict.fromkeys(known))}; what stands inside a block or branch has a path, "
-            "as block1.conv2"
+            or f"choose from: {listed(dict.fromkeys(known))}; layers inside a block or branch have a path, "
+            "e.g. block1.conv2"
         )
         return self.problem(f"there is no tensor '{name}' to read from", node, hint=hint)
 

@@ -1,4 +1,4 @@
-"""How sizes came about, for messages: from where the inputs part, layer by layer."""
+"""How sizes came about, for messages: from where the inputs branch off, layer by layer."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "
 def sizes(
     nodes: Sequence[Node], refs: Sequence[Ref], *, several: bool, titles: Sequence[str] | None = None
 ) -> list[str]:
-    """Lines that show, for each input, the layers that changed its size and what they made of it."""
-    # Of inputs of the same shape one is enough, and a few shapes tell what is wrong.
+    """Lines that show, for each input, the layers that changed its size and the resulting sizes."""
+    # One input of each shape is enough, and a few shapes show what is wrong.
     numbers = list({nodes[ref.node].output_shapes[ref.port]: i for i, ref in reversed([*enumerate(refs)])}.values())
     numbers = sorted(numbers)[:MOST_INPUTS] if len(refs) > 2 else list(range(len(refs)))
     histories = [_history(nodes, refs[number]) for number in numbers]
@@ -50,7 +50,7 @@ def _history(nodes: Sequence[Node], ref: Ref) -> list[Ref]:
 
 
 def _lines(nodes: Sequence[Node], history: Sequence[Ref]) -> list[str]:
-    """One line per layer that changed the shape, the unchanging ones between them counted."""
+    """One line per layer that changed the shape; the others between them are counted."""
     rows: list[tuple[str, str]] = []
     unchanged = 0
     shape: Shape = ()
@@ -78,7 +78,7 @@ def _row(node: Node, size: str) -> tuple[str, str]:
 
 
 def find_label(document: Document, name: str) -> reader.Node | None:
-    """Where a ``name:`` is given anywhere in the document."""
+    """The first place in the document where a ``name:`` is given."""
     bodies = [document.body, *(block.body for block in document.blocks.values())]
     return next((label for body in bodies for label in _labels(body) if label.text == name), None)
 

@@ -85,8 +85,8 @@ def test_the_input_of_the_spec_itself(own, meant):
 @pytest.mark.parametrize("batch", [1, 8])
 def test_the_own_input_behind_a_batch_is_refused(batch):
     message = (
-        rf"net\.yaml:1:8: error: the input {batch}×3×64×48 is the spec's own 3×64×48 behind a batch\n(.|\n)*"
-        rf"hint: leave the batch out: 3x64x48; it is given by itself, as --batch {batch}"
+        rf"net\.yaml:1:8: error: the input {batch}×3×64×48 is the spec's own 3×64×48 with a batch in front\n(.|\n)*"
+        rf"hint: leave the batch out: 3x64x48; give it with --batch {batch}"
     )
     with pytest.raises(cnncalc.CnncalcError, match=message):
         load_text(NET, "net.yaml", input=(batch, 3, 64, 48))
@@ -96,7 +96,7 @@ def test_features_behind_an_axis_are_no_batch():
     """A linear layer works along the last axis; one row is a batch all the same."""
     text = "input: [16]\nlayers: [linear: 4]\n"
     assert load_text(text, input=(5, 16)).nodes[-1].output_shape == (5, 4)
-    with pytest.raises(cnncalc.CnncalcError, match="the input 1×16 is the spec's own 16 behind a batch"):
+    with pytest.raises(cnncalc.CnncalcError, match="the input 1×16 is the spec's own 16 with a batch in front"):
         load_text(text, input=(1, 16))
 
 

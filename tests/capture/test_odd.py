@@ -128,16 +128,16 @@ def test_a_dtype_may_be_pytorchs_own():
 
 
 ARGUMENTS = [
-    ((torch.zeros(1),), {}, "a Tensor is no source\n  hint: give a path"),
-    ((None,), {}, "a NoneType is no source"),
-    ((torch.export.export(nn.ReLU(), (torch.zeros(1),)),), {}, "a ExportedProgram is no source"),
-    ((Counter(),), {"input": ((3, (8, 8)),)}, r"\(3, \(8, 8\)\) is no input shape\n  hint: give whole numbers"),
-    ((Counter(),), {"input": (3, (8, 8))}, "is no input shape"),
-    ((Counter(),), {"input": "3x8x8"}, "'3x8x8' is no input shape"),
-    ((Counter(),), {"input": 3}, "3 is no input shape"),
-    ((Counter(),), {"input": {"x": 3}}, "3 is no input shape"),
-    ((Counter(),), {"input": (3, 0, 8)}, "is no input shape"),
-    ((Counter(),), {"input": (3, True, 8)}, "is no input shape"),
+    ((torch.zeros(1),), {}, "a Tensor is not a source\n  hint: give a path"),
+    ((None,), {}, "a NoneType is not a source"),
+    ((torch.export.export(nn.ReLU(), (torch.zeros(1),)),), {}, "a ExportedProgram is not a source"),
+    ((Counter(),), {"input": ((3, (8, 8)),)}, r"\(3, \(8, 8\)\) is not an input shape\n  hint: give whole numbers"),
+    ((Counter(),), {"input": (3, (8, 8))}, "is not an input shape"),
+    ((Counter(),), {"input": "3x8x8"}, "'3x8x8' is not an input shape"),
+    ((Counter(),), {"input": 3}, "3 is not an input shape"),
+    ((Counter(),), {"input": {"x": 3}}, "3 is not an input shape"),
+    ((Counter(),), {"input": (3, 0, 8)}, "is not an input shape"),
+    ((Counter(),), {"input": (3, True, 8)}, "is not an input shape"),
     ((Counter(),), {"input": SHAPE, "dtype": {"x": "int64"}}, "a dtype is a name, the same for all inputs, not a dict"),
 ]
 

@@ -168,4 +168,4 @@ def test_where_there_is_no_repository_it_says_so(run: Run, models: Path, monkeyp
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(models.parent.parent))
     assert "git: fatal: not a git repository" in run("diff", "--git", "main").err
     monkeypatch.setenv("PATH", str(models))
-    assert "there is no git on this machine" in run("diff", "--git", "main").err
+    assert "git is not installed" in run("diff", "--git", "main").err

@@ -99,7 +99,7 @@ def test_the_fixture(alone: pytest.Pytester) -> None:
             '>       cnncalc_check("models/a.yaml")',
             "E       Failed: models/a.yaml breaks its budget",
             "E         params: 108 is over the max of 100 by 8 (8.0 %)",
-            "E       Failed: models/free.yaml: there is nothing to check: give a budget, as params='26M'",
+            "E       Failed: models/free.yaml: there is nothing to check: give a budget, e.g. params='26M'",
             "E       Failed: unknown metric 'parms'",
             "E         hint: did you mean 'params'?",
             "E       Failed: models/b.yaml: error: there is no such file",

@@ -178,7 +178,7 @@ def test_the_ending_of_the_output_file_tells_the_format(run: Run, spec: Path, en
         (["--columns", "layer", "--format", "json"], "error: --columns: JSON always holds every number"),
         (["--input", "3x8x8", "--input", "3x8x8"], "error: --input 3x8x8: several inputs need their names"),
         (["--input", "a=3x8x8", "--input", "a=3x8x8"], "there are two shapes for 'a'"),
-        (["--set", "width"], "error: 'width' is no KEY=VALUE"),
+        (["--set", "width"], "error: 'width' is not KEY=VALUE"),
         (["--depth", "0"], "--depth"),
         (["--batch", "0"], "--batch"),
         (["--format", "xml"], "'xml' is not one of 'table', 'json', 'csv', 'markdown', 'html'"),

@@ -72,7 +72,7 @@ def test_csv_and_markdown(run: Run, spec: Path) -> None:
     [
         (["--max", "parms=3"], "error: unknown metric 'parms'\n  hint: did you mean 'params'?"),
         (["--max", "params"], "a limit is METRIC=VALUE"),
-        (["--max", "params=lots"], "--max params=lots: 'lots' is no count"),
+        (["--max", "params=lots"], "--max params=lots: 'lots' is not a count"),
         (["--min", "macs=1.5"], "--min macs=1.5: '1.5' is not a whole number"),
     ],
 )

@@ -166,4 +166,4 @@ def test_a_message_is_no_longer_than_a_screen(run: Run, folder: Path, command: s
 
 
 def test_a_message_is_marked_once(run: Run, folder: Path) -> None:
-    assert run("analyze", folder / "good.yaml", "--set", "foo").err.startswith("error: 'foo' is no KEY=VALUE\n")
+    assert run("analyze", folder / "good.yaml", "--set", "foo").err.startswith("error: 'foo' is not KEY=VALUE\n")

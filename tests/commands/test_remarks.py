@@ -38,4 +38,4 @@ def test_every_command_says_it(run: Run, tmp_path: Path) -> None:
     assert result.err == ""
     result = run("analyze", spec, "--input", "1x3x64x48")
     assert (result.status, result.out) == (2, "")
-    assert "behind a batch" in result.err
+    assert "with a batch in front" in result.err

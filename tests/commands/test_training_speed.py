@@ -129,7 +129,7 @@ def test_fast_convolution_has_a_lower_bound(run: Run) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--images", "lots", "--epochs", 3], "error: --images: 'lots' is no count"),
+        (["--images", "lots", "--epochs", 3], "error: --images: 'lots' is not a count"),
         (["--images", "1M"], "error: a training run needs --epochs too\n  hint: as --epochs 90"),
         (["--epochs", "90"], "error: a training run needs --images too\n  hint: as --images 1.28M"),
         (["--images", "0", "--epochs", 3], "error: --images must be at least 1, got 0"),

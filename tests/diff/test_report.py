@@ -373,7 +373,7 @@ def test_conditions(text: str, before: int, after: int, met: bool) -> None:
     [
         ("params", "is no condition\n  hint: write METRIC, one of"),
         ("parms>1", "unknown metric 'parms'\n  hint: did you mean 'params'"),
-        ("params>", "'' is no count"),
+        ("params>", "'' is not a count"),
         ("params>+x%", "no percentage; write"),
         ("params>1.5", "'1.5' is not a whole number"),
         ("params=3", "is no condition"),

@@ -74,7 +74,7 @@ def test_settings_that_do_not_go_together_are_one_message(run: Run) -> None:
     for arguments, message in (
         (("--dtype", "int8", "--fit", "1GB"), "weights in int8 are not trained"),
         (("--dtype", "float64", "--mixed-precision"), "mixed precision takes weights of 16 bits"),
-        (("--fit", "24 cards"), "'24 cards' is no size"),
+        (("--fit", "24 cards"), "'24 cards' is not a size"),
     ):
         result = run("analyze", "lenet5", *arguments)
         assert (result.status, result.out) == (2, "")

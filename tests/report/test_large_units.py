@@ -59,7 +59,7 @@ def test_binary_sizes(count: int, unit: tuple[str, int], space: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "B", "4", "4iB", "4MiB/s", "-4MB", "1.0000001KiB", "4 mB", "0x4MB"])
 def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(CnncalcError, match=r"is no size|is no whole number of bytes"):
+    with pytest.raises(CnncalcError, match=r"is not a size|is not a whole number of bytes"):
         units.parse_bytes(text)
 
 

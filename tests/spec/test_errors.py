@@ -122,7 +122,7 @@ def bomb():
         ),
         (
             chain(40, "[b{0}, b{0}]", "[]"),
-            "net.yaml:42:23: error: more than 20,000 calls of blocks make hardly a layer",
+            "net.yaml:42:23: error: more than 20,000 calls of blocks make almost no layers",
             "where each block calls the next twice, the work doubles from block to block",
         ),
         (chain(40, "[b{0}, b{0}]", "[relu]"), "net.yaml:44:10: error: block 'b0' makes more than 500,000 layers", None),
@@ -182,8 +182,8 @@ def bomb():
         (
             SMALL + "".join(f"  - relu: {{name: n{i}}}\n" for i in range(5000)) + "  - relu: {from: zzzz}\n",
             "net.yaml:5003:18: error: there is no tensor 'zzzz' to read from",
-            "known here: input, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10, … (4989 more); "
-            "what stands inside a block or branch has a path, as block1.conv2",
+            "choose from: input, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10, … (4989 more); "
+            "layers inside a block or branch have a path, e.g. block1.conv2",
         ),
     ],
     ids=lambda value: None if value is None or value.startswith("net.yaml") else f"{len(value)} characters",
@@ -265,7 +265,7 @@ def test_many_inputs_that_do_not_add():
             {"args": ["x=3"]},
             "net.yaml: error: cannot set 'x': the spec has no such argument\n  hint: arguments: classes, n",
         ),
-        ({"args": ["classes"]}, "error: 'classes' is no KEY=VALUE\n  hint: write --set classes=10"),
+        ({"args": ["classes"]}, "error: 'classes' is not KEY=VALUE\n  hint: write --set classes=10"),
         (
             {"args": ["classes=3 +"]},
             "net.yaml: error: cannot set 'classes' to '3 +': not an expression: invalid syntax",
@@ -292,12 +292,12 @@ def test_many_inputs_that_do_not_add():
         ),
         (
             {"input": (3, 0)},
-            "error: (3, 0) is no input shape\n"
+            "error: (3, 0) is not an input shape\n"
             "  hint: 1 to 4 whole numbers of at least 1 and below 2^63: channels, then the spatial sizes",
         ),
         (
             {"input": ()},
-            "error: () is no input shape\n"
+            "error: () is not an input shape\n"
             "  hint: 1 to 4 whole numbers of at least 1 and below 2^63: channels, then the spatial sizes",
         ),
     ],

@@ -727,7 +727,7 @@ def test_a_shared_short_form():
 
 @pytest.mark.parametrize("word", ["yes", "no", "on", "off"])
 def test_words_of_yaml_1_1_are_no_booleans(word):
-    with pytest.raises(CnncalcError, match=r"hint: YAML 1\.2 knows true and false only"):
+    with pytest.raises(CnncalcError, match=r"hint: YAML 1\.2 only has true and false"):
         net(HEAD + f"  - conv: {{out: 8, kernel: 3, bias: {word}}}\n")
     text = f"input: [3, 8, 8]\nargs: {{{word}: 4}}\nlayers: [{{conv: {{out: {word}, kernel: 1}}}}]\n"
     assert shapes(net(text)) == [(4, 8, 8)]

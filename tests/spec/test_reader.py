@@ -115,7 +115,7 @@ def test_merge_keys_are_ordinary_keys():
 
 def test_quoted_keys_are_the_same_keys():
     assert refusal("a: 1\n'a': 2\n") == (
-        "net.yaml:2:1: error: duplicate key 'a'\n  2 | 'a': 2\n    | ^\n  hint: it stands already in line 1"
+        "net.yaml:2:1: error: duplicate key 'a'\n  2 | 'a': 2\n    | ^\n  hint: it is already in line 1"
     )
 
 
@@ -131,7 +131,7 @@ def test_nesting_is_bounded():
         ("? [a]\n: 3\n", "net.yaml:1:3: error: a key must be a plain name"),
         ("a: 1\n---\nb: 2\n", "net.yaml:2:1: error: a spec is one YAML document; here a second one begins"),
         ("a: *b\n", "net.yaml:1:4: error: alias '*b' has no anchor before it"),
-        ("a: &b [*b]\n", "net.yaml:1:8: error: alias '*b' stands inside its own anchor"),
+        ("a: &b [*b]\n", "net.yaml:1:8: error: alias '*b' is inside its own anchor"),
         ("a: !!set {b}\n", "net.yaml:1:4: error: tags such as '!!set' have no meaning in a spec"),
         ("a: !mine 3\n", "net.yaml:1:4: error: tags such as '!mine' have no meaning in a spec"),
     ],

@@ -61,7 +61,7 @@ def _shape(given: Any) -> Shape:
     sizes = tuple(given) if isinstance(given, (list, tuple)) else ()
     if not sizes or any(type(size) is not int or size < 1 for size in sizes):
         raise CnncalcError(
-            f"{given!r} is no input shape\n"
+            f"{given!r} is not an input shape\n"
             "  hint: give whole numbers of at least 1, as (3, 224, 224), without the batch; for several inputs a list "
             "of shapes, or shapes by name"
         )
