@@ -11,11 +11,12 @@ import pytest
 
 import cnncalc
 from cnncalc.analysis.cost import costs
+from cnncalc.document.terminal import render
 from cnncalc.errors import CnncalcError
 from cnncalc.formulas.receptive_field import sliding_window
 from cnncalc.layers import REGISTRY
 from cnncalc.layers.base import EVERYTHING, Layer, Positive, Weight, along
-from cnncalc.report import table
+from cnncalc.report.analyze import document
 from cnncalc.report.check import check
 from cnncalc.sources import load_text
 from cnncalc.spec import fields
@@ -125,7 +126,7 @@ def test_a_new_layer_has_all_numbers(gather):
 def test_a_new_layer_is_in_every_report(gather):
     report = cnncalc.analyze(load_text(SPEC))
     assert '"type": "gather_pixels"' in report.to_json()
-    assert "gather_pixels2" in table.render(report, width=80, colour=False, columns=None, rows=None)
+    assert "gather_pixels2" in render(document(report), width=80)
     assert "gather_pixels2" in report._repr_html_()
 
 
@@ -189,7 +190,7 @@ def test_a_layer_that_does_not_say_its_cost_makes_the_totals_partial(registry):
         for what in ("MACs", "elementwise operations")
     ]
     assert [cost.macs for cost in costs(graph)] == [0, conv.macs, None, None]
-    text = table.render(report, width=None, colour=False, columns=None, rows=None)
+    text = render(document(report))
     assert "mystery does not say how many MACs it takes" in text
     assert "lower bounds" in text
 

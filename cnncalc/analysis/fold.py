@@ -13,13 +13,18 @@ BLOCK = "block"
 
 def folded(layers: Sequence[LayerReport], depth: int) -> list[LayerReport]:
     """One row for each block at ``depth`` levels, and each layer above that, in the order they begin."""
-    groups: dict[str, list[LayerReport]] = {}
-    for layer in layers:
-        groups.setdefault(".".join(layer.path.split(".")[:depth]), []).append(layer)
     return [
         members[0] if len(members) == 1 and members[0].path == path else block(path, members)
-        for path, members in groups.items()
+        for path, members in groups(layers, depth).items()
     ]
+
+
+def groups(layers: Sequence[LayerReport], depth: int) -> dict[str, list[LayerReport]]:
+    """The layers by the first ``depth`` parts of their paths, in the order they begin."""
+    found: dict[str, list[LayerReport]] = {}
+    for layer in layers:
+        found.setdefault(".".join(layer.path.split(".")[:depth]), []).append(layer)
+    return found
 
 
 def block(path: str, layers: list[LayerReport]) -> LayerReport:

@@ -6,13 +6,11 @@ The structures below *are* the JSON: field for field, in this order. Shapes carr
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any, Literal
 
-import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from cnncalc.analysis.answer import Generator, Model, Shape
+from cnncalc.analysis.answer import Answer, Generator, Model, Shape
 
 Count = int | None
 """A whole number, or null where it is unknown; the diagnostics then say why."""
@@ -353,7 +351,7 @@ class SeparablePair(Struct, frozen=True):
     rule_exact: str
 
 
-class Report(Struct, frozen=True):
+class Report(Answer, frozen=True):
     """The whole answer to ``analyze``."""
 
     schema_version: int
@@ -373,24 +371,3 @@ class Report(Struct, frozen=True):
     def has_sections(self) -> bool:
         """Whether further analyses were asked for."""
         return any(getattr(self, name) is not UNSET for name in SECTION_NAMES)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The report as plain dicts, lists, strings and numbers (the JSON of schema version 1)."""
-        result: dict[str, Any] = msgspec.to_builtins(self, enc_hook=str)
-        return result
-
-    def to_json(self, *, indent: int = 2) -> str:
-        """The report as JSON text."""
-        text: str = import_module("cnncalc.document.json").render(self, indent=indent)
-        return text
-
-    def __rich__(self) -> Any:
-        """The table, for ``rich.print`` and rich-enabled prompts."""
-        from rich.text import Text
-
-        return Text.from_ansi(import_module("cnncalc.report.table").render(self, colour=True))
-
-    def _repr_html_(self) -> str:
-        """The table, for a notebook."""
-        text: str = import_module("cnncalc.report.html").render(self)
-        return text

@@ -14,7 +14,6 @@ from cnncalc.document.output import (
     keep_existing,
     write,
 )
-from cnncalc.text import visible, wrap
 
 __all__ = ["ENDINGS", "OutputError", "chosen_format", "complain", "keep_existing", "terminal", "write", "write_grid"]
 
@@ -40,25 +39,11 @@ def write_grid(
 
     CSV keeps to rows: the notes go to standard error.
     """
-    if format != "table":
-        from importlib import import_module
+    from cnncalc.document.blocks import Block, Document, Group, Note, Table, Verbatim
 
-        module = import_module(f"cnncalc.document.{format}")
-        text = module.table(columns, rows, whole)
-        write(text if format == "csv" else text + renderer(format).notes(notes), output)
-        for note in notes if format == "csv" else ():
-            complain(note, mark="")
-        return
-    from cnncalc.document.grid import grid
-
-    width, colour = terminal(output)
-    table = grid(columns, rows, whole, width=width, colour=colour, drop=drop) if rows or not notes else []
-    said = [line for note in notes for line in wrap(visible(note), width, "  ")]
-    write("\n\n".join("\n".join(lines) for lines in (table, said, drawing) if lines) + "\n", output)
-
-
-def renderer(format: str) -> Any:
-    """The module that writes a format."""
-    from importlib import import_module
-
-    return import_module(f"cnncalc.report.{format}")
+    table = Table(columns, rows, whole, drop=drop)
+    blocks: list[Block] = [table] if rows or not notes else []
+    blocks.append(Group([Note(note) for note in notes]))
+    if drawing and format == "table":
+        blocks.append(Verbatim("\n".join(drawing)))
+    document_output.show(Document(None, blocks, table), format, output)

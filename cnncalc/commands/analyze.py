@@ -5,18 +5,13 @@ from typing import Annotated
 import typer
 
 from cnncalc.commands import _options as options
+from cnncalc.commands._command import Net, Sink, command
 
 
+@command
 def analyze(
-    source: options.Source,
-    set: options.Set = None,
-    variant: options.Variant = None,
-    input: options.Input = None,
-    kwargs: options.Kwargs = None,
-    input_dtype: options.InputDtype = None,
+    net: Net,
     batch: options.Batch = 1,
-    format: options.Format = None,
-    output: options.Output = None,
     columns: Annotated[
         str | None,
         typer.Option(metavar="NAMES", help="Which columns, as layer,output,params,rf; an unknown one lists them all."),
@@ -28,6 +23,7 @@ def analyze(
         str | None, typer.Option(metavar="COLUMN", help="Sort the rows, the largest numbers first, as flops.")
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Show only the first rows, as 10 (with --sort).")] = None,
+    all: Annotated[bool, typer.Option("--all", help="On a terminal show every level of the tree.")] = False,
     show: options.Show = None,
     label_smoothing: options.LabelSmoothing = None,
     convention: options.Convention = None,
@@ -40,34 +36,30 @@ def analyze(
     mixed_precision: options.MixedPrecision = None,
     checkpoint: options.Checkpoint = None,
     fit: options.Fit = None,
+    *,
+    sink: Sink,
 ) -> None:
     """Shapes, parameters, FLOPs and receptive fields, layer by layer; with --show also what stands there.
 
     Example: cnncalc analyze resnet50 --depth 1 --sort flops
     """
     from cnncalc.analysis.assemble import assemble
-    from cnncalc.commands import _output
     from cnncalc.errors import CnncalcError
+    from cnncalc.report.analyze import document
 
-    kind = _output.chosen_format(format, output)
+    kind = sink.kind()
     if kind == "json" and columns is not None:
         raise CnncalcError(
             "--columns: JSON always holds every number\n  hint: use --format csv for a choice of columns"
         )
+    if all and depth is not None:
+        raise CnncalcError("--all: it shows every level\n  hint: leave --depth out")
     chosen = None
     if columns is not None:
         from cnncalc.report.columns import choose
 
         chosen = choose(columns)
-    graph = options.load(
-        source,
-        set=set,
-        variant=variant,
-        input=input,
-        kwargs=kwargs,
-        input_dtype=input_dtype,
-        quiet=kind in ("table", "json"),
-    )
+    graph = net.load(quiet=True)
     report = assemble(graph, batch)
     settings = {
         "label_smoothing": label_smoothing,
@@ -91,19 +83,5 @@ def analyze(
         from cnncalc.report.columns import select
 
         rows = select(report, depth=depth, sort=sort, top=top)
-    if kind == "json":
-        from msgspec import structs
-
-        _output.write((report if rows is None else structs.replace(report, layers=rows)).to_json() + "\n", output)
-    elif kind == "table":
-        from cnncalc.report import table
-
-        width, colour = _output.terminal(output)
-        _output.write(table.render(report, width=width, colour=colour, columns=chosen, rows=rows), output)
-    else:
-        _output.write(_output.renderer(kind).render(report, columns=chosen, rows=rows), output)
-        if kind == "csv":  # it keeps to rows
-            from cnncalc.report.remarks import noted
-
-            for mark, text in noted(report):
-                _output.complain(f"{mark}: {text}", mark="")
+    flat = sort is not None or top is not None
+    sink.show(document(report, columns=chosen, rows=rows, depth=None if flat else depth), kind, fold=not all)

@@ -13,6 +13,7 @@ PAGES = {
     "UnitReport": "rf",
     "LayersReport": "layers",
     "SizesReport": "sizes",
+    "Report": "analyze",
     "SolveReport": "solve",
 }
 """The module of this package that has the page of an answer, by the answer's class."""

@@ -136,9 +136,7 @@ def test_a_jump_that_is_no_integer_is_a_fraction(run: Run, tmp_path: Path) -> No
 
 
 def test_a_narrow_terminal_keeps_what_matters_most(run: Run, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cnncalc.commands import _output
-
-    monkeypatch.setattr(_output, "terminal", lambda output: (48, False))
+    monkeypatch.setattr("cnncalc.document.output.screen", lambda output: (48, 40, False))
     header = next(line.split() for line in run("analyze", spec).out.splitlines() if line.startswith("layer "))
     assert header[:3] == ["layer", "output", "params"]
     assert not {"from", "elem.", "buffers"} & set(header)
@@ -158,8 +156,8 @@ def test_every_format_says_the_same_parameters(run: Run, spec: Path) -> None:
         ("csv", "layer,"),
         ("md", "## small"),
         ("markdown", "## small"),
-        ("html", "<div"),
-        ("htm", "<div"),
+        ("html", "<!doctype html>"),
+        ("htm", "<!doctype html>"),
         ("txt", "small "),
     ],
 )

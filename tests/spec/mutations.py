@@ -16,9 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cnncalc.api import analyze
+from cnncalc.document.terminal import render
 from cnncalc.errors import CnncalcError
 from cnncalc.layers import REGISTRY
-from cnncalc.report import table
+from cnncalc.report.analyze import document as page
 from cnncalc.sources import load_text, specs_dir
 from cnncalc.spec.document import META, STRUCTURES, TOP_KEYS
 from cnncalc.spec.expression import FUNCTIONS
@@ -401,7 +402,7 @@ def outcome(text: str) -> str | None:
         return str(error)
     report = analyze(graph)
     report.to_json()
-    table.render(report, width=80, colour=False, columns=None, rows=None)
+    render(page(report), width=80)
     return None
 
 

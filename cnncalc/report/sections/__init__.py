@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from cnncalc.analysis.sections import SECTIONS, of_column
+from cnncalc.document.blocks import Facts
 
 if TYPE_CHECKING:
     from cnncalc.analysis.report import Report
@@ -45,13 +46,6 @@ def columns(report: Report) -> list[Column]:
     return chosen
 
 
-def facts(report: Report) -> dict[str, list[tuple[str, str, str]]]:
-    """What each section of a report has to say below the table, harmless to print."""
-    from cnncalc.text import visible
-
-    return {
-        section: [
-            (visible(what), visible(exact), visible(short)) for what, exact, short in module(section).facts(report)
-        ]
-        for section in present(report)
-    }
+def facts(report: Report) -> list[Facts]:
+    """What each section of a report has to say below the table."""
+    return [Facts(module(section).facts(report), section) for section in present(report)]

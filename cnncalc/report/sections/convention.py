@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from cnncalc.analysis.report import Report
+from cnncalc.document.blocks import Fact
 from cnncalc.document.column import Column, human
 from cnncalc.report import conventions
 from cnncalc.units import show
 
 
-def facts(report: Report) -> list[tuple[str, str, str]]:
+def facts(report: Report) -> list[Fact]:
     """The tool's answer, and how far it is from ours."""
     totals: Any = report.convention
     name = f"{totals.tool} {totals.version}"
     if totals.answer is None:
-        return [(name, "–", "it gives no number, or we cannot tell: see cnncalc conventions")]
-    rows = [(name, f"{totals.answer:,}", totals.unit + (" (partial)" if totals.status == "partial" else ""))]
+        return [Fact(name, "–", "it gives no number, or we cannot tell: see cnncalc conventions")]
+    rows = [Fact(name, f"{totals.answer:,}", totals.unit + (" (partial)" if totals.status == "partial" else ""))]
     if totals.difference:
-        rows.append(("beyond ours", conventions.signed(totals.difference), "see cnncalc conventions"))
+        rows.append(Fact("beyond ours", conventions.signed(totals.difference), "see cnncalc conventions"))
     return rows
 
 

@@ -6,25 +6,26 @@ from collections.abc import Callable
 from typing import Any
 
 from cnncalc.analysis.report import LayerReport, Report
+from cnncalc.document.blocks import Fact
 from cnncalc.document.column import Column, human
 from cnncalc.units import show
 
 
-def facts(report: Report) -> list[tuple[str, str, str]]:
+def facts(report: Report) -> list[Fact]:
     """The split by weight decay, the scales that best start at 0, and the losses."""
     totals: Any = report.initialisation
     whole = totals.decayed + totals.not_decayed
     rows = [
-        ("with weight decay", f"{totals.decayed:,}", f"weights, of {show(whole)} parameters"),
-        ("without weight decay", f"{totals.not_decayed:,}", "biases, and scales and shifts of norms"),
+        Fact("with weight decay", f"{totals.decayed:,}", f"weights, of {show(whole)} parameters"),
+        Fact("without weight decay", f"{totals.not_decayed:,}", "biases, and scales and shifts of norms"),
     ]
     if totals.zero_init:
-        rows.append(("scales to start at 0", f"{totals.zero_init:,}", "the last of each residual's body"))
+        rows.append(Fact("scales to start at 0", f"{totals.zero_init:,}", "the last of each residual's body"))
     for loss in totals.losses:
         of = f" of {loss.output}" if len(totals.losses) > 1 else ""
         rows += [
-            (f"loss at the start{of}", f"{loss.at_start:.4f}", f"ln {loss.classes:,}: all classes equally likely"),
-            (f"least loss{of}", f"{loss.smoothed_floor:.4f}", f"with label smoothing {totals.label_smoothing:g}"),
+            Fact(f"loss at the start{of}", f"{loss.at_start:.4f}", f"ln {loss.classes:,}: all classes equally likely"),
+            Fact(f"least loss{of}", f"{loss.smoothed_floor:.4f}", f"with label smoothing {totals.label_smoothing:g}"),
         ]
     return rows
 

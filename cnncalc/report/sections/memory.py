@@ -11,6 +11,7 @@ from cnncalc.analysis.report import (
     Report,
     TrainingMemory,
 )
+from cnncalc.document.blocks import Fact
 from cnncalc.document.column import Column
 from cnncalc.units import show_bytes
 
@@ -18,48 +19,48 @@ MOST_NAMED = 4
 """Layers named in a line."""
 
 
-def facts(report: Report) -> list[tuple[str, str, str]]:
+def facts(report: Report) -> list[Fact]:
     """Weights, the peak of inference, what a step of training holds, and what fits."""
     totals: Any = report.memory
     least = "≥ " if totals.status == "partial" else ""
     inference: Inference = totals.inference
     held: TrainingMemory | None = totals.training
-    rows = [("weights", show_bytes(totals.weights), totals.dtype)]
+    rows = [Fact("weights", show_bytes(totals.weights), totals.dtype)]
     if totals.buffers:
-        rows.append(("buffers", show_bytes(totals.buffers), "running statistics"))
+        rows.append(Fact("buffers", show_bytes(totals.buffers), "running statistics"))
     others = _named([path for path in inference.alive if path != inference.at])
     where = f"of tensors, at {inference.at}" + (f"; also alive: {others}" if others else "")
-    rows.append(("inference peak", least + show_bytes(inference.peak), where))
+    rows.append(Fact("inference peak", least + show_bytes(inference.peak), where))
     if inference.in_place < inference.peak:
-        rows.append(("  in place", show_bytes(inference.in_place), "where activations write over their input"))
+        rows.append(Fact("  in place", show_bytes(inference.in_place), "where activations write over their input"))
     if inference.order is not None or not inference.order_proven:
         known = "no order has less" if inference.order_proven else "the best order found; there may be a better one"
-        rows.append(("  in the best order", show_bytes(inference.best_order), known))
+        rows.append(Fact("  in the best order", show_bytes(inference.best_order), known))
     if held is None:
         return rows
     counters = " and a step counter" if held.optimizer.startswith("adam") else ""
     states = {"sgd": "keeps nothing", "momentum": "one tensor like each weight"}
-    rows.append(("gradients", show_bytes(held.gradients), "one for each weight that gets one"))
+    rows.append(Fact("gradients", show_bytes(held.gradients), "one for each weight that gets one"))
     if held.mixed_precision:
-        rows.append(("master weights", show_bytes(held.master_weights), "float32"))
+        rows.append(Fact("master weights", show_bytes(held.master_weights), "float32"))
     state = states.get(held.optimizer, f"two tensors like each weight{counters}")
-    rows.append(("optimizer state", show_bytes(held.optimizer_state), f"{held.optimizer}: {state}"))
+    rows.append(Fact("optimizer state", show_bytes(held.optimizer_state), f"{held.optimizer}: {state}"))
     kept = f"by autograd, batch {report.model.batch}"
     if held.checkpoint:
         kept = f"inputs of the blocks at level {held.checkpoint}, and what lies outside of them, {kept}"
-    rows.append(("kept", least + show_bytes(held.saved), kept))
+    rows.append(Fact("kept", least + show_bytes(held.saved), kept))
     if held.recomputed:
-        rows.append(("recomputed", least + show_bytes(held.recomputed), f"at most, in {held.recomputed_block}"))
+        rows.append(Fact("recomputed", least + show_bytes(held.recomputed), f"at most, in {held.recomputed_block}"))
     rows.append(
-        (
-            "training in all",
+        Fact(
+            "training total",
             least + show_bytes(held.total),
             "at the end of the forward pass, and the gradients of the weights",
         )
     )
     if totals.fit is not None:
         batch = "any" if totals.fit.batch is None else f"{totals.fit.batch:,}"
-        rows.append(("largest batch", batch, f"that trains in {show_bytes(totals.fit.bytes)}"))
+        rows.append(Fact("largest batch", batch, f"that trains in {show_bytes(totals.fit.bytes)}"))
     return rows
 
 

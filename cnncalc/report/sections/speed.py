@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from cnncalc import units
 from cnncalc.analysis.report import LayerReport, Report
+from cnncalc.document.blocks import Fact
 from cnncalc.document.column import Column
 
 
@@ -18,12 +19,14 @@ def hidden(report: Report) -> set[str]:
     return {"roofline", "limit", "time_bound"} if totals.machine is UNSET else set()
 
 
-def facts(report: Report) -> list[tuple[str, str, str]]:
+def facts(report: Report) -> list[Fact]:
     """The traffic, the machine, and the net's least times with what they assume."""
     totals: Any = report.speed
     rows = [
-        ("bytes moved", f"{totals.bytes:,}", f"{units.show_moved(totals.bytes)} of {totals.dtype}, each tensor once"),
-        ("FLOPs per byte", _intensity(totals.intensity), "arithmetic intensity"),
+        Fact(
+            "bytes moved", f"{totals.bytes:,}", f"{units.show_moved(totals.bytes)} of {totals.dtype}, each tensor once"
+        ),
+        Fact("FLOPs per byte", _intensity(totals.intensity), "arithmetic intensity"),
     ]
     if totals.machine is UNSET:
         return rows
@@ -33,11 +36,17 @@ def facts(report: Report) -> list[tuple[str, str, str]]:
     rate = f"{units.significant(peak, 'FLOP/s')}, {units.significant(machine.bandwidth, 'B/s')}"
     every = "every product computed" if totals.algorithms == "direct" else "convolutions by Winograd or FFT allowed"
     rows += [
-        ("machine", machine.name, f"{rate}; {ridge}; {caches}"),
-        ("roofline time", units.show_time(totals.roofline_ps), "every tensor from and to memory; sum of the layers"),
-        ("lower bound", units.show_time(totals.bound_ps), f"layers one after the other, whatever caches hold; {every}"),
-        ("lower bound if fused", units.show_time(totals.fused_bound_ps), "inputs, weights and outputs moved once"),
-        ("", "", "bounds, not predictions: a real run takes longer"),
+        Fact("machine", machine.name, f"{rate}; {ridge}; {caches}"),
+        Fact(
+            "roofline time", units.show_time(totals.roofline_ps), "every tensor from and to memory; sum of the layers"
+        ),
+        Fact(
+            "lower bound",
+            units.show_time(totals.bound_ps),
+            f"layers one after the other, whatever caches hold; {every}",
+        ),
+        Fact("lower bound if fused", units.show_time(totals.fused_bound_ps), "inputs, weights and outputs moved once"),
+        Fact("", "", "bounds, not predictions: a real run takes longer"),
     ]
     return rows
 

@@ -10,10 +10,11 @@ from msgspec import UNSET
 from cnncalc import units
 from cnncalc.analysis.report import LayerReport, Report
 from cnncalc.analysis.sections.training import PETAFLOP_S_DAY
+from cnncalc.document.blocks import Fact
 from cnncalc.document.column import Column, human, percent
 
 
-def facts(report: Report) -> list[tuple[str, str, str]]:
+def facts(report: Report) -> list[Fact]:
     """The three parts of a step, their sum, the mean under stochastic depth, and the run."""
     totals: Any = report.training
     least = "≥ " if totals.status == "partial" else ""
@@ -27,9 +28,9 @@ def facts(report: Report) -> list[tuple[str, str, str]]:
     ]
     if totals.drops:
         layers = f"{totals.drops} layers of stochastic depth" if totals.drops > 1 else "one layer of stochastic depth"
-        rows.append((f"{layers}", "", "computed and zeroed, as PyTorch and torchvision do: the above"))
+        rows.append(Fact(f"{layers}", "", "computed and zeroed, as PyTorch and torchvision do: the above"))
         if totals.expected_if_skipped is None:
-            rows.append(("mean if skipped", "unknown", "the draws depend on each other in too many ways"))
+            rows.append(Fact("mean if skipped", "unknown", "the draws depend on each other in too many ways"))
         else:
             mean = totals.expected_if_skipped.step_flops
             saved = f"neither computed nor differentiated (Huang et al. 2016): {_share(mean, totals.step_flops)} %"
@@ -38,7 +39,7 @@ def facts(report: Report) -> list[tuple[str, str, str]]:
         run = totals.run
         seen = f"{units.show(run.images)} images × {run.epochs:,} epochs"
         rows += [
-            ("steps", f"{run.steps:,}", f"{seen}, batch {report.model.batch:,}"),
+            Fact("steps", f"{run.steps:,}", f"{seen}, batch {report.model.batch:,}"),
             _fact("FLOPs of the run", run.flops, least, f"{days(run.flops)} PFLOP/s-days"),
         ]
         if run.flops_if_skipped is not UNSET:
@@ -53,9 +54,9 @@ def days(total: int) -> str:
     return f"{total / PETAFLOP_S_DAY:.3g}" if total < 1000 * PETAFLOP_S_DAY else f"{total // PETAFLOP_S_DAY:,}"
 
 
-def _fact(name: str, count: int, least: str, note: str = "") -> tuple[str, str, str]:
+def _fact(name: str, count: int, least: str, note: str = "") -> Fact:
     short = units.significant(count, "FLOPs") if count >= 10_000 else ""
-    return name, f"{least}{count:,}", f"{short}; {note}" if short and note else short or note
+    return Fact(name, f"{least}{count:,}", f"{short}; {note}" if short and note else short or note)
 
 
 def _ratio(totals: Any) -> str:

@@ -1,0 +1,157 @@
+"""The page of ``cnncalc analyze``: what the net is, its layers as a tree, totals, shares and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import structs
+
+from cnncalc import units
+from cnncalc.analysis.fold import block, folded, groups
+from cnncalc.analysis.fold import total as summed
+from cnncalc.analysis.report import LayerReport, Report
+from cnncalc.document.blocks import Bar, Bars, Block, Branch, Document, Fact, Facts, Group, Heading, Note, Table, Text
+from cnncalc.document.column import Column
+from cnncalc.report.columns import COLUMNS, at_least, default_columns, section_columns
+from cnncalc.report.remarks import noted
+from cnncalc.report.words import setting_text, shape_text
+
+MOST_SHARES = 10
+LEAST_SHARE = 0.01
+TOTALS = (
+    ("parameters", "params"),
+    ("buffers", "buffers"),
+    ("MACs", "macs"),
+    ("FLOPs", "flops"),
+    ("elementwise ops", "elementwise_ops"),
+    ("activations", "activations"),
+)
+"""The totals and what a page calls them."""
+
+
+def document(
+    report: Report,
+    *,
+    columns: Sequence[Column] | None = None,
+    rows: Sequence[LayerReport] | None = None,
+    depth: int | None = None,
+) -> Document:
+    """The page of a report.
+
+    Args:
+        report: what to show.
+        columns: which columns; by default all that say something, on a terminal the most important ones that fit.
+        rows: the rows where they are not the report's layers: folded, sorted or only some.
+        depth: how many levels of blocks the tree on a terminal has, where the rows are folded so; by default as many
+            as fit.
+    """
+    shown = report.layers if rows is None else rows
+    chosen = default_columns(report) if columns is None else columns
+    as_tree = (rows is None or depth is not None) and any(column.path for column in chosen)
+    levels = max((layer.path.count(".") + 1 for layer in report.layers), default=1)
+    table = Table(
+        chosen,
+        shown,
+        report,
+        drop=columns is None,
+        tree=(lambda depth: tree(report.layers, depth)) if as_tree else None,
+        levels=levels,
+        depth=depth,
+        folded=f"{len(report.layers)} layers: --depth {{depth}}, or --all",
+    )
+    blocks: list[Block] = [_heading(report), table]
+    if len(shown) < len(report.layers):
+        blocks.append(Text(_left_out(report, len(shown), depth)))
+    blocks.append(Facts([_total(report, title, name) for title, name in TOTALS], strong=True))
+    if report.totals.status == "partial":
+        text = "partial: some layers could not be counted; the totals are lower bounds"
+        blocks.append(Note(text, tone="yellow"))
+    blocks += _sections(report)
+    blocks += _shares(report)
+    blocks.append(Group([Note(text, mark) for mark, text in noted(report)]))
+    answer = report if rows is None else structs.replace(report, layers=tuple(rows))
+    every = [*COLUMNS.values(), *section_columns(report)] if columns is None else columns
+    return Document(answer, blocks, rows=Table(every, shown, report))
+
+
+def tree(layers: Sequence[LayerReport], depth: int, level: int = 0) -> list[Branch]:
+    """The layers as a tree of so many levels: a block's own row has its sums, whether or not its parts follow."""
+    branches = []
+    for path, members in groups(layers, level + 1).items():
+        name = path.rpartition(".")[2]
+        if len(members) == 1 and members[0].path == path:
+            branches.append(Branch(level, name, members[0]))
+        elif level + 1 == depth:
+            branches.append(Branch(level, name, block(path, members)))
+        else:
+            branches += [Branch(level, name, block(path, members), open=True), *tree(members, depth, level + 1)]
+    return branches
+
+
+def _heading(report: Report) -> Group:
+    model = report.model
+    settings = " ".join(f"{name}={setting_text(value)}" for name, value in model.args.items())
+    shapes = f"{_shapes(model.inputs)} → {_shapes(model.outputs)}"
+    below = [Text(text, "dim") for text in (settings, model.citation) if text]
+    return Group([Heading(f"{model.name or model.source}   {shapes}   batch {model.batch}", 1), *below])
+
+
+def _shapes(tensors: dict[str, tuple[int, ...]]) -> str:
+    if len(tensors) == 1:
+        return shape_text(*tensors.values())
+    return ", ".join(f"{name} {shape_text(shape)}" for name, shape in tensors.items())
+
+
+def _left_out(report: Report, shown: int, depth: int | None) -> str:
+    whole = f"the net has {len(report.layers)} layers"
+    return f"{shown} rows shown; {whole}" if depth is None else f"{whole}, folded at level {depth}"
+
+
+def _total(report: Report, title: str, name: str) -> Fact:
+    """All digits of a total, and the same for a person."""
+    value: int = getattr(report.totals, name)
+    return Fact(title, f"{at_least(report, name)}{value:,}", units.show(value) if value >= 10_000 else "")
+
+
+def _sections(report: Report) -> list[Facts]:
+    """What the further analyses have to say: a heading and facts for each."""
+    if not report.has_sections:
+        return []
+    from cnncalc.report import sections
+
+    return sections.facts(report)
+
+
+def _shares(report: Report) -> list[Bars]:
+    """The top-level blocks' shares of FLOPs and parameters; the smaller blocks together.
+
+    Nothing for a net of very many blocks that are all alike.
+    """
+    blocks = [row for row in folded(report.layers, 1) if row.flops != 0 or row.params != 0]
+    total, params = report.totals.flops, report.totals.params
+    if len(blocks) < 2 or not total:
+        return []
+
+    def weight(row: LayerReport) -> float:
+        return max((row.flops or 0) / total, (row.params or 0) / (params or 1))
+
+    large = sorted(blocks, key=weight, reverse=True)[: MOST_SHARES if len(blocks) > MOST_SHARES + 1 else None]
+    if weight(large[0]) < LEAST_SHARE:
+        return []
+    kept = {id(row) for row in large}
+    rows = [(row.path, row.flops, row.params) for row in blocks if id(row) in kept]
+    others = [row for row in blocks if id(row) not in kept]
+    if others:
+        sums = [summed([getattr(row, metric) for row in others]) for metric in ("flops", "params")]
+        rows.append((f"{len(others)} others", sums[0], sums[1]))
+    parts = [((flops or 0) / total, (count or 0) / (params or 1)) for _, flops, count in rows]
+    most = max(map(max, parts))
+    bars = [
+        Bar(name, ((_share(flops, total), ours / most), (_share(count, params), theirs / most)))
+        for (name, flops, count), (ours, theirs) in zip(rows, parts, strict=True)
+    ]
+    return [Bars("where the FLOPs and the parameters go", ("FLOPs %", "params %"), bars)]
+
+
+def _share(part: int | None, whole: int) -> str:
+    return "?" if part is None else units.share(part, whole)
