@@ -399,8 +399,7 @@ def test_edits_can_be_forbidden() -> None:
 
 
 def test_csv_has_both_sides_exactly() -> None:
-    from cnncalc.report.csv import table
-
+    from cnncalc.document.csv import table
     from cnncalc.report.diff_text import CSV_COLUMNS
 
     report = cnncalc.diff("vgg11", "vgg13")
