@@ -92,11 +92,13 @@ def test_a_file_is_written_whole_or_not_at_all(run: Run, spec: Path, tmp_path: P
     target = tmp_path / "report.json"
     target.write_text("old")
     target.chmod(0o640)
+    kept = run("analyze", spec, "--output", target)
+    assert kept == (2, "", f"error: {target} is there already\n  hint: --force replaces it\n")
     spec.write_text("input: [3]\nlayers: [nonsense]\n")
-    assert run("analyze", spec, "--output", target).status == 2
+    assert run("analyze", spec, "--output", target, "--force").status == 2
     assert target.read_text() == "old"
     spec.write_text(SPEC)
-    assert run("analyze", spec, "--output", target).status == 0
+    assert run("analyze", spec, "--output", target, "--force").status == 0
     assert json.loads(target.read_text())["schema_version"] == 1
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.yaml", "report.json"]
@@ -106,7 +108,7 @@ def test_a_file_is_written_whole_or_not_at_all(run: Run, spec: Path, tmp_path: P
 def test_a_link_stays_a_link(run: Run, spec: Path, tmp_path: Path) -> None:
     (tmp_path / "real.json").write_text("")
     (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
-    assert run("analyze", spec, "--output", tmp_path / "link.json").status == 0
+    assert run("analyze", spec, "--output", tmp_path / "link.json", "--force").status == 0
     assert (tmp_path / "link.json").is_symlink()
     assert json.loads((tmp_path / "real.json").read_text())["schema_version"] == 1
 
