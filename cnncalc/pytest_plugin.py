@@ -194,13 +194,13 @@ class LimitItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         place = self.net.place(self.one)
-        return self.path, place.line - 1 if place else None, self.name
+        return self.path, place.line - 1 if place.line else None, self.name
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if not isinstance(excinfo.value, _Failed):
             return super().repr_failure(excinfo)
         place = self.net.place(self.one)
-        return f"{self.net.label}:{place.line if place else 1}: {excinfo.value}"
+        return f"{self.net.label}:{place.line or 1}: {excinfo.value}"
 
 
 class BrokenItem(pytest.Item):

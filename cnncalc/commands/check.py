@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cnncalc.commands import _options as options
+from cnncalc.commands._command import Sink, command
 
 if TYPE_CHECKING:
-    from cnncalc.report.broken import Broken
     from cnncalc.report.check import Checked, Limits
     from cnncalc.targets import Target
 
@@ -21,6 +21,7 @@ Format = Annotated[
 ]
 
 
+@command
 def check(
     sources: options.Sources,
     max: Annotated[
@@ -36,9 +37,7 @@ def check(
     all_variants: options.AllVariants = False,
     lenient: Annotated[
         bool,
-        typer.Option(
-            "--lenient", help="Pass over files that are no specs, and be content with specs without a budget."
-        ),
+        typer.Option("--lenient", help="Skip files that are not specs, and accept specs without a budget."),
     ] = False,
     input: options.Input = None,
     kwargs: options.Kwargs = None,
@@ -46,6 +45,7 @@ def check(
     batch: options.Batch = 1,
     format: Format = None,
     output: options.Output = None,
+    force: options.Force = False,
 ) -> None:
     """Hold the totals of nets against limits.
 
@@ -60,12 +60,13 @@ def check(
     Example: cnncalc check models --all-variants --format github
     """
     from cnncalc import targets
-    from cnncalc.commands import _output
+    from cnncalc.analysis.broken import broken
     from cnncalc.errors import CnncalcError
-    from cnncalc.report.broken import broken
+    from cnncalc.report.check import document, together
 
     given = {"max": limits("max", max or []), "min": limits("min", min or [])}
-    kind = _output.chosen_format(format, output, {**_output.ENDINGS, ".xml": "junit"})
+    sink = Sink._make((format, output, force))
+    kind = sink.kind({".xml": "junit"})
     several = targets.is_many(sources) or all_variants
     checked, unread = [], []
     for target in targets.targets(sources, variant=variant, all_variants=all_variants, lenient=lenient):
@@ -82,16 +83,8 @@ def check(
             f"{' '.join(sources)}: there is nothing to check\n"
             "  hint: give the spec a budget ('budget: {params: {max: 26M}}'), or limits here (--max params=26M)"
         )
-    if several or not any(net.report.checks for net in checked):
-        write_several(checked, unread, kind, output)
-    else:
-        write_one(checked[0], kind, output)
-    for problem in unread if kind != "github" else ():
-        _output.complain(problem.message)
-    if unread:
-        raise typer.Exit(2)
-    if any(net.report.status == "fail" for net in checked):
-        raise typer.Exit(1)
+    alone = not several and any(net.report.checks for net in checked)
+    sink.show(document(checked[0].report if alone else together(checked, unread), checked), kind)
 
 
 def one_net(
@@ -118,48 +111,6 @@ def one_net(
             merged.setdefault(metric, {})[side] = bound
             places.get(metric, {}).pop(side, None)
     return checks.Checked(target.label, checks.check(assemble(graph, batch), merged), places)
-
-
-def write_one(net: "Checked", kind: str, output: str | None) -> None:
-    """The report of one net."""
-    from cnncalc.commands import _output
-    from cnncalc.report import check as checks
-
-    result = net.report
-    if kind == "json":
-        from cnncalc.document.json import render
-
-        _output.write(render(result) + "\n", output)
-    elif kind in ("github", "junit"):
-        write_several([net], [], kind, output)
-    else:
-        failed = sum(one.status == "fail" for one in result.checks)
-        count = len(result.checks)
-        verdict = f"{failed} of {count} checks failed" if failed else f"all {count} checks passed"
-        note = f"{result.model.name or result.model.source}, batch {result.model.batch}: {verdict}"
-        columns = checks.chosen_columns(checks.COLUMNS, result.checks)
-        _output.write_grid(columns, result.checks, format=kind, output=output, notes=[note])
-
-
-def write_several(checked: list["Checked"], unread: list["Broken"], kind: str, output: str | None) -> None:
-    """The reports of several nets as one."""
-    from cnncalc.commands import _output
-    from cnncalc.report import check as checks
-
-    if kind == "json":
-        from cnncalc.document.json import render
-
-        _output.write(render(checks.together(checked, unread)) + "\n", output)
-    elif kind == "github":
-        _output.write(checks.github(checked, unread), output, annotations=True)
-    elif kind == "junit":
-        from cnncalc.report import junit
-
-        _output.write(junit.render("cnncalc check", checks.suites(checked, unread)), output)
-    else:
-        rows = checks.rows(checked)
-        columns = checks.chosen_columns(checks.SEVERAL_COLUMNS, [one for _, one in rows])
-        _output.write_grid(columns, rows, format=kind, output=output, notes=[checks.verdict(checked, unread)])
 
 
 def limits(side: str, texts: list[str]) -> dict[str, int]:

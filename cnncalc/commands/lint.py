@@ -5,24 +5,25 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cnncalc.commands import _options as options
+from cnncalc.commands._command import Sink, command
 
 if TYPE_CHECKING:
+    from cnncalc.analysis.broken import Broken
     from cnncalc.analysis.lint import Resize
     from cnncalc.graph import Graph
-    from cnncalc.report.broken import Broken
-    from cnncalc.report.lint import LintReport
 
 Choices = list[str] | None
 Format = Annotated[
     Literal["table", "json", "csv", "markdown", "html", "github", "junit", "sarif"] | None,
     typer.Option(
         "--format",
-        help="By default what the ending of --output says, else a table. github: annotations of a workflow.",
+        help="By default what the ending of --output says, else text. github: annotations of a workflow.",
         show_default=False,
     ),
 ]
 
 
+@command
 def lint(
     sources: options.MaybeSources = None,
     select: Annotated[
@@ -30,7 +31,7 @@ def lint(
         typer.Option(
             "--select",
             metavar="RULES",
-            help="Only these rules: numbers or their beginnings, as CNN101,CNN2. Repeatable.",
+            help="Only these rules: numbers or their beginnings, e.g. CNN101,CNN2. Repeatable.",
         ),
     ] = None,
     ignore: Annotated[
@@ -39,108 +40,75 @@ def lint(
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit status 1 for warnings too, not for errors alone.")
     ] = False,
-    rules: Annotated[
-        bool, typer.Option("--rules", help="List the rules, with why, what mends it and the source.")
-    ] = False,
+    rules: Annotated[bool, typer.Option("--rules", help="List the rules.")] = False,
+    explain: Annotated[
+        Choices,
+        typer.Option(
+            "--explain",
+            metavar="RULES",
+            help="Explain these rules, by number or name: why, how to fix it, and the source. Repeatable.",
+        ),
+    ] = None,
     set: options.Set = None,
     variant: options.Variant = None,
     all_variants: options.AllVariants = False,
-    lenient: Annotated[bool, typer.Option("--lenient", help="Pass over files that are no specs.")] = False,
+    lenient: Annotated[bool, typer.Option("--lenient", help="Skip files that are not specs.")] = False,
     input: options.Input = None,
     kwargs: options.Kwargs = None,
     input_dtype: options.InputDtype = None,
     format: Format = None,
     output: options.Output = None,
+    force: options.Force = False,
 ) -> None:
     """Find design faults: lost pixels, shifts, checkerboards, blind units, layers that do nothing.
 
-    Each finding has a rule number, the layer and its place in the spec, and exact numbers; each rule says why
-    it matters, what would mend it and who says so. Errors are faults whatever the net is for, warnings most
-    likely are, and notes (info) are what is worth knowing. Exit status 1 where there is an error. Of a folder
-    all specs in it are looked at.
+    Each finding has a rule number, the layer and its place in the spec, and exact numbers; --explain says why
+    a rule matters, how to fix it and the source. Errors are faults whatever the net is for, warnings most
+    likely are, and notes (info) are what is worth knowing. Exit status 1 where there is an error. A folder
+    means all its specs.
 
     A comment on a layer's line silences rules there: '# cnncalc: ignore[CNN101]', or all with '# cnncalc: ignore'.
 
     Example: cnncalc lint resnet50 --ignore CNN3
 
+    Example: cnncalc lint --explain CNN101
+
     Example: cnncalc lint models --output lint.sarif
     """
     from cnncalc import targets
     from cnncalc.analysis import lint as linter
-    from cnncalc.commands import _output
+    from cnncalc.analysis.broken import broken
+    from cnncalc.analysis.lint import answer
     from cnncalc.errors import CnncalcError
-    from cnncalc.report import lint as reports
-    from cnncalc.report.broken import broken
+    from cnncalc.report import lint as pages
 
-    numbers = chosen(select or [], ignore or [])
-    applied = [rule for rule in sorted(linter.RULES.values()) if rule.number in numbers]
-    endings = {**_output.ENDINGS, ".xml": "junit", ".sarif": "sarif"}
-    kind = _output.chosen_format(format, output, endings)
-    width, colour = _output.terminal(output)
-    if rules:
-        listed = reports.rule_list(applied)
-        if kind == "table":
-            _output.write(reports.render_rules(listed, width=width, colour=colour), output)
-        elif kind == "json":
-            from cnncalc.document.json import render
-
-            _output.write(render(listed) + "\n", output)
-        elif kind in ("github", "junit", "sarif"):
+    numbers = chosen([*(select or []), *(explain or [])], ignore or [])
+    applied = [rule for number, rule in sorted(linter.RULES.items()) if number in numbers]
+    sink = Sink._make((format, output, force))
+    kind = sink.kind({".xml": "junit", ".sarif": "sarif"})
+    if rules or explain:
+        if kind in ("github", "junit", "sarif"):
             raise CnncalcError(f"--rules: there is no list of rules as {kind}\n  hint: use --format json")
-        else:
-            _output.write_grid(reports.RULE_COLUMNS, listed.rules, format=kind, output=output)
+        listed = answer.rule_list(applied)
+        sink.show(pages.explained(listed) if explain else pages.rules(listed), kind)
         return
     if not sources:
         raise CnncalcError("give a net to look at\n  hint: cnncalc lint resnet50, or --rules to list the rules")
     several = targets.is_many(sources) or all_variants
-    results: list[LintReport] = []
+    results: list[answer.LintReport] = []
     unread: list[Broken] = []
     for target in targets.targets(sources, variant=variant, all_variants=all_variants, lenient=lenient):
         try:
             graph, text, at = load(
                 target.source, set=set, variant=target.variant, input=input, kwargs=kwargs, input_dtype=input_dtype
             )
-            found = linter.lint(graph, wanted=lambda rule: rule.number in numbers, silent=linter.silenced(text), at=at)
-            results.append(reports.report(graph, found, applied, strict=strict))
+            found = linter.lint(graph, wanted=lambda rule: rule.rule in numbers, silent=linter.silenced(text), at=at)
+            results.append(answer.report(graph, found, applied, strict=strict))
         except CnncalcError as error:
             if not several and kind not in ("github", "junit", "sarif"):
                 raise
             unread.append(broken(target.label, error))
-    alone = results[0] if results and not several else None
-    if kind == "table":
-        blocks = [reports.render(result, width=width, colour=colour) for result in results]
-        _output.write("\n".join(blocks), output)
-    elif kind in ("csv", "markdown", "html"):
-        faults = [fault for result in results for fault in result.findings]
-        columns, rows = (reports.COLUMNS, faults) if kind == "csv" else (reports.GROUP_COLUMNS, reports.groups(faults))
-        _output.write_grid(columns, rows, format=kind, output=output, notes=list(map(reports.verdict, results)))
-    else:
-        _output.write(text_of(results, unread, kind, alone), output, annotations=kind == "github")
-    for problem in unread if kind != "github" else ():
-        _output.complain(problem.message)
-    if unread:
-        raise typer.Exit(2)
-    if any(result.status == "fail" for result in results):
-        raise typer.Exit(1)
-
-
-def text_of(results: "list[LintReport]", unread: "list[Broken]", kind: str, alone: "LintReport | None") -> str:
-    """All reports as JSON or for CI, ``alone`` where one net was asked for."""
-    from cnncalc.report import lint as reports
-
-    if kind == "json":
-        from cnncalc.document.json import render
-
-        return render(alone or reports.together(results, unread)) + "\n"
-    if kind == "github":
-        return reports.github(results, unread)
-    if kind == "junit":
-        from cnncalc.report import junit
-
-        return junit.render("cnncalc lint", reports.suites(results, unread))
-    from cnncalc.report import sarif
-
-    return sarif.render(results, unread)
+    sink.show(pages.document(results[0] if results and not several else answer.together(results, unread)), kind)
 
 
 def chosen(select: list[str], ignore: list[str]) -> frozenset[str]:

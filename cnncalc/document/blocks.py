@@ -11,6 +11,8 @@ from cnncalc.document.column import Column
 
 Tone = Literal["", "bold", "dim", "green", "yellow", "red"]
 Mark = Literal["", "note", "warning", "error"]
+Place = tuple[str, int, int]
+"""File, line and column (from 1); a line of 0 is the file as a whole."""
 
 
 class Heading(Struct, frozen=True):
@@ -116,13 +118,65 @@ class Picture(Struct, frozen=True):
     draw: Callable[[int | None, bool], Sequence[str]]
 
 
+class Finding(NamedTuple):
+    """One thing found: how grave it is, what, and at which place of a file. ``code`` is the rule's, ``name`` its name;
+    ``subject`` is what it is about, the first one where several (``times``) are shown as one.
+    """
+
+    mark: Literal["note", "warning", "error"]
+    code: str
+    text: str
+    subject: str = ""
+    name: str = ""
+    place: Place | None = None
+    times: int = 1
+
+    @property
+    def title(self) -> str:
+        """Code and name."""
+        return f"{self.code} {self.name}".rstrip()
+
+    @property
+    def about(self) -> str:
+        """The subject, and how many more there are."""
+        return f"{self.subject} and {self.times - 1} more" if self.times > 1 else self.subject
+
+    @property
+    def message(self) -> str:
+        """What it is about, and the text."""
+        return f"{self.about}: {self.text}" if self.subject else self.text
+
+    @property
+    def where(self) -> str:
+        """``file:line:column``, as far as it is known."""
+        file, line, column = self.place or ("", 0, 0)
+        return f"{file}:{line}:{column}" if line else file
+
+
+class Findings(Struct, frozen=True):
+    """What was found, as compilers print it: a line each on a terminal, elsewhere a table."""
+
+    findings: Sequence[Finding]
+
+
+FINDING_COLUMNS = (
+    Column("severity", "severity", lambda one, _: one.mark),
+    Column("rule", "rule", lambda one, _: one.title),
+    Column("count", "count", lambda one, _: one.times, right=True),
+    Column("layer", "layer", lambda one, _: one.about),
+    Column("where", "where", lambda one, _: one.where),
+    Column("message", "message", lambda one, _: one.text),
+)
+"""The columns of the table of findings."""
+
+
 class Group(Struct, frozen=True):
     """Blocks without space between."""
 
     blocks: Sequence[Block]
 
 
-Block = Heading | Text | Note | Facts | Table | Bars | Verbatim | Picture | Group
+Block = Heading | Text | Note | Facts | Table | Bars | Verbatim | Picture | Findings | Group
 
 
 class Document(Struct, frozen=True):
@@ -130,7 +184,8 @@ class Document(Struct, frozen=True):
 
     ``answer`` is the JSON, ``rows`` is what CSV has: by default the first table of the blocks, or a function that makes
     it when it is asked for. ``status`` is the exit status. ``texts`` makes the texts of formats that only this command
-    has, such as ``github``; ``complaints`` go to standard error in every format that does not say them itself.
+    has, such as ``github``; ``complaints`` are errors that did not end the command: they go to standard error, but for
+    annotations, which say them.
     """
 
     answer: Any

@@ -7,10 +7,12 @@ from html import escape
 from typing import Any
 
 from cnncalc.document.blocks import (
+    FINDING_COLUMNS,
     Bars,
     Block,
     Document,
     Facts,
+    Findings,
     Group,
     Heading,
     Note,
@@ -81,6 +83,8 @@ def _block(block: Block) -> str:
             return f"<pre>{escape(visible(block.text, keep=chr(10)))}</pre>\n"
         case Picture():
             return f"<pre>{escape(chr(10).join(block.draw(None, False)))}</pre>\n"
+        case Findings():
+            return table(FINDING_COLUMNS, block.findings)
         case Group():
             return "".join(map(_block, block.blocks))
 

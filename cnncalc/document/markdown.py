@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnncalc.document.blocks import (
+    FINDING_COLUMNS,
     Bars,
     Block,
     Document,
     Facts,
+    Findings,
     Group,
     Heading,
     Note,
@@ -66,6 +68,8 @@ def _block(block: Block) -> str:
             )
             language = block.language if isinstance(block, Verbatim) else ""
             return f"```{language}\n{lines.rstrip()}\n```\n"
+        case Findings():
+            return table(FINDING_COLUMNS, block.findings)
         case Group():
             return "".join(map(_block, block.blocks))
 

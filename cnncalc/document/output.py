@@ -75,7 +75,7 @@ def show(document: Document, format: str, output: str | None, *, fold: bool = Tr
     Raises:
         OutputError: it could not be written.
     """
-    complaints = [*document.complaints]
+    said: list[str] = []
     if format in document.texts:
         write(document.texts[format](), output, annotations=format == "github")
     elif format == "json":
@@ -90,7 +90,7 @@ def show(document: Document, format: str, output: str | None, *, fold: bool = Tr
         rows = rows if isinstance(rows, Table) else rows()
         write(csv.table(rows.columns, rows.rows, rows.whole), output)
         notes = [block for block in blocks if isinstance(block, Note)]
-        complaints += [f"{note.mark}: {note.text}" if note.mark else note.text for note in notes]
+        said = [f"{note.mark}: {note.text}" if note.mark else note.text for note in notes]
     elif format == "table":
         from cnncalc.document.terminal import render
 
@@ -99,8 +99,10 @@ def show(document: Document, format: str, output: str | None, *, fold: bool = Tr
         write(page, output)
     else:
         write(import_module(f"cnncalc.document.{format}").render(document), output)
-    for text in complaints:
+    for text in said:
         complain(text, mark="")
+    for text in document.complaints if format != "github" else ():
+        complain(text)
     return document.status
 
 

@@ -10,6 +10,8 @@ from cnncalc.document.blocks import (
     Branch,
     Document,
     Facts,
+    Finding,
+    Findings,
     Group,
     Heading,
     Note,
@@ -94,6 +96,8 @@ def _lines(block: Block, width: int | None, colour: bool, chosen: _Chosen) -> li
             return [part for line in visible(block.text, keep="\n").splitlines() for part in _verbatim(line, width)]
         case Picture():
             return list(block.draw(width, colour))
+        case Findings():
+            return [line for one in block.findings for line in _finding(one, width, colour)]
         case Group():
             return [line for one in block.blocks for line in _lines(one, width, colour, chosen)]
 
@@ -123,6 +127,17 @@ def _note(block: Note, width: int | None, colour: bool) -> list[str]:
     if lead:
         return [style(lead[:-1], _TONES[block.mark], colour) + first.removeprefix(lead[:-1]), *rest]
     return [style(line, block.tone, colour) if block.tone else line for line in (first, *rest)]
+
+
+def _finding(one: Finding, width: int | None, colour: bool) -> list[str]:
+    """``file:line:column: code mark subject: message``; lines after the first are indented."""
+    where = f"{visible(one.where)}: " if one.where else ""
+    head = f"{where}{one.code} {one.mark}"
+    first, *rest = wrap(f"{head} {visible(one.message)}", width, "    ")
+    if first.startswith(head):
+        mark = style(one.mark, _TONES[one.mark], colour)
+        first = f"{style(where, 'dim', colour)}{style(one.code, 'bold', colour)} {mark}{first[len(head) :]}"
+    return [first, *rest]
 
 
 def _facts(block: Facts, width: int | None, colour: bool) -> list[str]:

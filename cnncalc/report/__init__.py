@@ -9,6 +9,11 @@ if TYPE_CHECKING:
     from cnncalc.document.blocks import Document
 
 PAGES = {
+    "CheckReport": "check",
+    "CheckReports": "check",
+    "LintReport": "lint",
+    "LintReports": "lint",
+    "RuleList": "lint",
     "FieldReport": "rf",
     "UnitReport": "rf",
     "LayersReport": "layers",

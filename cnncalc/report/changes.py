@@ -9,11 +9,11 @@ from msgspec import Struct, structs
 
 from cnncalc import __version__
 from cnncalc.analysis.answer import Generator
+from cnncalc.analysis.broken import Broken, broken
 from cnncalc.document.column import Column
 from cnncalc.document.grid import grid
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
-from cnncalc.report.broken import Broken, broken
 from cnncalc.report.conditions import Condition
 from cnncalc.report.diff import Difference, DiffReport, LayerDiff, diff, folded
 from cnncalc.report.diff_text import CSV_COLUMNS, failures, markdown, percentage, render, shown

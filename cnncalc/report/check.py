@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
-from msgspec import UNSET, Struct, UnsetType, structs
+from msgspec import UNSET, Struct, UnsetType
 
-from cnncalc import __version__, units
-from cnncalc.analysis.answer import Generator, Model
+from cnncalc import units
+from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator, Model
+from cnncalc.analysis.broken import Broken
 from cnncalc.analysis.report import Report, Totals
+from cnncalc.document import github, junit
+from cnncalc.document.blocks import Document, Finding, Note, Table
 from cnncalc.document.column import Column, human
 from cnncalc.graph import Place
-from cnncalc.report.broken import Broken
 from cnncalc.report.columns import unknown_in
-from cnncalc.report.github import annotation
-from cnncalc.report.junit import Case, Suite
-from cnncalc.text import visible
 
 METRICS = Totals.__struct_fields__[1:]
 """What can be limited: every total."""
@@ -41,7 +40,7 @@ class Check(Struct, frozen=True):
     reason: str | UnsetType = UNSET
 
 
-class CheckReport(Struct, frozen=True):
+class CheckReport(Answer, frozen=True):
     """The whole answer to ``check``."""
 
     schema_version: int
@@ -51,7 +50,7 @@ class CheckReport(Struct, frozen=True):
     checks: tuple[Check, ...]
 
 
-class CheckReports(Struct, frozen=True):
+class CheckReports(Answer, frozen=True):
     """The answer to ``check`` of several nets.
 
     ``broken`` are those that could not be read; where there are any, ``status`` is ``error``.
@@ -71,9 +70,9 @@ class Checked(NamedTuple):
     report: CheckReport
     places: Mapping[str, Mapping[str, Place]]
 
-    def place(self, one: Check) -> Place | None:
-        """Where a limit is set; ``None`` for one of the command line."""
-        return self.places.get(one.metric, {}).get(one.limit)
+    def place(self, one: Check) -> Place:
+        """Where a limit is set: for one of the command line the file as a whole."""
+        return self.places.get(one.metric, {}).get(one.limit) or Place(self.report.model.source, 0, 0)
 
 
 def check(report: Report, limits: Limits) -> CheckReport:
@@ -108,47 +107,36 @@ def _percent(one: Check) -> str:
     return f"{'-' if one.margin < 0 else ''}{units.share(abs(one.margin), abs(one.bound))}"
 
 
+class Row(NamedTuple):
+    """One row of the table: how the net was asked for, and one limit."""
+
+    net: str
+    check: Check
+
+
+def _column(name: str, value: Callable[[Check], Any], header: str = "", **more: Any) -> Column:
+    return Column(name, header or name, lambda row, _: value(row.check), **more)
+
+
 COLUMNS = (
-    Column("metric", "metric", lambda one, _: one.metric),
-    Column("limit", "limit", lambda one, _: one.limit),
-    Column("value", "value", lambda one, _: one.value, show=human, right=True),
-    Column("bound", "bound", lambda one, _: one.bound, show=human, right=True),
-    Column("margin", "margin", lambda one, _: one.margin, show=human, right=True),
-    Column("margin%", "%", lambda one, _: _percent(one), right=True),
-    Column("status", "status", lambda one, _: one.status),
-    Column("reason", "reason", lambda one, _: "" if one.reason is UNSET else one.reason),
+    Column("net", "net", lambda row, _: row.net, elastic=True),
+    _column("metric", lambda one: one.metric),
+    _column("limit", lambda one: one.limit),
+    _column("value", lambda one: one.value, show=human, right=True),
+    _column("bound", lambda one: one.bound, show=human, right=True),
+    _column("margin", lambda one: one.margin, show=human, right=True),
+    _column("margin%", _percent, "%", right=True),
+    _column("status", lambda one: one.status),
+    _column("reason", lambda one: "" if one.reason is UNSET else one.reason),
 )
-"""The columns of the table of checks."""
+"""The columns of the table: the net where there are several, reasons where there are any."""
 
 
 def together(checked: Sequence[Checked], broken: Sequence[Broken]) -> CheckReports:
     """Several nets as one report."""
     failed = any(net.report.status == "fail" for net in checked)
     status: Literal["pass", "fail", "error"] = "error" if broken else "fail" if failed else "pass"
-    reports = tuple(net.report for net in checked)
-    return CheckReports(1, Generator("cnncalc", __version__), status, reports, tuple(broken))
-
-
-def rows(checked: Sequence[Checked]) -> list[tuple[str, Check]]:
-    """Every limit of every net, with how the net was asked for."""
-    return [(net.label, one) for net in checked for one in net.report.checks]
-
-
-def _of_check(column: Column) -> Column:
-    return structs.replace(column, value=lambda row, whole: column.value(row[1], whole))
-
-
-SEVERAL_COLUMNS = (
-    Column("net", "net", lambda row, _: row[0], elastic=True),
-    *map(_of_check, COLUMNS),
-)
-"""The columns of the table of several nets' checks."""
-
-
-def chosen_columns(columns: Sequence[Column], checks: Sequence[Check]) -> list[Column]:
-    """The columns that say something: reasons only where there are any."""
-    reasons = any(one.reason is not UNSET for one in checks)
-    return [column for column in columns if column.name != "reason" or reasons]
+    return CheckReports(SCHEMA_VERSION, GENERATOR, status, tuple(net.report for net in checked), tuple(broken))
 
 
 def sentence(one: Check) -> str:
@@ -163,42 +151,69 @@ def sentence(one: Check) -> str:
     return f"{kept}, as far as it is known; {one.reason}" if one.status == "fail" else kept
 
 
+def _passed(checks: Sequence[Check]) -> str:
+    failed, count = sum(one.status == "fail" for one in checks), len(checks)
+    return f"{failed} of {count} checks failed" if failed else f"all {count} checks passed"
+
+
 def verdict(checked: Sequence[Checked], broken: Sequence[Broken]) -> str:
     """All nets in one line."""
     checks = [one for net in checked for one in net.report.checks]
-    failed = sum(one.status == "fail" for one in checks)
     free = sum(not net.report.checks for net in checked)
-    count = len(checks)
-    parts = [f"{failed} of {count} checks failed" if failed else f"all {count} checks passed"] if count else []
+    parts = [_passed(checks)] if checks else []
     parts += [f"{free} without limits"] if free else []
     parts += [f"{len(broken)} could not be read"] if broken else []
     nets = len(checked) + len(broken)
     return f"{nets} net{'' if nets == 1 else 's'}: {', '.join(parts) or 'nothing to check'}"
 
 
-def github(checked: Sequence[Checked], broken: Sequence[Broken]) -> str:
-    """An annotation for each broken limit, and for each net that could not be read, as GitHub's runner reads them."""
-    lines = list(map(Broken.annotation, broken))
-    for net in checked:
+def document(answer: CheckReport | CheckReports, nets: Sequence[Checked] = ()) -> Document:
+    """A row for each limit, then the verdict. ``nets`` says how each was asked for and where its limits stand."""
+    alone = isinstance(answer, CheckReport)
+    reports, broken = ([answer], ()) if isinstance(answer, CheckReport) else (answer.nets, answer.broken)
+    nets = nets or [Checked(one.model.source or one.model.name, one, {}) for one in reports]
+    rows = [Row(net.label, one) for net in nets for one in net.report.checks]
+    dropped = {"net" if alone else "", "reason" if all(row.check.reason is UNSET for row in rows) else ""}
+    table = Table([column for column in COLUMNS if column.name not in dropped], rows, drop=False)
+    said = verdict(nets, broken)
+    if isinstance(answer, CheckReport):
+        model = answer.model
+        batch = f", batch {model.batch}" if model.batch != 1 else ""
+        said = f"{model.name or model.source}{batch}: {_passed(answer.checks)}"
+    return Document(
+        answer,
+        [*([table] if rows else []), Note(said)],
+        table,
+        status=2 if broken else any(one.status == "fail" for one in reports),
+        texts={
+            "github": lambda: github.render(_annotations(nets, broken), [f"cnncalc check: {verdict(nets, broken)}"]),
+            "junit": lambda: junit.render("cnncalc check", _suites(nets, broken)),
+        },
+        complaints=[one.message for one in broken],
+    )
+
+
+def _annotations(nets: Sequence[Checked], broken: Sequence[Broken]) -> Iterator[Finding]:
+    """A finding for each broken limit, and for each net that could not be read."""
+    for problem in broken:
+        yield Finding("error", "cnncalc", problem.message, place=problem.place)
+    for net in nets:
         for one in net.report.checks:
             if one.status == "fail":
-                place = net.place(one) or Place(net.report.model.source, 0, 0)
-                text = f"{net.report.model.name}: {sentence(one)}"
-                lines.append(annotation("error", text, place, title=f"cnncalc check: {one.metric}"))
-    return "".join(f"{line}\n" for line in [*lines, f"cnncalc check: {visible(verdict(checked, broken))}"])
+                name = f"{net.report.model.name}: {sentence(one)}"
+                yield Finding("error", "cnncalc check:", name, name=one.metric, place=net.place(one))
 
 
-def suites(checked: Sequence[Checked], broken: Sequence[Broken]) -> Iterator[Suite]:
+def _suites(nets: Sequence[Checked], broken: Sequence[Broken]) -> Iterator[junit.Suite]:
     """Each net as a suite of tests, each limit as a test."""
-    for net in checked:
+    for net in nets:
         cases = [
-            Case(
-                f"{one.metric} {one.limit}",
-                net.place(one) or Place(net.report.model.source, 0, 0),
-                failure=sentence(one) if one.status == "fail" else "",
+            junit.Case(
+                f"{one.metric} {one.limit}", net.place(one), failure=sentence(one) if one.status == "fail" else ""
             )
             for one in net.report.checks
         ]
-        place = Place(net.report.model.source, 0, 0)
-        yield Suite(net.label, cases or [Case("can be read", place, skipped="it has no budget")])
-    yield from map(Broken.suite, broken)
+        whole = (net.report.model.source, 0, 0)
+        yield junit.Suite(net.label, cases or [junit.Case("can be read", whole, skipped="it has no budget")])
+    for problem in broken:
+        yield junit.Suite(problem.net, [junit.Case("can be read", problem.place, error=problem.message)])

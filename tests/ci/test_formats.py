@@ -14,10 +14,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cnncalc.graph import Place
-from cnncalc.report import junit, sarif
-from cnncalc.report.broken import Broken
-from cnncalc.report.github import annotation
+from cnncalc.document import junit, sarif
+from cnncalc.document.blocks import Finding
+from cnncalc.document.github import annotation
 from tests.ci.conftest import BROKEN
 from tests.commands.conftest import Run
 from tests.report.draws import NASTY
@@ -58,14 +57,14 @@ plain = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min
 @example("100%25", "a,b:c%2C", "%3A=", 1, 1)
 def test_the_runner_reads_back_what_was_written(message: str, file: str, title: str, line: int, column: int) -> None:
     file = f"f{file}"
-    written = annotation("error", f"{message}\nand more", Place(file, line, column), title=title)
+    written = annotation(Finding("error", title, f"{message}\nand more", place=(file, line, column)))
     expected = {"file": file, "line": str(line), "col": str(column), "title": title}
     assert read(written) == ("error", expected, f"{message}\nand more")
 
 
 @given(texts, texts, texts)
 def test_an_annotation_is_one_harmless_line(message: str, file: str, title: str) -> None:
-    written = annotation("warning", message, Place(file, 1, 1), title=title)
+    written = annotation(Finding("warning", title, message, place=(file, 1, 1)))
     assert written.isprintable()
     level, properties, _ = read(written)
     assert level == "warning"
@@ -179,7 +178,7 @@ def test_findings_are_tests_and_fail_as_lint_does(run: Run, models: Path) -> Non
 
 @given(texts, texts, texts)
 def test_any_text_is_valid_xml(name: str, failure: str, file: str) -> None:
-    suites = [junit.Suite(name, [junit.Case(name, Place(file, 3, 1), failure=failure, output=name)])]
+    suites = [junit.Suite(name, [junit.Case(name, (file, 3, 1), failure=failure, output=name)])]
     root = validated(junit.render("x", suites))
     assert (root[0][0].find("failure") is not None) == bool(failure)
 
@@ -393,7 +392,7 @@ def test_shipped_nets_give_valid_sarif(run: Run) -> None:
 
 @given(texts)
 def test_any_file_name_is_a_uri(name: str) -> None:
-    log = json.loads(sarif.render([], [Broken(f"f{name}", name, f"f{name}", 1, 1)]))
+    log = json.loads(sarif.render([], [], [sarif.Problem(name, (f"f{name}", 1, 1))]))
     SARIF_CHECK.validate(log)
     (told,) = log["runs"][0]["invocations"][0]["toolExecutionNotifications"]
     uri = told["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]

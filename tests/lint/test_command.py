@@ -15,8 +15,10 @@ import msgspec
 import pytest
 
 from cnncalc.analysis.lint import RULES, lint, silenced
+from cnncalc.analysis.lint.answer import LintReport, report, rule_list
 from cnncalc.api import load
-from cnncalc.report.lint import LintReport, render, report
+from cnncalc.document.terminal import render
+from cnncalc.report.lint import document, explained
 from cnncalc.sources import load_text
 from cnncalc.spec.schema import tidy
 from tests.commands.conftest import Run
@@ -39,10 +41,13 @@ def test_a_warning_passes_and_strict_fails_it(run: Run, write) -> None:
     path = write(LOSSY)
     result = run("lint", path)
     assert (result.status, result.err) == (0, "")
-    assert f"{path}:4:5: warning CNN101 pixels-lost\n  conv1: does not read 1 row of 32 at the bottom" in result.out
-    assert "an input of size 31 or 33 loses none here" in result.out
-    assert "  mend: " in result.out
-    assert result.out.endswith("\nlossy: 1 warning\n")
+    assert result.out.splitlines() == [
+        f"{path}:4:5: CNN101 warning conv1: does not read 1 row of 32 at the bottom and 1 column of 32 at the right; "
+        "an input of size 31 or 33 loses none here",
+        "",
+        "lossy: 1 warning",
+        "how to fix: cnncalc lint --explain CNN101",
+    ]
     assert run("lint", path, "--strict").status == 1
     assert run("lint", path, "--strict", "--ignore", "CNN101").status == 0
 
@@ -50,7 +55,7 @@ def test_a_warning_passes_and_strict_fails_it(run: Run, write) -> None:
 def test_an_error_fails(run: Run, write) -> None:
     result = run("lint", write(BLIND))
     assert result.status == 1
-    assert "error CNN107 padding-only" in result.out
+    assert "net.yaml:4:5: CNN107 error conv1: " in result.out
     assert "2 of 10 along height" in result.out
 
 
@@ -143,7 +148,7 @@ def test_a_comment_in_a_block_silences_every_call() -> None:
 
 def test_standard_input_has_comments_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     for text, words in (
-        (LOSSY, "<stdin>:4:5: warning"),
+        (LOSSY, "<stdin>:4:5: CNN101 warning"),
         (LOSSY.rstrip() + " # cnncalc: ignore\n", "nothing found (1 "),
     ):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
@@ -152,7 +157,13 @@ def test_standard_input_has_comments_too(run: Run, monkeypatch: pytest.MonkeyPat
 
 def test_findings_of_a_repeated_block_are_one_in_the_table_and_all_in_the_json(run: Run) -> None:
     text = run("lint", "resnet50", "--select", "zero-gamma").out
-    assert text.count("zero-gamma\n  stage1.bottleneck1.conv_bn3.batch_norm1 and 15 more: the last norm") == 1
+    assert text.splitlines() == [
+        "specs/resnet.yaml:23:9: CNN304 note stage1.bottleneck1.conv_bn3.batch_norm1 and 15 more: "
+        "the last norm of a residual branch; its weight could start at 0",
+        "",
+        "resnet50: 16 notes",
+        "how to fix: cnncalc lint --explain CNN304",
+    ]
     answer = json.loads(run("lint", "resnet50", "--select", "zero-gamma", "--format", "json").out)
     assert len(answer["findings"]) == answer["counts"]["info"] == 3 + 4 + 6 + 3
 
@@ -206,20 +217,56 @@ def test_csv_has_every_finding_and_markdown_every_group(run: Run) -> None:
     assert [cells[3].strip() for cells in rows_of_table] == ["count", "----:", "4", "1", "16", "3"]
 
 
-@pytest.mark.parametrize("format", ["table", "json", "csv", "markdown"])
+@pytest.mark.parametrize("format", ["table", "json", "csv", "markdown", "html"])
 def test_the_rules_are_listed(run: Run, format: str) -> None:
     result = run("lint", "--rules", "--format", format)
     assert result.status == 0
     assert all(number in result.out and rule.name in result.out for number, rule in RULES.items())
-    assert "Odena, Dumoulin & Olah 2016" in result.out.replace("\\", "")
+
+
+def test_the_list_has_a_line_for_each_rule(run: Run) -> None:
+    *lines, empty, hint = run("lint", "--rules").out.splitlines()
+    assert [line.split()[0] for line in lines] == sorted(RULES)
+    assert lines[6] == "CNN107 padding-only                error   Output units that see nothing but padding."
+    assert (empty, hint) == ("", "why, and how to fix it: cnncalc lint --explain CNN101")
+
+
+@pytest.mark.parametrize("choice", ["CNN106", "checkerboard"])
+def test_a_rule_is_explained(run: Run, choice: str) -> None:
+    assert run("lint", "--explain", choice).out.splitlines() == [
+        "CNN106 checkerboard (warning)",
+        "",
+        "A transposed convolution whose output units sum over different numbers of input units.",
+        "",
+        "why: Where the kernel is no multiple of the stride, neighbouring output units are sums over different numbers "
+        "of input units: the output has a pattern of that period before anything is learned, strongest in two "
+        "dimensions.",
+        "how to fix: use a kernel that the stride divides (4 with stride 2), or upsample first and convolve with "
+        "stride 1",
+        "source: Odena, Dumoulin & Olah 2016, Deconvolution and checkerboard artifacts, Distill, "
+        "doi:10.23915/distill.00003",
+    ]
+
+
+def test_several_rules_are_explained_and_an_unknown_one_is_an_error(run: Run) -> None:
+    out = run("lint", "--explain", "CNN101,gridding", "--format", "markdown").out
+    assert [line for line in out.splitlines() if line.startswith("#")] == [
+        "### CNN101 pixels-lost (warning)",
+        "### CNN201 gridding (warning)",
+    ]
+    assert "arXiv:1603.07285" in out
+    answer = json.loads(run("lint", "--explain", "CNN2", "--format", "json").out)
+    assert [one["rule"] for one in answer["rules"]] == ["CNN201", "CNN202", "CNN203"]
+    result = run("lint", "--explain", "CNN999")
+    assert (result.status, result.out) == (2, "")
+    assert "unknown rule 'CNN999'" in result.err
 
 
 def test_the_page_of_the_rules_has_a_row_for_each() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "lint.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "commands" / "lint.md").read_text(encoding="utf-8")
     rows = [tuple(cell.strip() for cell in line.split("|")[1:-1]) for line in page.splitlines() if "| CNN" in line]
-    assert rows == [
-        (f"{one.number} `{one.name}`", one.summary[0].lower() + one.summary[1:-1], one.severity)
-        for one in sorted(RULES.values())
+    assert [(rule, severity) for rule, _, severity in rows] == [
+        (f"{one.rule} `{one.name}`", one.severity) for _, one in sorted(RULES.items())
     ]
 
 
@@ -243,12 +290,25 @@ def test_the_options_of_a_source(run: Run) -> None:
 @pytest.mark.parametrize("width", [50, 80, 120])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     graph = load("resnet50")
-    result = report(graph, lint(graph), RULES.values())
-    plain = render(result, width=width).splitlines()
-    assert all(len(row) <= width for row in plain if ".yaml:" not in row)
-    coloured = render(result, width=width, colour=True)
-    assert re.sub(r"\x1b\[\d*m", "", coloured).splitlines() == plain
-    assert coloured != "\n".join(plain)
+    found = report(graph, lint(graph), RULES.values())
+    for page in (document(found), document(rule_list(RULES.values())), explained(rule_list(RULES.values()))):
+        plain = render(page, width=width).splitlines()
+        assert max(map(len, plain)) <= width
+        coloured = render(page, width=width, colour=True)
+        assert re.sub(r"\x1b\[\d*m", "", coloured).splitlines() == plain
+        assert coloured != "\n".join(plain)
+
+
+def test_a_line_that_wraps_is_indented() -> None:
+    graph = load("resnet50")
+    lines = render(document(report(graph, lint(graph), RULES.values())), width=60).splitlines()
+    end = lines.index("")
+    assert [line for line in lines[:end] if not line.startswith("    ")] == [
+        "specs/resnet.yaml:22:9: CNN104 note conv_bn1.conv1 and 3",
+        "specs/resnet.yaml:57:5: CNN104 note max_pool1: windows reach",
+        "specs/resnet.yaml:23:9: CNN304 note",
+        "specs/resnet.yaml:22:9: CNN102 note",
+    ]
 
 
 def test_a_hostile_name_is_harmless(run: Run, write) -> None:

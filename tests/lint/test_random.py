@@ -20,7 +20,7 @@ def told_blind(graph: Graph) -> dict[tuple[int, int], list[int]]:
     """For each node and axis of its output the units that see padding alone, as the rule tells."""
     numbers = {node.path: number for number, node in enumerate(graph.nodes)}
     told = {}
-    for finding in lint(graph, wanted=lambda rule: rule.number == "CNN107").findings:
+    for finding in lint(graph, wanted=lambda rule: rule.rule == "CNN107").findings:
         number = numbers[finding.layer]
         rank = len(graph.nodes[number].output_shape) - 1
         names = [axis_name(axis, rank) for axis in range(rank)]

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnncalc.analysis.lint import RULES, Finding, Found, lint, rule
+from cnncalc.analysis.lint import FINDERS, RULES, Finding, Found, lint, rule
 from cnncalc.errors import CnncalcError
 from cnncalc.sources import load_text
 from cnncalc.torch import build
@@ -23,7 +23,7 @@ def spec(shape: list[int], *layers: str) -> str:
 
 def found(text: str, number: str, **options: Any) -> list[Finding]:
     """What one rule finds."""
-    return list(lint(load_text(text, **options), wanted=lambda rule: rule.number == number).findings)
+    return list(lint(load_text(text, **options), wanted=lambda rule: rule.rule == number).findings)
 
 
 def only(text: str, number: str, **options: Any) -> Finding:
@@ -36,7 +36,7 @@ def only(text: str, number: str, **options: Any) -> Finding:
 
 def test_every_rule_says_everything():
     for number, one in RULES.items():
-        assert one.number == number
+        assert one.rule == number
         assert number.startswith("CNN")
         assert all((one.summary, one.why, one.mend, one.source)), number
         assert one.summary.endswith("."), number
@@ -57,7 +57,7 @@ def test_a_rule_is_one_function():
 
         findings = found(spec([1, 4], "relu", "relu"), "CNN999")
     finally:
-        del RULES["CNN999"]
+        del RULES["CNN999"], FINDERS["CNN999"]
     assert [(f.layer, f.severity, f.message, f.place.line) for f in findings] == [
         ("relu1", "error", "is there", 3),
         ("relu2", "error", "is there", 4),

@@ -37,7 +37,7 @@ layers:
 
 
 def found(text: str, number: str) -> list[Finding]:
-    return list(lint(load_text(text), wanted=lambda rule: rule.number == number).findings)
+    return list(lint(load_text(text), wanted=lambda rule: rule.rule == number).findings)
 
 
 @pytest.mark.parametrize("text", [DEAD, SWALLOWED, DEAD + "outputs: [relu1, relu2]\n"])

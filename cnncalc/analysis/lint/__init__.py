@@ -15,20 +15,31 @@ from msgspec import Struct
 from cnncalc.analysis.lint import fields, unused, weights, windows
 from cnncalc.analysis.lint.comments import Silenced, covers, silenced
 from cnncalc.analysis.lint.design import Design, Resize
-from cnncalc.analysis.lint.rule import RULES, Found, Rule, Severity, rule
+from cnncalc.analysis.lint.rule import FINDERS, RULES, Found, Rule, Severity, rule
 from cnncalc.graph import Graph, Leftover, Place
 
 
 class Finding(Struct, frozen=True):
-    """One fault in one layer, or of a name that made none: rule, severity, place in the spec and exact numbers."""
+    """One finding: the rule, the layer and its place in the spec, what is wrong, and the exact numbers.
+
+    ``layer`` is the name itself of an argument or block that nothing uses.
+    ``file``, ``line`` and ``column`` are null where the net was not read from a text.
+    """
 
     rule: str
     name: str
     severity: Severity
     layer: str
-    place: Place | None
+    file: str | None
+    line: int | None
+    column: int | None
     message: str
     numbers: dict[str, Any]
+
+    @property
+    def place(self) -> Place | None:
+        """Where it stands, as far as that is known."""
+        return None if self.file is None else Place(self.file, self.line or 0, self.column or 0)
 
 
 class Findings(Struct, frozen=True):
@@ -57,22 +68,22 @@ def lint(
     design = Design(graph, at)
     found: list[tuple[int, str, Finding]] = []
     hidden = 0
-    for one in sorted(RULES.values()):
+    for one in RULES.values():
         if not wanted(one):
             continue
-        for fault in one.find(design):
+        for fault in FINDERS[one.rule](design):
             place: Place | None
             if isinstance(fault.node, Leftover):
                 path, place, number = fault.node.name, fault.node.place, len(graph.nodes)
             else:
                 path, place, number = graph.nodes[fault.node].path, graph.nodes[fault.node].place, fault.node
-            line = place.line if place else 0
-            if any(covers(choice, one.number, one.name) for choice in (silent or {}).get(line, ())):
+            file, line, column = place or (None, None, None)
+            if any(covers(choice, one.rule, one.name) for choice in (silent or {}).get(line or 0, ())):
                 hidden += 1
                 continue
             severity = fault.severity or one.severity
-            finding = Finding(one.number, one.name, severity, path, place, fault.message, fault.numbers)
-            found.append((number, one.number, finding))
+            finding = Finding(one.rule, one.name, severity, path, file, line, column, fault.message, fault.numbers)
+            found.append((number, one.rule, finding))
     found.sort(key=lambda entry: entry[:2])
     return Findings(tuple(finding for _, _, finding in found), hidden)
 
@@ -85,7 +96,7 @@ def lookup(choices: Iterable[str]) -> set[str]:
     """
     numbers: set[str] = set()
     for choice in choices:
-        meant = {one.number for one in RULES.values() if choice.strip() and covers(choice, one.number, one.name)}
+        meant = {one.rule for one in RULES.values() if choice.strip() and covers(choice, one.rule, one.name)}
         if not meant:
             raise KeyError(choice)
         numbers |= meant
@@ -93,6 +104,7 @@ def lookup(choices: Iterable[str]) -> set[str]:
 
 
 __all__ = [
+    "FINDERS",
     "RULES",
     "Design",
     "Finding",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
+from msgspec import Struct
+
 from cnncalc.analysis.lint.design import Design
 from cnncalc.graph import Leftover
 
@@ -23,24 +25,25 @@ class Found(NamedTuple):
     severity: Severity | None = None
 
 
-class Rule(NamedTuple):
-    """One rule: what it looks for, why that matters, what would mend it and who says so.
+class Rule(Struct, frozen=True):
+    """One rule: what it looks for, why that matters, how to fix it, and who says so.
 
-    ``severity`` is what most of its findings have.
+    ``severity`` is what most of its findings have; one that is less, or more, says so itself.
     """
 
-    number: str
+    rule: str
     name: str
     severity: Severity
     summary: str
     why: str
     mend: str
     source: str
-    find: Find
 
 
 RULES: dict[str, Rule] = {}
 """All rules by number; filled as their modules are imported."""
+FINDERS: dict[str, Find] = {}
+"""The function of each rule."""
 
 
 def rule(number: str, name: str, severity: Severity, *, why: str, mend: str, source: str) -> Callable[[Find], Find]:
@@ -48,7 +51,8 @@ def rule(number: str, name: str, severity: Severity, *, why: str, mend: str, sou
 
     def register(find: Find) -> Find:
         summary = " ".join((find.__doc__ or "").split())
-        RULES[number] = Rule(number, name, severity, summary, why, mend, source, find)
+        RULES[number] = Rule(number, name, severity, summary, why, mend, source)
+        FINDERS[number] = find
         return find
 
     return register

@@ -7,25 +7,31 @@ that of their toolkit: ``%`` and line ends in a message, and ``:`` and ``,`` too
 from __future__ import annotations
 
 import os
-from typing import Literal
+from collections.abc import Iterable
 
-from cnncalc.graph import Place
+from cnncalc.document.blocks import Finding
 from cnncalc.text import visible
 
-Level = Literal["error", "warning", "notice"]
+
+def render(findings: Iterable[Finding], verdicts: Iterable[str]) -> str:
+    """A line for each finding, then the verdicts as they are."""
+    return "".join(f"{line}\n" for line in [*map(annotation, findings), *map(visible, verdicts)])
 
 
-def annotation(level: Level, message: str, place: Place | None = None, *, title: str = "") -> str:
-    """One annotation, without its line end; a line of 0 is a file as a whole."""
-    known = place is not None and place.file and not place.file.startswith("<")
+def annotation(finding: Finding) -> str:
+    """One annotation, without its line end."""
+    file, line, column = finding.place or ("", 0, 0)
+    if file.startswith("<"):  # standard input
+        file = ""
     properties = {
-        "file": in_repository(place.file) if place is not None and known else "",
-        "line": str(place.line) if place is not None and known and place.line else "",
-        "col": str(place.column) if place is not None and known and place.line else "",
-        "title": title,
+        "file": in_repository(file) if file else "",
+        "line": str(line) if file and line else "",
+        "col": str(column) if file and line else "",
+        "title": finding.title,
     }
+    level = "notice" if finding.mark == "note" else finding.mark
     written = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
-    return f"::{level}{' ' if written else ''}{written}::{_data(message)}"
+    return f"::{level}{' ' if written else ''}{written}::{_data(finding.message)}"
 
 
 def in_repository(file: str) -> str:

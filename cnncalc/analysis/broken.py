@@ -1,4 +1,4 @@
-"""A net of several that could not be read: for reports that go on with the others."""
+"""A net of several that could not be read: for answers that go on with the others."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from msgspec import Struct
 
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Place
-from cnncalc.report.github import annotation
-from cnncalc.report.junit import Case, Suite
 from cnncalc.spec.problem import SpecError
 
 
@@ -24,14 +22,6 @@ class Broken(Struct, frozen=True):
     def place(self) -> Place:
         """Its place; a line of 0 is the file as a whole."""
         return Place(self.file or self.net, self.line or 0, self.column or 0)
-
-    def annotation(self) -> str:
-        """The message as GitHub's runner reads it."""
-        return annotation("error", self.message, self.place, title="cnncalc")
-
-    def suite(self) -> Suite:
-        """A suite of one test that ends in an error."""
-        return Suite(self.net, [Case("can be read", self.place, error=self.message)])
 
 
 def broken(net: str, error: CnncalcError) -> Broken:

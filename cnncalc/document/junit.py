@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from cnncalc.graph import Place
-from cnncalc.report.github import in_repository
+from cnncalc.document.blocks import Place
+from cnncalc.document.github import in_repository
 from cnncalc.text import visible
 
 
@@ -41,10 +41,11 @@ def render(name: str, suites: Iterable[Suite]) -> str:
         node = ET.SubElement(root, "testsuite", {"name": visible(suite.name), **_counts(suite.cases)})
         for case in suite.cases:
             test = ET.SubElement(node, "testcase", classname=visible(suite.name), name=visible(case.name), time="0")
-            if case.place is not None and case.place.file:
-                test.set("file", visible(in_repository(case.place.file)))
-                if case.place.line:
-                    test.set("line", str(case.place.line))
+            file, line, _ = case.place or ("", 0, 0)
+            if file:
+                test.set("file", visible(in_repository(file)))
+                if line:
+                    test.set("line", str(line))
             for tag, text in (("failure", case.failure), ("error", case.error), ("skipped", case.skipped)):
                 if text:
                     first, _, rest = visible(text, keep="\n").partition("\n")
