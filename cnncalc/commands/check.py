@@ -17,6 +17,7 @@ Format = Annotated[
         "--format",
         help="By default what the ending of --output says, else a table. github: annotations of a workflow.",
         show_default=False,
+        rich_help_panel=options.RESULT,
     ),
 ]
 

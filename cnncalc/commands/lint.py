@@ -19,6 +19,7 @@ Format = Annotated[
         "--format",
         help="By default what the ending of --output says, else text. github: annotations of a workflow.",
         show_default=False,
+        rich_help_panel=options.RESULT,
     ),
 ]
 

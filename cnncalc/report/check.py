@@ -184,7 +184,7 @@ def document(answer: CheckReport | CheckReports, nets: Sequence[Checked] = ()) -
         answer,
         [*([table] if rows else []), Note(said)],
         table,
-        status=2 if broken else any(one.status == "fail" for one in reports),
+        status=2 if broken else int(any(one.status == "fail" for one in reports)),
         texts={
             "github": lambda: github.render(_annotations(nets, broken), [f"cnncalc check: {verdict(nets, broken)}"]),
             "junit": lambda: junit.render("cnncalc check", _suites(nets, broken)),

@@ -90,7 +90,7 @@ def document(answer: LintReport | LintReports | RuleList) -> Document:
         answer,
         shown,
         Table(COLUMNS, [finding for net in nets for finding in net.findings]),
-        status=2 if broken else any(net.status == "fail" for net in nets),
+        status=2 if broken else int(any(net.status == "fail" for net in nets)),
         texts={
             "github": lambda: github.render(
                 [
