@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 import torch  # noqa: E402
 
 from cnncalc import machines, units  # noqa: E402
-from cnncalc.report import bench as reports  # noqa: E402
+from cnncalc.analysis import bench as reports  # noqa: E402
 from cnncalc.sources import load  # noqa: E402
 from cnncalc.torch.bench import measure  # noqa: E402
 from cnncalc.torch.calibrate import calibrate  # noqa: E402
@@ -45,7 +45,7 @@ def main() -> int:
     for name in options.nets:
         graph = load(name, input=(1, 188, 188)) if name == "unet" else load(name)
         measured = measure(graph, repeat=options.repeat, backward=True)
-        found = reports.report(graph, measured, device="cpu", dtype="float32", batch=1, machine=machine, backward=True)
+        found = reports.answer(graph, measured, device="cpu", dtype="float32", batch=1, machine=machine, backward=True)
         broken += [f"{name}: {what}" for what in found.above_measured]
         cells = []
         for which in (found.forward, found.backward):

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnncalc.commands import _options as options
+from cnncalc.commands._command import Sink, command
 
 if TYPE_CHECKING:
     from cnncalc.analysis.roofline import Machine
 
 
+@command
 def bench(
     source: Annotated[
         str | None,
@@ -50,8 +52,9 @@ def bench(
     depth: Annotated[
         int | None, typer.Option(min=1, help="Fold blocks below this level into one row with their sums, as 1.")
     ] = None,
-    format: options.Format = None,
-    output: options.Output = None,
+    all: Annotated[bool, typer.Option("--all", help="Show every layer, on a terminal too.")] = False,
+    *,
+    sink: Sink,
 ) -> None:
     """Measure the real time of every layer and of the net with PyTorch, beside the least that a machine can take.
 
@@ -61,22 +64,17 @@ def bench(
 
     Example: cnncalc bench resnet18 --calibrate mine.yaml --depth 1
     """
-    from cnncalc.commands import _output
     from cnncalc.commands._progress import Progress
+    from cnncalc.document import output
     from cnncalc.errors import CnncalcError
 
-    kind = _output.chosen_format(format, output)
+    kind = sink.kind()
     if list_machines:
         from cnncalc import machines
-        from cnncalc.report import machines as listing
+        from cnncalc.analysis.machines import listing
+        from cnncalc.report.machines import document as listed
 
-        shipped = [(name, machines.load(name)) for name in machines.names()]
-        if kind == "json":
-            from cnncalc.document.json import render
-
-            _output.write(render(listing.listing(shipped)) + "\n", output)
-        else:
-            _output.write_grid(listing.COLUMNS, shipped, format=kind, output=output, drop=True)
+        sink.show(listed(listing((name, machines.load(name)) for name in machines.names())), kind)
         return
     if source is None and calibrate is None:
         raise CnncalcError("bench: give a SOURCE, or --calibrate FILE\n  hint: as cnncalc bench resnet18")
@@ -95,9 +93,9 @@ def bench(
             from cnncalc.torch.calibrate import calibrate as measure_machine
 
             limits, warning = measure_machine(device, progress=progress.show)
-            _output.write(machines.written(limits), calibrate)
+            output.write(machines.written(limits), calibrate)
         if warning:
-            _output.complain(warning, mark="warning: ")
+            output.complain(warning, mark="warning: ")
         if graph is None:
             return
         from cnncalc.torch.bench import measure
@@ -111,9 +109,11 @@ def bench(
             backward=backward,
             progress=progress.show,
         )
-    from cnncalc.report import bench as reports
+    from cnncalc.analysis.bench import answer, block
+    from cnncalc.document.tree import folded
+    from cnncalc.report.bench import document
 
-    found = reports.report(
+    found = answer(
         graph,
         measured,
         device=device,
@@ -125,16 +125,11 @@ def bench(
         backward=backward,
         remarks=_remarks(torch, device, dtype, repeat, limits),
     )
-    rows = found.layers if depth is None else tuple(reports.folded(found.layers, depth))
-    if kind == "json":
+    if depth is not None and not all:
         from msgspec.structs import replace
 
-        from cnncalc.document.json import render
-
-        _output.write(render(replace(found, layers=rows)) + "\n", output)
-        return
-    columns, said = reports.columns(found), reports.summary(found)
-    _output.write_grid(columns, rows, found, format=kind, output=output, notes=said, drop=True)
+        found = replace(found, layers=folded(found.layers, depth, block))
+    sink.show(document(found), kind, fold=not all and depth is None)
 
 
 def _torch() -> Any:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from cnncalc.commands import _options as options
+from cnncalc.commands._command import Sink, command
 
 app = typer.Typer()
 
@@ -16,30 +17,25 @@ def zoo(context: typer.Context) -> None:
     Example: cnncalc zoo show resnet50
     """
     if context.invoked_subcommand is None:
-        list_models()
+        list_models(**Sink()._asdict())
 
 
 @app.command("list")
+@command
 def list_models(
-    format: options.Format = None,
-    output: options.Output = None,
+    *,
+    sink: Sink,
 ) -> None:
     """List the nets with their parameters, MACs, input and source.
 
     Example: cnncalc zoo list --format csv
     """
     from cnncalc import sources
-    from cnncalc.commands import _output
-    from cnncalc.report import zoo as listing
+    from cnncalc.analysis.zoo import models
+    from cnncalc.report.zoo import document
 
-    models = listing.models((name, sources.load(name)) for name in sources.zoo_names())
-    kind = _output.chosen_format(format, output)
-    if kind == "json":
-        from cnncalc.document.json import render
-
-        _output.write(render(models) + "\n", output)
-    else:
-        _output.write_grid(listing.COLUMNS, models.models, format=kind, output=output, drop=True)
+    kind = sink.kind()
+    sink.show(document(models((name, sources.load(name)) for name in sources.zoo_names())), kind)
 
 
 @app.command()

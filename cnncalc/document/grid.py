@@ -86,7 +86,8 @@ def grid(
     def line(parts: Sequence[str]) -> str:
         return GAP.join([_pad(parts[i], widths[i], columns[i].right) for i in kept]).rstrip()
 
-    lines = [style(line([column.header for column in columns]), "bold", colour), rule]
+    heads = [shorten(column.header, room) for column, room in zip(columns, widths, strict=True)]
+    lines = [style(line(heads), "bold", colour), rule]
     painted = [[_paint(t, widths[i], columns[i], colour) for t in texts[i]] for i in kept]
     lines += [GAP.join(parts).rstrip() for parts in zip(*painted, strict=True)]
     return [*lines, rule, style(line(totals), "bold", colour)] if totals else lines

@@ -14,12 +14,16 @@ PAGES = {
     "LintReport": "lint",
     "LintReports": "lint",
     "RuleList": "lint",
+    "BenchReport": "bench",
+    "ConventionsReport": "conventions",
     "FieldReport": "rf",
     "UnitReport": "rf",
     "LayersReport": "layers",
+    "Machines": "machines",
     "SizesReport": "sizes",
     "Report": "analyze",
     "SolveReport": "solve",
+    "Zoo": "zoo",
 }
 """The module of this package that has the page of an answer, by the answer's class."""
 

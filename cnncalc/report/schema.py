@@ -11,23 +11,23 @@ from cnncalc.spec.schema import DIALECT, tidy
 
 REPORTS = {
     "report": ("analysis.report", "Report"),
-    "bench": ("bench", "BenchReport"),
+    "bench": ("analysis.bench", "BenchReport"),
     "check": ("check", "CheckReport"),
     "check-many": ("check", "CheckReports"),
-    "conventions": ("conventions", "ConventionsReport"),
+    "conventions": ("analysis.conventions.comparison", "ConventionsReport"),
     "diff": ("diff", "DiffReport"),
     "diff-git": ("changes", "ChangesReport"),
     "explain": ("explain", "ExplainReport"),
     "layers": ("analysis.layers", "LayersReport"),
     "lint": ("analysis.lint.answer", "LintReport"),
     "lint-many": ("analysis.lint.answer", "LintReports"),
-    "machines": ("machines", "Machines"),
+    "machines": ("analysis.machines", "Machines"),
     "rf": ("analysis.fields", "FieldReport"),
     "rf-unit": ("analysis.fields", "UnitReport"),
     "sizes": ("analysis.sizes", "SizesReport"),
     "solve": ("analysis.solve", "SolveReport"),
     "verify": ("verify", "VerifyReport"),
-    "zoo": ("zoo", "Zoo"),
+    "zoo": ("analysis.zoo", "Zoo"),
 }
 """What each command's JSON is: the module in this package (or, with a dot, in another), and the structure in it."""
 

@@ -8,12 +8,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import cnncalc
 from cnncalc.analysis import sections
+from cnncalc.analysis.conventions import comparison
 from cnncalc.analysis.cost import costs
 from cnncalc.analysis.stochastic import expected_macs
 from cnncalc.analysis.traffic import traffic, whole_net
 from cnncalc.analysis.training import step_macs
 from cnncalc.graph import Graph
-from cnncalc.report import conventions
 from cnncalc.report.explain import explain
 from cnncalc.sources import load_text
 from cnncalc.torch import Net
@@ -104,7 +104,7 @@ def test_reports_say_so_too(graph, ran):
         part.path: {one.name: one.value for one in (*(m for e in part.entries for m in e.members), *part.zeros)}
         for part in explain(graph, batch=BATCH).parts
     }
-    (tool,) = conventions.report(graph, BATCH, ["flop_counter"]).tools
+    (tool,) = comparison.report(graph, BATCH, ["flop_counter"]).tools
     answered = {layer.path: layer.count for layer in tool.layers}
     for path, (_, _, made, flops) in ran[0].items():
         assert by_path[path].memory.output == 4 * made or made == 0

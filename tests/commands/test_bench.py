@@ -16,9 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnncalc import machines
+from cnncalc.analysis import bench as reports
 from cnncalc.analysis.roofline import Machine
 from cnncalc.analysis.timing import Measured, Measurement, Timing, bounds, timing
-from cnncalc.report import bench as reports
+from cnncalc.document.terminal import render
+from cnncalc.document.tree import folded
+from cnncalc.report import bench as pages
 from cnncalc.report.schema import report_schema
 from cnncalc.sources import load_text
 from tests.commands.conftest import Run
@@ -95,7 +98,29 @@ def test_every_format(run: Run, spec: Path, slow: Path, tmp_path: Path) -> None:
     assert [row["layer"] for row in rows][:2] == ["block1.conv1", "block1.batch_norm1"]
     assert int(rows[0]["forward_median_ps"]) > 0
     run("bench", spec, "--repeat", 1, "--output", tmp_path / "out.md")
-    assert (tmp_path / "out.md").read_text().startswith("| layer")
+    page = (tmp_path / "out.md").read_text().splitlines()
+    assert page[0] == "## small   batch 1"
+    assert page[2].startswith("| layer ")
+    assert any(line.startswith("- the net, forward: ") for line in page)
+    assert "half of the tries" in run("bench", spec, "--repeat", 1, "--format", "csv").err
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_a_terminal_folds_the_layers_into_its_height(width: int) -> None:
+    """Three layers of 1 µs in a block are 3 µs; 12 lines hold the five rows of the first level, 40 lines all nine."""
+    graph = load_text(SPEC)
+    one = Measured(timing([10**6]))
+    layers = {number: one for number, node in enumerate(graph.nodes) if node.layer is not None}
+    found = reports.answer(
+        graph, Measurement(layers, one), device="cpu", dtype="float32", batch=1, machine=SLOW, backward=True
+    )
+    low, high = (render(pages.document(found), width=width, height=height, tree=True) for height in (12, 40))
+    assert max(map(len, [*low.splitlines(), *high.splitlines()])) <= width
+    row = next(line for line in low.splitlines() if line.startswith("block1"))
+    assert "3.00 µs" in row
+    assert low.splitlines()[-1] == "9 layers: --depth 2, or --all"
+    assert sum(line.startswith("  conv1") for line in high.splitlines()) == 2
+    assert "--all" not in high
 
 
 @pytest.mark.torch
@@ -123,7 +148,7 @@ def test_a_bound_equal_to_the_time_is_kept_and_a_picosecond_less_breaks_it(algor
 
     def above(change: int) -> tuple[str, ...]:
         measured = measurement(3, {n: t + (change if t > 1 else 0) for n, t in exact.items()})
-        found = reports.report(
+        found = reports.answer(
             graph, measured, device="cpu", dtype="float32", batch=3, machine=SLOW, algorithms=algorithms
         )
         return found.above_measured
@@ -136,8 +161,8 @@ def test_folded_times_are_sums() -> None:
     graph = load_text(SPEC)
     least, _ = bounds(graph, 1, SLOW, "float32", "direct")
     measured = measurement(1, {number: 1000 + number for number in least})
-    found = reports.report(graph, measured, device="cpu", dtype="float32", batch=1, machine=SLOW)
-    rows = {row.path: row for row in reports.folded(found.layers, 1)}
+    found = reports.answer(graph, measured, device="cpu", dtype="float32", batch=1, machine=SLOW)
+    rows = {row.path: row for row in folded(found.layers, 1, reports.block)}
     assert [*rows] == ["block1", "block2", "dropout1", "flatten1", "linear1"]
     assert rows["block1"].forward.median_ps == 3 * 1000 + 1 + 2 + 3
     assert rows["block1"].forward.bound_ps == sum(least[number].forward for number in (1, 2, 3))
@@ -150,24 +175,24 @@ def test_what_is_read_of_made_up_times() -> None:
     one = Measured(timing([us * 10**6 for us in (10, 20, 30, 40, 70)]))
     count = sum(node.layer is not None for node in graph.nodes)
     measured = Measurement({n: one for n, node in enumerate(graph.nodes) if node.layer is not None}, one)
-    found = reports.report(graph, measured, device="cpu", dtype="float32", batch=3, machine=SLOW)
-    text = "\n".join(reports.summary(found))
+    found = reports.answer(graph, measured, device="cpu", dtype="float32", batch=3, machine=SLOW)
+    text = render(pages.document(found))
     assert "the net, forward: 30.0 µs (half of the tries 20.0 µs to 40.0 µs, best 10.0 µs)" in text
     assert "samples per second, forward: 1e+05" in text  # 3 in 30 µs
-    by_name = {column.name: column for column in reports.columns(found)}
+    by_name = {column.name: column for column in pages.columns(found)}
     assert {by_name["forward_share"].value(row, found) for row in found.layers} == {100 / count}
     graph = load_text("input: [3, 8]\nblocks: {head: {layers: [flatten, {linear: 5}]}}\nlayers: [relu, head]\n")
     measured = Measurement(dict.fromkeys((1, 2, 3), one), one)
-    found = reports.report(graph, measured, device="cpu", dtype="float32", batch=3)
-    assert [row.output_shape for row in reports.folded(found.layers, 1)] == [(3, 8), (5,)]
+    found = reports.answer(graph, measured, device="cpu", dtype="float32", batch=3)
+    assert [row.output_shape for row in folded(found.layers, 1, reports.block)] == [(3, 8), (5,)]
 
 
 def test_the_spread_is_half_the_range_of_the_middle_half() -> None:
     graph = load_text(SPEC)
     one = Timing(800, 900, 1000, 1300, 9)
     layers = {number: Measured(one) for number, node in enumerate(graph.nodes) if node.layer is not None}
-    found = reports.report(graph, Measurement(layers, Measured(one)), device="cpu", dtype="float32", batch=1)
-    (spread,) = (column for column in reports.columns(found) if column.name == "forward_spread")
+    found = reports.answer(graph, Measurement(layers, Measured(one)), device="cpu", dtype="float32", batch=1)
+    (spread,) = (column for column in pages.columns(found) if column.name == "forward_spread")
     # the middle half of the tries lies between 900 and 1,300: 200 to both sides, of 1,000
     assert {spread.show(spread.value(row, found)) for row in found.layers} == {"20%"}
 

@@ -65,15 +65,52 @@ def test_a_miscount_is_called_one(run: Run) -> None:
     pairs = [depth * (8 * width * width * (size * size - 1) - 5 * width) for width, size, depth in sizes]
     assert tool["missed"] == sum(pairs)
     text = run("conventions", "convnext_tiny", "--set", "linear=true", "--tool", "torchinfo").out
-    assert "miscount: it misses 4.14 G of 4.46 G multiply-accumulates (92.8%)" in text
+    assert "warning: torchinfo miscounts: it misses 4.14 G of 4.46 G multiply-accumulates (92.8%)" in text
     assert "miscount" not in run("conventions", "resnet50").out
 
 
 def test_the_table_says_what_and_why(run: Run) -> None:
     text = run("conventions", "resnet50").out
-    assert "+44.46 M  batch_norm × 53: 4 per input element" in text
-    assert "+19.22 M  relu × 49: 1 per output element, 1 per input element of F.relu" in text
-    assert "ours: 4,089,184,256 MACs = 8,178,368,512 FLOPs, 11,114,984 activations" in text
+    lines = text.splitlines()
+    assert lines[0] == "resnet50   3×224×224   batch 1"
+    assert "thop             batch_norm × 53   +44.46 M  4 per input element" in lines
+    assert "ptflops          relu × 49         +19.22 M  1 per output element, 1 per input element of F.relu" in lines
+    assert "ptflops passes over modules in silence: add, flatten" in lines
+    assert lines[-1] == "ours: 4,089,184,256 MACs = 8,178,368,512 FLOPs, 11,114,984 activations"
+
+
+def test_one_tool_says_what_it_counts_and_each_layer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The 53 norms of ResNet-50 at 4 per element; a terminal folds the 175 layers into its height."""
+    from cnncalc.document import output
+
+    monkeypatch.setattr(output, "screen", lambda _: (80, 40, False))
+    lines = run("conventions", "resnet50", "--tool", "thop").out.splitlines()
+    start = lines.index("thop 0.1.1.post2209072238")
+    assert lines[start + 1].startswith("multiply-accumulates without the bias, 4 per norm element (2 without scale)")
+    assert lines[start + 5 : start + 7] == [
+        "where it differs",
+        "batch_norm × 53    +44.46 M   4 per input element",
+    ]
+    assert "stage1            block              685,604,864    667,942,912   +17.66 M" in lines
+    assert lines[-1] == "175 layers: --depth 2, or --all"
+    assert len(lines) <= 40
+    every = run("conventions", "resnet50", "--tool", "thop", "--all").out.splitlines()
+    assert sum("batch_norm" in line for line in every) == 53 + 2
+    assert "    conv_bn1" in [line[:12] for line in every]
+    folded = run("conventions", "resnet50", "--tool", "thop", "--depth", 1, "--format", "csv").out.splitlines()
+    assert "stage1,block,685604864,667942912,17661952," in folded
+
+
+@pytest.mark.parametrize("kind", ["table", "csv", "markdown", "html"])
+def test_every_format_says_what_is_miscounted(run: Run, kind: str) -> None:
+    result = run("conventions", "convnext_tiny", "--set", "linear=true", "--format", kind)
+    said = result.err if kind == "csv" else result.out
+    for text in (
+        "torchinfo miscounts: it misses 4.14 G of 4.46 G",
+        "says that its answer is partial",
+        "ours: 4,455,531",
+    ):
+        assert text in said
 
 
 def test_layers_as_functions(run: Run) -> None:
@@ -81,7 +118,7 @@ def test_layers_as_functions(run: Run) -> None:
     assert tools["torchscan"]["status"] == "complete"
     relus = 9_608_704  # elements
     assert tools["ptflops"]["answer"] == RESNET50["ptflops.pytorch"] - relus
-    assert "no modules but functions: add, relu" in run("conventions", "resnet50", "--functional", "add,relu").out
+    assert "; functions, not modules: add, relu" in run("conventions", "resnet50", "--functional", "add,relu").out
 
 
 def test_csv_and_markdown_have_the_table(run: Run) -> None:
@@ -91,7 +128,7 @@ def test_csv_and_markdown_have_the_table(run: Run) -> None:
     assert list(layers[0]) == ["layer", "type", "count", "ours", "difference", "because"]
     two = run("conventions", "lenet5", "--tool", "thop", "--tool", "torch", "--format", "csv").out
     assert {row["tool"] for row in csv.DictReader(io.StringIO(two))} == {"thop", "flop_counter"}
-    assert run("conventions", "resnet50", "--format", "markdown").out.startswith("| tool ")
+    assert run("conventions", "resnet50", "--format", "markdown").out.splitlines()[2].startswith("| tool ")
 
 
 def test_numbers_of_the_table_are_those_of_the_account(run: Run, tmp_path: Path) -> None:
@@ -122,12 +159,13 @@ def test_what_a_tool_does_not_answer_is_an_empty_field(run: Run, tmp_path: Path)
     assert (row["answer"], row["difference"], row["difference%"]) == ("", "", "")
 
 
-def test_a_narrow_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cnncalc.commands import _output
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_no_line_is_wider_than_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    from cnncalc.document import output
 
-    monkeypatch.setattr(_output, "terminal", lambda output: (60, False))
-    for net in ("resnet50", "convnext_tiny"):
-        assert max(map(len, run("conventions", net, "--tool", "ptflops").out.splitlines())) <= 60
+    monkeypatch.setattr(output, "screen", lambda _: (width, 40, False))
+    for line in (["resnet50"], ["resnet50", "--tool", "ptflops"], ["convnext_tiny", "--tool", "ptflops", "--all"]):
+        assert max(map(len, run("conventions", *line).out.splitlines())) <= width
 
 
 @pytest.mark.parametrize(
@@ -163,7 +201,7 @@ def test_the_norm_that_fvcore_fails_at(run: Run, tmp_path: Path) -> None:
     tool = answers(run, spec)["fvcore"]
     assert (tool["status"], tool["answer"]) == ("fails", None)
     assert tool["problem"] == "layer_norm1: AssertionError: [1, 1, 1, 1, 2, 3, 4]"
-    assert "it fails: layer_norm1: AssertionError" in run("conventions", spec).out
+    assert "warning: fvcore: it fails: layer_norm1: AssertionError" in run("conventions", spec).out
 
 
 def test_what_a_layer_does_not_say_is_never_zero(run: Run, tmp_path: Path) -> None:

@@ -157,8 +157,12 @@ ROWS: dict[str, dict[str, str]] = {
     "conventions": {
         **COMMON,
         **BATCH,
+        **TORCH,
         "--tool": "net.yaml | --tool thop",
         "--functional": "net.yaml | --functional relu",
+        "--depth": "net.yaml --tool thop | --depth 1",
+        "--all": "net.yaml --tool thop --depth 1 | --all",
+        "--force": "net.yaml --format csv --output there.yaml | --force",
     },
     "lint": {
         **COMMON,
@@ -254,6 +258,8 @@ ROWS: dict[str, dict[str, str]] = {
                 ("--output", "--output written"),
             ]
         },
+        "--force": "--machines --format csv --output there.yaml | --force",
+        "--all": "net.yaml --repeat 1 --format json --depth 1 | --all",
         "--threads": "net.yaml --repeat 1 --format json --threads 1 | --threads 2",
         "--algorithms": "heavy.yaml --repeat 1 --format json --machine raspberry_pi_5 | --algorithms fast",
     },
@@ -273,7 +279,11 @@ ROWS: dict[str, dict[str, str]] = {
         "--input-dtype": "torch:factories:words written.yaml --input 5 | --input-dtype int64",
     },
     "schema": {"--output": "report | --output written"},
-    "zoo list": {"--format": "| --format csv", "--output": "| --output written"},
+    "zoo list": {
+        "--format": "| --format csv",
+        "--output": "| --output written",
+        "--force": "--format csv --output there.yaml | --force",
+    },
     "zoo show": {
         "--path": "lenet5 | --path",
         "--output": "lenet5 | --output written",

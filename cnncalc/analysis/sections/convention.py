@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from cnncalc.analysis.conventions import comparison
 from cnncalc.analysis.report import ConventionTotals, LayerConvention, Report
 from cnncalc.analysis.sections import Settings
 from cnncalc.graph import Graph
@@ -17,10 +18,7 @@ def add(report: Report, graph: Graph, settings: Settings) -> Report:
     Raises:
         CnncalcError: there is no such tool; the message has the nearest.
     """
-    from importlib import import_module
-
-    conventions = import_module("cnncalc.report.conventions")
-    (tool,) = conventions.report(graph, report.model.batch, [settings.convention]).tools
+    (tool,) = comparison.report(graph, report.model.batch, [settings.convention]).tools
     counts = {layer.path: layer.count for layer in tool.layers or ()}
     totals = ConventionTotals(tool.name, tool.version, tool.unit, tool.status, tool.answer, tool.macs, tool.difference)
     layers = tuple([replace(layer, convention=LayerConvention(counts[layer.path])) for layer in report.layers])

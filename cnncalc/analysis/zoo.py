@@ -1,0 +1,50 @@
+"""The nets that come with cnncalc, with the numbers that tell them apart: the answer of ``cnncalc zoo list``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator, Shape
+from cnncalc.analysis.cost import costs
+from cnncalc.graph import Graph
+
+
+class ZooModel(Struct, frozen=True):
+    """One net: its name, totals for one sample, inputs, where it is from and the file that holds it."""
+
+    name: str
+    params: int
+    macs: int | None
+    inputs: dict[str, Shape]
+    citation: str
+    file: str
+
+
+class Zoo(Answer, frozen=True):
+    """All nets, in the order of their files."""
+
+    schema_version: int
+    generator: Generator
+    models: tuple[ZooModel, ...]
+
+
+def models(nets: Iterable[tuple[str, Graph]]) -> Zoo:
+    """Nets by name; ``macs`` is null where a layer's number is unknown."""
+    found = []
+    for name, graph in nets:
+        layers = costs(graph)
+        macs = [layer.macs for layer in layers]
+        known = [count for count in macs if count is not None]
+        found.append(
+            ZooModel(
+                name=name,
+                params=sum(layer.params for layer in layers),
+                macs=sum(known) if len(known) == len(macs) else None,
+                inputs=graph.inputs,
+                citation=graph.citation,
+                file=graph.source,
+            )
+        )
+    return Zoo(SCHEMA_VERSION, GENERATOR, tuple(found))

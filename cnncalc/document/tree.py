@@ -1,0 +1,46 @@
+"""Rows with dotted paths as a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cnncalc.document.blocks import Branch
+
+
+def tree(
+    rows: Sequence[Any], depth: int, block: Callable[[str, list[Any]], Any], path: str = "path", level: int = 0
+) -> list[Branch]:
+    """The rows down to a level, each below its block.
+
+    Args:
+        rows: the rows, in order.
+        depth: how many levels.
+        block: the row of a block, from its path and its rows.
+        path: the attribute that is a row's path.
+        level: the level of the first.
+    """
+    groups: dict[str, list[Any]] = {}
+    for row in rows:
+        groups.setdefault(".".join(getattr(row, path).split(".")[: level + 1]), []).append(row)
+    branches = []
+    for name, members in groups.items():
+        own = name.rpartition(".")[2]
+        if len(members) == 1 and getattr(members[0], path) == name:
+            branches.append(Branch(level, own, members[0]))
+            continue
+        opened = level + 1 < depth
+        branches.append(Branch(level, own, block(name, members), opened))
+        if opened:
+            branches += tree(members, depth, block, path, level + 1)
+    return branches
+
+
+def folded(rows: Sequence[Any], depth: int, block: Callable[[str, list[Any]], Any]) -> tuple[Any, ...]:
+    """One row for each block at a level, and each row above it."""
+    return tuple(branch.row for branch in tree(rows, depth, block) if not branch.open)
+
+
+def levels(rows: Sequence[Any], path: str = "path") -> int:
+    """The deepest level of the rows' paths."""
+    return max((1 + getattr(row, path).count(".") for row in rows), default=1)
