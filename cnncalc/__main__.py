@@ -174,7 +174,7 @@ def usage_error(error: Any, called: str) -> str:
         said = re.sub(r"not a valid int\w*( range)?$", "not a whole number", said)
         said = re.sub(r"not a valid float( range)?$", "not a number", said)
         if wrong := re.match(r".*?: '(.*?)' is not one of", said):
-            near = nearest(wrong[1], parameter.type.choices)
+            near = nearest(wrong[1], re.findall(r"'([^']*)'", said[wrong.end() :]))
     elif extra := re.search(r"extra arguments?(?:\(s\))? \((.*)\)$", said):
         said = f"unexpected argument '{extra[1]}'"
     command = error.ctx.command_path if error.ctx else f"cnncalc {called}"

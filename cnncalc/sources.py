@@ -21,6 +21,7 @@ Settings = Mapping[str, Any] | Iterable[str]
 """Arguments by name, or ``KEY=VALUE`` texts."""
 MOST_BYTES = 64 << 20
 """The most bytes of a spec."""
+CODE = "write torch:package.module:factory, or torch:path/to/file.py:factory"
 InputShapes = Shape | Mapping[str, Shape] | None
 """One shape (channels, then spatial sizes), or one per named input."""
 
@@ -55,6 +56,7 @@ def load(
         )
     if is_torch(source):
         given = _factory_arguments(source, variant, args, kwargs)
+        _check_code(os.fspath(source), input)
         graph: Graph = _capture("load")(os.fspath(source), input=input, kwargs=given, dtype=dtype)
         return graph
     if kwargs or dtype is not None:
@@ -96,6 +98,7 @@ def load_original(
     Args as for :func:`load`.
     """
     given = _factory_arguments(source, variant, args, kwargs)
+    _check_code(source, input)
     return _capture("load_captured")(source, input=input, kwargs=given, values=True)
 
 
@@ -105,6 +108,51 @@ def _factory_arguments(
     if variant is not None:
         raise CnncalcError(f"{source}: error: has no variants\n  hint: give the factory its arguments with --kwargs")
     return {**_values(args), **(kwargs or {})}
+
+
+def _check_code(source: str, input: InputShapes) -> None:
+    """Say what is wrong with a ``torch:`` source, as far as it can be known before PyTorch is imported.
+
+    Raises:
+        CnncalcError: it names no factory, there is no such code, or the input's shape is not given.
+    """
+    from importlib.machinery import PathFinder
+    from importlib.util import find_spec
+
+    place, _, factory = source.removeprefix("torch:").rpartition(":")
+    package = place.partition(".")[0]
+    if not place or not factory:
+        raise CnncalcError(f"{source}: error: names no factory\n  hint: {CODE}")
+    if place.endswith(".py") or os.sep in place:
+        _check_file(source, place)
+    elif package not in sys.modules and find_spec(package) is None and PathFinder.find_spec(package, [""]) is None:
+        raise no_module(source, package)
+    if input is None:
+        raise CnncalcError(
+            f"{source}: error: a module does not say its input's shape\n"
+            "  hint: give --input 3x224x224 (channels, then the spatial sizes, without the batch)"
+        )
+
+
+def _check_file(source: str, path: str) -> None:
+    try:
+        open(path, "rb").close()
+    except FileNotFoundError:
+        folder, name = os.path.split(path)
+        beside = [one for one in _entries(folder) if one.endswith(".py")]
+        raise CnncalcError(
+            f"{source}: error: there is no file {path}\n  hint: {nearest(name, beside) or CODE}"
+        ) from None
+    except OSError as error:
+        raise CnncalcError(f"{source}: error: {path} cannot be read: {error.strerror or error}") from None
+
+
+def no_module(source: str, name: str) -> CnncalcError:
+    """The error for a ``torch:`` source whose Python module ``name`` is not there."""
+    return CnncalcError(
+        f"{source}: error: there is no Python module '{name}'\n"
+        f"  hint: it must be installed beside cnncalc, or lie in the current folder; {CODE}"
+    )
 
 
 def of_module(module: Any, *, input: Any = None, dtype: str | None = None) -> Graph:
@@ -157,6 +205,14 @@ def text_of(source: str | os.PathLike[str], variant: str | None = None) -> tuple
             f"{name}: error: a spec is needed here, and this source is Python code\n"
             f"  hint: 'cnncalc convert {name} net.yaml' writes one"
         )
+    if name.endswith(".py") or (_is_code(name) and not os.path.exists(name)):
+        code, what = f"torch:{name}", ""
+        if not _is_code(name):
+            code, what = f"{code}:NAME", ", NAME being the class or function that gives the module"
+        raise CnncalcError(
+            f"{name}: error: Python code is a source with torch: before it\n"
+            f"  hint: write {code} --input 3x224x224{what}"
+        )
     if name == "-":
         return _text(sys.stdin.buffer, "<stdin>"), "<stdin>", variant
     if os.path.isfile(name) or is_stream(name):
@@ -172,6 +228,14 @@ def text_of(source: str | os.PathLike[str], variant: str | None = None) -> tuple
             f"{name}: error: '{name}' is a variant itself\n  hint: give '{_stem(path)}' with --variant {variant}"
         )
     return _read(path), f"specs/{os.path.basename(path)}", variant or own_variant
+
+
+def _is_code(name: str) -> bool:
+    """Whether a source is written as ``module:factory`` or ``file.py:factory``."""
+    place, _, factory = name.rpartition(":")
+    return all(part.isidentifier() for part in factory.split(".")) and (
+        place.endswith(".py") or all(part.isidentifier() for part in place.split("."))
+    )
 
 
 def resizable(source: str | os.PathLike[str], *, variant: str | None = None, args: Settings = ()) -> Resizable:
@@ -320,15 +384,19 @@ def decode(name: str, data: bytes) -> str:
         ) from None
 
 
+def _entries(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder or ".")
+    except OSError:
+        return []
+
+
 def _not_found(name: str) -> CnncalcError:
     """The error for a missing source, with the nearest name: a file in the same folder, or a shipped net."""
     if name.endswith(".onnx"):
         return CnncalcError(f"{name}: error: this version only reads YAML specs and torch: sources")
     folder, base = os.path.split(name)
-    try:
-        beside = [entry for entry in os.listdir(folder or ".") if entry.endswith((".yaml", ".yml"))]
-    except OSError:
-        beside = []
+    beside = [entry for entry in _entries(folder) if entry.endswith((".yaml", ".yml"))]
     if folder or base.endswith((".yaml", ".yml")):
         hint = nearest(base, beside)
         return CnncalcError(f"{name}: error: there is no such file" + (f"\n  hint: {hint}" if hint else ""))

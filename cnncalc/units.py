@@ -14,7 +14,7 @@ _COUNT = re.compile(
     r"([+-]?)([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+(?:_[0-9]+)*)(?:\.([0-9]*))?(?:[eE]\+?([0-9]{1,2}))?\s*(.?)"
 )
 _LONGEST = 100
-_BYTES = re.compile(r"([0-9][0-9_,.]*(?:[eE]\+?[0-9]{1,2})?)\s*([kKMGTPE]?)(i?)B")
+_BYTES = re.compile(r"([0-9][0-9_,.]*(?:[eE]\+?[0-9]{1,2})?)\s*([kKMGTPE]?)([iI]?)(B?)")
 
 
 def parse(text: str) -> int:
@@ -45,15 +45,16 @@ def parse(text: str) -> int:
 
 
 def parse_bytes(text: str) -> int:
-    """A size in bytes: ``80GB`` is 80·10⁹, ``40MiB`` is 40·2²⁰.
+    """A size in bytes: ``80GB``, ``80gb`` and ``80G`` are 80·10⁹, ``40MiB`` and ``40Mi`` are 40·2²⁰.
 
     Raises:
-        CnncalcError: it is not valid.
+        CnncalcError: it is not a size; nor is ``80Gb``, which is gigabits.
     """
-    match = _BYTES.fullmatch(text.strip()) if len(text) <= _LONGEST else None
-    if match is None or (match[3] and not match[2]):
+    written = text.strip()
+    match = _BYTES.fullmatch(written.upper() if written.islower() else written) if len(text) <= _LONGEST else None
+    if match is None or (match[3] and not match[2]) or not (match[2] or match[4]):
         raise CnncalcError(f"'{text[:_LONGEST]}' is not a size; write 80GB or 40MiB")
-    number, unit, binary = match.groups()
+    number, unit, binary, _ = match.groups()
     if not binary:
         return parse(number + unit)
     scaled: int = parse(f"{number}E") * 1024 ** (1 + PREFIXES.index("k" if unit == "K" else unit))
@@ -70,7 +71,7 @@ def parse_rate(text: str) -> int:
         CnncalcError: it is not valid.
     """
     size = text.strip().removesuffix("/s")
-    if size == text.strip():
+    if size == text.strip() or size[-1:] != "B":  # Gb/s and gb/s are bits
         raise CnncalcError(f"'{text[:_LONGEST]}' is not a bandwidth; write 3.35TB/s")
     return parse_bytes(size)
 

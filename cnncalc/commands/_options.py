@@ -13,6 +13,34 @@ if TYPE_CHECKING:
     from cnncalc.analysis.roofline import Machine as MachineData
     from cnncalc.graph import Graph
 
+DTYPES = {
+    "fp16": "float16",
+    "half": "float16",
+    "bf16": "bfloat16",
+    "fp32": "float32",
+    "float": "float32",
+    "fp64": "float64",
+    "double": "float64",
+}
+"""Short names that people type."""
+
+
+def data_type(name: str) -> str:
+    """A type of elements by its full name."""
+    return DTYPES.get(name.lower(), name.lower())
+
+
+def one_data_type(*names: str, **more: Any) -> Any:
+    """An option that takes one of these types, by its short name too."""
+
+    def parser(text: str) -> str:
+        if data_type(text) not in names:
+            raise typer.BadParameter(f"'{text}' is not one of {', '.join(map(repr, names))}")
+        return data_type(text)
+
+    return typer.Option(parser=parser, metavar=f"<{'|'.join(names)}>", **more)
+
+
 NET, RESULT, MORE = "Net", "Result", "Memory, training and speed"
 """Groups of options in the help."""
 
@@ -68,6 +96,7 @@ InputDtype = Annotated[
     str | None,
     typer.Option(
         "--input-dtype",
+        parser=data_type,
         metavar="NAME",
         help="Type of a torch: source's inputs, e.g. int64.",
         rich_help_panel=NET,
@@ -145,8 +174,9 @@ Machine = Annotated[
     ),
 ]
 Dtype = Annotated[
-    Literal["float64", "float32", "tf32", "float16", "bfloat16", "int8"] | None,
-    typer.Option(
+    str | None,
+    one_data_type(
+        *("float64", "float32", "tf32", "float16", "bfloat16", "int8"),
         help="Type of all tensors, by default float32 (memory, speed); int8 in memory means the weights only.",
         show_default=False,
         rich_help_panel=MORE,

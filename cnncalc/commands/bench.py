@@ -1,7 +1,7 @@
 """``cnncalc bench``: real times beside their lower bounds."""
 
 # No "from __future__ import annotations": typer would evaluate every annotation from its text.
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,7 +28,8 @@ def bench(
     batch: options.Batch = 1,
     device: Annotated[str, typer.Option(help="Where PyTorch runs: cpu, cuda (or cuda:1), mps.")] = "cpu",
     dtype: Annotated[
-        Literal["float32", "float64", "float16", "bfloat16"], typer.Option(help="Of weights and activations.")
+        str,
+        options.one_data_type("float32", "float64", "float16", "bfloat16", help="Type of weights and activations."),
     ] = "float32",
     repeat: Annotated[int, typer.Option(min=1, max=1_000_000, help="Timed tries of each layer and of the net.")] = 20,
     backward: Annotated[bool, typer.Option("--backward", help="Time the backward pass too.")] = False,

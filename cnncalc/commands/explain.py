@@ -37,7 +37,12 @@ def explain(
         ),
     ] = None,
     dtype: Annotated[
-        str, typer.Option(metavar="TYPE", help="The type of weights and outputs, for memory, as float16.")
+        str,
+        typer.Option(
+            parser=options.data_type,
+            metavar="TYPE",
+            help="The type of weights and outputs, for memory, e.g. float16.",
+        ),
     ] = "float32",
     compare: Annotated[
         bool | None,

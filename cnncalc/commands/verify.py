@@ -30,8 +30,11 @@ def verify(
     batch: options.Batch = 1,
     device: Annotated[str, typer.Option(help="Where PyTorch runs: cpu, cuda (or cuda:1), mps.")] = "cpu",
     dtype: Annotated[
-        Literal["float32", "float64", "float16", "bfloat16"],
-        typer.Option(help="Of the pass that measures shapes and FLOPs; fields and values are measured in float64."),
+        str,
+        options.one_data_type(
+            *("float32", "float64", "float16", "bfloat16"),
+            help="Type of the pass that measures shapes and FLOPs; fields and values are measured in float64.",
+        ),
     ] = "float32",
     layers: Annotated[
         str, typer.Option(metavar="PATTERN", help="Only layers whose path matches, as 'stage4.*'.")

@@ -17,18 +17,18 @@ from torch import nn
 
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph, Note
+from cnncalc.sources import CODE, no_module
 from cnncalc.spec.problem import nearest
 from cnncalc.torch.capture import Captured, capture
 from cnncalc.torch.capture.export import CodeEndedError, Inputs, first_line, users_code
 
 PREFIX = "torch:"
-HINT = "write torch:package.module:factory, or torch:path/to/file.py:factory"
 
 
 def load(
     source: str,
     *,
-    input: Inputs | None = None,
+    input: Inputs,
     kwargs: Mapping[str, Any] | None = None,
     dtype: str | None = None,
 ) -> Graph:
@@ -49,17 +49,12 @@ def load(
 def load_captured(
     source: str,
     *,
-    input: Inputs | None = None,
+    input: Inputs,
     kwargs: Mapping[str, Any] | None = None,
     dtype: str | None = None,
     values: bool = False,
 ) -> tuple[Captured, nn.Module]:
     """The graph with the names of its weights, and the module; with ``values`` one that has them, by seed 0."""
-    if input is None:
-        raise CnncalcError(
-            f"{source}: error: a module does not say its input's shape\n"
-            "  hint: give --input 3x224x224 (channels, then the spatial sizes, without the batch)"
-        )
     arguments = dict(kwargs or {})
     if values:
         torch.manual_seed(0)
@@ -125,15 +120,13 @@ def find(source: str) -> Any:
         CnncalcError: it is not there; with what is near.
     """
     place, _, attribute = source.removeprefix(PREFIX).rpartition(":")
-    if not place or not attribute:
-        raise CnncalcError(f"{source}: error: names no factory\n  hint: {HINT}")
     with _in_path(os.getcwd()):
         module = _file(source, place) if place.endswith(".py") or os.sep in place else _package(source, place)
     found: Any = module
     for name in attribute.split("."):
         if not hasattr(found, name):
             known = [one for one in dir(found) if not one.startswith("_") and callable(getattr(found, one, None))]
-            hint = nearest(name, known) or f"it has {', '.join(known[:8])}" if known else HINT
+            hint = nearest(name, known) or f"it has {', '.join(known[:8])}" if known else CODE
             raise CnncalcError(f"{source}: error: {place} has no '{name}'\n  hint: {hint}")
         found = getattr(found, name)
     return found
@@ -146,24 +139,13 @@ def _package(source: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
             raise _failed(source, f"importing {name}", error) from None
-        raise CnncalcError(
-            f"{source}: error: there is no Python module '{error.name}'\n"
-            f"  hint: it must be installed beside cnncalc, or lie in the current folder; {HINT}"
-        ) from None
+        raise no_module(source, error.name) from None
     except Exception as error:
         raise _failed(source, f"importing {name}", error) from None
 
 
 def _file(source: str, path: str) -> Any:
     """A Python file as a module; it may import what lies beside it."""
-    if not os.path.isfile(path):
-        folder = os.path.dirname(path) or "."
-        try:
-            beside = [one for one in os.listdir(folder) if one.endswith(".py")]
-        except OSError:
-            beside = []
-        hint = nearest(os.path.basename(path), beside) or HINT
-        raise CnncalcError(f"{source}: error: there is no file {path}\n  hint: {hint}")
     name = os.path.splitext(os.path.basename(path))[0]
     spec = importlib.util.spec_from_file_location(name, os.path.abspath(path))
     assert spec is not None
@@ -205,7 +187,7 @@ def make(source: str, factory: Any, arguments: dict[str, Any], values: bool = Fa
             )
         return factory
     if not callable(factory):
-        raise CnncalcError(f"{source}: error: is a {type(factory).__name__}, no factory of a module\n  hint: {HINT}")
+        raise CnncalcError(f"{source}: error: is a {type(factory).__name__}, no factory of a module\n  hint: {CODE}")
     _check_arguments(source, factory, arguments)
     module = None if values else _without_values(factory, arguments)
     if module is None:
