@@ -92,6 +92,7 @@ def load_original(
     args: Settings = (),
     input: InputShapes = None,
     kwargs: Mapping[str, Any] | None = None,
+    dtype: str | None = None,
 ) -> Any:
     """The capture of a ``torch:`` source (with its ``graph``), and the module itself, with values.
 
@@ -99,7 +100,7 @@ def load_original(
     """
     given = _factory_arguments(source, variant, args, kwargs)
     _check_code(source, input)
-    return _capture("load_captured")(source, input=input, kwargs=given, values=True)
+    return _capture("load_captured")(source, input=input, kwargs=given, dtype=dtype, values=True)
 
 
 def _factory_arguments(

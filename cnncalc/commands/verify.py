@@ -27,6 +27,7 @@ def verify(
     variant: options.Variant = None,
     input: options.Input = None,
     kwargs: options.Kwargs = None,
+    input_dtype: options.InputDtype = None,
     batch: options.Batch = 1,
     device: Annotated[str, typer.Option(help="Where PyTorch runs: cpu, cuda (or cuda:1), mps.")] = "cpu",
     dtype: Annotated[
@@ -89,10 +90,10 @@ def verify(
     assert source is not None
     module = None
     if _needs_module(source, chosen, backend):
-        module = _with_module(source, set=set, variant=variant, input=input, kwargs=kwargs)
+        module = _with_module(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype)
         graph = module[0].graph
     else:
-        graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs)
+        graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype)
 
     from cnncalc import sources
 
@@ -100,7 +101,7 @@ def verify(
 
     def resize(shapes: Any) -> "Graph":
         given = None if kwargs is None else options.parse_kwargs(kwargs)
-        return sources.load(source, variant=variant, args=set or [], input=shapes, kwargs=given)
+        return sources.load(source, variant=variant, args=set or [], input=shapes, kwargs=given, dtype=input_dtype)
 
     with Progress() as progress:
         if backend == "numpy":
@@ -158,14 +159,20 @@ def _needs_module(source: str, chosen: tuple[str, ...] | None, backend: str) -> 
 
 
 def _with_module(
-    source: str, *, set: list[str] | None, variant: str | None, input: list[str] | None, kwargs: str | None
+    source: str,
+    *,
+    set: list[str] | None,
+    variant: str | None,
+    input: list[str] | None,
+    kwargs: str | None,
+    input_dtype: str | None,
 ) -> Any:
     """What was captured of a ``torch:`` source, and the module itself with its values."""
     from cnncalc import sources
 
     shapes = options.input_shapes(input or [])
     given = None if kwargs is None else options.parse_kwargs(kwargs)
-    return sources.load_original(source, variant=variant, args=set or [], input=shapes, kwargs=given)
+    return sources.load_original(source, variant=variant, args=set or [], input=shapes, kwargs=given, dtype=input_dtype)
 
 
 def known_checks(chosen: tuple[str, ...] | None, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -234,6 +234,7 @@ ROWS: dict[str, dict[str, str]] = {
             ]
         },
         "--kwargs": KWARGS.replace(" |", " --checks shape --format json |"),
+        "--input-dtype": DTYPE.replace(" |", " --checks shape --format json |"),
         "--backend": "net.yaml --checks shape | --backend numpy",
         "--random": "--checks shape --random 1 | --random 2",
         "--seed": "--checks shape --random 1 --format json --layers '*' | --seed 5",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from cnncalc import units
 from cnncalc.__main__ import COMMANDS
 from tests.commands.conftest import Run
 
+ROOT = str(Path(__file__).parents[2])
 NET = "input: [3, 8, 8]\nlayers: [{conv: {out: 4, kernel: 3}}, relu]\n"
 
 
@@ -162,3 +165,119 @@ def test_conventions_take_classes_of_pytorch_too(run: Run) -> None:
     lines = [run("conventions", "lenet5", "--functional", name, "--format", "json") for name in ("Tanh", "tanh")]
     assert lines[0] == lines[1]
     assert json.loads(lines[0].out)["functional"] == ["tanh"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "full"),
+    [("fp16", "float16"), ("half", "float16"), ("bf16", "bfloat16"), ("fp32", "float32"), ("float", "float32"),
+     ("fp64", "float64"), ("double", "float64"), ("FP16", "float16"), ("BFloat16", "bfloat16")],
+)  # fmt: skip
+def test_short_names_of_types_are_taken(run: Run, typed: str, full: str) -> None:
+    for line in ("analyze lenet5 --show memory --format json", "explain lenet5 c1 --format json"):
+        lines = [run(*line.split(), "--dtype", name) for name in (typed, full)]
+        assert lines[0] == lines[1]
+        assert lines[0].status == 0
+        assert full in lines[0].out
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("line", ["verify lenet5 --checks shape", "bench lenet5 --repeat 1"])
+def test_short_names_of_types_are_taken_where_pytorch_runs(run: Run, line: str) -> None:
+    result = run(*line.split(), "--dtype", "double", "--format", "json")
+    assert (result.status, result.err) == (0, "")
+    if line.startswith("bench"):
+        assert json.loads(result.out)["dtype"] == "float64"
+
+
+@pytest.mark.parametrize("command", ["analyze", "verify", "bench"])
+def test_an_unknown_type_is_told_with_those_that_are(run: Run, command: str) -> None:
+    result = run(command, "lenet5", "--dtype", "flot16")
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith("error: --dtype: 'flot16' is not one of 'float")
+    assert result.err.endswith("'\n  hint: did you mean 'float16'?\n")
+
+
+@pytest.mark.parametrize(
+    ("texts", "size"),
+    [
+        (["24GB", "24gb", "24G", "24g", "24 GB", "24 gb", " 24 G ", "24e9B", "24_000_000_000B"], 24 * 10**9),
+        (["24GiB", "24gib", "24Gi", "24gi", "24 GiB", "24 Gi", "24576MiB"], 24 * 1024**3),
+        (["1.5TB", "1.5tb", "1.5T"], 15 * 10**11),
+        (["0.5k", "0.5KB", "500B", "500b"], 500),
+    ],
+)
+def test_sizes_in_bytes_as_people_write_them(texts: list[str], size: int) -> None:
+    assert {text: units.parse_bytes(text) for text in texts} == dict.fromkeys(texts, size)
+
+
+@pytest.mark.parametrize("text", ["24Gb", "24", "24 Mib", "24i", "24xb", "24GBs", "24gbb"])
+def test_gigabits_and_bare_numbers_are_no_sizes(run: Run, text: str) -> None:
+    said = f"error: --fit: '{text}' is not a size; write 80GB or 40MiB\n"
+    assert run("analyze", "lenet5", "--fit", text) == (2, "", said)
+
+
+@pytest.mark.parametrize("text", ["3.35Tb/s", "3tb/s", "3T/s", "3TB", "/s"])
+def test_a_bandwidth_says_bytes(text: str) -> None:
+    with pytest.raises(ValueError, match=f"^'{text}' is not a bandwidth; write 3.35TB/s$"):
+        units.parse_rate(text)
+
+
+CODE = "write torch:package.module:factory, or torch:path/to/file.py:factory"
+SHAPE = "give --input 3x224x224 (channels, then the spatial sizes, without the batch)"
+PYTHON = {
+    "net.py:Net": "write torch:net.py:Net --input 3x224x224",
+    "package.module:make.net": "write torch:package.module:make.net --input 3x224x224",
+    "net.py": "write torch:net.py:NAME --input 3x224x224, NAME being the class or function that gives the module",
+}
+TORCH = {
+    "torch:net --input 3x8x8": ("names no factory", CODE),
+    "torch:net: --input 3x8x8": ("names no factory", CODE),
+    "torch::Net --input 3x8x8": ("names no factory", CODE),
+    "torch:net.py:Net": ("a module does not say its input's shape", SHAPE),
+    "torch:package.module:Net": ("a module does not say its input's shape", SHAPE),
+    "torch:nte.py:Net --input 3x8x8": ("there is no file nte.py", "did you mean 'net.py'?"),
+    "torch:folder.py:Net --input 3x8x8": ("folder.py cannot be read: Is a directory", None),
+    "torch:nowhere.module:Net --input 3x8x8": (
+        "there is no Python module 'nowhere'",
+        f"it must be installed beside cnncalc, or lie in the current folder; {CODE}",
+    ),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with code, and one in which importing PyTorch fails as nothing else does."""
+    (tmp_path / "net.py").write_text("class Net: pass\n")
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "module.py").write_text("")
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "stub").mkdir()
+    (tmp_path / "stub" / "torch.py").write_text("raise RuntimeError('torch is imported')\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "stub"), os.environ.get("PYTHONPATH", ""), ROOT]))
+    return tmp_path
+
+
+def in_folder(folder: Path, *words: str) -> tuple[int, str, str]:
+    line = [sys.executable, "-m", "cnncalc", *words]
+    result = subprocess.run(line, capture_output=True, text=True, cwd=folder, timeout=300)
+    return result.returncode, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("source", PYTHON)
+def test_python_code_is_shown_the_form_with_torch(folder: Path, source: str) -> None:
+    said = f"{source}: error: Python code is a source with torch: before it\n  hint: {PYTHON[source]}\n"
+    for command in ([], ["analyze"], ["explain"]):
+        assert in_folder(folder, *command, source) == (2, "", said)
+
+
+@pytest.mark.parametrize("line", TORCH)
+def test_what_is_wrong_with_a_torch_source_is_said_before_torch_is_imported(folder: Path, line: str) -> None:
+    source, *more = line.split()
+    what, hint = TORCH[line]
+    said = f"{source}: error: {what}\n" + (f"  hint: {hint}\n" if hint else "")
+    for command in ("analyze", "verify"):
+        assert in_folder(folder, command, source, *more) == (2, "", said)
+
+
+def test_the_stub_of_torch_tells(folder: Path) -> None:
+    assert "torch is imported" in in_folder(folder, "analyze", "torch:net.py:Net", "--input", "3x8x8")[2]
