@@ -183,7 +183,7 @@ def test_other_commands_take_it(capsys):
     assert main(["verify", *source, "--checks", "shape,params,flops,pixels,values"]) == 0
     capsys.readouterr()
     assert main(["sizes", *source]) == 2
-    assert "this needs a spec, and this source is Python code" in capsys.readouterr().err
+    assert "a spec is needed here, and this source is Python code" in capsys.readouterr().err
 
 
 def test_a_spec_needs_no_torch():

@@ -107,12 +107,12 @@ def test_help_has_the_options_in_groups_and_the_width_of_the_terminal(
         lines = run("analyze", "--help").out.splitlines()
         assert width * 0.8 < max(map(len, lines)) <= width
     groups = [line[:-1] for line in lines if line.endswith(":") and not line.startswith(" ")]
-    assert groups == ["Arguments", "Options", "Net", "Result", "Memory, training and speed"]
+    assert groups == ["Arguments", "Options", "Net", "Memory, training and speed", "Result"]
     at = {name: lines.index(f"{name}:") for name in groups}
     where = {option: next(n for n, line in enumerate(lines) if line.startswith(f"  {option} ")) for option in
              ("--depth", "--input", "--output", "--fit")}  # fmt: skip
-    assert at["Options"] < where["--depth"] < at["Net"] < where["--input"] < at["Result"] < where["--output"]
-    assert where["--output"] < at["Memory, training and speed"] < where["--fit"]
+    assert at["Options"] < where["--depth"] < at["Net"] < where["--input"] < at["Memory, training and speed"]
+    assert at["Memory, training and speed"] < where["--fit"] < at["Result"] < where["--output"]
 
 
 @pytest.mark.parametrize(
