@@ -10,6 +10,8 @@ from msgspec import UNSET, UnsetType
 
 from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, model
 from cnncalc.analysis.cost import Cost, costs
+from cnncalc.analysis.memory.inference import peak
+from cnncalc.analysis.memory.passes import forward_pass
 from cnncalc.analysis.receptive_field import (
     InputAxis,
     Local,
@@ -31,6 +33,8 @@ from cnncalc.graph import Graph
 from cnncalc.layers.axes import axis_name
 from cnncalc.layers.base import Layer
 
+ELEMENT = 4
+"""Bytes of an element, float32."""
 GLOBAL = ReceptiveField("global")
 
 
@@ -75,14 +79,15 @@ def assemble(graph: Graph, batch: int = 1) -> Report:
         schema_version=SCHEMA_VERSION,
         generator=GENERATOR,
         model=model(graph, batch),
-        totals=_totals(cost_list),
+        totals=_totals(graph, batch, cost_list),
         layers=tuple(layers),
         diagnostics=tuple(_diagnostics(graph, cost_list, fields)),
         separable=_separable(graph, batch),
     )
 
 
-def _totals(cost_list: list[Cost]) -> Totals:
+def _totals(graph: Graph, batch: int, cost_list: list[Cost]) -> Totals:
+    run = forward_pass(graph, batch, training=False, element=ELEMENT)
     macs = sum(cost.macs or 0 for cost in cost_list)
     return Totals(
         status="partial" if any(cost.unknown for cost in cost_list) else "complete",
@@ -92,6 +97,8 @@ def _totals(cost_list: list[Cost]) -> Totals:
         flops=flops(macs),
         elementwise_ops=sum(cost.elementwise_ops or 0 for cost in cost_list),
         activations=sum(cost.activations or 0 for cost in cost_list),
+        weight_bytes=ELEMENT * sum(cost.params for cost in cost_list),
+        inference_peak_bytes=None if run.unknown else peak(graph, run).bytes,
     )
 
 

@@ -314,7 +314,11 @@ class LayerReport(Struct, frozen=True, gc=False):
 
 
 class Totals(Struct, frozen=True):
-    """Sums over all layers; a partial total is a lower bound, and the diagnostics name what it misses."""
+    """Sums over all layers; a partial total is a lower bound, and the diagnostics name what it misses.
+
+    Bytes are those of float32; ``inference_peak_bytes`` the most of tensors alive at once, the weights apart, null
+    where a layer does not say what it takes.
+    """
 
     status: Literal["complete", "partial"]
     params: int
@@ -323,6 +327,8 @@ class Totals(Struct, frozen=True):
     flops: int
     elementwise_ops: int
     activations: int
+    weight_bytes: int
+    inference_peak_bytes: Count
 
 
 class Diagnostic(Struct, frozen=True):

@@ -62,7 +62,7 @@ def document(
     blocks: list[Block] = [_heading(report), table]
     if len(shown) < len(report.layers):
         blocks.append(Text(_left_out(report, len(shown), depth)))
-    blocks.append(Facts([_total(report, title, name) for title, name in TOTALS], strong=True))
+    blocks.append(Facts([*(_total(report, title, name) for title, name in TOTALS), *_memory(report)], strong=True))
     if report.totals.status == "partial":
         text = "partial: some layers could not be counted; the totals are lower bounds"
         blocks.append(Note(text, tone="yellow"))
@@ -111,6 +111,15 @@ def _total(report: Report, title: str, name: str) -> Fact:
     """All digits of a total, and the same for a person."""
     value: int = getattr(report.totals, name)
     return Fact(title, f"{at_least(report, name)}{value:,}", units.show(value) if value >= 10_000 else "")
+
+
+def _memory(report: Report) -> list[Fact]:
+    """What the weights take, and what a pass in inference has at most."""
+    totals, peak = report.totals, report.totals.inference_peak_bytes
+    return [
+        Fact("weights", at_least(report, "params") + units.show_bytes(totals.weight_bytes), "float32"),
+        Fact("inference peak", "?" if peak is None else units.show_bytes(peak), "of tensors alive at once, float32"),
+    ]
 
 
 def _sections(report: Report) -> list[Facts]:

@@ -71,7 +71,12 @@ def reports(draw: st.DrawFn, *, partial: bool | None = None) -> Report:
             outputs=draw(st.dictionaries(texts, shapes, min_size=1, max_size=2)),
             citation=draw(texts | st.just("Author et al. 2020, a title of some length, " * 4)),
         ),
-        totals=Totals("partial" if unknown else "complete", *(known_sum(rows, name) for name in COUNTS)),
+        totals=Totals(
+            "partial" if unknown else "complete",
+            *(known_sum(rows, name) for name in COUNTS),
+            4 * known_sum(rows, "params"),
+            12,
+        ),
         layers=rows,
         diagnostics=tuple(
             Diagnostic(
@@ -103,7 +108,12 @@ def report(*rows: LayerReport) -> Report:
         1,
         Generator("cnncalc", "0"),
         Model("net", "net.yaml", {}, {"input": (3, 8, 8)}, 1, {"out": (4, 8, 8)}),
-        Totals("partial" if unknown else "complete", *(known_sum(rows, name) for name in COUNTS)),
+        Totals(
+            "partial" if unknown else "complete",
+            *(known_sum(rows, name) for name in COUNTS),
+            4 * known_sum(rows, "params"),
+            12,
+        ),
         rows,
         (),
     )
