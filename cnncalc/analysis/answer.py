@@ -85,12 +85,12 @@ class Answer(Struct, frozen=True):
 
     def _repr_html_(self) -> str:
         """The page, for a notebook."""
-        text: str = import_module("cnncalc.document.html").part(_page(self))
+        text: str = import_module("cnncalc.document.html").part(_page(self), height=LINES)
         return text
 
 
-LINES = 40
-"""Height of a printed page: trees are folded into it."""
+WIDTH, LINES = 120, 40
+"""Size of a printed page where no terminal gives another: trees are folded into it."""
 
 
 def _page(answer: Answer) -> Any:
@@ -98,6 +98,8 @@ def _page(answer: Answer) -> Any:
 
 
 def _text(answer: Answer, *, colour: bool) -> str:
-    terminal = import_module("cnncalc.document.terminal")
-    text: str = terminal.render(_page(answer), height=LINES, colour=colour, tree=True)
+    from shutil import get_terminal_size
+
+    terminal, size = import_module("cnncalc.document.terminal"), get_terminal_size((WIDTH, LINES))
+    text: str = terminal.render(_page(answer), width=size.columns, height=size.lines, colour=colour, tree=True)
     return text.rstrip("\n")

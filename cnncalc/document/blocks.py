@@ -199,3 +199,16 @@ class Document(Struct, frozen=True):
 def flat(blocks: Sequence[Block]) -> list[Block]:
     """The blocks with those of groups in their place."""
     return [one for block in blocks for one in (flat(block.blocks) if isinstance(block, Group) else [block])]
+
+
+def folded(table: Table, room: int | None) -> tuple[Sequence[Branch], str]:
+    """As many levels of a tree as have room, at least the first; and what is said of those left out."""
+    assert table.tree is not None
+    depth = table.depth or (table.levels if room is None else 1)
+    rows = table.tree(depth)
+    while table.depth is None and room is not None and depth < table.levels:
+        more = table.tree(depth + 1)
+        if len(more) > room:
+            break
+        depth, rows = depth + 1, more
+    return rows, "" if depth >= table.levels else table.folded.format(depth=depth + 1)

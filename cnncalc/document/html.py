@@ -10,6 +10,7 @@ from cnncalc.document.blocks import (
     FINDING_COLUMNS,
     Bars,
     Block,
+    Branch,
     Document,
     Facts,
     Findings,
@@ -21,6 +22,7 @@ from cnncalc.document.blocks import (
     Text,
     Verbatim,
     flat,
+    folded,
 )
 from cnncalc.document.column import Column
 from cnncalc.document.grid import cells, totals_row
@@ -52,12 +54,12 @@ def render(document: Document) -> str:
     return f"{_PAGE}{title}{_FONT}\n</head>\n<body>\n{part(document)}</body>\n</html>\n"
 
 
-def part(document: Document) -> str:
-    """The document as a ``<div>``, for a notebook's cell."""
-    return f"<div>{_STYLE}\n{''.join(map(_block, document.blocks))}</div>\n"
+def part(document: Document, *, height: int | None = None) -> str:
+    """The document as a ``<div>``, for a notebook's cell; tables that are trees are folded into ``height`` rows."""
+    return f"<div>{_STYLE}\n{''.join([_block(block, height) for block in document.blocks])}</div>\n"
 
 
-def _block(block: Block) -> str:
+def _block(block: Block, height: int | None = None) -> str:
     match block:
         case Heading():
             return f"<h{block.level}>{_text(block.text)}</h{block.level}>\n"
@@ -72,7 +74,10 @@ def _block(block: Block) -> str:
             body = "".join(f"<tr>{_row(sides, list(map(_text, fact)))}</tr>\n" for fact in block.facts)
             return _small(block.title, body)
         case Table():
-            return table(block.columns, block.rows, block.whole)
+            if block.tree is None or height is None:
+                return table(block.columns, block.rows, block.whole)
+            tree, said = folded(block, height)
+            return table(block.columns, [], block.whole, tree) + (f"<p>{_text(said)}</p>\n" if said else "")
         case Bars():
             heads = "".join(f'<th class="n">{_text(head)}</th>' for head in block.heads)
             kinds = ("", *[' class="n"'] * len(block.heads))
@@ -86,7 +91,7 @@ def _block(block: Block) -> str:
         case Findings():
             return table(FINDING_COLUMNS, block.findings)
         case Group():
-            return "".join(map(_block, block.blocks))
+            return "".join([_block(one, height) for one in block.blocks])
 
 
 def _small(title: str, body: str, head: str = "") -> str:
@@ -95,18 +100,22 @@ def _small(title: str, body: str, head: str = "") -> str:
 
 
 def table(
-    columns: Sequence[Column], rows: Sequence[Any], whole: Any = None, *, caption: str = "", style: str = ""
+    columns: Sequence[Column], rows: Sequence[Any], whole: Any = None, tree: Sequence[Branch] | None = None
 ) -> str:
-    """Rows of any kind as a ``<div>``; ``caption`` and ``style`` are HTML."""
+    """Rows of any kind, or in their place those of a tree with indented names, as a ``<div>``."""
+    if tree is not None:
+        rows = [branch.row for branch in tree]
     kinds = [' class="n"' if column.right else "" for column in columns]
     texts = [[_cell(text, column) for text in cells(column, rows, whole)] for column in columns]
+    if tree is not None:
+        names = ["\u2003" * branch.level + _text(branch.name) for branch in tree]
+        texts = [names if column.path else text for column, text in zip(columns, texts, strict=True)]
     head = "".join(f"<th{kind}>{_text(c.header)}</th>" for c, kind in zip(columns, kinds, strict=True))
     body = "".join(f"<tr>{_row(kinds, row)}</tr>\n" for row in zip(*texts, strict=True))
     totals = totals_row(columns, whole) if whole is not None else None
     foot = f"<tfoot><tr>{_row(kinds, [_text(text) for text in totals])}</tr></tfoot>" if totals else ""
-    titled = f"<caption>{caption}</caption>" if caption else ""
     return (
-        f'<div style="overflow-x:auto">{style}<table class="cnncalc">{titled}<thead><tr>{head}</tr></thead>\n'
+        f'<div style="overflow-x:auto"><table class="cnncalc"><thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{body}</tbody>{foot}</table></div>\n"
     )
 

@@ -20,6 +20,7 @@ from cnncalc.document.blocks import (
     Text,
     Verbatim,
     flat,
+    folded,
 )
 from cnncalc.document.grid import grid, style
 from cnncalc.text import display_width, shorten, visible, wrap
@@ -51,21 +52,8 @@ def render(
         bare: _Chosen = {id(table): ([], " ") for table in trees}
         used = _text(document.blocks, width, colour, bare).count("\n") + _PROMPT
         for table in trees:
-            chosen[id(table)] = _folded(table, None if height is None else height - used)
+            chosen[id(table)] = folded(table, None if height is None else height - used)
     return _text(document.blocks, width, colour, chosen)
-
-
-def _folded(table: Table, room: int | None) -> tuple[Sequence[Branch], str]:
-    """As many levels of a tree as have room, at least the first; and what is said of those left out."""
-    assert table.tree is not None
-    depth = table.depth or (table.levels if room is None else 1)
-    rows = table.tree(depth)
-    while table.depth is None and room is not None and depth < table.levels:
-        more = table.tree(depth + 1)
-        if len(more) > room:
-            break
-        depth, rows = depth + 1, more
-    return rows, "" if depth >= table.levels else table.folded.format(depth=depth + 1)
 
 
 _Chosen = dict[int, tuple[Sequence[Branch] | None, str]]
