@@ -16,7 +16,7 @@ from cnncalc.sources import InputShapes, is_torch, of_module
 from cnncalc.sources import load as load_source
 
 if TYPE_CHECKING:
-    from cnncalc.report.diff import DiffReport
+    from cnncalc.analysis.difference import DiffReport
     from cnncalc.report.explain import Explanation
 
 
@@ -151,8 +151,8 @@ def diff(
     Raises:
         CnncalcError: a source is not a valid net, a condition is not valid, or ``batch`` is below 1.
     """
-    from cnncalc.report.conditions import parse
-    from cnncalc.report.diff import diff as compare
+    from cnncalc.analysis.conditions import parse
+    from cnncalc.analysis.difference import diff as compare
 
     _check_batch(batch)
     conditions = [parse(text) for text in fail_on]

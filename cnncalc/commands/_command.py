@@ -1,7 +1,7 @@
 """Options that several commands have, declared once: a parameter whose type is a group of options stands for them."""
 
 # No "from __future__ import annotations": typer reads annotations, not their texts.
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
@@ -10,6 +10,7 @@ from cnncalc.commands import _options as options
 
 if TYPE_CHECKING:
     from cnncalc.document.blocks import Document
+    from cnncalc.document.column import Column
     from cnncalc.graph import Graph
 
 
@@ -57,6 +58,55 @@ class Sink(NamedTuple):
         status = output.show(document, kind, self.output, fold=fold)
         if status:
             raise SystemExit(status)
+
+
+class Rows(NamedTuple):
+    """Which rows and columns of a table to show."""
+
+    columns: options.Columns = None
+    depth: options.Depth = None
+    sort: options.Sort = None
+    top: options.Top = None
+    all: options.AllRows = False
+
+    @property
+    def chosen(self) -> bool:
+        """Whether any rows are chosen, in place of those that fit."""
+        return self.all or (self.depth, self.sort, self.top) != (None, None, None)
+
+    def check(self, kind: str) -> None:
+        """Columns are for tables.
+
+        Raises:
+            CnncalcError: there are columns for JSON.
+        """
+        from cnncalc.errors import CnncalcError
+
+        if kind == "json" and self.columns is not None:
+            raise CnncalcError(
+                "--columns: JSON always holds every number\n  hint: use --format csv for a choice of columns"
+            )
+
+    def pick(self, columns: "Sequence[Column]") -> "Sequence[Column] | None":
+        """The columns of ``--columns`` among those there are.
+
+        Raises:
+            CnncalcError: one is not among them.
+        """
+        from cnncalc.document.column import named
+
+        return None if self.columns is None else [named(name, columns) for name in self.columns.split(",")]
+
+    def cut(self, rows: "Sequence[Any]", columns: "Sequence[Column]", whole: Any = None) -> "Sequence[Any]":
+        """The rows sorted, and the first of them.
+
+        Raises:
+            CnncalcError: ``--sort`` is not one of the columns.
+        """
+        from cnncalc.document.column import named, sort_rows
+
+        ordered = rows if self.sort is None else sort_rows(rows, named(self.sort, columns), whole)
+        return ordered[: self.top]
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:

@@ -125,6 +125,18 @@ Output = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.", rich_help_panel=RESULT)]
 
+Columns = Annotated[
+    str | None, typer.Option(metavar="NAMES", help="Which columns, e.g. layer,params; an unknown one lists them all.")
+]
+Depth = Annotated[
+    int | None, typer.Option(min=1, help="Fold blocks below this level into one row each, e.g. 1.", show_default=False)
+]
+Sort = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Sort the rows by a column, the largest numbers first.")
+]
+Top = Annotated[int | None, typer.Option(min=1, help="Show only the first rows, e.g. 10 (with --sort).")]
+AllRows = Annotated[bool, typer.Option("--all", help="Every row, however many.")]
+
 Show = Annotated[
     str | None,
     typer.Option(

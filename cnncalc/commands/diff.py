@@ -5,17 +5,18 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from cnncalc.commands import _options as options
+from cnncalc.commands._command import Rows, Sink, command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from cnncalc.analysis.difference import DiffReport, LayerDiff
     from cnncalc.graph import Graph
-    from cnncalc.report.conditions import Condition
-    from cnncalc.report.diff import DiffReport, LayerDiff
 
 Texts = list[str] | None
 
 
+@command
 def diff(
     sources: Annotated[
         Texts,
@@ -56,12 +57,9 @@ def diff(
             help="Exit status 1 where this holds, as 'params>+1%', 'macs>+100k', 'flops>4G', 'rf!='. Repeatable.",
         ),
     ] = None,
-    depth: Annotated[
-        int | None, typer.Option(min=1, help="Fold blocks below this level into one row with their sums, as 1.")
-    ] = None,
-    all: Annotated[bool, typer.Option("--all", help="A row for each layer that differs, in whatever way.")] = False,
-    format: options.Format = None,
-    output: options.Output = None,
+    *,
+    rows: Rows,
+    sink: Sink,
 ) -> None:
     """Compare two nets: what came, went, was changed, moved or renamed, and the totals.
 
@@ -84,28 +82,45 @@ def diff(
 
     Example: cnncalc diff --git main... models --format markdown
     """
-    from cnncalc.commands import _output
+    from cnncalc.analysis import conditions
     from cnncalc.errors import CnncalcError
-    from cnncalc.report import conditions
+    from cnncalc.report import diff as pages
 
     wanted = [conditions.parse(text) for text in fail_on or []]
-    kind = _output.chosen_format(format, output)
+    kind = sink.kind()
+    rows.check(kind)
+    columns = rows.pick(pages.LAYER_COLUMNS)
     sides = {
         "a": Side(set_a, variant_a, input_a, kwargs_a),
         "b": Side(set_b, variant_b, input_b, kwargs_b),
         "": Side(set, variant, input, kwargs, input_dtype),
     }
+
+    def choose(report: "DiffReport") -> "Sequence[LayerDiff]":
+        from cnncalc.analysis.difference import folded
+
+        found = report.layers if rows.depth is None else folded(report.layers, rows.depth)
+        return rows.cut(found, pages.LAYER_COLUMNS, report)
+
     if git is not None:
         if any(any(side) for side in sides.values()):
             raise CnncalcError(
                 "--git: the nets are taken as their files have them\n"
                 "  hint: leave out --set, --variant, --input and --kwargs"
             )
-        since(git, sources or ["."], kind, output, batch=batch, wanted=wanted, depth=depth, all=all)
+        from cnncalc import history
+        from cnncalc.analysis.changes import changes
+
+        since = history.changes(git, sources or ["."])
+        many = changes(git, since.unchanged, history.nets(since), batch=batch, conditions=wanted)
+        sink.show(pages.changes_document(many, choose if rows.chosen else None, columns), kind)
         return
+    from cnncalc.analysis.difference import diff as compare
+
     a, b = both(sources or [], sides["b"])
     before, after = (load(source, sides[side], sides[""]) for source, side in ((a, "a"), (b, "b")))
-    between(before, after, kind, output, batch=batch, wanted=wanted, depth=depth, all=all)
+    one = compare(before, after, batch=batch, conditions=wanted)
+    sink.show(pages.diff_document(one, choose(one) if rows.chosen else None, columns), kind)
 
 
 class Side(NamedTuple):
@@ -153,99 +168,3 @@ def both(sources: list[str], side: Side) -> tuple[str, str]:
     if a == b == "-":
         raise CnncalcError("standard input can be only one of the two nets\n  hint: write the other to a file")
     return a, b
-
-
-def between(
-    before: "Graph",
-    after: "Graph",
-    kind: str,
-    output: str | None,
-    *,
-    batch: int,
-    wanted: "list[Condition]",
-    depth: int | None,
-    all: bool,
-) -> None:
-    """Compare two graphs and write the report."""
-    from cnncalc.commands import _output
-    from cnncalc.report import diff as reports
-    from cnncalc.report import diff_text as texts
-
-    report = reports.diff(before, after, batch=batch, conditions=wanted)
-    rows = chosen_rows(depth, all)(report)
-    if kind == "json":
-        from msgspec import structs
-
-        layers = report.layers if depth is None else tuple(rows)
-        _output.write(structs.replace(report, layers=layers).to_json() + "\n", output)
-    elif kind == "markdown":
-        _output.write(texts.markdown(report, rows), output)
-    elif kind == "table":
-        width, colour = _output.terminal(output)
-        _output.write(texts.render(report, rows, width=width, colour=colour), output)
-    elif kind == "csv":
-        every = report.layers if depth is None else rows
-        _output.write_grid(texts.CSV_COLUMNS, every, format=kind, output=output, notes=texts.notes(report))
-    else:
-        _output.write_grid(texts.LAYER_COLUMNS, rows, format=kind, output=output, notes=texts.notes(report))
-    if report.status == "fail":
-        raise typer.Exit(1)
-
-
-def since(
-    revision: str,
-    paths: list[str],
-    kind: str,
-    output: str | None,
-    *,
-    batch: int,
-    wanted: "list[Condition]",
-    depth: int | None,
-    all: bool,
-) -> None:
-    """Compare the specs of a repository with a revision and write the report."""
-    from cnncalc import history
-    from cnncalc.commands import _output
-    from cnncalc.report import changes as reports
-
-    changes = history.changes(revision, paths)
-    nets = history.nets(changes)
-    report = reports.report(revision, changes.unchanged, nets, batch=batch, conditions=wanted)
-    choose = nets_rows(depth, all)
-    if kind == "json":
-        _output.write((report if depth is None else reports.with_rows(report, depth)).to_json() + "\n", output)
-    elif kind == "markdown":
-        _output.write(reports.text(report, choose), output)
-    elif kind == "table":
-        width, colour = _output.terminal(output)
-        _output.write(reports.table(report, choose, width=width, colour=colour), output)
-    else:
-        by_row = (reports.NET_CSV_COLUMNS, reports.rows(report))
-        columns, rows = by_row if kind == "csv" else (reports.NET_COLUMNS, report.nets)
-        said = [reports.verdict(report), *reports.failed(report)]
-        _output.write_grid(columns, rows, format=kind, output=output, notes=said)
-    for problem in report.broken:
-        _output.complain(problem.message)
-    if report.broken:
-        raise typer.Exit(2)
-    if report.status == "fail":
-        raise typer.Exit(1)
-
-
-def chosen_rows(depth: int | None, all: bool) -> "Callable[[DiffReport], Sequence[LayerDiff]]":
-    """Which rows of a report to show."""
-    if depth is not None:
-        from cnncalc.report.diff import folded
-
-        return lambda report: folded(report.layers, depth)
-    return lambda report: report.layers if all else report.summary
-
-
-def nets_rows(depth: int | None, all: bool) -> "Callable[[DiffReport], Sequence[LayerDiff]]":
-    """The same for nets of which some came or went: of these, the blocks at the top."""
-    from cnncalc.report.diff import folded
-
-    choose = chosen_rows(depth, all)
-    if depth is not None or all:
-        return choose
-    return lambda one: choose(one) if one.before.inputs and one.after.inputs else folded(one.layers, 1)

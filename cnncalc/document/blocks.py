@@ -176,7 +176,14 @@ class Group(Struct, frozen=True):
     blocks: Sequence[Block]
 
 
-Block = Heading | Text | Note | Facts | Table | Bars | Verbatim | Picture | Findings | Group
+class Fold(Struct, frozen=True):
+    """Blocks below a title, folded away at first where a format can do that."""
+
+    title: str
+    blocks: Sequence[Block]
+
+
+Block = Heading | Text | Note | Facts | Table | Bars | Verbatim | Picture | Findings | Group | Fold
 
 
 class Document(Struct, frozen=True):
@@ -196,9 +203,15 @@ class Document(Struct, frozen=True):
     complaints: Sequence[str] = ()
 
 
-def flat(blocks: Sequence[Block]) -> list[Block]:
-    """The blocks with those of groups in their place."""
-    return [one for block in blocks for one in (flat(block.blocks) if isinstance(block, Group) else [block])]
+def flat(blocks: Sequence[Block], *, folds: bool = False) -> list[Block]:
+    """The blocks with those of groups in their place, and with ``folds`` those of folds too."""
+    found: list[Block] = []
+    for block in blocks:
+        if isinstance(block, Group) or (folds and isinstance(block, Fold)):
+            found += flat(block.blocks, folds=folds)
+        else:
+            found.append(block)
+    return found
 
 
 def folded(table: Table, room: int | None) -> tuple[Sequence[Branch], str]:

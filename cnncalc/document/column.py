@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from cnncalc import units
+from cnncalc.errors import unknown_name
 
 Value = Any
 """A number, a text, a shape, several shapes; ``None`` for unknown."""
@@ -59,11 +60,25 @@ class Column(Struct, frozen=True):
     elastic: bool = False
 
 
+def named(name: str, columns: Sequence[Column]) -> Column:
+    """The column of a name.
+
+    Raises:
+        CnncalcError: there is none; the message has the nearest.
+    """
+    known = {column.name: column for column in columns}
+    if name.strip().lower() not in known:
+        raise unknown_name("column", name.strip(), known, known)
+    return known[name.strip().lower()]
+
+
 def sort_rows(rows: Sequence[Any], column: Column, whole: Any = None) -> list[Any]:
     """Rows by a column: numbers from the largest, unknown and unbounded ones before all, texts by the alphabet."""
 
     def key(row: Any) -> list[tuple[int, float, str]]:
         value = column.value(row, whole)
+        if isinstance(value, (int, float)):
+            return [(0, value, "")]
         # what a column shows as unknown goes before all, what does not apply to a row after all
         return _natural(exact(value) or ("?" if column.show(value) == "?" else ""))
 

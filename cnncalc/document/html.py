@@ -14,6 +14,7 @@ from cnncalc.document.blocks import (
     Document,
     Facts,
     Findings,
+    Fold,
     Group,
     Heading,
     Note,
@@ -90,6 +91,9 @@ def _block(block: Block, height: int | None = None) -> str:
             return f"<pre>{escape(chr(10).join(block.draw(None, False)))}</pre>\n"
         case Findings():
             return table(FINDING_COLUMNS, block.findings)
+        case Fold():
+            inner = "".join([_block(one, height) for one in block.blocks])
+            return f"<details open><summary>{_text(block.title)}</summary>\n{inner}</details>\n"
         case Group():
             return "".join([_block(one, height) for one in block.blocks])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from html import escape as html_escape
 from typing import Any
 
 from cnncalc.document.blocks import (
@@ -13,6 +14,7 @@ from cnncalc.document.blocks import (
     Document,
     Facts,
     Findings,
+    Fold,
     Group,
     Heading,
     Note,
@@ -31,8 +33,13 @@ _SPECIAL = re.compile(r"([\\`*{}\[\]<>#|~&$@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])
 
 
 def render(document: Document) -> str:
-    """The whole document; notes that follow each other are one list."""
-    blocks = flat(document.blocks)
+    """The whole document."""
+    return _blocks(document.blocks)
+
+
+def _blocks(several: Sequence[Block]) -> str:
+    """Blocks with a line between; notes that follow each other are one list."""
+    blocks = flat(several)
     text = ""
     for number, block in enumerate(blocks):
         follows = number and isinstance(block, Note) and isinstance(blocks[number - 1], Note)
@@ -70,6 +77,9 @@ def _block(block: Block) -> str:
             return f"```{language}\n{lines.rstrip()}\n```\n"
         case Findings():
             return table(FINDING_COLUMNS, block.findings)
+        case Fold():
+            title = html_escape(visible(block.title))  # a line that begins with a tag is HTML to its end
+            return f"<details><summary>{title}</summary>\n\n{_blocks(block.blocks)}\n</details>\n"
         case Group():
             return "".join(map(_block, block.blocks))
 

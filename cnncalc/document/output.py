@@ -85,7 +85,7 @@ def show(document: Document, format: str, output: str | None, *, fold: bool = Tr
     elif format == "csv":
         from cnncalc.document import csv
 
-        blocks = flat(document.blocks)
+        blocks = flat(document.blocks, folds=True)
         rows = document.rows or next(block for block in blocks if isinstance(block, Table))
         rows = rows if isinstance(rows, Table) else rows()
         write(csv.table(rows.columns, rows.rows, rows.whole), output)

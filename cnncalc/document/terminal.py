@@ -12,6 +12,7 @@ from cnncalc.document.blocks import (
     Facts,
     Finding,
     Findings,
+    Fold,
     Group,
     Heading,
     Note,
@@ -47,12 +48,13 @@ def render(
         tree: whether tables that are trees are shown as such; otherwise each row has its whole path.
     """
     chosen: dict[int, tuple[Sequence[Branch] | None, str]] = {}
-    trees = [table for table in flat(document.blocks) if isinstance(table, Table) and table.tree] if tree else []
+    blocks = flat(document.blocks, folds=True) if tree else []
+    trees = [block for block in blocks if isinstance(block, Table) and block.tree]
     if trees:
         bare: _Chosen = {id(table): ([], " ") for table in trees}
         used = _text(document.blocks, width, colour, bare).count("\n") + _PROMPT
         for table in trees:
-            chosen[id(table)] = folded(table, None if height is None else height - used)
+            chosen[id(table)] = folded(table, None if height is None else (height - used) // len(trees))
     return _text(document.blocks, width, colour, chosen)
 
 
@@ -86,6 +88,10 @@ def _lines(block: Block, width: int | None, colour: bool, chosen: _Chosen) -> li
             return list(block.draw(width, colour))
         case Findings():
             return [line for one in block.findings for line in _finding(one, width, colour)]
+        case Fold():
+            parts = [_lines(one, width, colour, chosen) for one in block.blocks]
+            inner = "\n\n".join("\n".join(lines) for lines in parts if lines).split("\n")
+            return [*(style(line, "bold", colour) for line in wrap(visible(block.title), width)), *inner]
         case Group():
             return [line for one in block.blocks for line in _lines(one, width, colour, chosen)]
 

@@ -16,6 +16,8 @@ PAGES = {
     "RuleList": "lint",
     "BenchReport": "bench",
     "ConventionsReport": "conventions",
+    "ChangesReport": "diff",
+    "DiffReport": "diff",
     "FieldReport": "rf",
     "UnitReport": "rf",
     "LayersReport": "layers",

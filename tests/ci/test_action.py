@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from cnncalc.report.changes import MARK
+from cnncalc.report.diff import MARK
 from tests.ci.conftest import FREE, SPEC, Git
 from tests.commands.conftest import Run
 
@@ -161,7 +161,7 @@ def test_the_difference_is_that_of_the_pull_request_alone(
     assert job.output("status") == "1"
     report = Path(job.output("report")).read_text()
     assert report.startswith(f"{MARK}\n### Nets against origin/main\n")
-    assert "❌ models/a.yaml: params" in report
+    assert "✗ models/a.yaml: params" in report
     # what happened on main meanwhile is part of the merge, and of the base; the head alone lacks it
     assert ("models/deep/free.yml" in report) == (not merged)
     assert job.read("summary") == report
@@ -179,7 +179,7 @@ COMMENT = "Comment on the pull request"
 @bash
 def test_there_is_one_comment_and_it_is_written_anew(job: Job) -> None:
     report = job.folder / "report.md"
-    report.write_text(f"{MARK}\n### Nets\n\nnets: 1 changed; 3 files unchanged\n")
+    report.write_text(f"{MARK}\n### Nets\n\n- nets: 1 changed; 3 files unchanged\n")
     assert job.step(COMMENT, NUMBER="7", REPORT=str(report)).returncode == 0
     asked = job.read("asked").splitlines()
     assert asked[0].startswith("api --paginate repos/owner/nets/issues/7/comments --jq ")
@@ -193,7 +193,7 @@ def test_there_is_one_comment_and_it_is_written_anew(job: Job) -> None:
 @bash
 def test_where_nothing_changed_no_comment_begins_but_one_that_is_there_is_kept_current(job: Job) -> None:
     report = job.folder / "report.md"
-    report.write_text(f"{MARK}\n### Nets\n\nnets: no change; 3 files unchanged\n")
+    report.write_text(f"{MARK}\n### Nets\n\n- nets: no change; 3 files unchanged\n")
     job.step(COMMENT, NUMBER="7", REPORT=str(report))
     assert len(job.read("asked").splitlines()) == 1
     (job.folder / "comments").write_text("1234\n")

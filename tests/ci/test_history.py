@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from markdown_it import MarkdownIt
 
-from cnncalc.report import changes as reports
+from cnncalc.report import diff as pages
 from cnncalc.report.schema import report_schema
 from tests.ci.conftest import BROKEN, FREE, PARAMS, SPEC, Git
 from tests.commands.conftest import Run
@@ -99,7 +99,7 @@ def test_conditions_hold_for_nets_that_were_there_before(run: Run, git: Git, mod
     widen(models)
     result = run("diff", "--git", "main", "--fail-on", "params>+1%", "--format", "csv")
     assert result.status == 1
-    assert result.err.splitlines()[-1] == "models/a.yaml: params>+1%: 108 → 135, +25.0 %"
+    assert result.err.splitlines()[0] == "✗ models/a.yaml: params>+1%: 108 → 135, +25.0 %"
 
 
 def test_a_spec_that_was_broken_is_new_and_one_that_is_broken_is_an_error(run: Run, git: Git, models: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_spec_that_was_broken_is_new_and_one_that_is_broken_is_an_error(run: R
     result = run("diff", "--git", "main", "--format", "markdown")
     assert result.status == 2
     assert result.err.startswith("models/a.yaml:3:5: error: ")
-    assert "❌ models/a.yaml:3:5: error: there is no layer or block 'cnv'" in result.out
+    assert "- error: models/a.yaml:3:5: error: there is no layer or block 'cnv'" in result.out
     git("commit", "--quiet", "--all", "--message=broken")
     path.write_text(SPEC)
     assert told(run, "main")["models/a.yaml"] == ("added", 0, PARAMS)
@@ -118,15 +118,15 @@ def test_the_markdown_has_its_mark_one_table_on_top_and_each_net_folded_away(run
     widen(models)
     (models / "x_<b>_`.yaml").write_text(SPEC)
     text = run("diff", "--git", "main", "--fail-on", "params>+1%", "--format", "markdown").out
-    assert text.startswith(f"{reports.MARK}\n### Nets against main\n")
-    assert "❌ models/a.yaml: params" in text
+    assert text.startswith(f"{pages.MARK}\n### Nets against main\n")
+    assert "✗ models/a.yaml: params" in text
     tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
     kinds = [token.type for token in tokens]
     # the nets; of the changed one its totals and layers, of each new one the same
     assert kinds.count("table_open") == 1 + 2 * 4
     html = [token.content for token in tokens if token.type == "html_block"]
     assert [line.strip() for line in html] == [
-        reports.MARK,
+        pages.MARK,
         *(
             part
             for net in ("a.yaml", "x_&lt;b&gt;_`.yaml (narrow)", "x_&lt;b&gt;_`.yaml (wide)", "x_&lt;b&gt;_`.yaml")
@@ -141,7 +141,7 @@ def test_a_comment_never_grows_beyond_what_github_takes(
     widen(models)
     for number in range(5):
         (models / f"n{number}.yaml").write_text(SPEC)
-    monkeypatch.setattr(reports, "LONGEST", 5000)
+    monkeypatch.setattr(pages, "LONGEST", 5000)
     text = run("diff", "--git", "main", "--format", "markdown").out
     assert len(text) < 5000 + 100
     assert "are left out: too long" in text

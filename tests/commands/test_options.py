@@ -202,10 +202,14 @@ ROWS: dict[str, dict[str, str]] = {
                 ("--fail-on", "--fail-on params>+1%"),
                 ("--depth", "--depth 1"),
                 ("--all", "--all"),
+                ("--columns", "--columns layer,params"),
+                ("--sort", "--all --sort params"),
+                ("--top", "--all --top 1"),
                 ("--format", "--format csv"),
                 ("--output", "--output written"),
             ]
         },
+        "--force": "net.yaml wider.yaml --format csv --output there.yaml | --force",
         **{
             f"{option}-{side}": f"{PAIR} | {option}-{side} {value}"
             for option, value in [("--set", "width=12"), ("--variant", "wide"), ("--input", "3x33x33")]

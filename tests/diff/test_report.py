@@ -17,15 +17,17 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 import cnncalc
+from cnncalc.analysis import conditions
+from cnncalc.analysis.conditions import Pair, judge
+from cnncalc.analysis.difference import DiffReport, LayerDiff, folded
 from cnncalc.analysis.fold import COUNTS
+from cnncalc.document.csv import table as csv_table
 from cnncalc.document.grid import cells
+from cnncalc.document.terminal import render
 from cnncalc.errors import CnncalcError
 from cnncalc.layers import REGISTRY
 from cnncalc.layers.base import Layer
-from cnncalc.report import conditions
-from cnncalc.report.conditions import Pair, judge
-from cnncalc.report.diff import DiffReport, LayerDiff, folded
-from cnncalc.report.diff_text import percentage, render
+from cnncalc.report.diff import CSV_COLUMNS, diff_document, percentage, short
 from cnncalc.report.schema import report_schema
 from cnncalc.sources import load_text
 from cnncalc.spec.random import random_spec
@@ -255,34 +257,73 @@ def test_the_json_is_valid_and_whole(first: int, second: int) -> None:
 
 @few
 @given(numbers, numbers)
-def test_the_markdown_renders_as_tables_folded_away(first: int, second: int) -> None:
+def test_the_markdown_renders_as_tables_and_the_layers_are_folded_away(first: int, second: int) -> None:
     report = between(first, second)
     text = report.to_markdown()
     tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
     tables = [token for token in tokens if token.type == "table_open"]
     rows = [token for token in tokens if token.type == "tr_open"]
-    different = any(total.difference for total in report.totals)
-    assert len(tables) == different + bool(report.summary)
+    shown = len(short(report))
+    assert len(tables) == 1 + bool(shown)
     totals = sum(bool(total.before or total.after) for total in report.totals)
     # a head each; the sum of the layers' table is a row too
-    assert len(rows) == different * (1 + totals) + bool(report.summary) * (len(report.summary) + 2)
-    assert text.count("<details>") == text.count("</details>") == bool(report.summary)
+    assert len(rows) == 1 + totals + bool(shown) * (shown + 2)
+    assert text.count("<details>") == text.count("</details>") == bool(report.layers)
 
 
-@pytest.mark.parametrize("width", [60, 100])
-@pytest.mark.parametrize("nets", [("resnet50", "resnet101"), ("mobilenet_v2", "vgg11")])
-def test_a_terminal_is_not_exceeded(width: int, nets: tuple[str, str]) -> None:
-    report = cnncalc.diff(*nets, fail_on=["params>+1%"])
-    assert max(map(len, render(report, width=width).splitlines())) <= width
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("nets", [("resnet50", "resnet101"), ("mobilenet_v2", "vgg11"), ("resnet18", "resnet50")])
+def test_a_terminal_is_not_exceeded_and_one_screen_is_enough(width: int, nets: tuple[str, str]) -> None:
+    page = diff_document(cnncalc.diff(*nets, fail_on=["params>+1%"]))
+    lines = render(page, width=width, height=50, tree=True).splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) < 50
 
 
-def test_of_very_many_rows_the_markdown_says_how_many_are_left_out() -> None:
-    """A row for each layer whose kernel differs."""
-    layers = "\n".join(f"  - conv: {{{{name: c{number}, out: 3, kernel: {{0}}}}}}" for number in range(203))
-    nets = [load_text(f"input: [3, 999]\nlayers:\n{layers.format(kernel)}") for kernel in (2, 3)]
-    text = cnncalc.diff(*nets).to_markdown()
-    assert text.count("kernel 2 → 3") == 200
-    assert "… and 3 more rows" in text
+def test_nets_with_little_in_common_are_compared_by_their_totals_and_blocks() -> None:
+    """Of 186 layers and inputs 18 have a twin: the input, 16 names and a move; 13 share a place, not a setting."""
+    report = cnncalc.diff("resnet50", "vgg16")
+    counts = report.counts
+    assert (counts.same, counts.renamed, counts.moved) == (1, 16, 1)
+    assert (report.little_in_common, report.matching) == (True, (18, 186))
+    page = str(report).splitlines()
+    assert page[-1] == (
+        "the two nets have little in common: 18 of 186 layers match (--all lists them); "
+        "layers: 10 added, 145 removed, 13 changed, 1 moved, 16 renamed, 1 the same"
+    )
+    rows = [line.split() for line in page[page.index("layers") + 3 :]][:10]
+    assert [row[1] for row in rows] == [
+        "conv_bn1",
+        *(f"stage{n}" for n in range(1, 6)),
+        "linear1",
+        "linear2",
+        "linear1",
+        "other",
+    ]
+    every = render(diff_document(report, report.layers)).splitlines()
+    assert len(every) > len(report.layers) > 180
+    # nets that are alike, and small ones, are no such case
+    assert not cnncalc.diff("resnet50", "resnet101").little_in_common
+    assert not cnncalc.diff("resnet18", "resnet50").little_in_common
+    small = [load_text(f"input: [4]\nlayers: [{layer}]\n") for layer in ("relu", "{linear: 3}")]
+    assert not cnncalc.diff(*small).little_in_common
+
+
+def test_many_rows_are_folded_into_the_height_of_a_terminal() -> None:
+    """30 blocks of two layers whose kernel differs; a pipe has a row for each layer."""
+    blocks = "".join(f"  - b: {{{{name: b{number}, k: {{0}}}}}}\n" for number in range(30))
+    text = (
+        "input: [3, 999]\nblocks:\n  b:\n    args: {{k: required}}\n    layers:\n"
+        "      - conv: {{out: 3, kernel: k, name: one}}\n      - conv: {{out: 3, kernel: k, name: two}}\n"
+        f"layers:\n{blocks}"
+    )
+    report = cnncalc.diff(*[load_text(text.format(kernel)) for kernel in (2, 3)])
+    page = diff_document(report)
+    assert render(page).count("kernel 2 → 3") == 60
+    folded_page = render(page, width=100, height=60, tree=True)
+    assert folded_page.count("2 layers") == 30
+    assert folded_page.splitlines()[-1] == "60 rows: --depth 2, or --all"
+    assert render(page, width=100, height=100, tree=True).count("kernel 2 → 3") == 60
 
 
 def test_arguments_and_outputs_go_from_before_to_after() -> None:
@@ -371,12 +412,12 @@ def test_conditions(text: str, before: int, after: int, met: bool) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("params", "is no condition\n  hint: write METRIC, one of"),
+        ("params", "is not a condition\n  hint: write METRIC, one of"),
         ("parms>1", "unknown metric 'parms'\n  hint: did you mean 'params'"),
         ("params>", "'' is not a count"),
-        ("params>+x%", "no percentage; write"),
+        ("params>+x%", "not a percentage; write"),
         ("params>1.5", "'1.5' is not a whole number"),
-        ("params=3", "is no condition"),
+        ("params=3", "is not a condition"),
     ],
 )
 def test_a_wrong_condition_is_one_message(text: str, message: str) -> None:
@@ -399,11 +440,8 @@ def test_edits_can_be_forbidden() -> None:
 
 
 def test_csv_has_both_sides_exactly() -> None:
-    from cnncalc.document.csv import table
-    from cnncalc.report.diff_text import CSV_COLUMNS
-
     report = cnncalc.diff("vgg11", "vgg13")
-    rows = list(csv.DictReader(io.StringIO(table(CSV_COLUMNS, report.layers))))
+    rows = list(csv.DictReader(io.StringIO(csv_table(CSV_COLUMNS, report.layers))))
     assert len(rows) == len(report.layers)
     new = next(row for row in rows if row["layer_after"] == "stage1.conv2")
     assert (new["change"], new["layer_before"], new["params_before"]) == ("added", "", "")

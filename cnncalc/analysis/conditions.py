@@ -1,4 +1,4 @@
-"""``--fail-on``: what a comparison of two nets must not show, as ``params>+1%``."""
+"""``--fail-on``: what a comparison of two nets must not show, e.g. ``params>+1%``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from msgspec import UNSET, Struct, UnsetType
 
 from cnncalc import units
 from cnncalc.errors import CnncalcError, unknown_name
-from cnncalc.report.columns import ALIASES
 
 METRICS = ("params", "buffers", "macs", "flops", "elementwise_ops", "activations", "layers", "rf", "jump")
 """What two nets are compared by."""
 EDITS = ("added", "removed", "changed", "moved", "renamed", "affected", "differ")
 """Numbers of layers of the comparison itself; ``differ``: all that are not the same."""
+ALIASES = {"ops": "elementwise_ops", "elementwise": "elementwise_ops", "acts": "activations", "receptive_field": "rf"}
+"""Other names of metrics."""
 
 _FORM = re.compile(r"\s*([A-Za-z_]+)\s*(!=|>=|<=|>|<)\s*(.*?)\s*", re.DOTALL)
 _DECIMAL = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]+))?")
@@ -61,11 +62,11 @@ def parse(text: str) -> Condition:
     """The condition that ``text`` means.
 
     Raises:
-        CnncalcError: it has no such form, the metric is unknown, or the value is no count.
+        CnncalcError: it has no such form, the metric is unknown, or the value is not a count.
     """
     match = _FORM.fullmatch(text)
     if match is None:
-        raise CnncalcError(f"--fail-on {text}: is no condition\n  hint: {_HINT}")
+        raise CnncalcError(f"--fail-on {text}: is not a condition\n  hint: {_HINT}")
     name, operator, value = match[1], match[2], match[3]
     metric = ALIASES.get(name.lower(), name.lower())
     if metric not in METRICS + EDITS:
@@ -77,7 +78,7 @@ def parse(text: str) -> Condition:
         if value.endswith("%"):
             number = _DECIMAL.fullmatch(value[:-1].strip())
             if number is None:
-                raise CnncalcError(f"'{value}' is no percentage; write +1% or +0.5%")
+                raise CnncalcError(f"'{value}' is not a percentage; write +1% or +0.5%")
             decimals = number[3] or ""
             bound = int(number[2] + decimals)
             return Condition(
