@@ -130,7 +130,12 @@ def application(arguments: list[str]) -> typer.Typer:
     called = arguments[0] if arguments else ""
     for name in [called] if called in COMMANDS else COMMANDS:
         module = import_module(f"cnncalc.commands.{name}")
-        if hasattr(module, "app"):
+        subcommands = [one.callback for one in module.app.registered_commands] if hasattr(module, "app") else []
+        if "_CNNCALC_COMPLETE" in os.environ:
+            offer = import_module("cnncalc.commands._complete").offer
+            for function in subcommands or [getattr(module, name)]:
+                offer(function)
+        if subcommands:
             app.add_typer(module.app, name=name)
         else:
             app.command(name, cls=form)(getattr(module, name))

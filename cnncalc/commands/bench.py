@@ -18,13 +18,16 @@ def bench(
         str | None,
         typer.Argument(
             metavar="SOURCE",
-            help="A YAML file, '-' for standard input, or the name of a shipped net; none with --calibrate alone.",
+            help="A YAML file, '-' for standard input, the name of a shipped net, or torch:package.module:factory; "
+            "none with --calibrate alone.",
             show_default=False,
         ),
     ] = None,
     set: options.Set = None,
     variant: options.Variant = None,
     input: options.Input = None,
+    kwargs: options.Kwargs = None,
+    input_dtype: options.InputDtype = None,
     batch: options.Batch = 1,
     device: Annotated[str, typer.Option(help="Where PyTorch runs: cpu, cuda (or cuda:1), mps.")] = "cpu",
     dtype: Annotated[
@@ -83,7 +86,8 @@ def bench(
         raise CnncalcError(
             "bench: --calibrate measures the machine that --machine would name\n  hint: give one of them"
         )
-    graph = None if source is None else options.load(source, set=set, variant=variant, input=input)
+    given: dict[str, Any] = {"set": set, "variant": variant, "input": input, "kwargs": kwargs}
+    graph = None if source is None else options.load(source, **given, input_dtype=input_dtype)
     limits, warning = options.machine(machine), ""
     with Progress() as progress:
         torch = _torch()

@@ -265,6 +265,8 @@ ROWS: dict[str, dict[str, str]] = {
         },
         "--force": "--machines --format csv --output there.yaml | --force",
         "--all": "net.yaml --repeat 1 --format json --depth 1 | --all",
+        "--kwargs": KWARGS.replace(" |", " --repeat 1 --format json |"),
+        "--input-dtype": DTYPE.replace(" |", " --repeat 1 --format json |"),
         "--threads": "net.yaml --repeat 1 --format json --threads 1 | --threads 2",
         "--algorithms": "heavy.yaml --repeat 1 --format json --machine raspberry_pi_5 | --algorithms fast",
     },

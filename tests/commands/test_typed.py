@@ -281,3 +281,66 @@ def test_what_is_wrong_with_a_torch_source_is_said_before_torch_is_imported(fold
 
 def test_the_stub_of_torch_tells(folder: Path) -> None:
     assert "torch is imported" in in_folder(folder, "analyze", "torch:net.py:Net", "--input", "3x8x8")[2]
+
+
+OFFERED = {
+    "ana": ["analyze"],
+    "analyze lenet": ["lenet5"],
+    "diff lenet5 alexnet_": ["alexnet_2012"],
+    "zoo show lenet": ["lenet5"],
+    "analyze fo": ["folder/"],
+    "analyze folder/": ["folder/a.yaml"],
+    "analyze lenet5 --columns layer,param": ["layer,params", "layer,params%"],
+    "analyze lenet5 --sort jum": ["jump"],
+    "analyze lenet5 --show memory,tra": ["memory,training"],
+    "analyze lenet5 --machine h100": ["h100_sxm"],
+    "bench lenet5 --machine rtx": ["rtx_4090"],
+    "conventions lenet5 --tool tho": ["thop"],
+    "lint lenet5 --ignore CNN101,CNN30": [f"CNN101,CNN30{n}" for n in range(1, 7)],
+    "lint --select CNN106": ["CNN106"],
+    "solve conv_": ["conv_transpose"],
+    "layers batch": ["batch_norm"],
+    "rf folder/a.yaml --layer ": ["input", "stage1", "relu1"],
+    "rf folder/a.yaml --layer stage1.": ["stage1.conv1", "stage1.conv2"],
+    "rf folder/a.yaml --set twice=true --from stage": ["stage1", "stage2"],
+    "rf folder/a.yaml --variant double --layer stage": ["stage1", "stage2"],
+    "rf --variant double folder/a.yaml --layer stage": ["stage1", "stage2"],
+    "rf --variant resnet101 resnet --layer stage3.bottleneck23.c": [f"stage3.bottleneck23.conv_bn{n}" for n in "123"],
+    "verify folder/a.yaml --layers r": ["relu1"],
+    "explain folder/a.yaml r": ["relu1"],
+    "rf torch:a:b --layer r": [],
+    "rf nowhere.yaml --layer r": [],
+    "analyze lenet5 --mixed": ["--mixed-precision"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", OFFERED)
+@pytest.mark.parametrize("shell", ["bash", "fish"])
+def test_a_shell_offers_what_can_follow(tmp_path: Path, shell: str, line: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.yaml").write_text(
+        "input: [3, 8, 8]\nargs: {twice: false}\nvariants: {single: {}, double: {twice: true}}\n"
+        "blocks: {stage: {layers: [{conv: {out: 3, kernel: 1}}, {conv: {out: 3, kernel: 1}}]}}\n"
+        "layers: [stage, {if: twice, then: [stage]}, relu]\n"
+    )
+    asked = {"COMP_WORDS": f"cnncalc {line}", "COMP_CWORD": str(line.count(" ") + 1)}
+    if shell == "fish":
+        asked = {"_TYPER_COMPLETE_ARGS": f"cnncalc {line}", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    result = subprocess.run(
+        [sys.executable, "-m", "cnncalc"],
+        env={**os.environ, **asked, "_CNNCALC_COMPLETE": f"complete_{shell}"},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=300,
+    )
+    assert result.stderr == ""
+    assert [row.partition("\t")[0] for row in result.stdout.split("\n") if row] == OFFERED[line]
+
+
+def test_nothing_of_completion_is_imported_for_a_command() -> None:
+    code = "import sys; from cnncalc.__main__ import run; run(['analyze', 'lenet5']); print('MODULES', *sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
+    modules = set(shown.stdout.rpartition("MODULES ")[2].split())
+    assert "cnncalc.commands._options" in modules
+    assert not {"cnncalc.commands._complete", "cnncalc.commands._help"} & modules
