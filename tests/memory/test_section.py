@@ -100,6 +100,6 @@ def test_sizes_for_people(size: int, text: str) -> None:
 def test_the_table_has_the_numbers_of_the_json(run: Run) -> None:
     held = memory(run, "--show", "memory")["training"]
     text = run("analyze", "resnet50", "--show", "memory").out
-    for title, key in (("kept", "saved"), ("optimizer state", "optimizer_state"), ("training in all", "total")):
+    for title, key in (("kept", "saved"), ("optimizer state", "optimizer_state"), ("training total", "total")):
         assert re.search(rf"^{title} +{re.escape(units.show_bytes(held[key]))} ", text, re.MULTILINE)
     assert units.show_bytes(held["total"]) != units.show_bytes(held["saved"])
