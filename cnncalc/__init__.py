@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from cnncalc.analysis.explain.answer import Explanation
     from cnncalc.analysis.report import Report
     from cnncalc.api import analyze, diff, explain, load
     from cnncalc.errors import CnncalcError
     from cnncalc.graph import Graph
-    from cnncalc.report.explain import Explanation
 
 __all__ = ["CnncalcError", "Explanation", "Graph", "Report", "__version__", "analyze", "diff", "explain", "load"]
 
@@ -27,7 +27,7 @@ _HOMES = {
     "explain": "cnncalc.api",
     "load": "cnncalc.api",
     "CnncalcError": "cnncalc.errors",
-    "Explanation": "cnncalc.report.explain",
+    "Explanation": "cnncalc.analysis.explain.answer",
     "Graph": "cnncalc.graph",
     "Report": "cnncalc.analysis.report",
 }

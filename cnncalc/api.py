@@ -17,7 +17,7 @@ from cnncalc.sources import load as load_source
 
 if TYPE_CHECKING:
     from cnncalc.analysis.difference import DiffReport
-    from cnncalc.report.explain import Explanation
+    from cnncalc.analysis.explain.answer import Explanation
 
 
 @contextmanager
@@ -125,7 +125,7 @@ def explain(
     Raises:
         CnncalcError: the source is not a valid net, or has no such layer or total.
     """
-    from cnncalc.report.explain import explain as explained
+    from cnncalc.analysis.explain.answer import explain as explained
 
     graph = _graph(source, batch, variant=variant, input=input, **args)
     totals = [total] if isinstance(total, str) else list(total)

@@ -1,33 +1,30 @@
 """``cnncalc explain``: every number with its formula."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cnncalc.commands import _options as options
+from cnncalc.commands._command import Net, Sink, command
 
 if TYPE_CHECKING:
     from cnncalc.graph import Graph
 
-ENDINGS = {".json": "json", ".md": "markdown", ".markdown": "markdown", ".tex": "latex", ".txt": "text"}
 
-
+@command
 def explain(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="A YAML file, '-', a shipped net, or the name of a layer, whose fields follow as out=64 kernel=7.",
-            show_default=False,
-        ),
-    ],
+    net: Net,
     what: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[PATH]",
-            help="A layer or block of the net, as stage1, or 'total'. For a layer: its fields, as FIELD=VALUE.",
+            help="A layer or block of the net, e.g. stage1, or 'total'. For a layer: its fields, as FIELD=VALUE.",
             show_default=False,
         ),
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option("--layer", metavar="PATH", help="A layer, a block or a pattern, e.g. 'stage1.*'."),
     ] = None,
     total: Annotated[
         list[str] | None,
@@ -36,6 +33,10 @@ def explain(
             help="This total and its terms: params, buffers, macs, flops, elementwise_ops or activations. Repeatable.",
         ),
     ] = None,
+    all: Annotated[
+        bool, typer.Option("--all", help="Every layer and every quantity: memory, buffers and the rest.")
+    ] = False,
+    sources: Annotated[bool, typer.Option("--sources", help="Where each formula is from.")] = False,
     dtype: Annotated[
         str,
         typer.Option(
@@ -48,52 +49,40 @@ def explain(
         bool | None,
         typer.Option(
             "--compare/--no-compare",
-            help="What would do in the place of a convolution: a dense layer, a 1×1, grouped or separable one.",
-            show_default="for a single layer",
-        ),
-    ] = None,
-    set: options.Set = None,
-    variant: options.Variant = None,
-    input: options.Input = None,
-    kwargs: options.Kwargs = None,
-    input_dtype: options.InputDtype = None,
-    batch: options.Batch = 1,
-    format: Annotated[
-        Literal["text", "latex", "markdown", "json"] | None,
-        typer.Option(
-            "--format",
-            help="By default what the ending of --output says (.tex, .md, .json), else text.",
+            help="Compare a convolution with a dense layer, a 1×1, a grouped and a separable one in its place.",
             show_default=False,
         ),
     ] = None,
+    batch: options.Batch = 1,
+    format: Annotated[
+        Literal["table", "text", "latex", "markdown", "html", "csv", "json"] | None,
+        typer.Option(
+            "--format",
+            metavar="[table|latex|markdown|html|csv|json]",
+            help="By default what the ending of --output says (.tex, .md, .json, …), else a table.",
+            show_default=False,
+            rich_help_panel=options.RESULT,
+        ),
+    ] = None,
     output: options.Output = None,
+    force: options.Force = False,
 ) -> None:
-    """The formula of every number, with the numbers in it, and where it is from.
+    """The formula of every number, with the numbers in it.
 
-    For each layer (or one, a block, or the totals): output size, parameters, MACs, FLOPs, elementwise
-    operations, activations, memory and receptive field. The formulas are those that compute the numbers. A
-    layer needs no file: its name, --input (once for each input) and its fields do.
+    Of one layer: output size, parameters, MACs, FLOPs and receptive field. Of a net or a block: its layers, to
+    choose one from. The formulas are those that compute the numbers. A layer needs no file: SOURCE may be its
+    name, with --input (once for each input) and its fields.
 
     Example: cnncalc explain conv --input 3x224x224 out=64 kernel=7 stride=2 padding=3
     """
-    from cnncalc.commands import _output
-    from cnncalc.report import explain as explanations
+    from cnncalc.analysis.explain.answer import explain as explained
+    from cnncalc.report.explain import document
 
-    kind = _output.chosen_format(format, output, ENDINGS)
-    torch = {"kwargs": kwargs, "input_dtype": input_dtype}
-    graph, path = chosen(source, what or [], set=set, variant=variant, input=input, torch=torch)
-    found = explanations.explain(graph, path, totals=names(total or []), batch=batch, dtype=dtype, compare=compare)
-    if kind == "json":
-        _output.write(found.to_json() + "\n", output)
-    elif kind == "latex":
-        _output.write(found.to_latex(), output)
-    elif kind == "markdown":
-        _output.write(found.to_markdown(), output)
-    else:
-        from cnncalc.report.explain_text import render
-
-        width, colour = _output.terminal(output)
-        _output.write(render(found, width=width, colour=colour), output)
+    sink = Sink("table" if format == "text" else format, output, force)  # type: ignore[arg-type]  # latex: only here
+    kind = sink.kind({".tex": "latex"})
+    graph, path = chosen(net, what or [], layer)
+    found = explained(graph, path, totals=names(total or []), batch=batch, dtype=dtype, compare=compare)
+    sink.show(document(found, all=all, sources=sources), kind)
 
 
 def names(texts: list[str]) -> list[str]:
@@ -104,15 +93,7 @@ def names(texts: list[str]) -> list[str]:
     return [ALIASES.get(name, name) for name in given]
 
 
-def chosen(
-    source: str,
-    what: list[str],
-    *,
-    set: list[str] | None,
-    variant: str | None,
-    input: list[str] | None,
-    torch: dict[str, Any],
-) -> "tuple[Graph, str | None]":
+def chosen(net: Net, what: list[str], path: str | None) -> "tuple[Graph, str | None]":
     """The net, and what of it is meant: of a layer's name, a net of that layer alone.
 
     Raises:
@@ -126,6 +107,7 @@ def chosen(
     from cnncalc.spec.fields import aliases, named_layer
     from cnncalc.spec.problem import nearest
 
+    source = net.source
     is_net = (
         os.path.isfile(source) or is_stream(source) or (os.path.basename(source) == source and find_shipped(source))
     )
@@ -133,32 +115,35 @@ def chosen(
     if is_net or (named_layer(source) is None and not fields):
         if fields:
             raise CnncalcError(
-                f"explain {source}: '{fields[0]}' is no path\n"
+                f"explain {source}: '{fields[0]}' is not a path\n"
                 f"  hint: an argument of the net is given as --set {fields[0]}"
             )
-        if len(what) > 1:
-            raise CnncalcError(f"explain {source}: one path at a time, not {' and '.join(what)}")
+        paths = [*what, *([] if path is None else [path])]
+        if len(paths) > 1:
+            raise CnncalcError(f"explain {source}: one path at a time, not {' and '.join(paths)}")
         if not is_net and source.isidentifier() and (near := nearest(source, [*REGISTRY, *aliases()])):
             raise CnncalcError(f"there is no net or layer '{source}'\n  hint: {near}")
-        return options.load(source, set=set, variant=variant, input=input, **torch), (what[0] if what else None)
+        return net.load(), (paths[0] if paths else None)
     layer = named_layer(source)
     if layer is None:
         hint = nearest(source, [*REGISTRY, *aliases()]) or f"choose from {', '.join(REGISTRY)}"
         raise CnncalcError(f"there is no layer '{source}'\n  hint: {hint}")
-    if set or variant:
-        raise CnncalcError(f"explain {source}: a layer has fields, as out=64, and no --{'set' if set else 'variant'}")
+    if net.set or net.variant:
+        raise CnncalcError(
+            f"explain {source}: a layer has fields, e.g. out=64, and no --{'set' if net.set else 'variant'}"
+        )
     if len(fields) < len(what):
         wrong = next(text for text in what if "=" not in text)
-        raise CnncalcError(f"explain {source}: '{wrong}' is no field\n  hint: fields are FIELD=VALUE, as out=64")
-    if not input:
+        raise CnncalcError(f"explain {source}: '{wrong}' is not a field\n  hint: fields are FIELD=VALUE, e.g. out=64")
+    if not net.input:
         raise CnncalcError(
             f"explain {source}: the layer needs the shape of its input\n"
-            "  hint: as --input 3x224x224; once for each input where there are several"
+            "  hint: e.g. --input 3x224x224; once for each input where there are several"
         )
     shapes = {}
-    for number, text in enumerate(input, start=1):
+    for number, text in enumerate(net.input, start=1):
         name, equals, shape = text.rpartition("=")
-        label = name if equals else "input" if len(input) == 1 else f"input{number}"
+        label = name if equals else "input" if len(net.input) == 1 else f"input{number}"
         if label in shapes:
             raise CnncalcError(f"--input {text}: there are two shapes for '{label}'")
         shapes[label] = options.parse_shape(shape)
@@ -168,4 +153,4 @@ def chosen(
         if name.strip() in given:
             raise CnncalcError(f"explain {source}: there are two values for '{name.strip()}'")
         given[name.strip()] = value
-    return layer_graph(layer.kind, given, shapes), None
+    return layer_graph(layer.kind, given, shapes), path

@@ -60,6 +60,23 @@ class Facts(Struct, frozen=True):
     strong: bool = False
 
 
+class Equation(NamedTuple):
+    """What stands on the left and, step by step, what it equals; ``latex`` is the same for Markdown. A ``title`` stands
+    before it, a ``remark`` after it.
+    """
+
+    title: str
+    steps: Sequence[str]
+    remark: str = ""
+    latex: Sequence[str] = ()
+
+
+class Equations(Struct, frozen=True):
+    """Equations with their titles, aligned; a long one takes several lines, broken at its signs."""
+
+    equations: Sequence[Equation]
+
+
 class Branch(NamedTuple):
     """One line of a table whose rows are a tree: how deep it stands, its own name, its row, and whether it is a block
     whose parts follow.
@@ -183,7 +200,7 @@ class Fold(Struct, frozen=True):
     blocks: Sequence[Block]
 
 
-Block = Heading | Text | Note | Facts | Table | Bars | Verbatim | Picture | Findings | Group | Fold
+Block = Heading | Text | Note | Facts | Equations | Table | Bars | Verbatim | Picture | Findings | Group | Fold
 
 
 class Document(Struct, frozen=True):

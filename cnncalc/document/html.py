@@ -12,6 +12,7 @@ from cnncalc.document.blocks import (
     Block,
     Branch,
     Document,
+    Equations,
     Facts,
     Findings,
     Fold,
@@ -74,6 +75,9 @@ def _block(block: Block, height: int | None = None) -> str:
             sides = ("", ' class="n"', "")
             body = "".join(f"<tr>{_row(sides, list(map(_text, fact)))}</tr>\n" for fact in block.facts)
             return _small(block.title, body)
+        case Equations():
+            rows = [[one.title, " = ".join(one.steps), one.remark] for one in block.equations]
+            return _small("", "".join(f"<tr>{_row(('', '', ''), list(map(_text, row)))}</tr>\n" for row in rows))
         case Table():
             if block.tree is None or height is None:
                 return table(block.columns, block.rows, block.whole)

@@ -12,6 +12,8 @@ from cnncalc.document.blocks import (
     Bars,
     Block,
     Document,
+    Equation,
+    Equations,
     Facts,
     Findings,
     Fold,
@@ -60,6 +62,8 @@ def _block(block: Block) -> str:
             rows = "".join(f"| {' | '.join(map(_line, fact))} |\n" for fact in block.facts)
             title = f"### {_line(block.title)}\n\n" if block.title else ""
             return f"{title}|  |  |  |\n| --- | ---: | --- |\n{rows}"
+        case Equations():
+            return "\n".join(map(_equation, block.equations))
         case Table():
             return table(block.columns, block.rows, block.whole)
         case Bars():
@@ -82,6 +86,16 @@ def _block(block: Block) -> str:
             return f"<details><summary>{title}</summary>\n\n{_blocks(block.blocks)}\n</details>\n"
         case Group():
             return "".join(map(_block, block.blocks))
+
+
+def _equation(one: Equation) -> str:
+    """Its title, and below it the steps, in LaTeX between dollars where it has any."""
+    head = f"**{_line(one.title)}**" + (f" ({_line(one.remark)})" if one.remark else "")
+    if not one.latex:
+        return f"{head}: {_line(' = '.join(one.steps))}\n"
+    first, *steps = one.latex
+    rows = " \\\\\n".join([f"{first} &= {steps[0]}", *(f"&= {step}" for step in steps[1:])])
+    return f"{head}\n\n$$\n\\begin{{aligned}}\n{rows}\n\\end{{aligned}}\n$$\n"
 
 
 def _line(text: str) -> str:

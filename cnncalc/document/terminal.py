@@ -9,6 +9,8 @@ from cnncalc.document.blocks import (
     Block,
     Branch,
     Document,
+    Equation,
+    Equations,
     Facts,
     Finding,
     Findings,
@@ -28,6 +30,10 @@ from cnncalc.text import display_width, shorten, visible, wrap
 
 LEAST = 8
 """Columns that a paragraph keeps behind its lead, however narrow the terminal."""
+TITLES = 31
+"""Columns that titles of equations get at most; a longer one stands above its equation."""
+NARROW = 72
+"""Below this width all titles of equations stand above them."""
 BAR = 20
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _TONES = {"": "", "note": "bold", "warning": "yellow", "error": "red"}
@@ -77,6 +83,8 @@ def _lines(block: Block, width: int | None, colour: bool, chosen: _Chosen) -> li
             return _note(block, width, colour)
         case Facts():
             return _facts(block, width, colour)
+        case Equations():
+            return _equations(block, width, colour)
         case Table():
             tree, _ = chosen.get(id(block), (None, ""))
             return grid(block.columns, block.rows, block.whole, width=width, colour=colour, drop=block.drop, tree=tree)
@@ -147,6 +155,44 @@ def _facts(block: Facts, width: int | None, colour: bool) -> list[str]:
         if block.strong and value:
             first = first.replace(padded, style(padded, "bold", colour), 1)
         lines += [first, *rest]
+    return lines
+
+
+def _equations(block: Equations, width: int | None, colour: bool) -> list[str]:
+    titles = min(TITLES, max((display_width(visible(one.title)) for one in block.equations), default=0))
+    indent = "    " if width is not None and width < NARROW else " " * (titles + 4)
+    return [line for one in block.equations for line in _equation(one, indent, width, colour)]
+
+
+def _equation(one: Equation, indent: str, width: int | None, colour: bool) -> list[str]:
+    """On one line if it fits, else a line for each step, the result behind the last."""
+    title = f"  {visible(one.title)}"
+    gap = max(len(indent) - display_width(title), 2 if width is None else 0)
+    above = [] if gap > 1 else wrap(title, width, "    ")
+    equation, remark = " = ".join(map(visible, one.steps)), f"({visible(one.remark)})" if one.remark else ""
+    room = None if width is None else max(LEAST, width - len(indent))
+    if room is None or display_width(f"{equation}   {remark}") <= room:
+        lines = [f"{equation}   {style(remark, 'dim', colour)}" if remark else equation]
+    else:
+        lines = _steps([visible(step) for step in one.steps], room)
+        lines += [style(line, "dim", colour) for line in wrap(remark, room, "  ")] if remark else []
+    lines = [indent + line for line in lines]
+    if not above:
+        lines[0] = title + " " * gap + lines[0][len(indent) :]
+    return [*above, *lines]
+
+
+def _steps(steps: Sequence[str], room: int) -> list[str]:
+    if display_width(whole := " = ".join(steps)) <= room:
+        return [whole]
+    lines = wrap(" = ".join(steps[:2]), room, "    ")
+    for number, step in enumerate(steps[2:], start=3):
+        short = number == len(steps) and display_width(f"{lines[-1]} = {step}") <= room
+        if short:
+            lines[-1] += f" = {step}"
+        else:
+            first, *rest = wrap(f"= {step}", room - 2, "  ")
+            lines += [f"  {line}" for line in (first, *rest)]
     return lines
 
 

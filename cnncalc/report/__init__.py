@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 PAGES = {
     "CheckReport": "check",
     "CheckReports": "check",
+    "Explanation": "explain",
     "LintReport": "lint",
     "LintReports": "lint",
     "RuleList": "lint",

@@ -1,527 +1,167 @@
-"""Explanations of a net, gathered for every format: which layers, which formulas, and where these are from."""
+"""The page of ``cnncalc explain``: formulas with their numbers, or a net's layers, or totals as sums."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
-from msgspec import UNSET, Struct, UnsetType
-
-from cnncalc import __version__
-from cnncalc.analysis.answer import Generator
 from cnncalc.analysis.assemble import settings_of
-from cnncalc.analysis.cost import Cost, costs
-from cnncalc.analysis.explain.comparison import Comparison, comparisons
-from cnncalc.analysis.explain.costs import Account, account
-from cnncalc.analysis.explain.field import field_account
-from cnncalc.analysis.explain.quantity import Quantity
-from cnncalc.analysis.explain.symbols import spatial
-from cnncalc.analysis.explain.traced import expression
-from cnncalc.analysis.explain.tree import Const, Expr, Name, names_in
-from cnncalc.analysis.memory.training import ELEMENT
-from cnncalc.analysis.receptive_field import Result, receptive_fields
-from cnncalc.errors import CnncalcError, unknown_name
+from cnncalc.analysis.cost import Cost
+from cnncalc.analysis.explain.answer import (
+    INDICES,
+    NUMBERS,
+    SYMBOLIC,
+    TEX,
+    TEX_NUMBERS,
+    Entry,
+    Explanation,
+    LayerExplanation,
+    Part,
+    QuantityReport,
+    Total,
+    Variables,
+    report,
+    variables,
+)
+from cnncalc.analysis.explain.notation import ATOM, counted
+from cnncalc.analysis.explain.tree import Const, Expr, Name
+from cnncalc.document.blocks import (
+    Block,
+    Branch,
+    Document,
+    Equation,
+    Equations,
+    Group,
+    Heading,
+    Note,
+    Table,
+    Text,
+)
+from cnncalc.document.column import Column, human, percent
 from cnncalc.formulas.cost import flops
-from cnncalc.graph import Graph, Node
-from cnncalc.layers.base import Layer, Shapes
-from cnncalc.report.notation import ATOM, Latex, Unicode, counted
+from cnncalc.report.words import setting_text, shape_text, shapes_text
 
-TOTALS = ("params", "buffers", "macs", "flops", "elementwise_ops", "activations")
-"""What is summed over the layers."""
-
-
-class Entry(NamedTuple):
-    """One formula: a quantity, or the like ones of several axes together, whose symbols are all here."""
-
-    title: str
-    symbols: tuple[str, ...]
-    quantity: Quantity
-    sources: tuple[int, ...]
-    members: tuple[Quantity, ...]
+FEW = 2
+"""So many layers are explained at once; more are a table, unless all is asked for."""
+ASIDE = ("buffers", "elementwise_ops", "activations", "output_bytes", "weight_bytes", "buffer_bytes")
+"""What the page has only where all is asked for."""
 
 
-class Versus(NamedTuple):
-    """Another layer in the place of this one."""
-
-    comparison: Comparison
-    entries: tuple[Entry, ...]
-
-
-class Part(NamedTuple):
-    """One layer. ``like`` is an earlier one whose costs are explained alike; only its field is then explained here."""
-
-    path: str
-    kind: str
-    node: Node
-    settings: dict[str, Any]
-    tensors: tuple[tuple[str, tuple[Expr, ...], bool], ...]
-    variables: tuple[tuple[tuple[str, ...], Any], ...]
-    entries: tuple[Entry, ...]
-    zeros: tuple[Quantity, ...]
-    field_variables: tuple[tuple[tuple[str, ...], Any], ...]
-    field: tuple[Entry, ...]
-    like: str | None
-    versus: tuple[Versus, ...]
-
-
-class Term(NamedTuple):
-    """A block's (or a lone layer's) part of a total."""
-
-    path: str
-    layers: int
-    value: int
-
-
-class Total(NamedTuple):
-    """One total with its terms, those of nothing left out; ``missing`` are layers whose number is unknown."""
-
-    metric: str
-    symbol: str
-    value: int
-    terms: tuple[Term, ...]
-    missing: tuple[str, ...]
-
-
-class Explanation(NamedTuple):
-    """The whole answer to ``explain``."""
-
-    graph: Graph
-    title: str
-    batch: int
-    dtype: str
-    parts: tuple[Part, ...]
-    totals: tuple[Total, ...]
-    symbols: dict[str, str]
-    sources: tuple[str, ...]
-
-    def to_text(self, width: int | None = None) -> str:
-        """Plain text with Unicode."""
-        from cnncalc.report.explain_text import render
-
-        return render(self, width=width)
-
-    def to_latex(self) -> str:
-        """LaTeX for a document that uses ``amsmath``."""
-        from cnncalc.report.explain_latex import render
-
-        return render(self)
-
-    def to_markdown(self) -> str:
-        """Markdown with LaTeX formulas."""
-        from cnncalc.report.explain_markdown import render
-
-        return render(self)
-
-    def to_json(self) -> str:
-        """The JSON of schema version 1."""
-        from cnncalc.document.json import render
-
-        return render(report(self))
-
-    def __str__(self) -> str:
-        return self.to_text()
-
-
-FIELD_SYMBOLS = {
-    "R": "receptive field",
-    "J": "jump, input pixels from one unit to the next",
-    "start": "first input pixel that unit 0 sees",
-}
-"""What receptive fields are told with."""
-INDICES = "an index in, 1, 2, … is that of the layer's inputs"
-
-SYMBOLS = {
-    "params": "params",
-    "buffers": "buffers",
-    "macs": "MACs",
-    "flops": "FLOPs",
-    "elementwise_ops": "ops",
-    "activations": "acts",
-}
-
-
-def explain(
-    graph: Graph,
-    path: str | None = None,
-    *,
-    totals: Sequence[str] = (),
-    batch: int = 1,
-    dtype: str = "float32",
-    compare: bool | None = None,
-) -> Explanation:
-    """The formulas of a net, of one layer or block of it, or of its totals.
+def document(found: Explanation, *, all: bool = False, sources: bool = False) -> Document:
+    """The page of an explanation.
 
     Args:
-        graph: the net.
-        path: a layer, a block, or ``total`` for all totals; everything where not given.
-        totals: names of totals; these are explained in the place of the layers.
-        batch: samples in a batch.
-        dtype: the type of the elements, for memory.
-        compare: whether to show other layers in the place of each; by default where there is but one.
-
-    Raises:
-        CnncalcError: there is no such layer, total or type; the message has the nearest.
+        found: the answer.
+        all: every layer and every quantity.
+        sources: where each formula is from.
     """
-    if dtype not in ELEMENT:
-        raise _unknown("type", dtype, ELEMENT)
-    if path == "total":
-        path, totals = None, totals or TOTALS
-    chosen = _chosen(graph, path)
-    for metric in totals:
-        if metric not in TOTALS:
-            raise _unknown("total", metric, TOTALS)
-    title = graph.name if path is None else f"{graph.name}, {path}"
-    if totals:
-        known = costs(graph, batch)
-        found = tuple(_total(graph, metric, chosen, known, path) for metric in totals)
-        return Explanation(graph, title, batch, dtype, (), found, {}, ())
-    sources: dict[str, int] = {}
-    symbols: dict[str, dict[str, None]] = {}
-    wanted = len(chosen) == 1 if compare is None else compare
-    parts = _parts(graph, chosen, batch, dtype, wanted, sources, symbols)
-    meanings = {symbol: " or ".join(several) for symbol, several in symbols.items()} | FIELD_SYMBOLS
-    return Explanation(graph, title, batch, dtype, parts, (), meanings, tuple(sources))
+    from cnncalc.report import explain_latex
 
-
-def _unknown(what: str, name: str, known: Iterable[str]) -> CnncalcError:
-    names = list(known)
-    return unknown_name(what, name, names, names)
-
-
-def _chosen(graph: Graph, path: str | None) -> list[int]:
-    """The numbers of the layers that are meant."""
-    layers = [number for number, node in enumerate(graph.nodes) if node.layer is not None]
-    if path is None:
-        return layers
-    chosen = [n for n in layers if graph.nodes[n].path == path or graph.nodes[n].path.startswith(f"{path}.")]
-    if not chosen:
-        paths = [graph.nodes[n].path for n in layers]
-        blocks = {one[:i] for one in paths for i, c in enumerate(one) if c == "."}
-        top = dict.fromkeys(one.partition(".")[0] for one in paths)
-        raise unknown_name(f"layer of {graph.name or graph.source}", path, [*paths, *blocks, "total"], [*top, "total"])
-    return chosen
+    about = [found.title, *([f"batch {found.batch}"] if found.batch > 1 else []), *([found.dtype] if all else [])]
+    blocks: list[Block] = [Heading("   ".join(about), 1)]
+    answer, rows = report(found), None
+    if found.totals:
+        blocks += _totals(found)
+    elif len(found.parts) > FEW and not all:
+        blocks += _net(found)
+    else:
+        blocks += _layers(found, all, sources)
+    if not found.totals:
+        rows = Table(QUANTITIES, [(layer, one) for layer in answer.layers for one in layer.quantities])
+    return Document(answer, blocks, rows, texts={"latex": partial(explain_latex.render, found)})
 
 
 # -- layers ----------------------------------------------------------------------------------------
 
 
-def _parts(
-    graph: Graph,
-    chosen: list[int],
-    batch: int,
-    dtype: str,
-    compare: bool,
-    sources: dict[str, int],
-    symbols: dict[str, dict[str, None]],
-) -> tuple[Part, ...]:
-    fields = receptive_fields(graph)
-    accounts: dict[tuple[Layer, Shapes, bool, int], tuple[str, Account]] = {}
-    samples = graph.samples(batch)
-    seen: dict[Any, tuple[Quantity, ...]] = {}
-    parts = []
-    for number in chosen:
-        node = graph.nodes[number]
-        assert node.layer is not None
-        key = (node.layer, node.input_shapes, node.shared is not None, samples[number])
-        first = key not in accounts
-        if first:
-            made = account(*key[:2], batch=samples[number], dtype=dtype, shared=node.shared is not None)
-            accounts[key] = node.path, made
-            for symbol, meaning in made.trace.meanings.items():
-                symbols.setdefault(symbol, {})[meaning] = None
-        like, made = accounts[key]
-        shown = (
-            [one for one in made.quantities if one.expr is None or one.note or one.axis or one.value != 0]
-            if first
-            else []
-        )
-        zeros = tuple(one for one in made.quantities if one not in shown) if first else ()
-        field = _field(graph, number, fields, made, seen)
-        ranks = {axis.rank for axis in fields.axes}
-        entries, about_field = _entries(shown, sources), _entries(field, sources, len(ranks) == 1 and max(ranks))
-        defined = {symbol for entry in entries for symbol in entry.symbols}
-        variables = _variables([one for entry in entries for one in entry.members], defined, made.trace.order)
-        known = {symbol for symbols, _ in variables for symbol in symbols} | defined
-        own = {symbol for entry in about_field for symbol in entry.symbols}
-        parts.append(
-            Part(
-                path=node.path,
-                kind=node.layer.kind,
-                node=node,
-                settings=settings_of(node.layer),
-                tensors=tuple((w.name, _shape(w.shape), w.learnable) for w in made.tensors) if first else (),
-                variables=variables,
-                entries=entries,
-                zeros=zeros,
-                field_variables=_variables(
-                    [one for entry in about_field for one in entry.members], own | known, made.trace.order
-                ),
-                field=about_field,
-                like=None if first else like,
-                versus=_versus(made, sources) if compare else (),
-            )
-        )
-    return tuple(parts)
+def _layers(found: Explanation, all: bool, sources: bool) -> list[Block]:
+    blocks: list[Block] = []
+    used: set[str] = set()
+    meanings: dict[str, str] = {}
+    for part in found.parts:
+        entries = [entry for entry in part.entries if all or _shown(entry, part)]
+        blocks.append(_layer(part, entries, all, sources))
+        meanings |= part.trace.meanings
+        given = variables(part, [*entries, *part.field])
+        used |= {symbol.partition("_")[0] for symbols, _ in given for symbol in symbols}
+        used |= {symbol.partition("_")[0] for entry in part.field for symbol in entry.symbols}
+        for other in part.versus if found.compare else ():
+            title = f"in its place: {other.comparison.title} (ratios are to this layer)"
+            equations = Equations([equation(entry, None, sources) for entry in other.entries])
+            blocks.append(Group([Text(title, lead="  "), equations]))
+    legend = [f"{symbol}: {meaning}" for symbol, meaning in (meanings | found.symbols).items() if symbol in used]
+    if legend:
+        blocks.append(Group([Heading("symbols"), Text("; ".join([*legend, INDICES]))]))
+    if sources:
+        lines = [Text(text, lead=f"[{number}] ") for number, text in enumerate(found.sources, start=1)]
+        blocks.append(Group([Heading("sources"), *lines]))
+    return blocks
 
 
-def _field(
-    graph: Graph, number: int, fields: Result, made: Account, seen: dict[Any, tuple[Quantity, ...]]
-) -> tuple[Quantity, ...]:
-    """The field of a node; equal layers on equal fields have equal explanations."""
-    node = graph.nodes[number]
-    key = (node.layer, node.input_shapes, tuple(fields.of(ref).tracks for ref in node.inputs))
-    if key not in seen:
-        seen[key] = field_account(graph, number, fields, made)
-    return seen[key]
+def _shown(entry: Entry, part: Part) -> bool:
+    """Whether a quantity is one of those that come first; work of a layer without products is elementwise."""
+    quantity = entry.quantity
+    products = not any(one.name == "macs" for one in part.zeros)
+    return quantity.expr is None or quantity.name not in ASIDE or (quantity.name == "elementwise_ops" and not products)
 
 
-def _shape(shape: tuple[int, ...]) -> tuple[Expr, ...]:
-    return tuple(map(expression, shape))
+def _layer(part: Part, entries: Sequence[Entry], all: bool, sources: bool) -> Group:
+    shapes = f"{shapes_text(part.node.input_shapes)} → {shapes_text(part.node.output_shapes)}"
+    blocks: list[Block] = [Heading(f"{part.path}   {part.kind}   {shapes}")]
+    assert part.node.layer is not None
+    settings = settings_of(part.node.layer)
+    if settings:
+        blocks.append(Text(" ".join(f"{name}={setting_text(value)}" for name, value in settings.items()), "dim"))
+    if part.like is not None:
+        blocks.append(Text(f"sizes and costs as for {part.like}", lead="  "))
+    own = variables(part, entries)
+    defined = {symbol for entry in entries for symbol in entry.symbols} | {
+        symbol for symbols, _ in own for symbol in symbols
+    }
+    for given in map(variables_text, (own, variables(part, part.field, defined))):
+        if given:
+            blocks.append(Text(f"with {', '.join(given)}", lead="  "))
+    equations = [equation(entry, part, sources) for entry in entries]
+    zeros = [one for one in part.zeros if all or one.name not in ASIDE]
+    if zeros:
+        latex = [TEX.symbol(one.symbol) for one in zeros]
+        equations.append(Equation("zero", [*(one.symbol for one in zeros), "0"], latex=[" = ".join(latex), "0"]))
+    equations += [equation(entry, part, sources) for entry in part.field]
+    return Group([*blocks, Equations(equations)])
 
 
-GENERAL, NUMBERS = Unicode(general=True), Unicode(numbers=True)
-
-
-def _entries(quantities: Iterable[Quantity], sources: dict[str, int], rank: int = 0) -> tuple[Entry, ...]:
-    """The quantities, those of several axes that read alike as one; all ``rank`` axes go without names."""
-    groups: dict[Any, list[Quantity]] = {}
-    for one in quantities:
-        key: Any = one.name
-        if one.axis:
-            formula = None if one.expr is None else (GENERAL.write(one.expr), NUMBERS.write(one.expr))
-            stem = one.title.removesuffix(one.axis)
-            key = (stem, one.axis.rpartition(", ")[0], spatial(one.symbol), one.note, formula)
-        groups.setdefault(key, []).append(one)
-    return tuple(_entry(group, sources, len(group) == rank) for group in groups.values())
-
-
-def _entry(group: list[Quantity], sources: dict[str, int], all_axes: bool) -> Entry:
-    first = group[0]
-    title = first.title
-    if len(group) > 1:
-        axes = [one.axis.rpartition(", ")[2] for one in group]
-        stem = title.removesuffix(axes[0])
-        title = stem.removesuffix(", ") if all_axes else f"{stem}{', '.join(axes[:-1])} and {axes[-1]}"
-    cited = [sources.setdefault(text, len(sources) + 1) for text in first.sources] if first.expr is not None else []
-    return Entry(title, tuple(dict.fromkeys(one.symbol for one in group)), first, tuple(cited), tuple(group))
-
-
-def _variables(
-    quantities: Iterable[Quantity], defined: set[str], order: dict[str, int]
-) -> tuple[tuple[tuple[str, ...], Any], ...]:
-    """The given names in these formulas with their values, those of several axes together."""
-    names = names_in(*(one.expr for one in quantities if one.expr is not None))
-    grouped: dict[Any, list[str]] = {}
-    for symbol, name in sorted(names.items(), key=lambda pair: order.get(pair[0], len(order))):
-        if symbol not in defined:
-            grouped.setdefault((name.general, name.value), []).append(symbol)
-    return tuple((tuple(symbols), value) for (_, value), symbols in grouped.items())
-
-
-def _versus(made: Account, sources: dict[str, int]) -> tuple[Versus, ...]:
-    return tuple(Versus(one, _entries(one.quantities, sources)) for one in comparisons(made))
-
-
-# -- totals ----------------------------------------------------------------------------------------
-
-
-def _total(graph: Graph, metric: str, chosen: list[int], known: list[Cost], path: str | None) -> Total:
-    """The sum of one count, over the blocks at the top (or at the top of the block that is meant)."""
-    depth = 1 if path is None else path.count(".") + 2
-    groups: dict[str, list[int | None]] = {}
-    for number in chosen:
-        cost = known[number]
-        value = cost.macs if metric == "flops" else getattr(cost, metric)
-        if metric == "flops" and value is not None:
-            value = flops(value)
-        groups.setdefault(".".join(graph.nodes[number].path.split(".")[:depth]), []).append(value)
-    terms = [Term(name, len(values), sum(v for v in values if v)) for name, values in groups.items()]
-    missing = [
-        graph.nodes[n].path
-        for n in chosen
-        if (known[n].macs if metric == "flops" else getattr(known[n], metric)) is None
-    ]
-    shown = tuple(term for term in terms if term.value)
-    return Total(metric, SYMBOLS[metric], sum(term.value for term in terms), shown, tuple(missing))
-
-
-# -- the JSON --------------------------------------------------------------------------------------
-
-
-class QuantityReport(Struct, frozen=True):
-    """One formula. ``formula`` has the symbols, ``substituted`` the numbers in their place; ``value`` is the result,
-    a text where it is a fraction, null where ``note`` says why there is none. ``sources`` count from 1.
-    """
-
-    name: str
-    title: str
-    symbol: str
-    formula: str | None
-    substituted: str | None
-    latex: str | None
-    latex_substituted: str | None
-    value: int | str | None
-    note: str
-    sources: tuple[int, ...]
-
-
-class ComparisonReport(Struct, frozen=True):
-    """Another layer (or several) in the place of one; ``ratio`` is what it costs in units of that."""
-
-    name: str
-    quantities: tuple[QuantityReport, ...]
-
-
-class LayerExplanation(Struct, frozen=True):
-    """One layer: the symbols that are given, and the formulas. ``like`` is a layer whose formulas for all but the
-    receptive field are these too.
-    """
-
-    path: str
-    type: str
-    input_shapes: tuple[tuple[int, ...], ...]
-    output_shapes: tuple[tuple[int, ...], ...]
-    variables: dict[str, int | str]
-    quantities: tuple[QuantityReport, ...]
-    like: str | UnsetType = UNSET
-    comparisons: tuple[ComparisonReport, ...] | UnsetType = UNSET
-
-
-class TermReport(Struct, frozen=True):
-    """A part of a total: a block or a layer, how many layers it is, and their sum."""
-
-    path: str
-    layers: int
-    value: int
-
-
-class TotalReport(Struct, frozen=True):
-    """A total with its terms; ``missing`` are layers whose number is unknown, and the total is then a lower bound."""
-
-    metric: str
-    symbol: str
-    value: int
-    substituted: str
-    terms: tuple[TermReport, ...]
-    missing: tuple[str, ...] = ()
-
-
-class ExplainReport(Struct, frozen=True):
-    """The whole answer to ``explain``; a quantity's ``sources`` are numbers in the list of them, from 1."""
-
-    schema_version: int
-    generator: Generator
-    name: str
-    source: str
-    batch: int
-    dtype: str
-    layers: tuple[LayerExplanation, ...]
-    totals: tuple[TotalReport, ...]
-    symbols: dict[str, str]
-    sources: tuple[str, ...]
-
-
-def report(found: Explanation) -> ExplainReport:
-    """The explanation as its JSON."""
-    return ExplainReport(
-        schema_version=1,
-        generator=Generator("cnncalc", __version__),
-        name=found.graph.name,
-        source=found.graph.source,
-        batch=found.batch,
-        dtype=found.dtype,
-        layers=tuple(map(_layer, found.parts)),
-        totals=tuple(
-            TotalReport(
-                one.metric,
-                one.symbol,
-                one.value,
-                terms_text(one),
-                tuple(TermReport(*term) for term in one.terms),
-                one.missing,
-            )
-            for one in found.totals
-        ),
-        symbols=found.symbols,
-        sources=found.sources,
-    )
-
-
-def terms_text(total: Total) -> str:
-    """The terms of a total as a sum."""
-    return " + ".join(str(term.value) for term in total.terms) or "0"
-
-
-def _layer(part: Part) -> LayerExplanation:
-    written = [_reported(one, entry.sources) for entry in part.entries for one in entry.members]
-    written += [_reported(one, ()) for one in part.zeros]
-    written += [_reported(one, entry.sources) for entry in part.field for one in entry.members]
-    everything = [one for entry in (*part.entries, *part.field) for one in entry.members]
-    others = [_versus_report(one) for one in part.versus]
-    names = names_in(*(one.expr for one in everything if one.expr is not None))
-    results = {one.symbol for one in everything}
-    return LayerExplanation(
-        path=part.path,
-        type=part.kind,
-        input_shapes=part.node.input_shapes,
-        output_shapes=part.node.output_shapes,
-        variables={symbol: exact(name.value) for symbol, name in names.items() if symbol not in results},
-        quantities=tuple(written),
-        like=UNSET if part.like is None else part.like,
-        comparisons=tuple(others) if others else UNSET,
-    )
-
-
-def _versus_report(one: Versus) -> ComparisonReport:
-    return ComparisonReport(
-        one.comparison.title,
-        tuple(_reported(member, entry.sources) for entry in one.entries for member in entry.members),
-    )
-
-
-def exact(value: Any) -> int | str:
-    """A number for the JSON: a fraction as a text."""
-    return str(value) if isinstance(value, Fraction) and value.denominator > 1 else int(value)
-
-
-SYMBOLIC = Unicode()
-TEX, TEX_NUMBERS = Latex(), Latex(numbers=True)
-
-
-def _reported(one: Quantity, sources: tuple[int, ...]) -> QuantityReport:
-    expr = one.expr
-    return QuantityReport(
-        name=one.name,
-        title=one.title,
-        symbol=one.symbol,
-        formula=None if expr is None else SYMBOLIC.write(expr),
-        substituted=None if expr is None else NUMBERS.write(expr),
-        latex=None if expr is None else TEX.write(expr),
-        latex_substituted=None if expr is None else TEX_NUMBERS.write(expr),
-        value=None if expr is None else exact(expr.value),
-        note=one.note,
-        sources=sources,
-    )
-
-
-# -- what the formats of a person share ------------------------------------------------------------
+def equation(entry: Entry, part: Part | None, sources: bool) -> Equation:
+    """One formula, with the numbers of its sources where these are asked for."""
+    marks = f" [{','.join(map(str, entry.sources))}]" if entry.sources and sources else ""
+    remark = "; ".join(remarks(entry, part))
+    if entry.quantity.expr is None:
+        return Equation(entry.title, [remark or "?"])
+    return Equation(entry.title + marks, chain(entry), remark, chain(entry, latex=True))
 
 
 def chain(entry: Entry, *, latex: bool = False) -> list[str]:
-    """The symbols, the formula, the formula with the numbers, and the result; what would only repeat is left out."""
+    """The symbols, the general formula, this layer's, the same with the numbers, and the result; what would only repeat
+    is left out.
+    """
     symbolic, numbers = (TEX, TEX_NUMBERS) if latex else (SYMBOLIC, NUMBERS)
     expr = entry.quantity.expr
     assert expr is not None
-    left = " = ".join(symbolic.symbol(symbol) for symbol in entry.symbols)
-    steps = [left]
-    if not isinstance(expr, Const) and not (isinstance(expr, Name) and expr.symbol in entry.symbols):
-        steps.append(symbolic.write(expr))
-        if not isinstance(expr, Name):
-            steps.append(numbers.write(expr))
+    steps = [" = ".join(symbolic.symbol(symbol) for symbol in entry.symbols)]
+    for one in (entry.quantity.general, expr):
+        if one is not None and not _plain(one, entry):
+            steps.append(symbolic.write(one))
+    if not _plain(expr, entry) and not isinstance(expr, Name):
+        steps.append(numbers.write(expr))
     result = counted(expr.value, latex=latex)
     plain = counted(expr.value, latex=latex, parted=False)
     return [*dict.fromkeys(step for step in steps if step not in (plain, result)), result]
+
+
+def _plain(expr: Expr, entry: Entry) -> bool:
+    """Whether it says no more than the symbol and its value."""
+    return isinstance(expr, Const) or (isinstance(expr, Name) and expr.symbol in entry.symbols)
 
 
 def remarks(entry: Entry, part: Part | None) -> list[str]:
@@ -540,10 +180,131 @@ def remarks(entry: Entry, part: Part | None) -> list[str]:
     return [*shown, *([entry.quantity.note] if entry.quantity.note else [])]
 
 
-def variables_text(variables: Iterable[tuple[tuple[str, ...], Any]], *, latex: bool = False) -> list[str]:
+def variables_text(known: Variables, *, latex: bool = False) -> list[str]:
     """``H = W = 224`` for each of the names that are given."""
     symbolic = TEX if latex else SYMBOLIC
     return [
         " = ".join([*(symbolic.symbol(symbol) for symbol in symbols), counted(value, latex=latex)])
-        for symbols, value in variables
+        for symbols, value in known
     ]
+
+
+Row = tuple[LayerExplanation, QuantityReport]
+
+
+def _of_quantity(name: str, header: str, **options: Any) -> Column:
+    return Column(name, header, lambda row, _: getattr(row[1], name), **options)
+
+
+QUANTITIES = (
+    Column("layer", "layer", lambda row, _: row[0].path, path=True),
+    _of_quantity("name", "quantity"),
+    _of_quantity("symbol", "symbol"),
+    _of_quantity("formula", "formula"),
+    _of_quantity("substituted", "with numbers"),
+    _of_quantity("value", "value", right=True),
+    _of_quantity("note", "note"),
+)
+"""What CSV has: a row for each quantity of each layer."""
+
+
+# -- a net -----------------------------------------------------------------------------------------
+
+
+def _sum(name: str, header: str, value: Any, priority: int) -> Column:
+    def of(costs: Iterable[Cost]) -> int | None:
+        known = [value(cost) for cost in costs]
+        return None if None in known else sum(known)
+
+    def total(found: Explanation) -> str:
+        known = [value(cost) for cost in found.costs.values()]
+        return ("≥ " if None in known else "") + human(sum(one for one in known if one is not None))
+
+    def cell(row: Sequence[Part], found: Explanation) -> int | None:
+        return of(found.costs[part.path] for part in row)
+
+    return Column(name, header, cell, show=human, right=True, priority=priority, total=total)
+
+
+LAYERS = (
+    Column("layer", "layer", lambda row, _: row[0].path, path=True, elastic=True),
+    Column("type", "type", lambda row, _: row[0].kind if len(row) == 1 else f"{len(row)} layers", priority=4),
+    Column("output", "output", lambda row, _: row[-1].node.output_shape, show=shape_text, priority=1),
+    _sum("params", "params", lambda cost: cost.params, 2),
+    _sum("flops", "FLOPs", lambda cost: None if cost.macs is None else flops(cost.macs), 3),
+)
+"""The columns of a net's layers and blocks."""
+
+
+def _net(found: Explanation) -> list[Block]:
+    """A row for each layer or block, and how to have one explained."""
+    levels = max(part.path.count(".") for part in found.parts) + 1
+    net = found.graph.name or found.graph.source
+    rows = [[part] for part in found.parts]
+    table = Table(LAYERS, rows, found, tree=partial(_tree, found.parts), levels=levels)
+    hint = f"formulas: cnncalc explain {net} --layer {found.parts[0].path}, or --all"
+    return [table, Text(hint, "dim")]
+
+
+def _tree(parts: Sequence[Part], depth: int, level: int = 0) -> list[Branch]:
+    """The parts as a tree of ``depth`` levels; blocks of the deepest stand for their layers."""
+    groups: dict[str, list[Part]] = {}
+    for part in parts:
+        groups.setdefault(".".join(part.path.split(".")[: level + 1]), []).append(part)
+    branches = []
+    for path, members in groups.items():
+        name = path.rpartition(".")[2]
+        inside = members[0].path != path
+        branches.append(Branch(level, name, members, inside and level + 1 < depth))
+        if branches[-1].open:
+            branches += _tree(members, depth, level + 1)
+    return branches
+
+
+# -- totals ----------------------------------------------------------------------------------------
+
+
+def _totals(found: Explanation) -> list[Block]:
+    """Each total as the sum of its terms, and these in a table."""
+    terms: dict[str, dict[str, int]] = {}
+    for total in found.totals:
+        for term in total.terms:
+            terms.setdefault(term.path, {})[total.metric] = term.value
+    depth = max((path.count(".") + 1 for path in terms), default=1)
+    paths = dict.fromkeys(".".join(path.split(".")[:depth]) for path in found.costs)
+    rows = [(path, terms[path]) for path in paths if path in terms]
+    columns = [
+        Column("part", "part", lambda row, _: row[0], path=True, elastic=True),
+        *(column for total in found.totals if total.value for column in _of_total(total, len(found.totals) == 1)),
+    ]
+    notes = [
+        Note(f"{total.symbol} is a lower bound, without {', '.join(total.missing)}", "warning")
+        for total in found.totals
+        if total.missing
+    ]
+    sums = Equations([_sum_of(total) for total in found.totals])
+    return [sums, Table(columns, rows, found), *notes] if rows else [sums, *notes]
+
+
+def _of_total(total: Total, share: bool) -> list[Column]:
+    def value(row: tuple[str, dict[str, int]], _: object = None) -> int:
+        return row[1].get(total.metric, 0)
+
+    whole = f"{'≥ ' if total.missing else ''}{total.value:,}"
+    count = Column(total.metric, total.symbol, value, show=_parted, right=True, total=lambda _: whole)
+    part = Column("share", "%", lambda row, _: 100 * value(row) / total.value, show=percent, right=True)
+    return [count, part] if share else [count]
+
+
+def _parted(count: int) -> str:
+    return f"{count:,}"
+
+
+def _sum_of(total: Total) -> Equation:
+    """``params = 9408 + … = 11,689,512``; of a lower bound ``params ≥ …``."""
+    sign, latex_sign = ("≥", r"\ge") if total.missing else ("=", "=")
+    title, value = total.metric.replace("_", " "), f"{total.value:,}"
+    if len(total.terms) < 2:
+        return Equation(title, [f"{total.symbol} {sign} {value}"])
+    latex = [f"{TEX.symbol(total.symbol)} {latex_sign} {total.substituted}", counted(total.value, latex=True)]
+    return Equation(title, [f"{total.symbol} {sign} {total.substituted}", value], latex=latex)

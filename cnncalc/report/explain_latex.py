@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cnncalc.report.explain import INDICES, TEX, Entry, Explanation, Part, Total, chain, remarks, variables_text
-from cnncalc.report.notation import counted, escaped
+from cnncalc.analysis.explain.answer import INDICES, TEX, Entry, Explanation, Part, Total, variables
+from cnncalc.analysis.explain.notation import counted, escaped
+from cnncalc.report.explain import chain, remarks, variables_text
 from cnncalc.report.words import shapes_text
 
 
 def render(found: Explanation) -> str:
     """The explanation as a LaTeX fragment."""
     title = escaped(f"{found.title}, batch {found.batch}, {found.dtype}")
+    symbols = {
+        symbol: meaning for part in found.parts for symbol, meaning in part.trace.meanings.items()
+    } | found.symbols
     lines = [r"% needs \usepackage{amsmath}", rf"\section*{{{title}}}"]
     for part in found.parts:
         lines += ["", *_part(part)]
     for total in found.totals:
         lines += ["", *_total(total)]
-    if found.symbols:
-        legend = "; ".join(f"${TEX.symbol(symbol)}$: {escaped(meaning)}" for symbol, meaning in found.symbols.items())
+    if symbols:
+        legend = "; ".join(f"${TEX.symbol(symbol)}$: {escaped(meaning)}" for symbol, meaning in symbols.items())
         lines += ["", r"\subsection*{Symbols}", f"{legend}; {escaped(INDICES)}."]
     if found.sources:
         lines += ["", r"\subsection*{Sources}", r"\begin{enumerate}"]
@@ -32,10 +36,9 @@ def _part(part: Part) -> list[str]:
     lines = [rf"\subsection*{{{escaped(f'{part.path} ({part.kind}), {shapes}')}}}"]
     if part.like is not None:
         lines.append(rf"Sizes and costs as for {escaped(part.like)}.")
-    lines += _with(variables_text(part.variables, latex=True))
+    lines += _with(variables_text(variables(part, [*part.entries, *part.field]), latex=True))
     zero = " = ".join(TEX.symbol(one.symbol) for one in part.zeros)
     lines += aligned(part.entries, [rf"  {zero} &= 0"] if zero else [], part)
-    lines += _with(variables_text(part.field_variables, latex=True))
     lines += aligned(part.field, [], part)
     for other in part.versus:
         lines += [

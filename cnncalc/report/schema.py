@@ -17,7 +17,7 @@ REPORTS = {
     "conventions": ("analysis.conventions.comparison", "ConventionsReport"),
     "diff": ("analysis.difference", "DiffReport"),
     "diff-git": ("analysis.changes", "ChangesReport"),
-    "explain": ("explain", "ExplainReport"),
+    "explain": ("analysis.explain.answer", "ExplainReport"),
     "layers": ("analysis.layers", "LayersReport"),
     "lint": ("analysis.lint.answer", "LintReport"),
     "lint-many": ("analysis.lint.answer", "LintReports"),

@@ -10,11 +10,11 @@ import cnncalc
 from cnncalc.analysis import sections
 from cnncalc.analysis.conventions import comparison
 from cnncalc.analysis.cost import costs
+from cnncalc.analysis.explain.answer import explain
 from cnncalc.analysis.stochastic import expected_macs
 from cnncalc.analysis.traffic import traffic, whole_net
 from cnncalc.analysis.training import step_macs
 from cnncalc.graph import Graph
-from cnncalc.report.explain import explain
 from cnncalc.sources import load_text
 from cnncalc.torch import Net
 

@@ -45,15 +45,6 @@ def test_an_unknown_ending_is_an_error_that_lists_the_choices(
     assert not (tmp_path / name).exists()
 
 
-@pytest.mark.parametrize("name", ["x.csv", "x.html"])
-def test_explain_has_no_tables(run: Run, tmp_path: Path, name: str) -> None:
-    result = run(*arguments("explain", tmp_path), "--output", tmp_path / name)
-    assert (result.status, result.out) == (2, "")
-    assert result.err.splitlines()[1] == (
-        "  hint: it can be .json, .md, .markdown, .tex or .txt; with --format the name may be any"
-    )
-
-
 @pytest.mark.parametrize("name", ["x.txt", "x", "X.TXT"])
 @pytest.mark.parametrize("command", LINES)
 def test_text_and_what_has_no_ending_is_for_people(run: Run, tmp_path: Path, command: str, name: str) -> None:

@@ -66,7 +66,7 @@ def lines() -> Iterator[str]:
             "analyze {}/bad.yaml",
         ):
             yield f"{line} --format {format}"
-    yield from (f"explain {good} --format {format}" for format in ("text", "latex", "markdown", "json"))
+    yield from (f"explain {good} --format {format}" for format in ("text", "latex", "markdown", "json", "html", "csv"))
     yield from (f"convert {good} - --to {to}" for to in ("yaml", "dot", "mmd"))
     yield from (f"{command} {good} --format {kind}" for command in ("lint", "check") for kind in ("junit",))
     yield f"lint {good} --format sarif"

@@ -17,6 +17,8 @@ from cnncalc.document.blocks import (
     Bars,
     Branch,
     Document,
+    Equation,
+    Equations,
     Fact,
     Facts,
     Group,
@@ -70,6 +72,12 @@ BLOCKS = (
     Text("a paragraph of some words that wraps where the terminal is narrow", lead="lead: ", strong="paragraph"),
     TABLE,
     Facts([Fact("parameters", "1,234,579", "1.23 M"), Fact("peak", "5", "at conv1")], title="totals", strong=True),
+    Equations(
+        [
+            Equation("output height", ["H_out", "⌊(H − K)/S⌋ + 1", "55"], latex=["H", r"\frac{H}{S}", "55"]),
+            Equation("parameters", ["params", "C_out·K² + C_out", "96·11² + 96", "11,712"], "weight C_out×K×K"),
+        ]
+    ),
     Bars(
         "shares",
         ("FLOPs %", "params %"),
@@ -86,6 +94,9 @@ SAID = (
     "parameters",
     "1,234,579",
     "at conv1",
+    "output height",
+    "C_out·K² + C_out = 96·11² + 96 = 11,712",
+    "weight C_out×K×K",
     "stage1",
     "98.0",
     "<0.1",
@@ -112,6 +123,9 @@ def test_a_pipe_gets_everything_as_it_is() -> None:
         "totals",
         "parameters   1,234,579   1.23 M",
         "peak                 5   at conv1",
+        "",
+        "  output height  H_out = ⌊(H − K)/S⌋ + 1 = 55",
+        "  parameters     params = C_out·K² + C_out = 96·11² + 96 = 11,712   (weight C_out×K×K)",
         "",
         "shares",
         "         FLOPs %                      params %",
@@ -141,6 +155,31 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
 def test_a_line_that_wraps_keeps_its_indent() -> None:
     lines = render(Document(Answer(), [BLOCKS[1]]), width=40).splitlines()
     assert lines == ["lead: a paragraph of some words that", "      wraps where the terminal is narrow"]
+
+
+def test_an_equation_that_wraps_is_broken_at_its_signs() -> None:
+    page = Document(Answer(), [BLOCKS[4]])
+    assert render(page, width=72).splitlines() == [
+        "  output height  H_out = ⌊(H − K)/S⌋ + 1 = 55",
+        "  parameters     params = C_out·K² + C_out = 96·11² + 96 = 11,712",
+        "                 (weight C_out×K×K)",
+    ]
+    assert render(page, width=40).splitlines() == [
+        "  output height",
+        "    H_out = ⌊(H − K)/S⌋ + 1 = 55",
+        "  parameters",
+        "    params = C_out·K² + C_out",
+        "      = 96·11² + 96 = 11,712",
+        "    (weight C_out×K×K)",
+    ]
+    assert render(page, width=22).splitlines()[3:] == [
+        "  parameters",
+        "    params = C_out·K²",
+        "        + C_out",
+        "      = 96·11² + 96",
+        "      = 11,712",
+        "    (weight C_out×K×K)",
+    ]
 
 
 def test_a_terminal_gets_a_tree_that_fits_its_height() -> None:
@@ -181,6 +220,7 @@ def test_markdown_has_everything() -> None:
     assert "| stage1.conv1 |      1.23 M | 3×4   |\n" in text
     assert "| **total**    | **1234579** |       |\n" in text
     assert "```yaml\n  conv: {out: 8}\n    ^\n```\n" in text
+    assert "**output height**\n\n$$\n\\begin{aligned}\nH &= \\frac{H}{S} \\\\\n&= 55\n\\end{aligned}\n$$\n" in text
     assert text.endswith("- warning: branches meet out of line\n- 1 of 2 checks failed\n")
 
 
@@ -210,7 +250,7 @@ def test_html_is_a_whole_page_with_everything() -> None:
     page = Balance()
     page.feed(text)
     assert page.open == []
-    assert page.tables == 3
+    assert page.tables == 4
     for said in SAID:
         assert said in "".join(page.said)
     assert text.startswith("<!doctype html>\n<html")
@@ -227,6 +267,7 @@ def test_text_is_never_markup(text: str) -> None:
         Text(text),
         Note(text),
         Facts([Fact(text, text, text)], text),
+        Equations([Equation(text, [text, text], text)]),
         Bars(text, (text,), [Bar(text, ((text, 1.0),))]),
         Verbatim(text),
     ]

@@ -6,8 +6,18 @@ import re
 from fractions import Fraction
 from functools import cache
 
+from cnncalc.document.terminal import render
 from cnncalc.layers.axes import axis_name
+from cnncalc.report.explain import document
 from tests.explain.arithmetic import evaluate, evaluate_latex
+
+
+def page(found, *, width=None, height=None, colour=False, all=True, sources=False):
+    """An explanation as a terminal shows it, with every layer and every quantity where nothing else is said."""
+    return render(
+        document(found, all=all, sources=sources), width=width, height=height, colour=colour, tree=bool(width)
+    )
+
 
 SYMBOLS = {
     "params": "params",

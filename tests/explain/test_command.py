@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+from fractions import Fraction
 
 import jsonschema
 import pytest
 from matplotlib.mathtext import MathTextParser
 
 import cnncalc
-from cnncalc.report.explain_text import render
 from cnncalc.report.schema import report_schema
 from cnncalc.text import display_width
 from tests.explain.arithmetic import evaluate, evaluate_latex
-from tests.explain.printed import check_latex, read_text
+from tests.explain.printed import check_latex, page, read_text
 
 
 def test_a_net_a_block_and_a_layer(run):
     whole, block, layer = (
-        run("explain", "resnet18"),
-        run("explain", "resnet18", "stage2"),
-        run("explain", "lenet5", "c3"),
+        run("explain", "resnet18", "--all"),
+        run("explain", "resnet18", "stage2", "--all"),
+        run("explain", "lenet5", "c3", "--all"),
     )
     assert (whole.status, block.status, layer.status) == (0, 0, 0)
     graph = cnncalc.load("resnet18")
@@ -29,8 +29,6 @@ def test_a_net_a_block_and_a_layer(run):
     assert [one.path for one in read_text(whole.out)] == paths
     assert [one.path for one in read_text(block.out)] == [path for path in paths if path.startswith("stage2.")]
     assert [one.path for one in read_text(layer.out)] == ["c3"]
-    assert "in its place" in layer.out
-    assert "in its place" not in block.out
 
 
 @pytest.mark.parametrize(
@@ -70,34 +68,50 @@ def test_a_short_form_is_explained_as_what_it_becomes(run):
 
 
 def test_other_layers_are_shown_where_they_are_asked_for(run):
-    """By default for one layer, else not."""
-    for options, shown in (
-        (["conv_bn1.conv1"], True),
-        (["conv_bn1.conv1", "--no-compare"], False),
-        (["conv_bn1"], False),
-        (["conv_bn1", "--compare"], True),
+    """On a page only with --compare; the JSON of a single layer has them unless they are not wanted."""
+    for options, shown, written in (
+        (["conv_bn1.conv1"], False, True),
+        (["conv_bn1.conv1", "--no-compare"], False, False),
+        (["conv_bn1"], False, False),
+        (["conv_bn1", "--compare"], True, True),
     ):
         result = run("explain", "resnet18", *options)
         assert (result.status, "in its place" in result.out) == (0, shown)
+        result = run("explain", "resnet18", *options, "--format", "json")
+        assert (result.status, "depthwise-separable convolution" in result.out) == (0, written)
 
 
 def test_totals(run):
+    """The terms add up to the total that ``analyze`` has; one total has the share of each term too."""
     report = cnncalc.analyze("resnet50", batch=4)
     for metric in ("params", "buffers", "macs", "flops", "elementwise_ops", "activations"):
-        result = run("explain", "resnet50", "--total", metric, "--batch", 4)
-        sums, *terms = result.out.split("\n\n")[1].strip().split("\n")
+        _, sums, table = run("explain", "resnet50", "--total", metric, "--batch", 4).out.strip().split("\n\n")
         _, formula, value = sums.split(" = ")
         assert evaluate(formula) == int(value.replace(",", "")) == getattr(report.totals, metric)
-        assert sum(int(re.split(r"\s+", term)[2].replace(",", "")) for term in terms) == evaluate(formula)
-    everything = run("explain", "resnet50", "total").out
-    assert [line.split(" ")[0] for line in everything.split("\n") if " = " in line] == [
-        "params",
-        "buffers",
-        "MACs",
-        "FLOPs",
-        "ops",
-        "acts",
-    ]
+        rows = [line.split() for line in table.split("\n") if "─" not in line][1:]
+        assert sum(int(row[1].replace(",", "")) for row in rows[:-1]) == evaluate(formula)
+        assert rows[-1] == ["total", value]
+        assert [row[0] for row in rows[:-1]] == [
+            path for path in dict.fromkeys(layer.path.split(".")[0] for layer in report.layers)
+            if sum(getattr(x, metric) for x in report.layers if x.path.split(".")[0] == path)
+        ]  # fmt: skip
+        assert all(row[2] == share(row[1], evaluate(formula)) for row in rows[:-1])
+
+
+def share(part, whole):
+    """Per cent with one decimal; a small one never reads 0."""
+    tenths = Fraction(1000 * int(part.replace(",", "")), whole)
+    return "<0.1" if tenths < Fraction(1, 2) else f"{round(tenths) / 10}"
+
+
+def test_all_totals_are_one_table(run):
+    """LeNet-5 by hand: c1 28·28 places of 5·5·1·6 products, and half as many multiply-accumulates as FLOPs."""
+    lines = run("explain", "lenet5", "total").out.split("\n")
+    assert lines[2].split(" = ") == ["  params           params", "156 + 2416 + 48120 + 10164 + 850", "61,706"]
+    rows = [line.split()[0] for line in lines[lines.index("", 3) :] if line and "─" not in line]
+    assert rows == ["part", "c1", "tanh1", "s2", "c3", "tanh2", "s4", "c5", "tanh3", "f6", "tanh4", "output", "total"]
+    (c1,) = [line.split() for line in lines if line.startswith("c1 ")]
+    assert c1 == ["c1", "156", f"{28 * 28 * 25 * 6:,}", f"{2 * 28 * 28 * 25 * 6:,}", f"{28 * 28 * 6:,}", "4,704"]
 
 
 def test_the_total_of_a_block(run):
@@ -105,7 +119,7 @@ def test_the_total_of_a_block(run):
     out = run("explain", "resnet50", "stage2.bottleneck1", "--total", "params").out
     own = sum(row.params for row in report.layers if row.path.startswith("stage2.bottleneck1."))
     assert f"= {own:,}\n" in out
-    assert "  stage2.bottleneck1.conv_bn1 " in out
+    assert "\nstage2.bottleneck1.conv_bn1 " in out
 
 
 def test_shared_weights_count_once(run, tmp_path):
@@ -114,7 +128,7 @@ def test_shared_weights_count_once(run, tmp_path):
         "input: [4, 8, 8]\nlayers:\n  - conv: {out: 4, kernel: 3, name: a, share: w}\n"
         "  - conv: {out: 4, kernel: 3, name: b, share: w}\n"
     )
-    first, second = read_text(run("explain", spec).out)
+    first, second = read_text(run("explain", spec, "--all").out)
     assert (first.values["params"], second.values["params"]) == (148, 0)
     assert "the weights are another layer's" in run("explain", spec, "b").out
 
@@ -130,7 +144,7 @@ def test_shared_weights_count_once(run, tmp_path):
         (["resnet18", "qqq"], "choose from conv_bn1, relu1, .*, total"),
         (["resnet18", "--total", "parms"], "unknown total 'parms'.*did you mean 'params'"),
         (["resnet18", "stage1", "stage2"], "one path at a time"),
-        (["resnet18", "out=3"], "'out=3' is no path.*--set out=3"),
+        (["resnet18", "out=3"], "'out=3' is not a path.*--set out=3"),
         (["resnet18", "--dtype", "float31"], "unknown type 'float31'.*did you mean 'float32'"),
         (["conv", "out=3", "kernel=3"], "needs the shape of its input.*--input 3x224x224"),
         (["conv", "out=3", "krnel=3", "--input", "3x8x8"], "conv has no field 'krnel'.*did you mean 'kernel'"),
@@ -142,7 +156,7 @@ def test_shared_weights_count_once(run, tmp_path):
         (["conv", "out=3", "kernel=9", "--input", "3x8x8"], "kernel 9 is larger than the padded input"),
         (["conv", "out=3", "kernel=}", "--input", "3x8x8"], "not an expression"),
         (["conv", "kernel=3", "kernel=5", "--input", "3x8x8"], "explain conv: there are two values for 'kernel'"),
-        (["conv", "out=3", "3", "--input", "3x8x8"], "'3' is no field.*FIELD=VALUE"),
+        (["conv", "out=3", "3", "--input", "3x8x8"], "'3' is not a field.*FIELD=VALUE"),
         (["conv", "--input", "3x8x8", "--variant", "x"], "a layer has fields"),
         (["conv", "out=3", "kernel=3", "--input", "3x8y8"], "is not a shape"),
         (["add", "--input", "a=3x8x8", "--input", "a=3x8x8"], "there are two shapes for 'a'"),
@@ -161,7 +175,14 @@ def test_errors(run, arguments, message):
 
 
 def test_formats_by_the_ending(run, tmp_path):
-    for ending, begin in ((".tex", "% needs"), (".md", "# alexnet"), (".json", "{"), (".txt", "alexnet")):
+    for ending, begin in (
+        (".tex", "% needs"),
+        (".md", "## alexnet"),
+        (".html", "<!doctype html>"),
+        (".csv", "layer,name,symbol"),
+        (".json", "{"),
+        (".txt", "alexnet"),
+    ):
         path = tmp_path / f"out{ending}"
         assert run("explain", "alexnet", "conv1", "--output", path).status == 0
         assert path.read_text(encoding="utf-8").startswith(begin)
@@ -189,20 +210,17 @@ def test_json_is_as_its_schema_says_and_adds_up(run):
 
 
 def fraction(value):
-    from fractions import Fraction
-
     return Fraction(value)
 
 
 def test_markdown_holds_the_same_formulas(run):
-    out = run("explain", "alexnet", "conv1", "--format", "markdown").out
+    out = run("explain", "alexnet", "conv1", "--all", "--format", "markdown").out
     blocks = re.findall(r"\$\$\n\\begin\{aligned\}\n(.*?)\n\\end\{aligned\}\n\$\$", out, re.DOTALL)
     assert len(blocks) > 10
     for block in blocks:
         rows = [row.partition("&=")[2] for row in block.split(" \\\\\n")]
         assert evaluate_latex(rows[-1]) == evaluate_latex(rows[-2] if len(rows) > 2 else rows[-1])
-    assert "$H = W = 224$" in out
-    assert "## Sources" in out
+    assert "with C_in = 3, H = W = 224, K = 11, S = 4, P = 2, D = 1, G = 1, b = 4" in out
 
 
 def test_latex_is_mathematics_that_a_typesetter_reads(run):
@@ -226,34 +244,39 @@ def test_latex_is_mathematics_that_a_typesetter_reads(run):
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 140])
 def test_text_fits_the_terminal(width):
     for source, path in (("alexnet", None), ("resnet18", "stage1"), ("unet", None)):
-        text = render(cnncalc.explain(source, path, compare=True), width=width)
-        assert max(map(display_width, text.split("\n"))) <= width
-    wide = cnncalc.explain("alexnet").to_text()
-    words = "".join(re.sub(r"\s+", "", wide))
+        for all in (True, False):
+            text = page(cnncalc.explain(source, path, compare=True), width=width, all=all, sources=all)
+            assert max(map(display_width, text.split("\n"))) <= width
+    squeezed = re.sub(r"\s+", "", page(cnncalc.explain("alexnet"), width=width))
     for part in ("⌊(224+2·2−11)/4⌋+1", "=70,276,800"):
-        assert part in words
-        assert part in re.sub(r"\s+", "", render(cnncalc.explain("alexnet"), width=width))
+        assert part in squeezed
 
 
 def test_colour_only_where_asked():
     found = cnncalc.explain("alexnet", "conv1")
-    assert "\x1b" not in render(found, width=80)
-    painted = render(found, width=80, colour=True)
+    assert "\x1b" not in page(found, width=80)
+    painted = page(found, width=80, colour=True)
     assert "\x1b[1m" in painted
-    assert re.sub(r"\x1b\[\d+m", "", painted) == render(found, width=80)
+    assert re.sub(r"\x1b\[\d+m", "", painted) == page(found, width=80)
 
 
 def test_names_that_a_terminal_would_obey_are_shown(tmp_path):
     spec = tmp_path / "net.yaml"
     spec.write_text('name: "evil\\e[31m"\ninput: [3, 8, 8]\nlayers:\n  - relu\n')
-    for text in (found := cnncalc.explain(spec)).to_text(), found.to_latex(), found.to_markdown(), found.to_json():
+    for text in (
+        str(found := cnncalc.explain(spec)),
+        page(found),
+        found.to_latex(),
+        found.to_markdown(),
+        found.to_json(),
+    ):
         assert "\x1b" not in text
 
 
 def test_the_api():
     found = cnncalc.explain("resnet18", "conv_bn1.conv1", batch=2, dtype="float16")
     assert found.parts[0].entries
-    assert "b = 2" in str(found)
+    assert "b = 2" in page(found)
     assert cnncalc.explain(cnncalc.load("lenet5"), total="params").totals[0].value == 61_706
     assert cnncalc.explain("resnet18", variant=None, classes=10, total=["params", "macs"]).totals[0].value < 11_500_000
     with pytest.raises(cnncalc.CnncalcError, match="did you mean 'c1'"):

@@ -9,6 +9,7 @@ from math import prod
 import pytest
 
 import cnncalc
+from cnncalc.analysis.explain.answer import SYMBOLIC, explain
 from cnncalc.analysis.explain.costs import account
 from cnncalc.analysis.explain.traced import Trace
 from cnncalc.formulas import cost
@@ -17,16 +18,15 @@ from cnncalc.formulas import size as sizes
 from cnncalc.layers import REGISTRY, Layer
 from cnncalc.layers.base import EVERYTHING, Positive, ShortForm, Weight, along
 from cnncalc.layers.tensor import Opaque
-from cnncalc.report.explain import SYMBOLIC, explain
 from cnncalc.sources import load_text, zoo_names
-from tests.explain.printed import read_text
+from tests.explain.printed import page, read_text
 from tests.reference.draws import LAYERS
 from tests.test_one_place import registry  # noqa: F401
 
 
 def lines(source, path=None, **options):
     """``title: equation`` of one layer, as printed."""
-    text = cnncalc.explain(source, path, compare=False, **options).to_text()
+    text = page(cnncalc.explain(source, path, compare=False, **options))
     pairs = [
         re.split(r"\s{2,}", line.strip()) for line in text.split("\nsymbols")[0].split("\n") if "  " in line.strip()
     ]
@@ -40,26 +40,40 @@ def test_the_fields_on_two_inputs_go_by_the_number_of_the_input():
         "  - add: {from: [a, y]}\n  - conv: {out: 1, kernel: 5, padding: 2, name: c}\n"
     )
     shown = lines(load_text(text), "c")
-    assert shown["receptive field, x, length"] == "R = R_in,l1 + (K − 1)·J_in,l1 = 3 + (5 − 1)·1 = 7"
-    assert shown["receptive field, y, length"] == "R = R_in,l2 + (K − 1)·J_in,l2 = 1 + (5 − 1)·1 = 5"
+    assert shown["receptive field, x, length"] == (
+        "R = R_in,l1 + (K − 1)·D·J_in,l1 = R_in,l1 + (K − 1)·J_in,l1 = 3 + (5 − 1)·1 = 7"
+    )
+    assert shown["receptive field, y, length"] == (
+        "R = R_in,l2 + (K − 1)·D·J_in,l2 = R_in,l2 + (K − 1)·J_in,l2 = 1 + (5 − 1)·1 = 5"
+    )
 
 
 def test_alexnet_by_hand():
     """Krizhevsky et al. 2012 on 227×227: 96 kernels of 11×11×3, stride 4, give 55×55; 34,944 parameters."""
     shown = lines("alexnet_2012", "conv1")
-    assert shown["output height and width"] == "H_out = W_out = ⌊(H − K)/S⌋ + 1 = ⌊(227 − 11)/4⌋ + 1 = 55"
-    assert shown["parameters"] == "params = C_out·C_in·K² + C_out = 96·3·11² + 96 = 34,944"
-    assert shown["MACs"] == "MACs = H_out·W_out·K²·C_in·C_out = 55·55·11²·3·96 = 105,415,200"
-    assert shown["receptive field"] == "R = R_in + (K − 1)·J_in = 1 + (11 − 1)·1 = 11"
+    assert shown["output height and width"] == (
+        "H_out = W_out = ⌊(H + 2·P − (K − 1)·D − 1)/S⌋ + 1 = ⌊(H − K)/S⌋ + 1 = ⌊(227 − 11)/4⌋ + 1 = 55"
+    )
+    assert shown["parameters"] == (
+        "params = C_out·(C_in/G)·K² + C_out = C_out·C_in·K² + C_out = 96·3·11² + 96 = 34,944"
+    )
+    assert shown["MACs"] == (
+        "MACs = H_out·W_out·K²·(C_in/G)·C_out = H_out·W_out·K²·C_in·C_out = 55·55·11²·3·96 = 105,415,200"
+    )
+    assert shown["receptive field"] == "R = R_in + (K − 1)·D·J_in = R_in + (K − 1)·J_in = 1 + (11 − 1)·1 = 11"
     assert shown["jump"] == "J = J_in·S = 1·4 = 4"
 
 
 def test_the_notes_formulas():
     shown = lines("resnet50", "conv_bn1.conv1")
-    assert shown["output height and width"] == ("H_out = W_out = ⌊(H + 2·P − K)/S⌋ + 1 = ⌊(224 + 2·3 − 7)/2⌋ + 1 = 112")
+    assert shown["output height and width"] == (
+        "H_out = W_out = ⌊(H + 2·P − (K − 1)·D − 1)/S⌋ + 1 = ⌊(H + 2·P − K)/S⌋ + 1 = ⌊(224 + 2·3 − 7)/2⌋ + 1 = 112"
+    )
     assert shown["start"] == "start = start_in − P·J_in = 0 − 3·1 = −3"
     # Araujo et al.: size 7, jump 2; then 3×3 with jump 2
-    assert lines("resnet50", "max_pool1")["receptive field"] == "R = R_in + (K − 1)·J_in = 7 + (3 − 1)·2 = 11"
+    assert lines("resnet50", "max_pool1")["receptive field"] == (
+        "R = R_in + (K − 1)·D·J_in = R_in + (K − 1)·J_in = 7 + (3 − 1)·2 = 11"
+    )
     assert lines("lenet5", "f6")["parameters"] == "params = F_out·F_in + F_out = 84·120 + 84 = 10,164"
 
 
@@ -78,7 +92,7 @@ def test_all_fields_of_a_convolution():
 def test_same_padding_is_shown():
     """TensorFlow's rule: of 3 pixels over 224 with a stride of 2, one pixel, after."""
     net = "input: [3, 224, 224]\nlayers:\n  - conv: {out: 8, kernel: 3, stride: 2, padding: same}\n"
-    read = read_text(cnncalc.explain(load_text(net)).to_text())[0].values
+    read = read_text(page(cnncalc.explain(load_text(net))))[0].values
     assert (read["P_before,h"], read["P_after,h"], read["H_out"]) == (0, 1, 112)
 
 
@@ -91,13 +105,13 @@ def test_branches_are_a_union():
 def test_upsampling_has_a_fraction_for_a_jump():
     conv = "{conv: {out: 4, kernel: 3}}"
     net = f"input: [3, 8, 8]\nlayers: [{{upsample: {{scale_factor: 2}}}}, {conv}, {conv}]\n"
-    first, second, third = read_text(cnncalc.explain(load_text(net)).to_text())
+    first, second, third = read_text(page(cnncalc.explain(load_text(net))))
     assert first.lines["jump"] == second.lines["jump"] == third.lines["jump"] == Fraction(1, 2)
     assert (second.lines["receptive field"], third.lines["receptive field"]) == (2, 3)
 
 
 def test_global_and_unknown_say_so():
-    read = {one.path: one for one in read_text(cnncalc.explain("resnet18").to_text())}
+    read = {one.path: one for one in read_text(page(cnncalc.explain("resnet18")))}
     assert read["global_avg_pool1"].notes["receptive field"] == "global: every unit sees the whole input"
 
 
@@ -106,14 +120,13 @@ def test_global_and_unknown_say_so():
 
 def versus(layer_text, shape="4, 16, 16"):
     net = load_text(f"input: [{shape}]\nlayers:\n  - conv: {layer_text}\n")
-    return read_text(cnncalc.explain(net).to_text())[0].lines
+    return read_text(page(cnncalc.explain(net, compare=True)))[0].lines
 
 
 def test_a_convolution_against_the_others():
     """Howard et al. 2017, §3.1: a separable convolution costs 1/C_out + 1/K² of the standard one."""
-    text = cnncalc.explain(
-        load_text("input: [4, 16, 16]\nlayers:\n  - conv: {out: 8, kernel: 3, padding: 1}\n")
-    ).to_text()
+    net = load_text("input: [4, 16, 16]\nlayers:\n  - conv: {out: 8, kernel: 3, padding: 1}\n")
+    text = page(cnncalc.explain(net, compare=True))
     assert "ratio_MACs = 1/C_out + 1/K² = 1/8 + 1/3² = 17/72   (about 0.236)" in text
     assert "ratio_MACs = 1/K² = 1/3² = 1/9" in text
     assert "ratio_MACs = 1/2   (about 0.5)" in text
@@ -159,9 +172,8 @@ def test_a_grouped_one_is_held_against_the_ordinary():
 
 
 def test_layers_without_alternatives_have_none():
-    text = cnncalc.explain("resnet18", "max_pool1", compare=True).to_text()
-    assert "in its place" not in text
-    assert "in its place" not in cnncalc.explain("resnet18", "conv_bn1", compare=False).to_text()
+    assert "in its place" not in page(cnncalc.explain("resnet18", "max_pool1", compare=True))
+    assert "in its place" not in page(cnncalc.explain("resnet18", "conv_bn1", compare=False))
 
 
 # A layer that the package has never heard of.
@@ -196,7 +208,7 @@ def test_a_new_layer_is_explained(registry):  # noqa: F811
             return ((EVERYTHING, *(along(i, rf.sliding_window(self.reach, 2, 0, 1)) for i in (1, 2))),)
 
     found = explain(load_text("input: [6, 9, 9]\nlayers:\n  - every_other: {out: 4, reach: 5, lanes: 3}\n"))
-    text = found.to_text()
+    text = page(found)
     (read,) = read_text(text)
     assert "⌊(H − q)/2⌋ + 1 = ⌊(9 − 5)/2⌋ + 1 = 3" in text
     assert "params = C_out·(C_in/lanes)·q = 4·(6/3)·5 = 40" in text
@@ -213,15 +225,23 @@ def test_a_layer_without_a_cost_says_why(registry):  # noqa: F811
         def output_shape(self, *inputs):
             return inputs[0]
 
-    (read,) = read_text(explain(load_text("input: [3, 8, 8]\nlayers: [mystery]\n")).to_text())
+    (read,) = read_text(page(explain(load_text("input: [3, 8, 8]\nlayers: [mystery]\n"))))
     assert "mystery does not say how many MACs it takes" in read.notes["MACs"]
     assert "MACs" not in read.values
     total = cnncalc.explain(
-        load_text("input: [3, 8, 8]\nlayers: [{conv: {out: 2, kernel: 3}}, mystery]\n"), total="macs"
+        load_text("name: net\ninput: [3, 8, 8]\nlayers: [{conv: {out: 2, kernel: 3}}, mystery]\n"), total="macs"
     )
     assert total.totals[0].missing == ("mystery1",)
-    assert "= ≥ 1,944" in total.to_text()
-    assert "a lower bound, without mystery1" in total.to_text()
+    assert str(total) == (
+        "net\n\n"
+        "  macs  MACs ≥ 1,944\n\n"
+        "part      MACs      %\n"
+        "─────────────────────\n"
+        "conv1    1,944  100.0\n"
+        "─────────────────────\n"
+        "total  ≥ 1,944\n\n"
+        "warning: MACs is a lower bound, without mystery1"
+    )
 
 
 # Sources.
@@ -265,8 +285,8 @@ def test_every_formula_of_sizes_and_costs_names_its_source():
 
 def test_all_that_sources_can_say_is_known_to_latex():
     """Every docstring that may be cited has only characters that are written in plain TeX."""
+    from cnncalc.analysis.explain.notation import escaped
     from cnncalc.analysis.explain.quantity import counting, described, paragraph
-    from cnncalc.report.notation import escaped
 
     texts = [text for cls in REGISTRY.values() for text in (counting(cls), described(cls, "output_shapes"))]
     texts += [paragraph(f.__doc__) for m in (sizes, cost, rf) for f in vars(m).values() if getattr(f, "__code__", None)]

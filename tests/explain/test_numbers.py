@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cnncalc
+from cnncalc.analysis.explain.answer import explain
 from cnncalc.analysis.sections import add_wanted
 from cnncalc.graph import Graph, Node, Ref
 from cnncalc.layers.tensor import Opaque
-from cnncalc.report.explain import explain
 from cnncalc.sources import load_text, zoo_names
 from cnncalc.spec.random import random_spec
-from tests.explain.printed import agrees, check_latex, read_text
+from tests.explain.printed import agrees, check_latex, page, read_text
 from tests.reference.draws import LAYERS
 
 
@@ -23,7 +23,7 @@ def check(graph, **options):
     """Text and LaTeX of a whole net against its report; how many equations there were."""
     report = cnncalc.analyze(graph, **{k: v for k, v in options.items() if k == "batch"})
     found = explain(graph, **options)
-    read = read_text(found.to_text())
+    read = read_text(page(found))
     nodes = [node for node in graph.nodes if node.layer is not None]
     assert len(read) == len(report.layers)
     inputs = {name: shape for name, shape in graph.inputs.items() if len(shape) > 1}
@@ -49,7 +49,7 @@ def test_a_batch_and_bytes(name, dtype):
     """Memory as the section of that name has it: ``analyze --show memory``."""
     graph = cnncalc.load(name)
     report = add_wanted(cnncalc.analyze(graph, batch=3), graph, show="memory", columns=(), settings={"dtype": dtype})
-    read = read_text(explain(graph, batch=3, dtype=dtype).to_text())
+    read = read_text(page(explain(graph, batch=3, dtype=dtype)))
     rows = {row.path: row.memory for row in report.layers}
     for one in read:
         said = next(other for other in read if other.path == one.like).values if one.like else one.values
@@ -80,7 +80,7 @@ def test_random_layers(layer_class):
 def test_an_operator_that_nobody_knows():
     layer = Opaque(operator="aten.fft", shapes=((3, 4), (2, 5)), reason="no layer")
     check(one_layer(layer, ((2, 4, 4), (3, 4))))
-    (read,) = read_text(explain(one_layer(layer, ((2, 4, 4),))).to_text())
+    (read,) = read_text(page(explain(one_layer(layer, ((2, 4, 4),)))))
     assert "aten.fft" in read.notes["MACs"]
     assert "MACs" not in read.values
 

@@ -7,9 +7,9 @@ from math import gcd
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from cnncalc.analysis.explain.notation import Latex, Unicode
 from cnncalc.analysis.explain.traced import Trace
 from cnncalc.formulas.number import common_divisor, greatest, least
-from cnncalc.report.notation import Latex, Unicode
 from tests.explain.arithmetic import evaluate, evaluate_latex
 
 BINARY = {

@@ -38,7 +38,9 @@ class Account(NamedTuple):
     long: bool
 
 
-def account(layer: Layer, shapes: Shapes, *, batch: int = 1, dtype: str = "float32", shared: bool = False) -> Account:
+def account(
+    layer: Layer, shapes: Shapes, *, batch: int = 1, dtype: str = "float32", shared: bool = False, general: bool = False
+) -> Account:
     """The sizes and costs of a layer, each with its formula.
 
     Args:
@@ -47,10 +49,11 @@ def account(layer: Layer, shapes: Shapes, *, batch: int = 1, dtype: str = "float
         batch: samples; all but the weights grow with them.
         dtype: the type of the elements; of ``int8`` only what is multiplied with is (see ``memory.training``).
         shared: whether the weights are another's, and so no parameters of this layer.
+        general: whether formulas have a symbol for fields at their default too (a stride of 1).
     """
     trace = Trace()
     inputs = traced_shapes(trace, layer, shapes)
-    traced = traced_layer(trace, layer, shapes)
+    traced = traced_layer(trace, layer, shapes, general)
     found = _derived(trace, traced, inputs)
     sizes, outputs = _sizes(trace, traced, inputs)
     found += sizes

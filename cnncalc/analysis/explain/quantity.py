@@ -17,7 +17,8 @@ class Quantity(NamedTuple):
     """A number: its ``name`` for machines, ``title`` for people, symbol, expression and sources.
 
     ``axis`` names the axis that it belongs to, where it is one of several alike. Without an
-    expression it has no number, and ``note`` says why.
+    expression it has no number, and ``note`` says why. ``general`` is the expression before the
+    layer's defaults (a stride of 1) made it shorter.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Quantity(NamedTuple):
     axis: str = ""
     note: str = ""
     sources: tuple[str, ...] = ()
+    general: Expr | None = None
 
     @property
     def value(self) -> Number | None:

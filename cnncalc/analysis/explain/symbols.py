@@ -39,14 +39,16 @@ def symbol_of(layer: type[Layer], field: str) -> str:
     return field
 
 
-def traced_layer(trace: Trace, layer: Layer, shapes: Shapes) -> Layer:
-    """The layer, its whole numbers traced; those at their default stay plain, which keeps formulas short."""
+def traced_layer(trace: Trace, layer: Layer, shapes: Shapes, general: bool = False) -> Layer:
+    """The layer, its whole numbers traced; those at their default stay plain, which keeps formulas short, unless the
+    formulas are to be ``general``.
+    """
     fields, defaults = layer.__struct_fields__, layer.__struct_defaults__
     optional = len(fields) - len(defaults)
     rank = len(shapes[0]) - 1 if shapes else 0
     changed = {}
     for position, field in enumerate(fields):
-        default = NODEFAULT if position < optional else defaults[position - optional]
+        default = NODEFAULT if general or position < optional else defaults[position - optional]
         value = getattr(layer, field)
         symbol = symbol_of(type(layer), field)
         if symbol == field and isinstance(value, tuple) and any(isinstance(one, tuple) for one in value):
