@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from msgspec import Struct
+
+from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator
+from cnncalc.graph import Graph
 
 
 class Row(Struct, frozen=True):
@@ -53,3 +57,32 @@ class Verdict(Struct, frozen=True):
 def verdict(rows: Iterable[Row], remarks: Iterable[str] = ()) -> Verdict:
     """A verdict from rows as they come."""
     return Verdict(tuple(rows), tuple(dict.fromkeys(remarks)))
+
+
+class VerifyReport(Answer, frozen=True):
+    """The whole answer to ``verify``: every row, the remarks on how it was measured, and the counts."""
+
+    schema_version: int
+    generator: Generator
+    name: str
+    source: str
+    status: Literal["pass", "fail"]
+    checked: int
+    mismatches: int
+    remarks: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def answer(graph: Graph, found: Verdict) -> VerifyReport:
+    """The answer from a verdict about a graph."""
+    return VerifyReport(
+        schema_version=SCHEMA_VERSION,
+        generator=GENERATOR,
+        name=graph.name,
+        source=graph.source,
+        status="pass" if found.holds else "fail",
+        checked=len(found.rows),
+        mismatches=len(found.mismatches),
+        remarks=found.remarks,
+        rows=found.rows,
+    )

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnncalc.commands import _options as options
+from cnncalc.commands._command import Net, Sink, command
 from cnncalc.commands._progress import Progress
 
 if TYPE_CHECKING:
-    from cnncalc.analysis.verdict import Verdict
+    from collections.abc import Callable
+
     from cnncalc.graph import Graph
 
 
+@command
 def verify(
     source: Annotated[
         str | None,
@@ -37,9 +40,11 @@ def verify(
             help="Type of the pass that measures shapes and FLOPs; fields and values are measured in float64.",
         ),
     ] = "float32",
-    layers: Annotated[
-        str, typer.Option(metavar="PATTERN", help="Only layers whose path matches, as 'stage4.*'.")
+    layer: Annotated[
+        str,
+        typer.Option(metavar="PATH", help="Only layers whose path matches, e.g. 'stage4.*'."),
     ] = "*",
+    layers: Annotated[str | None, typer.Option(hidden=True)] = None,
     checks: Annotated[
         str | None,
         typer.Option(
@@ -60,8 +65,9 @@ def verify(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the random nets.")] = 0,
-    format: options.Format = None,
-    output: options.Output = None,
+    table: Annotated[bool, typer.Option("--table", help="Show each layer with its claims.")] = False,
+    *,
+    sink: Sink,
 ) -> None:
     """Prove every number: build the net in PyTorch, run it, and show claim beside measurement.
 
@@ -75,61 +81,50 @@ def verify(
 
     Example: cnncalc verify resnet50 --batch 2 --checks shape,flops,backward
     """
-    from cnncalc.commands import _output
     from cnncalc.errors import CnncalcError
 
     if (source is None) == (random is None):
-        raise CnncalcError("verify: give either a SOURCE or --random N\n  hint: as cnncalc verify resnet18")
-    kind = _output.chosen_format(format, output, SPEC_ENDINGS if random else _output.ENDINGS)
+        raise CnncalcError("verify: give either a SOURCE or --random N\n  hint: e.g. cnncalc verify resnet18")
     chosen = None if checks is None else tuple(name.strip() for name in checks.split(",") if name.strip())
-    if random is not None and kind not in SPEC_ENDINGS.values():
-        raise CnncalcError(f"verify: random nets are not told as {kind}\n  hint: leave --format out, or use json")
     if random is not None:
-        _random_nets(random, seed, chosen, device=device, kind=kind, output=output)
+        _random_nets(random, seed, chosen, device=device, sink=sink)
         return
     assert source is not None
-    module = None
-    if _needs_module(source, chosen, backend):
-        module = _with_module(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype)
-        graph = module[0].graph
-    else:
-        graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype)
-
-    from cnncalc import sources
-
-    once = sources.is_stream(source)
-
-    def resize(shapes: Any) -> "Graph":
-        given = None if kwargs is None else options.parse_kwargs(kwargs)
-        return sources.load(source, variant=variant, args=set or [], input=shapes, kwargs=given, dtype=input_dtype)
-
-    with Progress() as progress:
+    kind = sink.kind()
+    pattern = layer if layers is None else layers
+    with_module = _needs_module(source, chosen, backend)
+    net = Net(source, set, variant, input, kwargs, input_dtype)
+    with Progress(f"capturing {source}" if with_module else f"reading {source}") as progress:
+        module = _with_module(net) if with_module else None
+        graph = net.load() if module is None else module[0].graph
         if backend == "numpy":
             from cnncalc.reference import verify as numpy_verify
 
             found = numpy_verify.verify(
                 graph,
-                layers=layers,
+                layers=pattern,
                 checks=known_checks(chosen, numpy_verify.CHECKS),
-                resize=None if once else resize,
+                resize=_resize(net),
                 progress=progress.show,
             )
         else:
+            progress.show("loading PyTorch")
             torch_verify = _torch()
             found = torch_verify.verify(
                 graph,
                 batch=batch,
                 device=device,
                 dtype=dtype,
-                layers=layers,
+                layers=pattern,
                 checks=known_checks(chosen, (*((SOURCE,) if module else ()), *torch_verify.CHECKS)),
-                resize=None if once else resize,
+                resize=_resize(net),
                 progress=progress.show,
                 module=module,
             )
-    _show(graph, found, kind, output)
-    if not found.holds:
-        raise typer.Exit(1)
+    from cnncalc.analysis.verdict import answer
+    from cnncalc.report.verify import document
+
+    sink.show(document(answer(graph, found), table=table), kind)
 
 
 SPEC_ENDINGS = {".json": "json", ".yaml": "table", ".yml": "table", ".txt": "table"}
@@ -158,21 +153,31 @@ def _needs_module(source: str, chosen: tuple[str, ...] | None, backend: str) -> 
     return sources.is_torch(source) and backend == "torch" and (chosen is None or asked)
 
 
-def _with_module(
-    source: str,
-    *,
-    set: list[str] | None,
-    variant: str | None,
-    input: list[str] | None,
-    kwargs: str | None,
-    input_dtype: str | None,
-) -> Any:
+def _with_module(net: Net) -> Any:
     """What was captured of a ``torch:`` source, and the module itself with its values."""
     from cnncalc import sources
 
-    shapes = options.input_shapes(input or [])
-    given = None if kwargs is None else options.parse_kwargs(kwargs)
-    return sources.load_original(source, variant=variant, args=set or [], input=shapes, kwargs=given, dtype=input_dtype)
+    return sources.load_original(**_read(net))
+
+
+def _read(net: Net) -> dict[str, Any]:
+    """How the source is read, as ``sources`` takes it."""
+    return {
+        "source": net.source,
+        "variant": net.variant,
+        "args": net.set or [],
+        "input": options.input_shapes(net.input or []),
+        "kwargs": None if net.kwargs is None else options.parse_kwargs(net.kwargs),
+        "dtype": net.input_dtype,
+    }
+
+
+def _resize(net: Net) -> "Callable[[Any], Graph] | None":
+    """The net for other inputs; nothing for a stream, which is read once."""
+    from cnncalc import sources
+
+    read = _read(net)
+    return None if sources.is_stream(net.source) else lambda shapes: sources.load(**{**read, "input": shapes})
 
 
 def known_checks(chosen: tuple[str, ...] | None, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -209,37 +214,23 @@ def _torch() -> Any:
     return import_module("cnncalc.torch.verify")
 
 
-def _show(graph: "Graph", found: "Verdict", kind: str, output: str | None) -> None:
-    from cnncalc.commands import _output
-    from cnncalc.report import verify as reports
-
-    if kind == "json":
-        from cnncalc.document.json import render
-
-        _output.write(render(reports.report(graph, found)) + "\n", output)
-        return
-    rows, said = reports.by_layer(found), reports.summary(found)
-    _output.write_grid(reports.columns(found), rows, format=kind, output=output, notes=said)
-
-
-def _random_nets(
-    count: int, seed: int, chosen: tuple[str, ...] | None, *, device: str, kind: str, output: str | None
-) -> None:
+def _random_nets(count: int, seed: int, chosen: tuple[str, ...] | None, *, device: str, sink: Sink) -> None:
     """Verify random nets; the smallest spec that shows a mismatch goes to the output, ready to save."""
-    from cnncalc.commands import _output
+    from cnncalc.document import json, output
+    from cnncalc.errors import CnncalcError
 
-    torch_verify = _torch()
-    from cnncalc.torch.random_nets import hunt
-
+    kind = output.chosen_format(sink.format, sink.output, SPEC_ENDINGS)
+    if kind not in SPEC_ENDINGS.values():
+        raise CnncalcError(f"verify: random nets cannot be written as {kind}\n  hint: leave --format out, or use json")
+    output.keep_existing(sink.output, sink.force)
     with Progress(total=count) as progress:
+        torch_verify = _torch()
+        from cnncalc.torch.random_nets import hunt
+
         result = hunt(
             count, seed, checks=known_checks(chosen, torch_verify.CHECKS), device=device, progress=progress.show
         )
-    if kind == "json":
-        from cnncalc.document.json import render
-
-        _output.write(render(result) + "\n", output)
-    else:
-        _output.write("\n".join(result.lines()) + "\n", output)
+    text = json.render(result) if kind == "json" else "\n".join(result.lines())
+    output.write(text + "\n", sink.output)
     if result.failures:
-        raise typer.Exit(1)
+        raise SystemExit(1)

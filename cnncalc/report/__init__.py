@@ -26,6 +26,7 @@ PAGES = {
     "SizesReport": "sizes",
     "Report": "analyze",
     "SolveReport": "solve",
+    "VerifyReport": "verify",
     "Zoo": "zoo",
 }
 """The module of this package that has the page of an answer, by the answer's class."""

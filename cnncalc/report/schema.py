@@ -26,7 +26,7 @@ REPORTS = {
     "rf-unit": ("analysis.fields", "UnitReport"),
     "sizes": ("analysis.sizes", "SizesReport"),
     "solve": ("analysis.solve", "SolveReport"),
-    "verify": ("verify", "VerifyReport"),
+    "verify": ("analysis.verdict", "VerifyReport"),
     "zoo": ("analysis.zoo", "Zoo"),
 }
 """What each command's JSON is: the module in this package (or, with a dot, in another), and the structure in it."""

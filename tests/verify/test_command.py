@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,9 +60,102 @@ def fault(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_claims_hold(run: Any, spec: Path) -> None:
     result = run(spec)
     assert (result.status, result.err) == (0, "")
-    assert "claims hold" in result.out
-    for text in ("stem", "last", "shape", "params", "backward", f"PyTorch {torch.__version__}"):
-        assert text in result.out
+    verdict, counts, empty, *notes = result.out.splitlines()
+    assert re.fullmatch(r"✓ (\d+) of \1 claims hold for small", verdict)
+    # four layers have a shape, two convolutions and the norm parameters, and the net has its totals
+    assert counts.startswith("shape 4 · params 4 · flops 5 · ")
+    assert sum(int(part.split()[1]) for part in counts.split(" · ")) == int(verdict.split()[1])
+    assert empty == ""
+    assert f"measured: PyTorch {torch.__version__} on cpu, float32, batch 1" in notes
+    assert "stem" not in result.out
+
+
+@pytest.mark.torch
+def test_a_table_shows_each_layer(run: Any, spec: Path) -> None:
+    lines = run(spec, "--table", "--checks", "shape,params").out.splitlines()
+    assert lines == [
+        "✓ 8 of 8 claims hold for small",
+        "shape 4 · params 4",
+        "",
+        "layer              shape  params",
+        "─" * 32,
+        "stem         1×4×12×10 ✓   112 ✓",
+        "batch_norm1  1×4×12×10 ✓     8 ✓",
+        "relu1        1×4×12×10 ✓",
+        "last           1×4×5×4 ✓    76 ✓",
+        "total                      196 ✓",
+        "",
+        f"measured: PyTorch {torch.__version__} on cpu, float32, batch 1",
+    ]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("kind", ["table", "csv", "markdown", "html"])
+def test_every_format_says_what_fails(run: Any, spec: Path, fault: None, kind: str) -> None:
+    result = run(spec, "--checks", "flops", "--format", kind)
+    assert result.status == 1
+    right = 2 * 4 * 12 * 10 * 27
+    said = result.err if kind == "csv" else result.out
+    for text in (
+        "✗ 3 of 5 claims fail for small",
+        f"error: stem, flops: claimed {right + 2}, measured {right}",
+        "error: the net, flops: claimed ",
+        f"measured: PyTorch {torch.__version__} on cpu",
+    ):
+        assert text.replace("error: ", "" if kind == "html" else "error: ") in said
+    if kind == "csv":
+        assert result.out.splitlines()[0] == "layer,flops"
+    elif kind == "table":
+        assert result.out.splitlines()[1] == "flops 3 of 5 fail"
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_no_line_is_wider_than_the_terminal(
+    run: Any, spec: Path, fault: None, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    from cnncalc.document import output
+
+    monkeypatch.setattr(output, "screen", lambda _: (width, 40, False))
+    lines = run(spec, "--table").out.splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) <= 40
+
+
+@pytest.mark.torch
+def test_progress_shows_before_anything_slow(
+    spec: Path, run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Reading, capturing and PyTorch's import are said before they are done."""
+    from cnncalc import sources
+    from cnncalc.commands import verify
+
+    steps: list[str] = []
+
+    class Recorded(verify.Progress):
+        def __enter__(self) -> verify.Progress:
+            steps.append(self.first)
+            return self
+
+        def show(self, what: str) -> None:
+            steps.append(what)
+
+    for name in ("load", "load_original"):
+        real = getattr(sources, name)
+
+        def noted(*args: Any, name: str = name, real: Any = real, **kwargs: Any) -> Any:
+            steps.append(name)
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(sources, name, noted)
+    monkeypatch.setattr(verify, "Progress", Recorded)
+    assert run(spec, "--checks", "shape").status == 0
+    assert steps[:3] == [f"reading {spec}", "load", "loading PyTorch"]
+    steps.clear()
+    module = tmp_path / "made.py"
+    module.write_text("from torch import nn\n\ndef net():\n    return nn.Sequential(nn.Conv2d(3, 4, 3))\n")
+    assert run(f"torch:{module}:net", "--input", "3x8x8", "--checks", "source").status == 0
+    assert steps[:3] == [f"capturing torch:{module}:net", "load_original", "loading PyTorch"]
 
 
 @pytest.mark.torch
@@ -69,8 +163,9 @@ def test_a_claim_that_fails_is_exit_status_one_and_named(run: Any, spec: Path, f
     result = run(spec, "--checks", "shape,flops")
     assert result.status == 1
     right = 2 * 4 * 12 * 10 * 27
-    assert f"mismatch: stem, flops: claimed {right + 2}, measured {right}" in result.out
-    assert "claims fail" in result.out
+    # both convolutions and the net's total
+    assert result.out.splitlines()[:2] == ["✗ 3 of 9 claims fail for small", "shape 4 · flops 3 of 5 fail"]
+    assert f"error: stem, flops: claimed {right + 2}, measured {right}" in result.out
 
 
 @pytest.mark.torch
@@ -101,7 +196,8 @@ def test_json_of_a_failure(run: Any, spec: Path, fault: None) -> None:
 def test_layers_are_chosen_by_a_pattern(run: Any, spec: Path) -> None:
     answer = json.loads(run(spec, "--format", "json", "--layers", "l*").out)
     assert {row["layer"] for row in answer["rows"]} - {""} == {"last"}
-    result = run(spec, "--layers", "none.*")
+    assert json.loads(run(spec, "--format", "json", "--layer", "l*").out) == answer
+    result = run(spec, "--layer", "none.*")
     assert (result.status, result.out) == (2, "")
     assert "error: no layer matches 'none.*'\n  hint:" in result.err
 
