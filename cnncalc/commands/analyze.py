@@ -1,29 +1,42 @@
 """``cnncalc analyze``: everything about a net, layer by layer."""
 
-from typing import Annotated
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cnncalc.commands import _options as options
-from cnncalc.commands._command import Net, Sink, command
+from cnncalc.commands._command import Sink, command
+
+if TYPE_CHECKING:
+    from cnncalc.document.blocks import Document
+    from cnncalc.graph import Graph
+    from cnncalc.targets import Target
 
 
 @command
 def analyze(
-    net: Net,
+    sources: options.Sources,
+    set: options.Set = None,
+    variant: options.Variant = None,
+    all_variants: options.AllVariants = False,
+    input: options.Input = None,
+    kwargs: options.Kwargs = None,
+    input_dtype: options.InputDtype = None,
     batch: options.Batch = 1,
     columns: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="Which columns, as layer,output,params,rf; an unknown one lists them all."),
+        typer.Option(metavar="NAMES", help="Which columns, e.g. layer,output,params,rf; a wrong name lists them all."),
     ] = None,
     depth: Annotated[
-        int | None, typer.Option(min=1, help="Fold blocks below this level into one row with their sums, as 1.")
+        int | None, typer.Option(min=1, help="Show so many levels of blocks, e.g. 1; a block's row has its sums.")
     ] = None,
     sort: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Sort the rows, the largest numbers first, as flops.")
+        str | None, typer.Option(metavar="COLUMN", help="Sort the rows, the largest numbers first, e.g. flops.")
     ] = None,
-    top: Annotated[int | None, typer.Option(min=1, help="Show only the first rows, as 10 (with --sort).")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Show only the first rows, e.g. 10 (with --sort).")] = None,
     all: Annotated[bool, typer.Option("--all", help="On a terminal show every level of the tree.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Run again whenever the file changes, until Ctrl-C.")] = False,
     show: options.Show = None,
     label_smoothing: options.LabelSmoothing = None,
     convention: options.Convention = None,
@@ -39,13 +52,16 @@ def analyze(
     *,
     sink: Sink,
 ) -> None:
-    """Shapes, parameters, FLOPs and receptive fields, layer by layer; with --show also what stands there.
+    """Shapes, parameters, FLOPs and receptive fields, layer by layer; --show adds memory, training, speed and more.
+
+    Several nets, a folder of specs, or several values of an argument that is a number (--set width=16,32) are
+    compared: one row for each net.
 
     Example: cnncalc analyze resnet50 --depth 1 --sort flops
+
+    Example: cnncalc analyze resnet18 resnet50 mobilenet_v2
     """
-    from cnncalc.analysis.assemble import assemble
     from cnncalc.errors import CnncalcError
-    from cnncalc.report.analyze import document
 
     kind = sink.kind()
     if kind == "json" and columns is not None:
@@ -54,13 +70,7 @@ def analyze(
         )
     if all and depth is not None:
         raise CnncalcError("--all: it shows every level\n  hint: leave --depth out")
-    chosen = None
-    if columns is not None:
-        from cnncalc.report.columns import choose
-
-        chosen = choose(columns)
-    graph = net.load(quiet=True)
-    report = assemble(graph, batch)
+    reading: dict[str, Any] = {"variant": variant, "input": input, "kwargs": kwargs, "input_dtype": input_dtype}
     settings = {
         "label_smoothing": label_smoothing,
         "convention": convention,
@@ -74,6 +84,51 @@ def analyze(
         "checkpoint": checkpoint,
         "fit": fit,
     }
+    one = {"--depth": depth, "--show": show} | {f"--{name.replace('_', '-')}": settings[name] for name in settings}
+
+    def run() -> None:
+        from cnncalc import targets
+
+        nets = targets.targets(sources, variant=variant, all_variants=all_variants)
+        several = [(net, chosen) for net in nets for chosen in combinations(net, set or [], reading)]
+        if targets.is_many(sources) or len(several) > 1:
+            given = next((name for name, value in one.items() if value is not None), None)
+            if given is not None:
+                raise CnncalcError(f"{given}: it takes one net, and there are {len(several)}")
+            page = compared(several, reading, batch, columns, sort, top)
+        else:
+            ((net, chosen),) = several
+            graph = options.load(net.source, set=chosen, **(reading | {"variant": net.variant}), quiet=True)
+            page = alone(graph, batch, columns, depth, sort, top, show, settings)
+        sink.show(page, kind, fold=not all)
+
+    if watch:
+        from cnncalc.commands._watch import again
+
+        again(sources, run)
+    run()
+
+
+def alone(
+    graph: "Graph",
+    batch: int,
+    columns: str | None,
+    depth: int | None,
+    sort: str | None,
+    top: int | None,
+    show: str | None,
+    settings: dict[str, Any],
+) -> "Document":
+    """The page of one net."""
+    from cnncalc.analysis.assemble import assemble
+    from cnncalc.report.analyze import document
+
+    chosen = None
+    if columns is not None:
+        from cnncalc.report.columns import choose
+
+        chosen = choose(columns)
+    report = assemble(graph, batch)
     if show is not None or columns is not None or sort is not None or any(v is not None for v in settings.values()):
         from cnncalc.analysis import sections
 
@@ -84,4 +139,55 @@ def analyze(
 
         rows = select(report, depth=depth, sort=sort, top=top)
     flat = sort is not None or top is not None
-    sink.show(document(report, columns=chosen, rows=rows, depth=None if flat else depth), kind, fold=not all)
+    return document(report, columns=chosen, rows=rows, depth=None if flat else depth)
+
+
+def compared(
+    nets: "list[tuple[Target, list[str]]]",
+    reading: dict[str, Any],
+    batch: int,
+    columns: str | None,
+    sort: str | None,
+    top: int | None,
+) -> "Document":
+    """The page of several nets, each with its arguments; those that cannot be read are named."""
+    from cnncalc.analysis.assemble import assemble
+    from cnncalc.analysis.broken import broken
+    from cnncalc.analysis.compare import compare
+    from cnncalc.errors import CnncalcError
+    from cnncalc.report.compare import document, named_column
+
+    chosen = None if columns is None else [named_column(name) for name in columns.split(",")]
+    by = None if sort is None else named_column(sort)
+    reports, unread = [], []
+    for net, args in nets:
+        try:
+            graph = options.load(net.source, set=args, **(reading | {"variant": net.variant}), quiet=True)
+            reports.append(assemble(graph, batch))
+        except CnncalcError as error:
+            unread.append(broken(net.label, error))
+    return document(compare(reports, unread), columns=chosen, sort=by, top=top)
+
+
+def combinations(net: "Target", texts: list[str], reading: dict[str, Any]) -> list[list[str]]:
+    """The settings of ``--set``, once for each combination of values where arguments that are single numbers have
+    several, which commas outside of brackets separate; an argument that is a list takes them all.
+    """
+    if not any("," in text for text in texts):
+        return [texts]
+    import re
+    from itertools import product
+
+    from cnncalc.errors import CnncalcError
+
+    choices = []
+    known: dict[str, Any] = {}
+    plain = [text for text in texts if "," not in text]
+    with suppress(CnncalcError):  # whoever loads it has the message
+        known = options.load(net.source, set=plain, **(reading | {"variant": net.variant}), quiet=True).args
+    for text in texts:
+        name, _, value = text.partition("=")
+        single = isinstance(known.get(name.strip()), (int, float)) and not isinstance(known[name.strip()], bool)
+        values = re.split(r",(?![^\[(]*[\])])", value) if single else [value]
+        choices.append([f"{name}={one}" for one in values])
+    return [list(chosen) for chosen in product(*choices)]

@@ -12,8 +12,9 @@ def schema(
         str,
         typer.Argument(
             metavar="WHAT",
-            help="spec, or whose JSON to describe: report (analyze), rf-unit (rf --layer), check-many and "
-            "lint-many (of several nets), diff-git (diff --git), or the name of any other command that writes JSON.",
+            help="spec, or whose JSON to describe: report (analyze), rf-unit (rf --layer), report-many, "
+            "check-many and lint-many (of several nets), diff-git (diff --git), or the name of any other command that "
+            "writes JSON.",
             show_default=False,
         ),
     ],

@@ -25,6 +25,7 @@ PAGES = {
     "Machines": "machines",
     "SizesReport": "sizes",
     "Report": "analyze",
+    "CompareReport": "compare",
     "SolveReport": "solve",
     "VerifyReport": "verify",
     "Zoo": "zoo",

@@ -11,11 +11,13 @@ from cnncalc.analysis.report import LayerReport, Report, SeparablePair
 from cnncalc.document.blocks import Mark
 from cnncalc.report.words import MOST_NAMES, about
 
+MARKS: dict[str, Mark] = {"info": "note", "warning": "warning", "error": "error"}
+"""The mark of each severity."""
+
 
 def noted(report: Report) -> list[tuple[Mark, str]]:
     """Each note's mark (``note``, ``warning``, ``error``) and text; a total that is partial names its layers."""
-    marks: dict[str, Mark] = {"info": "note", "warning": "warning", "error": "error"}
-    notes: list[tuple[Mark, str]] = [(marks[d.severity], f"{d.message}{about(d.layers)}") for d in report.diagnostics]
+    notes: list[tuple[Mark, str]] = [(MARKS[d.severity], f"{d.message}{about(d.layers)}") for d in report.diagnostics]
     return notes + [("note", text) for text in (_shared(report.layers), _separable(report.separable)) if text]
 
 

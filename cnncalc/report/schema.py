@@ -11,6 +11,7 @@ from cnncalc.spec.schema import DIALECT, tidy
 
 REPORTS = {
     "report": ("analysis.report", "Report"),
+    "report-many": ("analysis.compare", "CompareReport"),
     "bench": ("analysis.bench", "BenchReport"),
     "check": ("check", "CheckReport"),
     "check-many": ("check", "CheckReports"),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
+import jsonschema
 import pytest
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from cnncalc.report.schema import report_schema
 from tests.commands.conftest import Run
 
 SPEC = """
@@ -211,3 +214,80 @@ def test_escapes_in_a_spec_are_shown_harmlessly(run: Run, spec: Path) -> None:
     assert result.status == 2
     assert "\x1b" not in result.err
     assert "\\x1b[31mlu" in result.err
+
+
+def test_several_nets_are_one_row_each(run: Run) -> None:
+    """The parameters are those that torchvision's models have; the ratios those of the MACs."""
+    result = run("analyze", "resnet18", "resnet50", "mobilenet_v2", "--columns", "net,params,ratio,rf,weight_bytes")
+    assert result == (
+        0,
+        "net            params  × first   RF    weights\n"
+        "──────────────────────────────────────────────\n"
+        "resnet18      11.69 M     1.00  435  44.59 MiB\n"
+        "resnet50      25.56 M     2.25  427  97.49 MiB\n"
+        "mobilenet_v2   3.50 M     0.17  491  13.37 MiB\n",
+        "",
+    )
+    report = json.loads(run("analyze", "resnet18", "resnet50", "--format", "json").out)
+    jsonschema.Draft202012Validator(report_schema("report-many")).validate(report)
+    first, second = report["nets"]
+    for net in (first, second):
+        alone = json.loads(run("analyze", net["name"], "--format", "json").out)
+        assert (net["totals"], net["model"]) == (alone["totals"], alone["model"])
+        assert net["macs_ratio"] == net["totals"]["macs"] / first["totals"]["macs"]
+        assert net["totals"]["weight_bytes"] == 4 * net["totals"]["params"]
+    rows = run("analyze", "resnet18", "resnet50", "--sort", "params", "--top", 1, "--format", "csv").out.splitlines()
+    assert [row.split(",")[0] for row in rows] == ["net", "resnet50"]
+    wrong = run("analyze", "resnet18", "resnet50", "--columns", "layer,parms")
+    assert (wrong.status, wrong.err) == (2, "error: unknown column 'parms'\n  hint: did you mean 'params'?\n")
+    many = run("analyze", "resnet18", "resnet50", "--depth", 1)
+    assert (many.status, many.err) == (2, "error: --depth: it takes one net, and there are 2\n")
+
+
+def test_several_values_of_one_argument_are_several_nets(run: Run, spec: Path) -> None:
+    report = json.loads(run("analyze", spec, "--set", "width=8,16", "--format", "json").out)
+    assert [net["name"] for net in report["nets"]] == ["small width=8", "small width=16"]
+    for net, width in zip(report["nets"], (8, 16), strict=True):
+        assert net["totals"]["params"] == sum(p.numel() for p in module(width).parameters())
+    listed = run("analyze", "resnet50", "--set", "depths=[2,2,2,2]", "--set", "classes=10,20", "--format", "csv").out
+    assert [line.split(",")[0] for line in listed.splitlines()[1:]] == ["resnet50 classes=10", "resnet50 classes=20"]
+    one = json.loads(run("analyze", "resnet50", "--set", "depths=2,2,2,2", "--format", "json").out)
+    assert one["model"]["args"]["depths"] == [2, 2, 2, 2]
+    spec.write_text(f"variants: {{slim: {{width: 4}}, wide: {{width: 12}}}}{SPEC}")
+    many = run("analyze", spec, "--all-variants", "--columns", "net").out.splitlines()
+    assert many == ["net", "────", "slim", "wide"]
+
+
+def test_a_folder_names_the_net_that_cannot_be_read(run: Run, spec: Path) -> None:
+    spec.with_name("wrong.yaml").write_text(SPEC.replace("kernel: 3", "kernl: 3"))
+    spec.with_name("dead.yaml").write_text(
+        "name: dead\ninput: [3]\nlayers: [{linear: {name: a, out: 2}}, {linear: {from: input, out: 3}}]\n"
+    )
+    result = run("analyze", spec.parent, "--columns", "net,params")
+    assert result.status == 2
+    dead = "dead: layers whose output is never used: the totals count them all the same (a)"
+    lines = result.out.splitlines()
+    assert lines[:6] == ["net    params", "─────────────", "dead       20", "small   1,586", "", f"warning: {dead}"]
+    assert lines[6].startswith(f"error: {spec.with_name('wrong.yaml')}:9:")
+    assert f"warning: {dead}\n" in run("analyze", spec.parent, "--format", "csv").err
+
+
+def test_watch_runs_again_when_the_file_changes(run: Run, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change, an error in the file, its repair, and Ctrl-C: each look at the file is one step."""
+    texts = [SPEC.replace("width: 8", "width: 9"), None, SPEC.replace("relu", "rlu"), SPEC]
+
+    def look(seconds: float) -> None:
+        assert seconds == 0.3
+        if not texts:
+            raise KeyboardInterrupt
+        if text := texts.pop(0):
+            spec.write_text(text)
+            os.utime(spec, (len(texts), len(texts)))
+
+    monkeypatch.setattr("cnncalc.commands._watch.sleep", look)
+    result = run("analyze", spec, "--watch", "--columns", "layer,params")
+    counts = [line.split()[1] for line in result.out.splitlines() if line.startswith("parameters")]
+    assert counts == [f"{sum(p.numel() for p in module(width).parameters()):,}" for width in (8, 9, 8)]
+    assert result.err.startswith(f"{spec}:11:9: error: there is no layer or block 'rlu'\n")
+    assert result.status == 130
+    assert run("analyze", "resnet18", "--watch").err == "error: --watch: resnet18 is not a file\n"

@@ -76,6 +76,8 @@ ROWS: dict[str, dict[str, str]] = {
         **BATCH,
         **TORCH,
         "--columns": "net.yaml | --columns layer,params",
+        "--all-variants": "net.yaml | --all-variants",
+        "--watch": "lenet5 | --watch",
         "--force": "net.yaml --format csv --output there.yaml | --force",
         "--depth": "net.yaml | --depth 1",
         "--all": "net.yaml --depth 1 | --all",
