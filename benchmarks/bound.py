@@ -1,11 +1,11 @@
-"""Whether a lower bound is ever above a measured time on this CPU.
+"""Checks that no lower bound is above a measured time on this CPU.
 
     python benchmarks/bound.py [--machine FILE] [--repeat 20] [--threads 1] [NET ...]
 
 Calibrates this machine (or takes a machine file), then measures every layer of some nets of the zoo and the nets
-as a whole, forwards and backwards, and holds the best time of each against its bound. Exit status 1 where a bound is
+as a whole, forwards and backwards, and compares the best time of each with its bound. Exit status 1 if a bound is
 above it. Other work on the machine makes measured times longer, never shorter, so it cannot make this fail by
-itself; it could where it disturbed every try of the calibration, which is why that takes the best of many.
+itself, unless it disturbs every try of the calibration, which is why that takes the best of many.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python benchmarks/cold_start.py [--runs 21]
 
-All commands run in turn within each round, so that whatever else the machine does falls on all
-alike; medians are compared. Limits: JSON at most 10 times ``python -c pass``, the table at most 16,
+All commands run in turn within each round, so that other work on the machine affects all
+equally; medians are compared. Limits: JSON at most 10 times ``python -c pass``, the table at most 16,
 and both at least 20 times less than a script that imports torch and counts the same ResNet-50 with
 ``torch.utils.flop_counter``. Exit status 1 where one is missed.
 

@@ -1,4 +1,4 @@
-"""How many nets of torchvision and timm are captured completely and exactly, and what capturing takes beyond exporting.
+"""How many nets of torchvision and timm are captured completely and exactly, and how long it takes beyond exporting.
 
     python benchmarks/coverage.py torchvision
     python benchmarks/coverage.py timm --per-family 2
@@ -8,7 +8,7 @@
 For each net, without weights: the totals are complete, parameters and buffers are as many as the module has,
 FLOPs are those that ``torch.utils.flop_counter`` counts when the module runs (on the meta device, which computes
 no values), and the analysis takes at most a quarter of what ``torch.export`` itself takes. Needs torchvision or
-timm beside cnncalc; the tests do not.
+timm besides cnncalc; the tests do not.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def timm_nets(per_family: int, only: list[str]) -> Iterator[Net]:
 
 
 def _various(names: list[str], count: int) -> list[str]:
-    """So many names, of as many different beginnings as there are."""
+    """``count`` names with as many different beginnings as possible."""
     chosen: list[str] = []
     for name in names:
         if all(name.split("_")[0] != other.split("_")[0] for other in chosen):
@@ -86,7 +86,7 @@ def _various(names: list[str], count: int) -> list[str]:
 
 
 def made(factory: Callable[[], nn.Module]) -> nn.Module:
-    """The module without values where that works."""
+    """The module without values if possible."""
     try:
         with torch.device("meta"):
             return factory().eval()
@@ -95,7 +95,7 @@ def made(factory: Callable[[], nn.Module]) -> nn.Module:
 
 
 def score(factory: Callable[[], nn.Module], shape: tuple[int, ...]) -> tuple[list[str], float, float]:
-    """Why the net counts as missed (nothing where it is exact), and the seconds of exporting and of the rest."""
+    """Why the net counts as missed (empty if it is exact), and the seconds of exporting and of the rest."""
     module = made(factory)
     inputs = named_inputs(module, shape)
     start = time.perf_counter()
@@ -241,7 +241,7 @@ def main() -> None:
             )
     print(f"\n{given.library}: {exact} of {len(nets)} complete and exact")
     print(
-        f"beyond export: {rest_time / max(export_time, 1e-9):.3f} of its time in all, "
+        f"beyond export: {rest_time / max(export_time, 1e-9):.3f} of its time in total, "
         f"at most {worst[0]:.3f} ({worst[1]})"
     )
 

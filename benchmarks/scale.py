@@ -1,4 +1,4 @@
-"""How the work grows with the number of layers, in units of what ``yaml.compose`` with libyaml takes on the same file.
+"""How the work grows with the number of layers, relative to ``yaml.compose`` with libyaml on the same file.
 
     python benchmarks/scale.py [--rounds 5]
 
@@ -32,7 +32,7 @@ UNITS = {
     "conv-bn-relu": ["conv: {out: 8, kernel: 3, padding: 1, bias: false}", "batch_norm", "relu"],
     "bare names": ["relu"],
 }
-"""The last has the least text that a layer can have; it is shown, and not held to the limit on reading."""
+"""The last has the shortest text of a layer; it is shown, but not subject to the limit on reading."""
 SIZES = (1_000, 10_000, 100_000)
 PEAK = """
 import resource, sys
@@ -93,7 +93,7 @@ def main() -> int:
         print(head)
         per_layer = {}
         for layers in SIZES:
-            # Many rounds of the small file, which is over before the processor is at full speed.
+            # Many rounds of the small file, which ends before the processor is at full speed.
             spent = times(flat(unit, layers), rounds if layers > 20_000 else rounds * 4)
             whole = spent["load"] + spent["analyze"] + spent["json"]
             per_layer[layers] = whole / layers

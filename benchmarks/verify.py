@@ -2,8 +2,8 @@
 
     python benchmarks/verify.py [--runs 5] [--threads 2]
 
-Three processes run in turn within each round, so that whatever else the machine does falls on all
-alike; medians are compared:
+Three processes run in turn within each round, so that other work on the machine affects all
+equally; medians are compared:
 
 - *plain*: ``import torch``, build the net, one forward and one backward pass at the same size;
 - *costs*: ``cnncalc verify resnet50 --checks shape,params,buffers,flops,backward``;

@@ -1,6 +1,6 @@
-"""Graph to files that other tools take: one module per format, each with ``render(graph) -> str``.
+"""Graph to files for other tools: one module per format, each with ``render(graph) -> str``.
 
-What :data:`WRITERS` says is all that ``cnncalc convert`` knows about a format.
+``cnncalc convert`` knows about a format only what :data:`WRITERS` says.
 """
 
 from __future__ import annotations

@@ -19,13 +19,13 @@ from cnncalc.convert.union import Union
 from cnncalc.graph import Graph
 
 SCOPES = ("branch", "shortcut")
-"""What the spec language calls the branches of a merge: chains that are written where they stand."""
+"""Names of a merge's branches in the spec language: chains that are written in place."""
 MIN_ROUNDS = 3
-"""Fewest rounds of a loop that is the same in all blocks, and of numbers that are said to grow evenly."""
+"""Fewest rounds of a loop that is the same in all blocks, and of numbers that grow evenly."""
 
 
 class Any_:  # noqa: N801
-    """No value: what a block does not have."""
+    """No value: the block does not have it."""
 
     def __repr__(self) -> str:
         return "ANY"
@@ -66,7 +66,7 @@ WINDOWS = re.compile("kernel|stride|padding|dilation")
 
 
 def kind_of(hint: str) -> str:
-    """What the argument of a module counts, by its name."""
+    """The quantity that a module's argument counts, by its name."""
     return "window" if WINDOWS.search(hint) else "count" if COUNTS.search(hint) else hint
 
 
@@ -405,7 +405,7 @@ class Finder:
         return node.layer is not None and not node.layer.weights(*node.input_shapes)
 
     def works(self, step: Step) -> bool:
-        """Whether a step puts what it reads through weights: what nobody reads costs as much, and trains its norms."""
+        """Whether a step applies weights to its input: even unread it would cost as much, and train its norms."""
         if step.block is not None:
             return any(map(self.works, step.block.steps))
         return bool(step.args) and not self.is_free(step)
@@ -458,7 +458,7 @@ class Finder:
         return made
 
     def flag_of(self, slot: Slot) -> str:
-        """What the argument is called that says whether a step is there."""
+        """The name of the argument that says whether a step is there."""
         (item,) = slot.items
         if item.text is not None and isinstance(item.text.call, Call) and item.text.call.function == "+":
             return "residual"
@@ -689,7 +689,7 @@ def rename(made: Class) -> None:
 
 
 def merge(values: list[Any], columns: list[Column], where: Path, arg: Arg | None = None) -> Any:
-    """Calls of one form as one, with a column for each number; what is implied in all of them is left out."""
+    """Merges calls of equal structure, with a column for each number; arguments implied in all of them are left out."""
     first = next((value for value in values if value is not ANY), ANY)
     if isinstance(first, Call):
         args = []
@@ -734,7 +734,7 @@ def resolve(made: Class) -> None:
 
 
 def flag_meaning(column: Column, arguments: list[Argument]) -> Meaning:
-    """What tells whether a step is there: an argument that only its blocks are given, or one of its own."""
+    """The argument that decides whether a step is there: one given only to its blocks, or a new one."""
     for number, argument in enumerate(arguments):
         its_own = argument.default is None and argument.column.where[:1] == column.where[:1]
         if its_own and [value is not None for value in argument.values] == column.values:
@@ -746,7 +746,7 @@ def flag_meaning(column: Column, arguments: list[Argument]) -> Meaning:
 
 
 def meaning(column: Column, arguments: list[Argument]) -> Meaning:
-    """What a column is; a new argument where it is nothing else."""
+    """The meaning of a column; a new argument if nothing else fits."""
     known = [value for value in column.values if value is not ANY]
     if len(set(map(typed, known))) <= 1:
         return Meaning(known[0] if known else 0)

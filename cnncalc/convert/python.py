@@ -1,4 +1,4 @@
-"""A graph as one Python module that needs PyTorch alone.
+"""A graph as one Python module that only needs PyTorch.
 
 Blocks become classes (:mod:`cnncalc.convert.classes` finds them), chains ``nn.Sequential``, repeated steps loops.
 Modules have the names that the graph's paths tell, so a state dict fits the module of :func:`cnncalc.torch.build`
@@ -110,7 +110,7 @@ class Expression(NamedTuple):
 
 
 Scope = list[Expression]
-"""What a class's arguments are where its code stands."""
+"""The values of a class's arguments within its code."""
 
 
 class Writer:
@@ -355,7 +355,7 @@ class ClassWriter:
         return lines
 
     def loop_name(self, one: Class, hole: Hole) -> str:
-        """What the entries of a list are called."""
+        """The name of a list's entries."""
         arguments = {argument.name for argument in one.arguments}
         return word(singular(one.columns[hole.column].hint), "value", self.writer.names | arguments)
 
@@ -399,7 +399,7 @@ class ClassWriter:
         return Group("nn.Sequential(", (named,), ")")
 
     def meaning(self, one: Class, hole: Hole, scope: Scope) -> Expression:
-        """What stands for a column."""
+        """The code of a column."""
         meaning = one.meanings[hole.column]
         if meaning.argument is None:
             return Expression(meaning.value)
@@ -415,7 +415,7 @@ class ClassWriter:
         return value.times(meaning.times).over(meaning.over)
 
     def value(self, one: Class, slot: Slot, hole: Hole, scope: Scope) -> Expression:
-        """What stands for a hole, in a loop too."""
+        """The code of a hole, in a loop too."""
         if hole.column in slot.listed:
             return Expression(None, self.loop_name(one, hole))
         value = self.meaning(one, hole, scope)
@@ -448,7 +448,7 @@ class ClassWriter:
         return [*lay_out(head, 4), *body]
 
     def input_names(self) -> list[str]:
-        """What the inputs are called: ``x``, and what is handed in beside it."""
+        """Names of the inputs: ``x``, and further ones."""
         names: list[str] = []
         wanted: Iterable[str] = ["x", *["skip"] * (self.one.inputs - 1)][: self.one.inputs]
         if self.one is self.writer.net and self.one.inputs > 1:
@@ -458,7 +458,7 @@ class ClassWriter:
         return names
 
     def flag(self, present: Hole) -> str:
-        """What tells in ``forward`` whether a step is there."""
+        """The condition in ``forward`` for whether a step is there."""
         number = self.one.meanings[present.column].argument
         assert number is not None
         name = self.one.arguments[number].name
@@ -668,7 +668,7 @@ class Forward:
         return {name.partition("[")[0] for name in read} | self.writer.writer.names
 
     def variable(self, value: Value) -> str:
-        """A variable for a result: that of its input where nobody reads that any more."""
+        """A variable for a result: that of its input if it is no longer read."""
         slot = self.one.slots[value.step]
         (item,) = slot.items
         live = self.live(value.step)
@@ -719,7 +719,7 @@ def identifier(name: str) -> str:
 
 
 def word(name: str, otherwise: str, taken: Collection[str]) -> str:
-    """A name that the code may use for something of its own: as Python takes it, and no name of anything else."""
+    """A name that the code may use: valid in Python, and not yet used for anything else."""
     return unique(identifier(name) or otherwise, taken)
 
 
@@ -787,7 +787,7 @@ def name_arguments(one: Class, taken: set[str], graph: Graph) -> None:
 
 
 def wanted_name(argument: Argument, one: Class, graph: Graph) -> str:
-    """The name where it is used, or what it is to the whole block."""
+    """The name where it is used, or its role in the whole block."""
     hint = argument.column.hint
     if argument.column.kind != "count" or any(type(value) not in (int, type(None)) for value in argument.values):
         return hint

@@ -1,7 +1,7 @@
 """Blocks that differ by a step or two as one: a shortcut that only some have, another activation.
 
-The steps of two blocks are laid beside each other; what only one has is *optional*: without it, what reads it
-reads one of its inputs. Two blocks are one where that explains all the wiring of both.
+The steps of two blocks are aligned; a step that only one has is *optional*: without it, its readers
+read one of its inputs. Two blocks are merged if that explains all the wiring of both.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Union:
         samples = [groups[g][0].steps[i] for g, i in (next(iter(row.steps.items())) for row in rows)]
         if not all(can_miss(samples[index]) for index in optional):
             return False
-        # a block more at the end of a row of its like is another number of them, and no option
+        # one more block at the end of a row of equal ones is another number of rounds, not an option
         bases = [base_of(sample.attributes[-1]) for sample in samples]
         if any(samples[index].block is not None and bases.count(bases[index]) > 1 for index in optional):
             return False

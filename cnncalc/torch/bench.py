@@ -1,4 +1,4 @@
-"""Real times: of every layer by itself and of the net, and of what a machine does at best."""
+"""Measured times of every layer by itself and of the net."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cnncalc.torch.verify import DTYPES, usable_device
 
 WARM_UPS = 3
 WARM_NS = 20_000_000
-"""Untimed calls before the timed ones: so many at least, and for so long, until memory and kernels are ready."""
+"""Untimed calls before the timed ones: at least this many, for at least this long, until memory and kernels are ready."""
 MOST_WARM_UPS = 100
 
 
@@ -50,14 +50,14 @@ class Clock:
         return (time.perf_counter_ns() - begun) * 1000
 
     def wait(self) -> None:
-        """Until the device has done what it was given."""
+        """Waits until the device has finished its work."""
         if self.kind == "cuda":
             torch.cuda.synchronize(self.device)
         elif self.kind == "mps":
             torch.mps.synchronize()
 
     def several(self, run: Callable[[], Any], repeat: int) -> Timing:
-        """Of ``repeat`` calls, after untimed ones."""
+        """Times of ``repeat`` calls, after untimed ones."""
         begun = time.perf_counter_ns()
         for count in range(1, MOST_WARM_UPS + 1):
             run()
@@ -78,7 +78,7 @@ def measure(
     backward: bool = False,
     progress: Progress = lambda what: None,
 ) -> Measurement:
-    """The times of every layer, run by itself on what the layers before it give, and of the net as a whole.
+    """The times of every layer, run by itself on the outputs of the layers before it, and of the net as a whole.
 
     All is as in evaluation. The backward pass of a layer is that to its weights and to those of its inputs that depend
     on a weight; that of the net to all its weights.
@@ -88,7 +88,7 @@ def measure(
     """
     where = usable_device(device)
     if dtype not in DTYPES:
-        raise CnncalcError(f"error: there is no dtype '{dtype}'\n  hint: one of {', '.join(DTYPES)}")
+        raise CnncalcError(f"error: there is no dtype '{dtype}'\n  hint: choose from {', '.join(DTYPES)}")
     room.check_net(graph, batch, BYTES[dtype], where)
     clock = Clock(where)
     net = Net(graph).to(device=where, dtype=DTYPES[dtype]).eval()
@@ -121,7 +121,7 @@ def measure(
 
 
 def _backward(clock: Clock, module: nn.Module, inputs: list[Tensor], wanted: list[bool], repeat: int) -> Timing | None:
-    """The backward pass alone, again and again over one forward pass; ``None`` where there is nothing to do."""
+    """Only the backward pass, repeated over one forward pass; ``None`` if there is nothing to do."""
     own = [tensor.detach().requires_grad_(want) for tensor, want in zip(inputs, wanted, strict=True)]
     sources = [tensor for tensor in own if tensor.requires_grad] + list(module.parameters())
     with torch.enable_grad():

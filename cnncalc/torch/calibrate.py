@@ -1,13 +1,13 @@
-"""What this machine does at best: peak FLOP/s and bandwidths, for a lower bound that holds.
+"""This machine's peak FLOP/s and bandwidths, high enough that lower bounds hold.
 
 Whatever disturbs a measurement makes it slower, so that the best of many tries is nearest to the truth, and a little
-below it; ``HEADROOM`` makes up for that, since a peak too low would make a bound too high. On a CPU every number is
-that of one thread times the number of threads: no more is possible, since threads do not help each other, and one
-thread is left alone more often than all are. Of the memory's bandwidth that is more than many threads can share; a file
-may be edited where the data sheet says less.
+below it; ``HEADROOM`` makes up for that, since too low a peak would make a bound too high. On a CPU every number is
+that of one thread times the number of threads: more is not possible, since threads do not speed each other up, and one
+thread is disturbed less often than all of them. For the memory's bandwidth that is more than many threads can share;
+edit the file if the data sheet says less.
 
-One thing the best of many tries does not mend: other work that draws on the memory all the time. Where the machine is
-busy when the calibration begins, the memory is given the bandwidth of the caches, with which a bound still holds, and
+The best of many tries does not fix one thing: other work that uses the memory all the time. If the machine is
+busy when the calibration begins, the memory gets the bandwidth of the caches, with which a bound still holds, and
 the headroom is ``BUSY_HEADROOM``.
 """
 
@@ -32,7 +32,7 @@ from cnncalc.torch.verify import DTYPES, usable_device
 
 HEADROOM = (115, 100)
 BUSY_HEADROOM = (130, 100)
-"""What the best that was seen is multiplied with."""
+"""Factor on the best measurement."""
 PATIENCE = 0.25
 LONGEST = 2.0
 """Seconds without a better try until a kernel is done, and seconds at most."""
@@ -41,11 +41,11 @@ ROUNDS = 2
 
 
 BUSY = 0.5
-"""Processes that run or wait on average (the load of the last minute) from which on a machine is not left alone."""
+"""The load (processes that run or wait, averaged over the last minute) from which a machine counts as busy."""
 
 
 class Calibration(NamedTuple):
-    """A machine as measured, and what is wrong with the measurement, where something is."""
+    """A machine as measured, and a warning if something was wrong with the measurement."""
 
     machine: Machine
     warning: str = ""
@@ -113,7 +113,7 @@ def _accelerator(device: str, progress: Progress) -> Machine:
         properties = torch.cuda.get_device_properties(device)
         held, name = int(getattr(properties, "L2_cache_size", 0)), properties.name
     peaks = _peaks(device, clock, progress)
-    # where the caches are not known, what they give counts as the memory's
+    # if the caches are unknown, their bandwidth counts as the memory's
     sizes = [max(8 * held, 1 << 29)] if held else [*_sizes(1 << 26), 1 << 29]
     return Machine(
         name=name,
@@ -150,7 +150,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _rate(kernel: Kernel, clock: Clock) -> int:
-    """Work per second in the best of tries that go on until none is better for a while."""
+    """Work per second in the best of tries, which continue until none is better for a while."""
     kernel.run()
     clock.once(kernel.run)
     begun = better = time.perf_counter()
@@ -193,7 +193,7 @@ def _peak(name: str, dtype: torch.dtype, device: str, clock: Clock, progress: Pr
         for number, kernel in enumerate(_products(device, dtype), 1):
             progress(f"peak of {name}, kernel {number}")
             best = max(best, _rate(kernel, clock))
-    except RuntimeError:  # not to be had in this dtype here: what was measured until then counts
+    except RuntimeError:  # not available in this dtype here: what was measured so far counts
         pass
     return best
 

@@ -14,7 +14,7 @@ from cnncalc.errors import CnncalcError
 from cnncalc.torch import parts
 
 BARE = ("chunks", "dims", "dim0", "dim1", "split_size_or_sections")
-"""Arguments of PyTorch's compiled functions that people give without their names."""
+"""Arguments of PyTorch's compiled functions that are usually given without names."""
 
 
 class Function(nn.Module):
@@ -75,7 +75,7 @@ def name_of(function: Callable[..., Any]) -> tuple[str, tuple[tuple[str, str], .
         return f"F.{name}", ()
     if getattr(Tensor, name, None) is function:
         return f".{name}", ()
-    raise CnncalcError(f"{name} is no function of PyTorch's, so it cannot be written as Python code")
+    raise CnncalcError(f"{name} is not a function of PyTorch, so it cannot be written as Python code")
 
 
 def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:

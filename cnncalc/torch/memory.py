@@ -1,4 +1,4 @@
-"""Memory as PyTorch has it: live storages of tensors, what autograd keeps, what an optimiser holds."""
+"""Memory measured in PyTorch: live storages of tensors, what autograd keeps, what an optimiser holds."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Live(TorchDispatchMode):
 
 
 def own_tensors(net: nn.Module) -> list[Tensor]:
-    """What is there before any input: parameters, buffers, and constants that modules hold."""
+    """Tensors that exist before any input: parameters, buffers, and constants that modules hold."""
     constants = [value for module in net.modules() for value in vars(module).values() if isinstance(value, Tensor)]
     return [*net.parameters(), *net.buffers(), *constants]
 
@@ -112,7 +112,7 @@ def measured_kept(net: Net, inputs: list[Tensor]) -> int:
 
 
 class _Packed:
-    """What autograd holds in the place of a tensor: gone where it keeps it no longer."""
+    """Held by autograd in place of a tensor: deleted when autograd no longer keeps it."""
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
@@ -187,7 +187,7 @@ def several_threads() -> Iterator[None]:
 
 
 def _row(check: str, claimed: int, unknown: tuple[str, ...], measured: int) -> Row:
-    """Claimed bytes beside measured ones; where some layer does not say what it takes, that is known to be missing."""
+    """Claimed and measured bytes; if some layer does not say what it takes, the claim is a lower bound."""
     if unknown:
         return Row("", check, f"≥ {claimed:,} bytes", f"{measured:,} bytes", note=unknown[0])
     return compare("", check, f"{claimed:,} bytes", f"{measured:,} bytes")

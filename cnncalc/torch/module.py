@@ -42,7 +42,7 @@ def same_module(node: Node, owner: Node) -> bool:
 
 
 class Refused(nn.Module):
-    """Stands where PyTorch would not make a layer's module; it says so when it is run."""
+    """Replaces a module that PyTorch refuses to make; it raises when it is run."""
 
     def __init__(self, reason: str) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Refused(nn.Module):
 
 
 def or_refused(build: LayerBuilder) -> LayerBuilder:
-    """The builder, but that what PyTorch would not make is found when it is run."""
+    """The builder; an error of PyTorch's is raised only when the module is run."""
 
     def attempt(node: Node) -> nn.Module:
         try:
@@ -72,7 +72,7 @@ def or_refused(build: LayerBuilder) -> LayerBuilder:
 
 
 REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
-"""What PyTorch raises where it cannot make or run a module."""
+"""Exceptions that PyTorch raises if it cannot make or run a module."""
 
 
 def first_line(error: BaseException) -> str:
@@ -84,7 +84,7 @@ def run_module(module: nn.Module, inputs: list[Tensor]) -> tuple[Tensor, ...] | 
     """The outputs, or why PyTorch refuses to compute them.
 
     Raises:
-        CnncalcError: it is not to be had in this dtype on this device.
+        CnncalcError: it is not available in this dtype on this device.
         RuntimeError: there is no memory for it.
     """
     try:
@@ -105,10 +105,10 @@ def shapes_of(outputs: tuple[Tensor, ...]) -> tuple[Shape, ...]:
 
 
 def as_claimed(outputs: tuple[Tensor, ...] | str, node: Node, like: Tensor) -> tuple[Tensor, ...]:
-    """Outputs of just the claimed shapes, for the layers after this one to work on.
+    """Outputs of exactly the claimed shapes, for the layers after this one.
 
-    So a wrong claim about one layer shows in that layer alone. Outputs of other shapes are cut and
-    filled up with zeros at the end; where there are none, or of another number of axes, all is 0.
+    So a wrong claim about one layer only shows in that layer. Outputs of other shapes are cut and
+    padded with zeros at the end; if there are none, or with another number of axes, all is 0.
     """
     given = () if isinstance(outputs, str) else outputs
     if shapes_of(given) == node.output_shapes:
@@ -124,7 +124,7 @@ def as_claimed(outputs: tuple[Tensor, ...] | str, node: Node, like: Tensor) -> t
 
 
 class Step:
-    """One node to run: its module, the tensors it reads, and the nodes that nobody reads after it."""
+    """One node to run: its module, the tensors it reads, and the nodes that are no longer read after it."""
 
     __slots__ = ("done", "inputs", "module", "number")
 
@@ -139,7 +139,7 @@ class Net(nn.Module):
     """Runs a graph's nodes in order; parameters are named by the nodes' paths.
 
     ``forward`` takes the net's inputs in their order, batch first, and returns the output, or a
-    dict of the outputs by name where there are several. Tensors are let go after their last use.
+    dict of the outputs by name if there are several. Tensors are freed after their last use.
     """
 
     def __init__(self, graph: Graph, build: LayerBuilder = module_of, in_place: frozenset[int] = frozenset()) -> None:
@@ -169,7 +169,7 @@ class Net(nn.Module):
         self._set_last_uses()
 
     def _lend(self) -> None:
-        """Gives the layers that use another's weights under other settings, or for other sizes, those very tensors."""
+        """Gives the layers that use another's weights under other settings, or for other sizes, the same tensors."""
         for module, owner in self.borrowers:
             for own, lent in zip(module.modules(), owner.modules(), strict=True):
                 own._parameters.update(lent._parameters)
@@ -198,7 +198,7 @@ class Net(nn.Module):
             child = parent._modules[block]
             assert child is not None
             parent = child
-        # not add_module: it refuses names such as "type", which a layer of a spec may well have
+        # not add_module: it refuses names such as "type", which a layer of a spec may have
         parent._modules[last] = module
 
     def _set_last_uses(self) -> None:
@@ -231,7 +231,7 @@ class Net(nn.Module):
     def run(self, values: dict[int, tuple[Tensor, ...]]) -> Any:
         """The output, or all outputs by name, for values that begin with the inputs; they are taken over.
 
-        Each is let go after its last use; who calls the module itself holds on to its inputs.
+        Each is freed after its last use; a caller of the module itself keeps its inputs.
         """
         for step in self.steps:
             out = step.module(*(values[ref.node][ref.port] for ref in step.inputs))
@@ -248,11 +248,11 @@ def build(source: str | os.PathLike[str] | Graph, **options: Any) -> Net:
 
     Args:
         source: a path, the name of a shipped net, or a graph.
-        **options: for what is no graph yet, as :func:`cnncalc.load` takes them: ``variant``, ``input``
+        **options: for sources other than graphs, as for :func:`cnncalc.load`: ``variant``, ``input``
             and the spec's arguments.
 
     Raises:
-        CnncalcError: the source is no valid net, or has a layer that PyTorch cannot build.
+        CnncalcError: the source is not a valid net, or has a layer that PyTorch cannot build.
     """
     if not isinstance(source, Graph):
         from cnncalc.api import load

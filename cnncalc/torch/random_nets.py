@@ -1,4 +1,4 @@
-"""Random nets against PyTorch; a net that shows a mismatch is made as small as it can be and still show it."""
+"""Random nets against PyTorch; a net with a mismatch is made as small as possible while it still has it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cnncalc.torch.verify import CHECKS, verify
 
 BATCH = 2
 SHRINK_SECONDS = 60.0
-"""How long one failing net is made smaller."""
+"""The most seconds for making one failing net smaller."""
 
 
 class Failure(Struct, frozen=True):
@@ -43,7 +43,7 @@ class Hunt(Struct, frozen=True):
     failures: tuple[Failure, ...]
 
     def lines(self) -> list[str]:
-        """For a person, and as YAML ready to save: what is no spec is a comment."""
+        """For people, and as YAML ready to save: everything but the spec is a comment."""
         end = "no mismatch" if not self.failures else f"{len(self.failures)} with a mismatch"
         nets = f"{self.nets} random net{'s' if self.nets > 1 else ''} from seed {self.seed}"
         text = [f"# {nets}, {len(self.layers)} kinds of layers, {self.rows:,} claims: {end}"]
@@ -101,7 +101,7 @@ def faults(net: Data, checks: Iterable[str], device: str = "cpu") -> tuple[Fault
     try:
         graph = load_text(render(net), "random")
         verdict = verify(graph, batch=BATCH, checks=checks, device=device) if _has_layers(graph) else Verdict(())
-    except Exception as error:  # whatever goes wrong with a valid net is what the hunt is after
+    except Exception as error:  # any failure of a valid net is what we look for
         return {type(error).__name__: f"{type(error).__name__}: {error}"}, 0
     found: Faults = {}
     for row in verdict.mismatches:
@@ -142,7 +142,7 @@ def shrink(net: Data, fault: Faults, checks: Iterable[str], device: str = "cpu")
 
 
 def _fails(net: Data, checks: tuple[str, ...], device: str) -> Faults:
-    """As :func:`faults`; nothing for what is no valid net."""
+    """As :func:`faults`; empty if the net is not valid."""
     try:
         load_text(render(net), "random")
     except CnncalcError:

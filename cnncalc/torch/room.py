@@ -1,4 +1,4 @@
-"""Whether there is memory for a net: asked before anything is made, and said so where PyTorch finds out later."""
+"""Whether there is enough memory for a net: checked before anything is made, and reported if PyTorch runs out later."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from cnncalc.units import show_bytes
 
 HINT = "\n  hint: a smaller --batch or --input takes less"
 NO_ROOM = ("allocate memory", "Storage size calculation overflowed")
-"""How PyTorch says that it has no memory."""
+"""PyTorch's words for running out of memory."""
 
 
 def bytes_there(device: str) -> int | None:
-    """Bytes of all the memory of a device; ``None`` where that is not told."""
+    """Bytes of all the memory of a device; ``None`` if unknown."""
     if device.startswith("cuda"):
         return torch.cuda.mem_get_info(device)[1]
     try:
@@ -33,7 +33,7 @@ def bytes_there(device: str) -> int | None:
 
 
 def check(needed: int, what: str, device: str) -> None:
-    """No more may be needed than there is.
+    """Checks that there is enough memory.
 
     Raises:
         CnncalcError: it is.
@@ -68,7 +68,7 @@ def is_missing(error: BaseException) -> bool:
 
 @contextmanager
 def said_so() -> Iterator[None]:
-    """Within it, PyTorch's errors that say that there is no memory are ours.
+    """A context that turns PyTorch's errors about memory into ours.
 
     Raises:
         CnncalcError: there is none.

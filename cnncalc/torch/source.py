@@ -63,7 +63,7 @@ def text_of(layer: Layer, shapes: Shapes) -> Text:
     """How a layer is written for inputs of these shapes.
 
     Raises:
-        CnncalcError: it cannot be built, or its module says nothing of its text.
+        CnncalcError: it cannot be built, or its module has no text.
     """
     with torch.device("meta"):  # no memory is taken
         module = build_layer(layer, *shapes)
@@ -76,7 +76,7 @@ def text_of(layer: Layer, shapes: Shapes) -> Text:
 
 
 def source(module: nn.Module, inputs: int) -> Text | None:
-    """The text of a module of so many inputs; ``None`` where nothing tells it."""
+    """The text of a module of ``inputs`` inputs; ``None`` if unknown."""
     tensors = tuple(code.Tensor(index) for index in range(inputs))
     own = getattr(module, "source", None)
     if own is not None:
@@ -114,7 +114,7 @@ def source(module: nn.Module, inputs: int) -> Text | None:
 
 
 def helpers_of(thing: Any) -> tuple[tuple[str, str], ...]:
-    """The source of a class or function that PyTorch lacks; nothing for what is PyTorch's."""
+    """The source of a class or function that PyTorch lacks; empty for PyTorch's own."""
     return ((thing.__name__, inspect.getsource(thing)),) if thing.__module__ == parts.__name__ else ()
 
 

@@ -25,7 +25,7 @@ def build_constant(layer: Constant) -> nn.Module:
 
 @builds(Opaque)
 def build_opaque(layer: Opaque, *shapes: Shape) -> nn.Module:
-    """None: what is not known cannot be built.
+    """Always fails: an unknown operator cannot be built.
 
     Raises:
         CnncalcError: always.

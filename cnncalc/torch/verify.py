@@ -1,4 +1,4 @@
-"""Every claim about a graph against what PyTorch does: the parts put together."""
+"""Every claim about a graph against what PyTorch does: all checks together."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def verify(
     Args:
         graph: the net.
         batch: samples per batch for shapes and FLOPs.
-        device: where PyTorch runs, as ``cpu``, ``cuda``, ``mps``.
+        device: where PyTorch runs, e.g. ``cpu``, ``cuda``, ``mps``.
         dtype: of the pass that measures shapes and FLOPs; fields are always measured in float64.
         layers: which layers get rows; all are run.
         checks: which of ``CHECKS`` to make, and of ``SOURCE_CHECKS`` where there is a ``module``.
@@ -57,7 +57,7 @@ def verify(
     wanted_checks = frozenset(checks)
     where = usable_device(device)
     if dtype not in DTYPES:
-        raise CnncalcError(f"error: there is no dtype '{dtype}'\n  hint: one of {', '.join(DTYPES)}")
+        raise CnncalcError(f"error: there is no dtype '{dtype}'\n  hint: choose from {', '.join(DTYPES)}")
 
     def wanted(path: str) -> bool:
         return fnmatch(path, layers)
@@ -78,7 +78,7 @@ def verify(
     if unknown:
         raise CnncalcError(
             f"the net cannot be run: {unknown[0].path} is an operator without a layer here"
-            f" ({len(unknown)} in all)\n  hint: 'cnncalc analyze' says which"
+            f" ({len(unknown)} in total)\n  hint: 'cnncalc analyze' says which"
         )
     check_room(graph, wanted_checks, batch, dtype, where)
     rows: list[Row] = []
@@ -99,7 +99,7 @@ def verify(
             rows += memory.measure_memory(
                 graph, checks=wanted_checks, progress=progress, batch=batch, dtype=DTYPES[dtype]
             )
-    # float64 is not to be had on Apple's GPUs; support does not depend on the device
+    # Apple's GPUs do not have float64; support does not depend on the device
     precise = "cpu" if where == "mps" else where
     with single_thread():
         if wanted_checks & {*field.CHECKS}:
@@ -115,7 +115,7 @@ def verify(
 
 
 def check_room(graph: Graph, checks: frozenset[str], batch: int, dtype: str, device: str) -> None:
-    """What is to be measured must fit into the memory that there is.
+    """Checks that the measurement fits into memory.
 
     Raises:
         CnncalcError: it does not.
@@ -131,7 +131,7 @@ def check_room(graph: Graph, checks: frozenset[str], batch: int, dtype: str, dev
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """For narrow nets: their layers are too small to share out, and threads that wait for each other cost most."""
+    """One thread for narrow nets: their layers are too small to share out, and waiting threads would cost most."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""Blocks from classes of groups: what differs between the instances becomes an argument, or follows from one.
+"""Blocks from classes of groups: values that differ between instances become arguments or expressions over them.
 
 A template holds, for every number in a block, its value in each instance. A value that is the same in all
 is written as it is; one that others determine is an expression over them; each that is left is an argument.
@@ -28,7 +28,7 @@ from cnncalc.spec.fields import choices, find_layer
 
 
 class Wild:
-    """The value of what an instance does not have: any will do."""
+    """The value where an instance has none: any will do."""
 
     def __repr__(self) -> str:
         return "WILD"
@@ -39,7 +39,7 @@ WILD = Wild()
 
 SQUEEZE_EXCITE = "squeeze_excite"
 CURRENT = -1
-"""The tensor of the moment in a list of sources."""
+"""The current tensor in a list of sources."""
 
 
 class Word(str):
@@ -49,7 +49,7 @@ class Word(str):
 
 
 class Literal(str):
-    """A text that is no name of anything."""
+    """A text that is not a name."""
 
     __slots__ = ()
 
@@ -79,20 +79,20 @@ class Leaf(Struct):
     skip: bool = False
     """Whether it is the condition of a residual."""
     kind: str = ""
-    """What kind of number it is: only from others of its kind may it follow."""
+    """The kind of number: it may only be derived from others of its kind."""
     last: bool = False
-    """Whether it is decided after the others, from which it may follow."""
+    """Whether it is resolved last; may be derived from the others."""
     place: tuple[str, int] = ("", 0)
-    """What the layer or call that has it is called, and the number of the branch that it stands in."""
+    """The name of the layer or call that has it, and the number of its branch."""
     suggested: str = ""
-    """What an argument for it could be called, where something better than the field is known."""
+    """A name for its argument, if something better than the field's is known."""
     constant: Any = WILD
     expression: str = ""
     params: list[Param] = []
     resolved: bool = False
 
     def same(self) -> bool:
-        """Whether all instances that have the value have the same."""
+        """Whether the value is the same in all instances that have it."""
         return len({keyed(value) for value in self.values if value is not WILD}) <= 1
 
     def known(self) -> Any:
@@ -295,7 +295,7 @@ class Templates:
                     items.append(TIf(condition, made, [value is True for value in there]))
             else:
                 if any(lacking) and isinstance(made[0], TOp) and isinstance(made[0].kind, Leaf):
-                    leaf = made[0].kind  # null for a layer is no layer
+                    leaf = made[0].kind  # null for a layer means no layer
                     leaf.values = [None if lack else v for lack, v in zip(lacking, leaf.values, strict=True)]
                 items += made
         return items
@@ -315,7 +315,7 @@ class Templates:
         return f"has_{first.block.name}"
 
     def before(self, columns: list[list[Run | None]], place: int, number: int) -> Refs:
-        """The tensor of the moment where an instance has, or would have, the item of a column."""
+        """The current tensor where an instance has, or would have, the item of a column."""
         for column in columns[place:]:
             run = column[number]
             if run is not None:
@@ -327,7 +327,7 @@ class Templates:
         return ()
 
     def result(self, item: Item) -> Refs:
-        """What an item ends in; of a residual that does not apply what its body does."""
+        """The end of an item; of a residual that does not apply, that of its body."""
         if isinstance(item, Group):
             return item.result
         if isinstance(item, Skip) and item.op.node < 0:
@@ -403,7 +403,7 @@ class Templates:
             cut = self.segments(rows, block)
         elif all(tail is None or tail for tail in tails):
             heads: list[list[Group] | None] = [None if row is None else row[:1] for row in rows]
-            cut = [heads, *self.segments(tails, block)]  # what reads by name is in no repeat
+            cut = [heads, *self.segments(tails, block)]  # items that read by name are not put in a repeat
         else:
             raise Mismatch
         made: list[TItem] = []
@@ -651,8 +651,8 @@ class Resolver:
         leaf.expression, leaf.params = "{0}", [param]
 
     def filled_condition(self, leaf: Leaf) -> bool:
-        """A condition on an argument that means nothing where it does not hold, and can be given a value there
-        that says so: the channels coming in for a number of channels, 0 for any other number.
+        """A condition on an argument that is unused where the condition is false, so that it can have a special value
+        there: the channels coming in for a number of channels, 0 for any other number.
         """
         for param in self.block.params:
             if param is self.block.entry or leaf.same():
@@ -724,7 +724,7 @@ def product(values: list[Any], left: list[Any], right: list[Any]) -> bool:
 
 
 def holds(values: list[Any], given: list[Any]) -> bool:
-    """Whether a condition is what is wanted wherever that is known."""
+    """Whether a condition has the wanted value wherever that is known."""
     return all(value is WILD or value == other for value, other in zip(values, given, strict=True))
 
 
@@ -746,7 +746,7 @@ CHANNELS = "channels"
 WINDOW = "window"
 TENSOR = "tensor"
 COUNTS = (OUT, CHANNELS, "depth")
-"""Arguments that are different in every place, so that none of their values goes without saying."""
+"""Arguments that differ at every place, so that none of their values can be a default."""
 FAMILIES = {
     **dict.fromkeys((OUT, CHANNELS, "groups", "width"), CHANNELS),
     **dict.fromkeys(("kernel", "dilation"), WINDOW),
@@ -849,7 +849,7 @@ def place_names(params: Sequence[Param]) -> dict[int, str]:
 
 
 def locate(body: Sequence[TItem], branch: int) -> None:
-    """Tells the values of a template where they stand."""
+    """Tells the values of a template their places."""
     for item in body:
         if isinstance(item, TFork):
             for number, inner in enumerate(item.branches, 1):
@@ -868,7 +868,7 @@ def locate(body: Sequence[TItem], branch: int) -> None:
 
 
 def default_for(param: Param) -> Any:
-    """The value that need not be written: the commonest of those that are natural defaults."""
+    """The value that need not be written: the most common natural default."""
     values = [value for value in param.values if value is not WILD]
     if not values or any(isinstance(value, Ref) for value in values):
         return None if 0 < len(values) < len(param.values) else REQUIRED  # a tensor that some calls do not read

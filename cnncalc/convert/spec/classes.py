@@ -20,11 +20,11 @@ from cnncalc.graph import Graph, Ref
 from cnncalc.layers import Layer
 
 MOST_OPTIONAL = 4
-"""What may be there in some instances of a block and not in others, in all; a layer counts double."""
+"""The most parts that only some instances of a block have, in total; a layer counts double."""
 MOST_DOUBTS = 4
-"""Texts about single layers that did not come back equal, after which all groups are doubted."""
+"""Failed texts blamed on single layers, after which all groups are set apart."""
 MOST_CLASSES = 200
-"""Classes beyond which none are joined, since each pair is tried."""
+"""The most classes to join, since each pair is tried."""
 Key = tuple[Any, ...]
 Bodies = Sequence["list[Item] | None"]
 
@@ -42,7 +42,7 @@ class Mismatch(Exception):  # noqa: N818
 
 
 def is_word(graph: Graph, op: Op) -> bool:
-    """Whether a layer is told by its name alone and keeps the shape: then an argument can hold that name."""
+    """Whether a layer is written as just its name and keeps the shape: then an argument can hold that name."""
     layer = op.layer
     node = graph.nodes[op.node]
     return (
@@ -83,7 +83,7 @@ def stem(name: str) -> tuple[str, int | None]:
 
 
 class Apart(Struct):
-    """What has turned out about groups, by path, when a text was tried."""
+    """Findings about groups, by path, from texts that were tried."""
 
     unjoined: set[str] = set()
     """Groups that are no class together with others of another structure."""
@@ -92,7 +92,7 @@ class Apart(Struct):
     lone: set[str] = set()
     """Groups each of which is a class of its own."""
     loose: set[str] = set()
-    """Path levels that are better no groups at all."""
+    """Path levels that are better not made groups at all."""
     doubts: int = 0
 
     def doubt(self, paths: Set[str], unequal: str) -> bool:
@@ -237,7 +237,7 @@ class Classes:
         return self.words[op.node]
 
     def label(self, op: Op) -> str:
-        """A layer's name as far as it tells layers apart: numbers and automatic names are told by their place."""
+        """A layer's name as far as it distinguishes layers: numbers and automatic names follow from the place."""
         name, number = stem(op.name)
         if id(op) in self.counted:
             return "#"
@@ -343,7 +343,7 @@ class Classes:
                     fits.append((fit.optional / fit.matched, a, b))
             if not fits:
                 return
-            _, a, b = min(fits)  # what fits best first: it may be what others fit less well
+            _, a, b = min(fits)  # the best fit first: others may fit it less well
             self.parent[b] = a
 
     def outline(self, body: Sequence[Item]) -> Counter[str]:
@@ -379,7 +379,7 @@ class Classes:
         instances = self.wrapped(instances, scopes)
         columns = self.columns(instances, scopes)
         if any(map(exclusive, columns, columns[1:])):
-            raise Mismatch  # one thing or the other: two kinds of block
+            raise Mismatch  # either one or the other: two kinds of block
         for column in columns:
             present = [run for run in column if run is not None]
             there = [body is not None for body in instances]
@@ -395,7 +395,7 @@ class Classes:
             if isinstance(first, Fork):
                 for number in range(len(first.branches)):
                     if len({bool(i.branches[number]) for i in inner if isinstance(i, Fork)}) > 1:
-                        raise Mismatch  # an empty branch is something else than one that may be empty
+                        raise Mismatch  # an empty branch differs from one that may be empty
                     branches = [i.branches[number] if isinstance(i, Fork) else None for i in inner]
                     total.add(self.fit(branches, scopes), whole=not missing)
             elif isinstance(first, Skip):
@@ -473,12 +473,12 @@ class Classes:
 
 
 class Fit(Struct):
-    """How many items all instances have, and how many only some."""
+    """The numbers of items that all instances have, and that only some have."""
 
     matched: int
     optional: int
     words: int = 0
-    """Layers told by their name alone that only some instances have: an argument can name none."""
+    """Layers written as just their name that only some instances have: an argument can be null for them."""
 
     def add(self, other: Fit, *, whole: bool) -> None:
         """Counts what stands in an item; ``whole``: the item is there in all instances."""
@@ -516,7 +516,7 @@ def alike(one: Counter[str], other: Counter[str]) -> bool:
 
 
 def column_key(run: Run) -> Key:
-    """What runs in one column have in common: a residual matches any other, whatever its name."""
+    """The key of runs in one column: a residual matches any other, whatever its name."""
     first = run.items[0]
     return ("skip",) if isinstance(first, Skip) else run.key
 

@@ -1,4 +1,4 @@
-"""Names: what the language would call each item by itself, and so which must be given one; and names of blocks."""
+"""Names: the automatic name of each item, and so which items need an explicit one; and names of blocks."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from cnncalc.spec.fields import aliases
 
 RESERVED = ("layers", "index", "in_channels", "in_size")
 MARKS = ("branch", "shortcut", "module", "block", "blocks", "layers")
-"""Names that say nothing about what stands there."""
+"""Names without meaning."""
 LEAST_GATHERED = 3
 """Layers from which on a branch can squeeze and excite."""
 MOST_LOOKED_AT = 12
 MOST_LETTERS = 24
 SHORT = 4
 LONG = 12
-"""Letters up to which an alias of a layer goes into a block's name in the layer's stead."""
+"""The longest alias that replaces a layer's name in a block's name."""
 
 
 class Counters:
@@ -188,7 +188,7 @@ def pattern(rows: Sequence[Sequence[str]]) -> str:
 
 
 class BlockNames:
-    """Gives each block a name of its own: what its instances are called by, or what it is made of."""
+    """Names each block after its instances or after its layers."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -210,7 +210,7 @@ class BlockNames:
 
 
 def common_name(block: Block) -> str:
-    """What most instances are called, without the number at the end, or what all their names begin with."""
+    """The name of most instances without the number at the end, or the common prefix of all their names."""
     names = [group.name.rpartition(".")[2] for group in block.groups]
     (most, count), *_ = Counter(stem(name)[0] for name in names).most_common(1)
     word = re.sub(r"[_\d]+$", "", most) if 2 * count >= len(names) else common_prefix(names).rstrip("_")
@@ -218,14 +218,14 @@ def common_name(block: Block) -> str:
 
 
 def common_prefix(names: Sequence[str]) -> str:
-    """What all names begin with."""
+    """The common prefix of all names."""
     low, high = min(names), max(names)
     length = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
     return low[:length]
 
 
 def content_name(block: Block, graph: Graph) -> str:
-    """A name that says what a block is made of."""
+    """A name from a block's layers."""
     structures = [item for item in block.body if isinstance(item, (TSkip, TFork))]
     if structures:
         first = structures[0]

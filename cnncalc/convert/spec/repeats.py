@@ -43,7 +43,7 @@ def compress(items: list[Data]) -> list[Data]:
 
 
 def rotation(items: list[Data], keys: list[Any], at: int, period: int, times: int) -> int:
-    """How much later a repeat had better begin, as often as before: with a product or a block after what is none.
+    """How much later a repeat should begin, with as many rounds: at a product or block after something else.
 
     Of ``pool conv relu conv relu pool`` the repeat is ``conv relu pool``, not ``pool conv relu``.
     """
@@ -64,7 +64,7 @@ def is_heavy(item: Data) -> bool:
 
 
 def named(data: Data) -> bool:
-    """Whether something in an item has a name of its own, so that no other item is equal to it."""
+    """Whether something in an item has an explicit name, so that no other item is equal to it."""
     if isinstance(data, dict):
         return "name" in data or any(named(value) for value in data.values())
     return isinstance(data, (list, tuple)) and any(map(named, data))

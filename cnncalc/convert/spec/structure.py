@@ -1,7 +1,7 @@
 """A graph's structure: its scopes by path, and in each the chains, residuals and branches.
 
 The result is a tree of items in an order in which they can run; every node of the graph stands in it
-once. What cannot be said by structure reads its inputs by name.
+once. Items that structure cannot express read their inputs by name.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from cnncalc.layers.merge import Add
 
 Refs = tuple[Ref, ...]
 Source = tuple["Ref | None", ...]
-"""What is read by name; ``None`` is the tensor of the moment beside others."""
+"""Tensors read by name; ``None`` is the current tensor among others."""
 
 MARK = re.compile(r"\b(branch|shortcut)\d+\b")
 """A path level that the language itself gives to branches and shortcuts."""
 MOST_IN_A_REGION = 64
-"""Layers between a fork and its merge, beyond which the merge reads by name."""
+"""The most layers between a fork and its merge; beyond it the merge reads by name."""
 
 
 class Op(Struct, gc=False):
-    """One layer. ``reads`` is what it reads, ``source`` the same where that is not the tensor of the moment."""
+    """One layer. ``reads`` are its inputs, ``source`` the same if they are not the current tensor."""
 
     name: str
     node: int
@@ -40,7 +40,7 @@ class Op(Struct, gc=False):
 
 
 class Group(Struct):
-    """What stands under one path level: a module, a block's instance."""
+    """The items under one path level: a module, a block's instance."""
 
     name: str
     path: str
@@ -274,13 +274,13 @@ class _Builder:
         return first
 
     def entry(self, body: list[_Unit]) -> Refs:
-        """What the first unit reads that reads nothing from within."""
+        """The input of the first unit that reads nothing from within."""
         inside = {number for unit in body for number in unit.nodes}
         heads = (unit.reads for unit in body if unit.reads)
         return next((reads for reads in heads if not any(ref.node in inside for ref in reads)), ())
 
     def apart(self, members: Sequence[tuple[int, str]]) -> bool:
-        """Whether a path level holds several things that have nothing to do with each other, as a list of modules."""
+        """Whether a path level holds several unrelated things, e.g. a list of modules."""
         part_of = {number: path.partition(".")[0] for number, path in members}
         if len(set(part_of.values())) < 2:
             return False
@@ -513,8 +513,8 @@ class _Builder:
         return paths, start
 
     def spans_scales(self, reads: Refs, paths: list[list[int]], now: list[_Unit | None], start: Refs) -> bool:
-        """Whether a branch goes down in resolution and up again beside a branch that is empty, as in a U-Net:
-        what holds half a net is better said by a name than by nesting.
+        """Whether a branch goes down in resolution and up again next to an empty branch, as in a U-Net:
+        half a net is better read by name than nested.
         """
         if all(paths):
             return False
@@ -530,17 +530,17 @@ class _Builder:
     # -- sources -------------------------------------------------------------------------------
 
     def sources(self, body: list[Item], current: Refs) -> Refs:
-        """Sets ``source`` wherever an item does not read the tensor of the moment; gives the last result."""
+        """Sets ``source`` wherever an item does not read the current tensor; returns the last result."""
         position = 0
         while position < len(body):
             item = body[position]
             if isinstance(item, Fork) and item.reads != current and not self.nested:
-                # A fork starts from the tensor of the moment; another one's is written out.
+                # A fork starts from the current tensor; another source is written out.
                 body[position : position + 1] = [*(part for branch in item.branches for part in branch), item.op]
                 continue
             position += 1
             if not item.reads:
-                item.source = None  # a tensor of its own, whatever comes before it
+                item.source = None  # a tensor without inputs, whatever comes before it
             elif self.plain:
                 item.source = item.reads
             elif item.reads == current:
@@ -567,7 +567,7 @@ class _Builder:
 
 
 def _ordered(edges: dict[Key, set[Key]], first: dict[Key, float]) -> list[Key]:
-    """The units so that each comes after those it reads, and otherwise as they stood."""
+    """The units so that each comes after those it reads, and otherwise in their old order."""
     waiting = {key: len(before) for key, before in edges.items()}
     after: dict[Key, list[Key]] = {}
     for key, before in edges.items():
@@ -587,7 +587,7 @@ def _ordered(edges: dict[Key, set[Key]], first: dict[Key, float]) -> list[Key]:
 
 
 def _cyclic(edges: dict[str, set[str]]) -> list[str]:
-    """The units that stand in cycles: in strongly connected parts of more than one (Tarjan 1972, without recursion)."""
+    """The units in cycles: in strongly connected parts of more than one (Tarjan 1972, without recursion)."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []

@@ -1,5 +1,5 @@
 """Spec data to YAML text in the style of the shipped specs: layers in braces on a line of their own, as few quotes
-as YAML allows, and no line beyond the limit where it can be helped.
+as YAML allows, and no line beyond the limit if possible.
 """
 
 from __future__ import annotations

@@ -42,9 +42,9 @@ from cnncalc.spec.reader import Source, read
 CLASSES = "classes"
 """The argument of a net for how many classes it tells apart."""
 LINE = 8
-"""What a line costs beside its characters where texts are compared."""
+"""The cost of a line besides its characters when texts are compared."""
 MOST_TRIES = 24
-"""How often groups that turn out not to fit one block are set apart before blocks are given up."""
+"""How often groups that do not fit one block are set apart before blocks are given up."""
 
 
 def to_spec(graph: Graph) -> str:
@@ -63,7 +63,7 @@ def to_spec(graph: Graph) -> str:
         text = written(build(graph, nested=False, plain=True))
         unequal = difference(graph, load(text))
         if unequal is not None:
-            raise CnncalcError(f"error: the spec language cannot say this net: {unequal}")
+            raise CnncalcError(f"error: the spec language cannot express this net: {unequal}")
         texts = [text]
     return min(texts, key=lambda text: len(text) + LINE * text.count("\n"))
 
@@ -72,7 +72,7 @@ def check(graph: Graph) -> None:
     """Refuses what no spec can say.
 
     Raises:
-        CnncalcError: a layer that is none of the language's.
+        CnncalcError: a layer that the language does not have.
     """
     from cnncalc.layers import REGISTRY
 
@@ -105,7 +105,7 @@ def attempt(graph: Graph, *, nested: bool) -> str | None:
             continue
         try:
             unequal = difference(graph, load(text))
-        except CnncalcError:  # a name that means something else where it stands, most likely
+        except CnncalcError:  # most likely a name that means something else in its place
             unequal = ""
         if unequal is None:
             return text
@@ -171,7 +171,7 @@ def name_classes(graph: Graph, templates: Templates) -> int | None:
 
 
 def document(top: dict[str, Data]) -> str:
-    """The text of a whole spec, with its parts set off by empty lines."""
+    """The text of a whole spec, with empty lines between its parts."""
     rows: list[str] = []
     for key, value in top.items():
         if key in ("blocks", "layers", "outputs", "budget") and rows:
@@ -189,7 +189,7 @@ def foldable(text: str) -> bool:
 
 
 def folded(text: str) -> list[str]:
-    """A text over several lines, each a step further in."""
+    """A text over several lines, each indented one step further."""
     rows = [" "]
     for word in text.split():
         if len(rows[-1]) + 1 + len(word) > WIDTH:
@@ -199,7 +199,7 @@ def folded(text: str) -> list[str]:
 
 
 def outputs_of(tree: Tree, templates: Templates) -> Data:
-    """What stands under ``outputs``: nothing where the results are the last layer's."""
+    """The value of ``outputs``: empty if the results are the last layer's."""
     graph, body = tree.graph, tree.body
     last = body[-1]
     result = templates.result(last)

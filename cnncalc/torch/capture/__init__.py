@@ -1,4 +1,4 @@
-"""Nets written in PyTorch as graphs: ``torch.export`` gives the operators, and a small function for each the layers."""
+"""Nets written in PyTorch as graphs: ``torch.export`` gives operators, and a small function turns each into layers."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Captured(NamedTuple):
 
     graph: Graph
     weights: dict[str, str]
-    """The module's name of each parameter and buffer, by the name that it has in the graph's own module."""
+    """The module's name of each parameter and buffer, by its name in the graph's own module."""
     inputs: dict[str, torch.dtype]
     """The dtypes of the inputs, by the names of ``forward``'s arguments."""
     batches: tuple[Batch | None, ...]
-    """Where the batch is in each of the outputs as the module gives them."""
+    """The place of the batch in each of the module's outputs."""
     samples: int | None = None
-    """The one number of samples for which the graph holds; ``None`` where it holds for all."""
+    """The only number of samples for which the graph is valid; ``None`` if it is for all."""
 
 
 def capture(
@@ -39,10 +39,10 @@ def capture(
     """The graph of a module in evaluation mode.
 
     Args:
-        module: any module that ``torch.export`` takes; it is not changed, and nothing is computed.
+        module: any module that ``torch.export`` supports; it is not changed, and nothing is computed.
         inputs: the shapes of its inputs, without the batch.
         dtype: of the inputs.
-        name: what to call the net; the module's class where not given.
+        name: the net's name; the module's class by default.
         source: where it comes from.
 
     Raises:
@@ -59,10 +59,10 @@ def capture(
 def programmed(
     module: nn.Module, shapes: dict[str, Any], dtype: torch.dtype
 ) -> tuple[torch.export.ExportedProgram, int, Note | None]:
-    """A module's program, for how many samples its sizes are, and what to say of that.
+    """A module's program, the number of samples in its sizes, and a note about that.
 
-    It is that of one sample beside that of two; alone where these are different nets. A net that does not run with
-    one sample (some norms do not) is taken with four and five.
+    The programs for one and two samples are compared; if they are different nets, only the first is used. A net that
+    does not run with one sample (some norms do not) is exported with four and five.
     """
     try:
         one = exported(module, shapes, dtype, 1)
@@ -100,7 +100,7 @@ def captured(
     samples: int,
     notes: tuple[Note, ...] = (),
 ) -> Captured:
-    """The graph of an exported program whose sizes are for so many samples."""
+    """The graph of an exported program whose sizes are for ``samples`` samples."""
     signature = program.graph_signature
     first = _first_names(module)
     parameters = {one: first.get(name, name) for one, name in signature.inputs_to_parameters.items()}
@@ -139,14 +139,14 @@ def captured(
 
 
 def _first_names(module: nn.Module) -> dict[str, str]:
-    """For each name of a tensor that has several the first of them."""
+    """For tensors with several names, the first name for each of the others."""
     tensors = [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
     names: dict[int, str] = {}
     return {name: names.setdefault(id(tensor), name) for name, tensor in tensors}
 
 
 def _outputs(nodes: tuple[Node, ...], ends: list[tuple[str, Ref]]) -> list[tuple[str, Ref]]:
-    """The results by name: the path where nothing better is known."""
+    """The results by name: the path if nothing better is known."""
     found: dict[str, Ref] = {}
     for label, ref in ends:
         node = nodes[ref.node]
@@ -159,7 +159,7 @@ def _outputs(nodes: tuple[Node, ...], ends: list[tuple[str, Ref]]) -> list[tuple
 
 
 def _labels(program: torch.export.ExportedProgram, count: int) -> list[str]:
-    """What a dict calls the results; nothing for those of a tuple."""
+    """The keys of a dict of results; empty for a tuple."""
     try:
         spec = program.call_spec.out_spec
         assert spec is not None

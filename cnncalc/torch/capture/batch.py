@@ -1,7 +1,7 @@
-"""Which sizes of an exported net hold the batch: those that are others for two samples than for one.
+"""Which sizes of an exported net hold the batch: those that differ between one and two samples.
 
-Both programs must do the same, operator by operator. What is a copy in one of them and none in the other, or a view by
-another name, is the same: PyTorch decides it by strides, which a size of 1 changes.
+Both programs must do the same, operator by operator. A copy that only one of them has, or a view by another name,
+makes no difference: PyTorch decides it by strides, which a size of 1 changes.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from cnncalc.torch.capture.values import BATCH
 
 VIEWS = {"view", "reshape", "_unsafe_view", "_reshape_alias"}
 NUMBERS = {"other", "value", "exponent", "alpha", "beta"}
-"""Arguments that are calculated with: they are no sizes."""
+"""Arguments that are operands, not sizes."""
 
 
 class DifferentError(Exception):
-    """The programs do different things; where, and what."""
+    """The programs do different things; says where and what."""
 
 
 def mark(few: fx.Graph, many: fx.Graph, counts: tuple[int, int]) -> None:
-    """Gives the nodes of ``many`` the shapes and sizes for ``BATCH`` samples, as those for ``counts`` samples tell.
+    """Gives the nodes of ``many`` the shapes and sizes for ``BATCH`` samples, extrapolated from ``counts`` samples.
 
     Raises:
         DifferentError: the programs differ in more than sizes.
@@ -47,7 +47,7 @@ def mark(few: fx.Graph, many: fx.Graph, counts: tuple[int, int]) -> None:
         if first is not None:
             shapes = output_shapes(first), output_shapes(node)
             node.meta["single"], node.meta["shapes"] = size(*shapes, 1), size(*shapes)
-            if node.op == "call_function":  # what is a default in one may be given in the other
+            if node.op == "call_function":  # a default in one may be given explicitly in the other
                 one, other = named_arguments(first)[1], named_arguments(node)[1]
                 node.args, node.kwargs = tuple(size(one[key], value) for key, value in other.items()), {}
         elif _name(node) in SAME:
@@ -63,7 +63,7 @@ def _steps(graph: fx.Graph) -> list[fx.Node]:
 
 
 def _source(node: fx.Node) -> fx.Node:
-    """The node that made a tensor, of which this may be a copy."""
+    """The node that made a tensor, past copies."""
     while _name(node) in SAME:
         node = node.args[0]  # type: ignore[assignment]
     return node

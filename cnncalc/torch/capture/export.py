@@ -28,7 +28,7 @@ def named_inputs(module: nn.Module, inputs: Inputs) -> dict[str, Shape]:
     """Shapes by the names of ``forward``'s arguments.
 
     Raises:
-        CnncalcError: ``forward`` has no such argument, or not so many.
+        CnncalcError: ``forward`` has no such argument, or fewer arguments.
     """
     names = _argument_names(module)
     if isinstance(inputs, Mapping):
@@ -56,20 +56,20 @@ def _shape(given: Any) -> Shape:
     """One shape.
 
     Raises:
-        CnncalcError: it is none.
+        CnncalcError: it is not a shape.
     """
     sizes = tuple(given) if isinstance(given, (list, tuple)) else ()
     if not sizes or any(type(size) is not int or size < 1 for size in sizes):
         raise CnncalcError(
             f"{given!r} is not an input shape\n"
-            "  hint: give whole numbers of at least 1, as (3, 224, 224), without the batch; for several inputs a list "
+            "  hint: give whole numbers of at least 1, e.g. (3, 224, 224), without the batch; for several inputs a list "
             "of shapes, or shapes by name"
         )
     return sizes
 
 
 def _argument_names(module: nn.Module) -> list[str]:
-    """The names of ``forward``'s arguments, in order; empty where they cannot be told."""
+    """The names of ``forward``'s arguments, in order; empty if they are unknown."""
     try:
         parameters = inspect.signature(module.forward).parameters.values()
     except (TypeError, ValueError):
@@ -80,13 +80,13 @@ def _argument_names(module: nn.Module) -> list[str]:
 
 
 class CodeEndedError(CnncalcError):
-    """The user's code would have ended the process."""
+    """The user's code tried to end the process."""
 
 
 @contextmanager
 def users_code() -> Iterator[None]:
-    """Around all that runs code of the user's: what would end the process, in silence and with any status, is an error
-    as others are; but not Ctrl-C."""
+    """A context for running the user's code: an attempt to end the process becomes an ordinary error, except for
+    Ctrl-C."""
     try:
         yield
     except (Exception, KeyboardInterrupt):
@@ -99,7 +99,7 @@ def users_code() -> Iterator[None]:
 def exported(
     module: nn.Module, inputs: Mapping[str, Shape], dtype: torch.dtype, samples: int
 ) -> torch.export.ExportedProgram:
-    """The program of a module in evaluation mode for so many inputs of these shapes, which are without the batch.
+    """The program of a module in evaluation mode for ``samples`` inputs of these shapes (without the batch).
 
     Raises:
         CnncalcError: PyTorch cannot export it; what, and where in the module.
@@ -131,8 +131,8 @@ def arguments(module: nn.Module, example: Mapping[str, Tensor]) -> tuple[tuple[T
 
 @contextmanager
 def evaluation(module: nn.Module) -> Iterator[None]:
-    """Every module in evaluation mode, and then as it was, with all that it holds: what ``forward`` keeps may be a
-    tensor without values, which nobody can use later. Values of tensors are left as they are."""
+    """Puts every module in evaluation mode, and afterwards restores it with all its attributes: ``forward`` may store
+    tensors without values, which would be useless later. Values of tensors are not restored."""
     before = _held(module)
     try:
         module.eval()
@@ -170,7 +170,7 @@ def _parts(one: Any) -> list[Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without PyTorch's own warnings, logs and prints, which are about its own code."""
+    """Suppresses PyTorch's own warnings, logs and prints, which are about its own code."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     unseen = io.StringIO()
@@ -191,7 +191,7 @@ DATA_DEPENDENT = ("GuardOnDataDependentSymNode", "DataDependentOutputException",
 
 
 def _cannot_export(module: nn.Module, error: Exception) -> CnncalcError:
-    """What PyTorch said, and the line and the module that it was about."""
+    """PyTorch's error, with the line and the module that it is about."""
     names = {id(one): name for name, one in module.named_modules()}
     where = path = None
     for frame, line in traceback.walk_tb(error.__traceback__):

@@ -32,16 +32,16 @@ def load(
     kwargs: Mapping[str, Any] | None = None,
     dtype: str | None = None,
 ) -> Graph:
-    """The graph of what a factory (or a class, or a module that is there already) gives.
+    """The graph of the module that a factory or class makes, or of an existing module.
 
     Args:
         source: ``torch:package.module:factory`` or ``torch:path/to/file.py:factory``.
         input: shapes of the module's inputs, without the batch.
         kwargs: arguments of the factory.
-        dtype: of the inputs, as ``float32``, ``int64``.
+        dtype: of the inputs, e.g. ``float32``, ``int64``.
 
     Raises:
-        CnncalcError: there is no such factory, it fails, or PyTorch cannot export what it gives.
+        CnncalcError: there is no such factory, it fails, or PyTorch cannot export its module.
     """
     return load_captured(source, input=input, kwargs=kwargs, dtype=dtype)[0].graph
 
@@ -58,7 +58,7 @@ def load_captured(
     arguments = dict(kwargs or {})
     if values:
         torch.manual_seed(0)
-    with redirect_stdout(sys.stderr):  # a report goes to standard output, and nothing else does
+    with redirect_stdout(sys.stderr):  # standard output is only for the report
         factory = find(source)
         module = make(source, factory, arguments, values)
     name = source.rpartition(":")[2]
@@ -98,7 +98,7 @@ def data_type(name: str | torch.dtype | None) -> torch.dtype:
     """A dtype by its name.
 
     Raises:
-        CnncalcError: there is none of that name.
+        CnncalcError: there is no dtype of that name.
     """
     if name is None:
         return torch.get_default_dtype()
@@ -221,7 +221,7 @@ def _check_arguments(source: str, factory: Callable[..., Any], arguments: dict[s
             f"{source}: error: {error}\n  hint: {hint}; give them with --kwargs '{{\"name\": value}}'"
         ) from None
     except ValueError:
-        return  # a built-in that tells no signature
+        return  # a built-in without a signature
 
 
 def _failed(source: str, what: str, error: Exception) -> CnncalcError:

@@ -1,4 +1,4 @@
-"""Paths of nodes: modules' own, and automatic names for what stands in a module without being one."""
+"""Paths of nodes: modules' own, and automatic names for functions called in a module."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import fx, nn
 
 CALLED_AGAIN = re.compile(r"@\d+$")
 TORCHS = re.compile(r"^torch\.nn\.modules\.\w+\.")
-"""Where the modules of ``torch.nn`` are; what is left is their names."""
+"""The package of ``torch.nn``'s modules; it is cut off their names."""
 
 
 class Scope:
@@ -35,7 +35,7 @@ class Scope:
 
 
 class Scopes:
-    """All calls of modules, as an exported program's operators tell them."""
+    """All calls of modules, from an exported program's operators."""
 
     def __init__(self) -> None:
         self.root = Scope("", "")
@@ -43,7 +43,7 @@ class Scopes:
         self.known: dict[tuple[str, ...], Scope] = {(): self.root}
 
     def of(self, node: fx.Node) -> Scope:
-        """The innermost call that an operator stands in."""
+        """The innermost call that contains an operator."""
         stack: dict[str, Any] = node.meta.get("nn_module_stack") or {}
         keys = tuple(stack)
         found = self.known.get(keys)
@@ -65,7 +65,7 @@ def joined(path: str, inside: str) -> str:
 
 
 def calls(pending: list[Any], modules: dict[str, nn.Module]) -> list[tuple[str, ...]]:
-    """For every node the class of the module that it is the call of, and its bases; nothing for functions.
+    """For every node the class of the called module and its bases; empty for functions.
 
     A call of a module without children is one node: the one that has its weights, or is what its class is, else the
     first. What else stands in modules are functions.
@@ -88,7 +88,7 @@ def _classes(module: nn.Module) -> tuple[str, ...]:
 
 
 def name_nodes(pending: list[Any], modules: set[str], inputs: list[str]) -> list[str]:
-    """A path for every node: unique, and none the beginning of another.
+    """A path for every node: unique, and none a prefix of another.
 
     A call of a module that is one node has the module's path. Of several, and outside of modules, each has
     its kind and a number after the path of the module that it stands in, as ``layer1.0.add1``. A node whose
@@ -128,7 +128,7 @@ def name_nodes(pending: list[Any], modules: set[str], inputs: list[str]) -> list
 
 
 def _owner_path(node: Any) -> str | None:
-    """Where the owner of a node's weights stands in the call that it is in."""
+    """The place of the owner of a node's weights in the surrounding call."""
     if node.owner is None or node.shared is not None:
         return None
     owner: str = node.owner

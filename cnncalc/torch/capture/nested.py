@@ -1,4 +1,4 @@
-"""Parts of an exported program that stand in graphs of their own, put where they are called.
+"""Inlines the parts of an exported program that have their own graphs.
 
 ``torch.export`` puts what runs without gradients, or in another precision (``with torch.no_grad():``,
 ``with torch.autocast(…):``), in a graph of its own behind one higher-order operator. What is computed is the same.
@@ -16,7 +16,7 @@ TRANSPARENT = {"wrap_with_set_grad_enabled", "wrap_with_autocast", "tag_activati
 
 
 def inline(graph: fx.Graph) -> None:
-    """Takes the place of every such operator by the nodes of its graph."""
+    """Replaces every such operator by the nodes of its graph."""
     for node in list(graph.nodes):
         body = _body(graph, node)
         if body is None:

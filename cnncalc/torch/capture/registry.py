@@ -14,12 +14,12 @@ Function = TypeVar("Function", bound=Handler)
 HANDLERS: dict[str, Handler] = {}
 """For each operator's name (without namespace and overload) the function that emits its layers."""
 OWNED: dict[str, tuple[str, ...]] = {}
-"""For operators that become a layer with weights the arguments that are these weights."""
+"""For operators that become a layer with weights, the arguments that are these weights."""
 MULTIPLYING: set[str] = {
     *("addbmm", "addmv", "bilinear", "cdist", "chain_matmul", "dot", "inner", "linalg_multi_dot", "mv", "tensordot"),
     *("gru", "gru_cell", "lstm", "lstm_cell", "rnn_relu", "rnn_relu_cell", "rnn_tanh", "rnn_tanh_cell", "vdot"),
 }
-"""Operators that multiply and accumulate, which counts on constants too; these have no layer, others register."""
+"""Operators with multiply-accumulates, which count on constants too; these have no layer, others register."""
 
 
 def captures(*names: str, owns: tuple[str, ...] = (), multiplies: bool = False) -> Callable[[Function], Function]:

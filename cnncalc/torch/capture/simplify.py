@@ -1,4 +1,4 @@
-"""What several operators say together, as the one layer that it is."""
+"""Merges several operators that together are one layer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Ends = list[tuple[str, Ref]]
 
 
 class Chain:
-    """The nodes, and which one node reads each of them where just one does."""
+    """The nodes, and for each its only reader, if there is exactly one."""
 
     def __init__(self, pending: list[Pending], ends: Ends) -> None:
         self.pending = pending
@@ -32,7 +32,7 @@ class Chain:
         self.kept = {ref.node for _, ref in ends}
 
     def after(self, number: int) -> int | None:
-        """The one node that reads this one, and nothing else."""
+        """The one node that reads this one and nothing else."""
         readers = self.readers.get(number, [])
         if len(readers) != 1 or number in self.kept or len(self.pending[readers[0]].inputs) != 1:
             return None
@@ -40,10 +40,10 @@ class Chain:
 
 
 def simplified(pending: list[Pending], ends: Ends) -> tuple[list[Pending], Ends]:
-    """The nodes with short runs of them put into one, and the results among the new ones."""
+    """The nodes with short runs merged, and the results among the new ones."""
     chain = Chain(pending, ends)
     gone: dict[int, int] = {}
-    """For each node that is no more the one that stands for it."""
+    """For each removed node, its replacement."""
     for number, node in enumerate(pending):
         if number in gone or node.layer is None:
             continue
@@ -91,7 +91,7 @@ def _take_over(last: Pending, first: Pending, layer: Layer) -> None:
 
 
 def _padded(pad: Pending, window: Pending) -> Layer | None:
-    """A window whose padding was done before it. What is just TensorFlow's is called so, for other sizes too."""
+    """A window whose padding was done before it. TensorFlow's padding becomes ``same``, for other sizes too."""
     assert isinstance(pad.layer, Pad)
     layer: Any = window.layer
     fill = 0.0 if isinstance(layer, Conv) else float("-inf")

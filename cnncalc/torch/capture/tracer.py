@@ -35,7 +35,7 @@ IGNORED = {
     "sym_constrain_range",
     "sym_constrain_range_for_size",
 }
-"""Operators that give no tensor."""
+"""Operators that return no tensor."""
 SAME = {
     "alias",
     "clone",
@@ -48,16 +48,16 @@ SAME = {
     "type_as",
     "positive",
 }
-"""Operators that give the tensor itself, or a copy of it."""
+"""Operators that return the tensor itself, or a copy of it."""
 ALIASES = {"alias", "contiguous", "detach", "lift_fresh", "to", "type_as"}
-"""Those of them that may give the very tensor, which a write through it changes."""
+"""Those of them that may return the tensor itself, so that a write through the result changes it."""
 FRESH = {
     *(f"new_{what}" for what in ("empty", "empty_strided", "full", "ones", "zeros")),
     *(f"{what}_like" for what in ("empty", "full", "ones", "rand", "randn", "zeros")),
     "fill",
     "zero",
 }
-"""Operators that take a tensor's shape, or its place, and nothing of its values."""
+"""Operators that use a tensor's shape or device, not its values."""
 VIEWS = {"slice", "select", "view", "reshape", "permute", "transpose", "squeeze", "unsqueeze", "flatten", "narrow"}
 """Operators whose result shares memory with their input."""
 
@@ -90,7 +90,7 @@ class Call:
 
 
 class Pending:
-    """One node to be: a layer on its inputs, and where in the module it stood."""
+    """A future node: a layer on its inputs, and its place in the module."""
 
     __slots__ = ("input_shapes", "inputs", "layer", "output_shapes", "owner", "scope", "shared", "weights")
 
@@ -122,7 +122,7 @@ class Tracer:
     ) -> None:
         self.graph = graph
         self.samples = samples
-        """For so many samples are the program's sizes."""
+        """The number of samples in the program's sizes."""
         self.parameters = parameters
         self.buffers = buffers
         self.inputs = inputs
@@ -131,21 +131,21 @@ class Tracer:
         self.scope = self.scopes.root
         self.values: dict[fx.Node, Any] = {}
         self.claimed: set[str] = set()
-        """Names of the module's tensors that some node has."""
+        """Names of the module's tensors that belong to some node."""
         self.owners: dict[tuple[tuple[str, str], ...], int] = {}
         self.made: dict[str, Ref] = {}
         """Nodes of tensors that the net holds itself, by the tensors' names."""
         self.alike: set[int] = set()
         """Nodes that depend on no input, and so are the same for all samples."""
         self.spread: dict[Ref, Ref] = {}
-        """For tensors that are the same for all samples those that are computed for each."""
+        """For tensors that are the same for all samples, their copies for each sample."""
         self.loose = self._loose()
         self.order = {node: number for number, node in enumerate(graph.nodes)}
 
     # -- the program -------------------------------------------------------------------------------
 
     def run(self) -> list[fx.Node | None]:
-        """Takes all operators in turn; the program's results."""
+        """Processes all operators in order; returns the program's results."""
         results: list[fx.Node | None] = []
         for node in self.graph.nodes:
             if node.op == "placeholder":
@@ -192,7 +192,7 @@ class Tracer:
         return self._learned
 
     def _loose(self) -> set[str]:
-        """Parameters that no single layer owns: used in different companies, or by another operator."""
+        """Parameters that no single layer owns: used in different combinations, or by another operator."""
         self._learned = set(self.parameters.values())
         company: dict[str, set[Any]] = {}
         for node in self.graph.nodes:
@@ -245,11 +245,11 @@ class Tracer:
             self._write(node.args[0], result)
 
     def _works(self, call: Call) -> bool:
-        """Whether it may multiply and accumulate: every run of the net does so again, on constants too."""
+        """Whether it may have multiply-accumulates, which every run of the net repeats, also on constants."""
         return call.name in MULTIPLYING or isinstance(call.node.target, HigherOrderOperator)
 
     def _folded(self, call: Call) -> Any:
-        """What is computed of constants alone is a constant."""
+        """The results of an operator on constants are constants."""
         batches = [new_batch(shape, self.samples) for shape in call.outputs]
         made = [
             Value(shape, batch, None, f"{call.node.name}.{port}" if port else call.node.name)
@@ -258,7 +258,7 @@ class Tracer:
         return self._arranged(call, made)
 
     def _arranged(self, call: Call, made: list[Value]) -> Any:
-        """Values in the places that an operator's results have among what it gives, which may be nothing too."""
+        """Values at the positions of an operator's results in its return value, which may contain ``None``."""
         found = call.node.meta.get("val")
         if not isinstance(found, (list, tuple)):
             return made[0]
@@ -266,7 +266,7 @@ class Tracer:
         return tuple(next(rest) if isinstance(part, torch.Tensor) else None for part in found)
 
     def _handled(self, call: Call, tensors: list[Value]) -> Any:
-        """The layers of one call, or the one that says that nobody knows them."""
+        """The layers of one call, or one for an unknown operator."""
         handler = HANDLERS.get(call.name)
         before, made, claimed = len(self.pending), dict(self.made), set(self.claimed)
         reason = ""
@@ -286,7 +286,7 @@ class Tracer:
         return self._opaque(call, tensors, reason)
 
     def _undo(self, before: int, made: dict[str, Ref], claimed: set[str]) -> None:
-        """Takes back the nodes from one on."""
+        """Removes the nodes from number ``before`` on."""
         del self.pending[before:]
         self.made, self.claimed = dict(made), set(claimed)
         self.owners = {key: number for key, number in self.owners.items() if number < before}
@@ -294,7 +294,7 @@ class Tracer:
         self.alike = {number for number in self.alike if number < before}
 
     def _once_for_all(self, before: int, tensors: list[Value]) -> bool:
-        """Whether PyTorch computes for each sample what the nodes from one on compute once, as it is the same."""
+        """Whether PyTorch repeats for each sample what the nodes from ``before`` on compute once for all."""
         if not any(value.batch is not None for value in tensors):
             return False
         if any(value.ref is not None and value.ref.node not in self.alike for value in tensors):
@@ -303,7 +303,7 @@ class Tracer:
         return any(layer and (layer.macs(*shapes) or layer.elementwise_ops(*shapes)) for layer, shapes in works)
 
     def _for_each_sample(self, value: Any) -> Any:
-        """A tensor that is there for each sample, where it has the batch in it."""
+        """A tensor with one copy for each sample, if the batch is in its shape."""
         if isinstance(value, list):
             return [self._for_each_sample(one) for one in value]
         if not isinstance(value, Value) or value.batch is None:
@@ -339,7 +339,7 @@ class Tracer:
     # -- in-place operators ------------------------------------------------------------------------
 
     def _write(self, target: Any, result: Any) -> None:
-        """From here on the mutated tensor, and what it is a view of, have the new values."""
+        """From here on the mutated tensor, and its base if it is a view, have the new values."""
         if not isinstance(target, fx.Node) or not isinstance(result, Value):
             return
         now = next(reversed(self.values))
@@ -379,11 +379,11 @@ class Tracer:
 
         Args:
             layer: what it computes.
-            inputs: on which tensors.
-            weights: for each of its weights the module's name.
+            inputs: its input tensors.
+            weights: the module's name of each of its weights.
 
         Raises:
-            LayerError: the layer cannot take such tensors.
+            LayerError: the layer does not accept such tensors.
         """
         shapes = tuple(self.shape(ref) for ref in inputs)
         outputs = layer.checked_shapes(*shapes)
@@ -411,7 +411,7 @@ class Tracer:
         return self.pending[ref.node].output_shapes[ref.port]
 
     def ref(self, value: Value) -> Ref:
-        """A value's tensor in the graph; a constant or a parameter gets its node when it is first asked for."""
+        """A value's tensor in the graph; a constant or a parameter gets its node at its first use."""
         if value.ref is not None:
             return value.ref
         if value.name in self._learned or value.name in set(self.buffers.values()):
@@ -453,7 +453,7 @@ class Tracer:
         return self.checked(Value(shape, value.batch, ref))
 
     def checked(self, value: Value) -> Value:
-        """The value, if the graph's tensor has just its shape.
+        """The value, if the graph's tensor has the same shape.
 
         Raises:
             UnsupportedError: it has another.
@@ -483,7 +483,7 @@ class Tracer:
     # -- arrangements ------------------------------------------------------------------------------
 
     def reshaped(self, ref: Ref, shape: Shape) -> Ref:
-        """The tensor under other axes; no node where it has them already."""
+        """The tensor under other axes; no node if it has them already."""
         have = self.shape(ref)
         if have == shape:
             return ref
@@ -533,7 +533,7 @@ class Tracer:
 
 
 def common_owner(weights: dict[str, str]) -> str | None:
-    """The module that has all these tensors under these very names."""
+    """The module that has all these tensors under exactly these names."""
     owners = {
         name.removesuffix(f".{weight}") if name.endswith(f".{weight}") else None for weight, name in weights.items()
     }
@@ -560,7 +560,7 @@ def named_arguments(node: fx.Node) -> tuple[str, dict[str, Any]]:
 
 
 def output_shapes(node: fx.Node) -> tuple[Shape, ...]:
-    """PyTorch's shapes of an operator's results, for as many samples as is written down."""
+    """PyTorch's shapes of an operator's results, for the recorded number of samples."""
     if "shapes" in node.meta:
         written: tuple[Shape, ...] = node.meta["shapes"]
         return written
@@ -585,7 +585,7 @@ def _one_batch(call: Call, batches: list[Batch | None]) -> list[Shape]:
 
 
 def unsaid(node: fx.Node) -> str:
-    """Why no layer can say what an operator does, whatever it is: of the kind of its tensors; mostly nothing."""
+    """Why no layer can cover an operator, whatever it is, because of its tensors; mostly empty."""
     for one in (node, *node.all_input_nodes):
         found = one.meta.get("val")
         for part in found if isinstance(found, (list, tuple)) else [found]:

@@ -1,4 +1,4 @@
-"""A tensor of an exported net: its node in the graph, its shape in PyTorch, and where the batch is in it.
+"""A tensor of an exported net: its node in the graph, its shape in PyTorch, and the place of the batch in it.
 
 The graph's shapes carry no batch. PyTorch's do, mostly as axis 0, but a net may move it (attention works on
 ``L×N×E``) or merge it with other axes (the windows of a Swin stage are ``N·windows×…``). Nothing is
@@ -16,12 +16,12 @@ from cnncalc.graph import Ref
 from cnncalc.layers.base import Shape
 
 BATCH = 997
-"""The samples for which the sizes are written down, once it is known which of them hold the batch: a prime that no net
-has as a size. No net is ever run or exported with it."""
+"""The number of samples in the recorded sizes, once it is known which of them hold the batch: a prime that no net has
+as a size. No net is run or exported with it, and no message shows it."""
 
 
 class UnsupportedError(Exception):
-    """An operator, or a use of one, that no layer says; the reason goes to the user."""
+    """An operator, or a use of one, that no layer covers; the user sees the reason."""
 
 
 class Batch(NamedTuple):
@@ -52,7 +52,7 @@ class Value:
 
     @property
     def fixed(self) -> bool:
-        """Whether it is a constant."""
+        """Whether it is constant."""
         return self.ref is None
 
     def dim(self, dim: int, beyond: int = 0) -> int:
@@ -61,13 +61,13 @@ class Value:
         return dim % rank if rank else 0
 
     def axes(self, dim: int) -> tuple[int, ...]:
-        """The axes of ``sample`` that PyTorch's dimension is: one, but for the one that holds the batch."""
+        """The axes of ``sample`` for a PyTorch dimension: one, except for the one that holds the batch."""
         dim = self.dim(dim)
         first = sum(axes_of(one, self.batch) for one in range(dim))
         return tuple(range(first, first + axes_of(dim, self.batch)))
 
     def axis(self, dim: int) -> int:
-        """The one axis of ``sample`` that a dimension is.
+        """The one axis of ``sample`` for a dimension.
 
         Raises:
             UnsupportedError: the batch lies in that dimension.
@@ -78,7 +78,7 @@ class Value:
 
 
 def axes_of(dim: int, batch: Batch | None) -> int:
-    """How many axes of a sample a dimension is."""
+    """The number of a sample's axes for a dimension."""
     if batch is None or dim != batch.dim:
         return 1
     return (batch.before > 1) + (batch.after > 1)
@@ -130,13 +130,13 @@ def reshaped(value: Value, shape: Shape, samples: int) -> Batch | None:
 
 
 def new_batch(shape: Shape, samples: int) -> Batch | None:
-    """The batch in a shape that nothing is known of: the one dimension of its size."""
+    """The batch in a shape of unknown origin: the one dimension of its size."""
     found = [dim for dim, size in enumerate(shape) if size == samples > 1]
     return Batch(found[0]) if len(found) == 1 else None
 
 
 def guessed_batch(shape: Shape, samples: int) -> Batch | None:
-    """The batch in the output of an operator that is not known: the first dimension that is a multiple of it."""
+    """The batch in the output of an unknown operator: the first dimension that is a multiple of it."""
     if samples == 1:
         return Batch(0) if shape[:1] == (1,) else None
     for dim, size in enumerate(shape):

@@ -11,7 +11,7 @@ from cnncalc.torch.capture.values import UnsupportedError, Value
 
 
 def one_or_each(values: Any, rank: int) -> Any:
-    """A list with one entry per axis as a field: one number where all are equal."""
+    """A list with one entry per axis as a field: one number if all are equal."""
     given = list(values) if isinstance(values, (list, tuple)) else [values]
     each = given * rank if len(given) == 1 else given
     return each[0] if all(one == each[0] for one in each) else tuple(each)
@@ -33,7 +33,7 @@ def number(value: Any) -> float:
     """A fixed number.
 
     Raises:
-        UnsupportedError: it is none.
+        UnsupportedError: it is not one.
     """
     if isinstance(value, (int, float)):
         return value
@@ -44,7 +44,7 @@ def feature_map(tracer: Tracer, value: Value, rank: int) -> Ref:
     """The tensor of a feature map of ``rank`` spatial axes, each sample by itself.
 
     Raises:
-        UnsupportedError: it is none.
+        UnsupportedError: it is not one.
     """
     alone = value.batch is None or (value.batch.dim, value.batch.before, value.batch.after) == (0, 1, 1)
     if not alone or len(value.sample) != rank + 1:
@@ -53,7 +53,7 @@ def feature_map(tracer: Tracer, value: Value, rank: int) -> Ref:
 
 
 class Map(NamedTuple):
-    """A feature map, and what was done to make it one.
+    """A feature map, and the changes that made it one.
 
     A tensor of one sample and no batch (a learned map) loses its first axis. Where samples are merged with other axes,
     as windows are, or where there are several maps and no batch, these are a further spatial axis, the first, along
@@ -83,7 +83,7 @@ def as_map(tracer: Tracer, value: Value, rank: int) -> Map:
     """A tensor as a feature map of ``rank`` spatial axes.
 
     Raises:
-        UnsupportedError: it is none.
+        UnsupportedError: it is not one.
     """
     batch = value.batch
     if batch is None and len(value.shape) == rank + 2 and value.shape[0] == 1:

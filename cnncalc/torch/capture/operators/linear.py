@@ -55,7 +55,7 @@ def addmm(tracer: Tracer, call: Call) -> Value:
 def product(tracer: Tracer, first: Value, second: Value) -> Value:
     """The matrix product of the last two axes of two tensors; a vector is a matrix of one row or column.
 
-    So its multiply-accumulates count, as they are done; ``torch.utils.flop_counter`` knows no ``mv`` and counts none.
+    Its multiply-accumulates count as they are computed; ``torch.utils.flop_counter`` does not know ``mv``.
     """
     if len(first.shape) == 1:
         out = product(tracer, shapes.unsqueezed(tracer, first, 0), second)
@@ -67,7 +67,7 @@ def product(tracer: Tracer, first: Value, second: Value) -> Value:
     leading = merges.broadcast(first.shape[:-2], second.shape[:-2])
     shape = (*leading, first.shape[-2], second.shape[-1])
     if second.batch is None and len(second.shape) == 2:
-        # The rows may well hold the batch: each sample then has the others of them.
+        # The rows may hold the batch: each sample then has the remaining factors.
         first.axis(-1)
         ref = tracer.ref(first)
         rows = tracer.shape(ref)
@@ -152,7 +152,7 @@ def _outer(tracer: Tracer, tensors: list[Value], terms: list[str], after: str, s
 
 
 def _terms(equation: str, tensors: list[Value]) -> tuple[list[str], str]:
-    """The letters of each tensor's axes and of the result's; those that an ellipsis stands for are digits.
+    """The letters of each tensor's axes and of the result's; axes of an ellipsis are digits.
 
     Raises:
         UnsupportedError: of three tensors and more, or with a letter twice in one of them.
@@ -166,7 +166,7 @@ def _terms(equation: str, tensors: list[Value]) -> tuple[list[str], str]:
         if "..." in term:
             more = len(one.shape) - (len(term) - 3)
             most = max(most, more)
-            # the last of them are the same axes in all tensors
+            # the last ones are the same axes in all tensors
             terms[place] = term.replace("...", "".join(str(axis) for axis in reversed(range(more))))
     if not arrow:
         letters = "".join(terms)

@@ -33,7 +33,7 @@ def added(tracer: Tracer, values: Sequence[Value], shape: Shape) -> Value:
 
 
 def by_number(tracer: Tracer, value: Value, function: Any, number: float) -> Value:
-    """Arithmetic with one number; none where it changes nothing."""
+    """Arithmetic with one number; no layer if it changes nothing."""
     if (function, number) in (("add", 0), ("multiply", 1), ("divide", 1), ("power", 1)):
         return value
     return tracer.one(Math(function=function, value=float(number)), value)
@@ -135,7 +135,7 @@ def stack(tracer: Tracer, call: Call) -> Value:
 
 
 def joined(tracer: Tracer, values: Sequence[Value], dim: int, shape: Shape) -> Value:
-    """Tensors one after the other along a dimension; one alone is all."""
+    """Tensors joined along a dimension; a single one is the result itself."""
     if len(values) == 1:
         return values[0]
     batch = next((value.batch for value in values if value.batch is not None), None)

@@ -53,7 +53,7 @@ def batch_norm(tracer: Tracer, call: Call) -> Value:
 
 
 def _with_counter(tracer: Tracer, weights: dict[str, str] | None) -> dict[str, str] | None:
-    """The tensors of a norm that keeps statistics with its count of batches; nothing where it has none, and so is no
+    """The tensors of a norm that keeps statistics with its count of batches; empty if it has none and so is not a
     module."""
     mean = (weights or {}).get("running_mean")
     if weights is None or mean is None:
@@ -63,7 +63,7 @@ def _with_counter(tracer: Tracer, weights: dict[str, str] | None) -> dict[str, s
 
 
 def _by_statistics(tracer: Tracer, call: Call, x: Value) -> Value:
-    """By tensors that belong to no module, as arithmetic: ``(x − mean) / √(variance + eps)``."""
+    """With tensors that belong to no module, as arithmetic: ``(x − mean) / √(variance + eps)``."""
     mean, variance = call["running_mean"], call["running_var"]
     deviation = tracer.one(Math(function="add", value=call["eps"]), variance)
     deviation = tracer.one(Math(function="sqrt"), deviation)
@@ -72,7 +72,7 @@ def _by_statistics(tracer: Tracer, call: Call, x: Value) -> Value:
 
 
 def _without_batch(tracer: Tracer, call: Call, x: Value) -> Value:
-    """Of a weight: each channel over all that follows it (Qiao et al. 2019, weight standardisation)."""
+    """Normalises a weight: each channel over all later axes (Qiao et al. 2019, weight standardisation)."""
     if call["running_mean"] is not None or x.shape[0] != 1 or len(x.shape) < 3:
         raise UnsupportedError("it normalises a tensor without a batch")
     plain = tracer.one(LayerNorm(axes=tuple(range(2, len(x.shape))), eps=call["eps"], elementwise_affine=False), x)

@@ -89,7 +89,7 @@ def _adaptive(call: Call, given: Map, whole: type[Any], adaptive: type[Any]) -> 
 
 
 def check_places(call: Call) -> None:
-    """The places of maxima are no tensor of the graph.
+    """The indices of maxima are not a tensor of the graph.
 
     Raises:
         UnsupportedError: something reads them.

@@ -38,13 +38,13 @@ def reduced(tracer: Tracer, x: Value, dims: Any, keepdim: bool, kind: type[Any],
 
 @captures(*REDUCTIONS)
 def reduction(tracer: Tracer, call: Call) -> Value:
-    """``torch.mean`` and its kin."""
+    """``torch.mean`` and similar ones."""
     return reduced(tracer, call.first(), call["dim"], bool(call["keepdim"]), REDUCTIONS[call.name])
 
 
 @captures("max", "min")
 def extreme(tracer: Tracer, call: Call) -> Any:
-    """``torch.max`` along a dimension; the place of the maximum is no tensor of the graph."""
+    """``torch.max`` along a dimension; the index of the maximum is not a tensor of the graph."""
     if isinstance(call["other"], Value):
         return (maximum if call.name == "max" else minimum)(tracer, call)
     out = reduced(tracer, call.first(), call["dim"], bool(call["keepdim"]), Max if call.name == "max" else Min)

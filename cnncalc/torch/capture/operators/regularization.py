@@ -1,4 +1,4 @@
-"""What does nothing in evaluation."""
+"""Operators that do nothing in evaluation."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ DROPOUTS = {
 
 @captures(*DROPOUTS)
 def dropout(tracer: Tracer, call: Call) -> Value:
-    """``F.dropout`` and its kin; none where the probability is 0."""
+    """``F.dropout`` and similar ones; no layer if the probability is 0."""
     x = call.first()
     return tracer.one(DROPOUTS[call.name](p=call["p"]), x) if call["p"] else x

@@ -44,7 +44,7 @@ def viewed(tracer: Tracer, x: Value, shape: Shape) -> Value:
 
 @captures("view", "reshape", "_unsafe_view", "_reshape_alias", "unflatten", "view_as", "reshape_as", "flatten")
 def view(tracer: Tracer, call: Call) -> Value:
-    """``torch.reshape`` and its kin."""
+    """``torch.reshape`` and similar ones."""
     x = call.first()
     if call.name == "flatten" and x.batch is not None and (x.batch.dim, x.batch.before, x.batch.after) == (0, 1, 1):
         start, end = x.dim(call["start_dim"]), x.dim(call["end_dim"])
@@ -57,7 +57,7 @@ def view(tracer: Tracer, call: Call) -> Value:
 
 
 def permuted(tracer: Tracer, x: Value, dims: tuple[int, ...]) -> Value:
-    """The dimensions in another order; no node where the order of a sample's axes stays."""
+    """The dimensions in another order; no node if the order of a sample's axes stays."""
     dims = tuple(x.dim(dim) for dim in dims)
     shape = tuple(x.shape[dim] for dim in dims)
     batch = None if x.batch is None else x.batch._replace(dim=dims.index(x.batch.dim))
@@ -127,7 +127,7 @@ def unsqueeze(tracer: Tracer, call: Call) -> Value:
 
 
 def squeezed(tracer: Tracer, x: Value, *dims: int) -> Value:
-    """Without those of the dimensions that have size 1."""
+    """Drops those of the dimensions that have size 1."""
     gone = sorted({dim for dim in map(x.dim, dims) if x.shape[dim] == 1})
     if not gone:
         return x
@@ -150,7 +150,7 @@ def squeeze(tracer: Tracer, call: Call) -> Value:
 
 @captures("expand", "expand_as", "broadcast_to")
 def expand(tracer: Tracer, call: Call) -> Value:
-    """``torch.Tensor.expand``; to the batch it is a move of nothing, as samples share the tensor."""
+    """``torch.Tensor.expand``; to the batch it does nothing, as samples share the tensor."""
     return broadcast(tracer, call.first(), call.shape)
 
 
@@ -193,7 +193,7 @@ def repeat(tracer: Tracer, call: Call) -> Value:
 
 @captures("repeat_interleave")
 def repeat_interleave(tracer: Tracer, call: Call) -> Value:
-    """Each unit so many times."""
+    """Repeats each unit."""
     x, times = call.first(), call["repeats"]
     if not isinstance(times, int) or call["dim"] is None:
         raise UnsupportedError("it repeats units different numbers of times")
@@ -207,7 +207,7 @@ def repeat_interleave(tracer: Tracer, call: Call) -> Value:
 
 
 def cut(tracer: Tracer, x: Value, dim: int, start: int, stop: int, step: int = 1) -> Value:
-    """A stretch along one dimension; the tensor itself where that is all of it."""
+    """A range along one dimension; the tensor itself if that is all of it."""
     dim = x.dim(dim)
     size = x.shape[dim]
     start, stop, step = slice(start, stop, step).indices(size)
@@ -238,7 +238,7 @@ def narrow(tracer: Tracer, call: Call) -> Value:
 
 
 def _is_alone(x: Value, dim: int) -> bool:
-    """Whether the dimension holds one sample, and nothing else: to choose it chooses all."""
+    """Whether the dimension holds exactly one sample, so that selecting it selects all."""
     return x.batch is not None and x.batch.dim == dim and x.shape[dim] == 1
 
 
@@ -269,7 +269,7 @@ def parts(tracer: Tracer, x: Value, dim: int, sizes: list[int]) -> tuple[Value, 
 
 @captures("chunk", "split", "split_with_sizes", "tensor_split", "unsafe_split", "unsafe_chunk")
 def split(tracer: Tracer, call: Call) -> tuple[Value, ...]:
-    """``torch.split`` and its kin: the sizes are those that came out."""
+    """``torch.split`` and similar ones, with the sizes of the results."""
     x = call.first()
     dim = x.dim(call["dim"])
     return parts(tracer, x, dim, [shape[dim] for shape in call.outputs])
@@ -312,7 +312,7 @@ def overwrite(tracer: Tracer, name: str, named: dict[str, Any], old: Value, part
 
 @captures("copy")
 def copy(tracer: Tracer, call: Call) -> Value:
-    """``x.copy_(y)``: what is written."""
+    """``x.copy_(y)``: the written values."""
     source = call["src"]
     if not isinstance(source, Value):
         raise UnsupportedError("it writes a number")
@@ -418,7 +418,7 @@ def col2im(tracer: Tracer, call: Call) -> Value:
 
 @captures("pad", "constant_pad_nd")
 def pad(tracer: Tracer, call: Call) -> Value:
-    """``F.pad``: of space by a layer of its own, of other axes by a constant beside the tensor."""
+    """``F.pad``: a pad layer for spatial axes, concatenation with a constant for others."""
     x = call.first()
     given, mode = numbers(call["pad"]), call["mode"] or "constant"
     pairs = [(given[i], given[i + 1]) for i in range(0, len(given), 2)][::-1]
@@ -429,7 +429,7 @@ def pad(tracer: Tracer, call: Call) -> Value:
 
 @captures(*(f"{mode}_pad{rank}d" for mode in ("reflection", "replication") for rank in (1, 2, 3)))
 def mirror(tracer: Tracer, call: Call) -> Value:
-    """``F.pad`` by what is there."""
+    """``F.pad`` with the tensor's own values."""
     x = call.first()
     given = numbers(call["padding"])
     pairs = [(given[i], given[i + 1]) for i in range(0, len(given), 2)][::-1]
