@@ -1,4 +1,4 @@
-"""What each layer costs: parameters, buffers, MACs, elementwise operations, activations."""
+"""The cost of each layer: parameters, buffers, MACs, elementwise operations, activations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOTHING = Cost(0, 0, 0, 0, 0)
 
 
 def layer_cost(layer: Layer, inputs: Shapes, batch: int) -> Cost:
-    """The cost of one call of a layer with weights of its own; all but the weights grow with the batch."""
+    """The cost of one call of a layer with its own weights; everything except the weights grows with the batch."""
     weights = layer.weights(*inputs)
     reasons = []
     counts: list[int | None] = []
@@ -46,9 +46,9 @@ def layer_cost(layer: Layer, inputs: Shapes, batch: int) -> Cost:
 
 
 def costs(graph: Graph, batch: int = 1) -> list[Cost]:
-    """The cost of every node; one that reuses another's weights has none of its own.
+    """The cost of every node; one that reuses another's weights owns none.
 
-    What depends on no input is computed once, whatever the batch.
+    A node that depends on no input is computed once, whatever the batch.
     """
     known: dict[tuple[Layer, Shapes, bool, int], Cost] = {}
     result = []

@@ -1,14 +1,14 @@
-"""Two nets side by side: which layer of the one is which layer of the other, and what was edited.
+"""Two nets side by side: which layers correspond, and what was edited.
 
-The layers of both, in their order, are aligned at the least cost (Needleman & Wunsch 1970): a layer that
-is the same in all but its name costs next to nothing, one whose shapes alone differ a little, one whose
-settings differ more, more still under another name, and a layer that only one of the nets has the most.
-So names count as far as they can be trusted: automatic ones shift where a layer is put in before them.
-Layers that are left over and equal are then matched wherever they stand: they were moved.
+The layers of both, in their order, are aligned at the least cost (Needleman & Wunsch 1970): a pair that
+differs only in its name costs almost nothing, one that differs only in its shapes a little, one with other
+settings more, more still under another name, and a layer that only one of the nets has the most.
+So names count only as far as they are reliable: automatic ones shift when a layer is inserted before them.
+Equal layers that remain are then matched wherever they are: they were moved.
 
 The table of an alignment grows with the product of the lengths, so what both nets begin and end with is
 set aside first, and large remainders are cut at the runs that a shortest edit script (Myers 1986) keeps,
-or, where hardly anything is equal, at the layers of the same path.
+or, if almost nothing is equal, at the layers of the same path.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from msgspec import Struct
 from cnncalc.graph import Graph, Node, Ref
 
 SCALE = 100_000
-"""More than there are rows in a table, so that all the names together weigh less than one edit."""
+"""More than the rows of a table, so that all names together weigh less than one edit."""
 ABSENT = 100 * SCALE
 """A layer that only one net has."""
 RENAMED, RENAMED_ELSEWHERE = 1, 12 * SCALE
-"""The same layer on the same shapes under another name: in a block of the same name but for its numbers, or not."""
+"""The same layer on the same shapes under another name: in a block with the same name except numbers, or not."""
 RESHAPED, RESHAPED_ELSEWHERE = 10 * SCALE, 30 * SCALE
 """The same layer on other shapes, under the same name or another."""
 EDITED, EDITED_ELSEWHERE, PER_FIELD, MOST_FIELDS = 40 * SCALE, 90 * SCALE, 4 * SCALE, 10
@@ -39,15 +39,15 @@ NEVER = 2 * ABSENT
 MOST_CELLS = 300_000
 """Cells of one table: a quarter of a second."""
 MOST_EDITS = 1000
-"""Edits up to which a shortest script is looked for."""
+"""The most edits of a shortest script to look for."""
 
 _DIGITS = re.compile("[0-9]+")
 Positions = list[tuple[int, int]]
-"""Which node of the one is which of the other, both rising."""
+"""Pairs of matching nodes, both in rising order."""
 
 
 class Edit(NamedTuple):
-    """One thing about a layer that was changed by hand: ``type``, ``inputs``, ``shared_with`` or one of its fields."""
+    """One change made to a layer by hand: of ``type``, ``inputs``, ``shared_with`` or one of its fields."""
 
     name: str
     before: Any
@@ -55,10 +55,10 @@ class Edit(NamedTuple):
 
 
 class Match(Struct, frozen=True):
-    """A node of the net before, of the net after, or one that is in both; numbers of nodes.
+    """A node of the net before, of the net after, or of both, by number.
 
-    ``edits`` is what was changed in the layer itself: what follows from edits before it is none. ``moved``
-    is true where it stands elsewhere among the layers that are in both.
+    ``edits`` are changes of the layer itself, not those that follow from edits before it. ``moved``
+    is true if its position among the layers of both nets differs.
     """
 
     before: int | None
@@ -68,13 +68,13 @@ class Match(Struct, frozen=True):
 
 
 def compare(before: Graph, after: Graph) -> list[Match]:
-    """All nodes of both nets, matched, in the order of the net after; removed ones where they stood.
+    """All nodes of both nets, matched, in the order of the net after; removed ones at their old position.
 
     ``compare(b, a)`` matches the same nodes as ``compare(a, b)``.
     """
     tokens = _Tokens()
     old, new = tokens.of(before), tokens.of(after)
-    # of several alignments at the same cost one is taken: the same whichever net comes first
+    # of several alignments at the same cost the choice does not depend on which net comes first
     swapped = (len(new), [t.path for t in new], [t.sig for t in new]) < (
         len(old),
         [t.path for t in old],
@@ -113,7 +113,7 @@ class Token(NamedTuple):
 
 
 class _Tokens:
-    """Numbers the different layers-with-shapes that occur, and says what it costs to match two of them."""
+    """Numbers the distinct layers-with-shapes, and gives the cost of matching two of them."""
 
     def __init__(self) -> None:
         self.numbers: dict[Any, int] = {}
@@ -137,7 +137,7 @@ class _Tokens:
 
 
 class Costs:
-    """What it costs to match nodes, by the numbers of their layers-with-shapes; each pair is worked out once."""
+    """The cost of matching nodes, by the numbers of their layers-with-shapes; each pair is computed once."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self.nodes = nodes
@@ -190,7 +190,7 @@ def _settings(one: Node, other: Node) -> list[Edit]:
 
 
 def align(old: Sequence[Token], new: Sequence[Token], costs: Costs) -> Positions:
-    """The matched positions of two lists, both rising; at the least cost where the lists are not very long."""
+    """The matched positions of two lists, both rising; at the least cost unless the lists are very long."""
     start, end_old, end_new = 0, len(old), len(new)
     while start < min(end_old, end_new) and _equal(old[start], new[start]):
         start += 1
@@ -216,7 +216,7 @@ def _middle(old: Sequence[Token], new: Sequence[Token], costs: Costs) -> Positio
 
 
 def _between(old: Sequence[Token], new: Sequence[Token], anchors: Positions, costs: Costs) -> Positions:
-    """The anchors, and what stands between two of them aligned by itself."""
+    """The anchors, with the layers between two of them aligned separately."""
     pairs: Positions = []
     i = j = 0
     for p, q in [*anchors, (len(old), len(new))]:
@@ -279,7 +279,7 @@ def cheapest(old: Sequence[Token], new: Sequence[Token], costs: Costs) -> Positi
 
 
 def _kept(old: Sequence[int], new: Sequence[int], most: int) -> Positions | None:
-    """What a shortest script of insertions and deletions keeps (Myers 1986); ``None`` beyond ``most`` edits."""
+    """Positions kept by a shortest script of insertions and deletions (Myers 1986); ``None`` beyond ``most`` edits."""
     reach = {1: 0}
     trail: list[dict[int, int]] = []
     for edits in range(min(most, len(old) + len(new)) + 1):
@@ -312,7 +312,7 @@ def _walk_back(trail: list[dict[int, int]], x: int, y: int) -> Positions:
 
 
 def _same_paths(old: Sequence[Token], new: Sequence[Token]) -> Positions:
-    """The most nodes of the same path that stand in the same order (a longest rising subsequence)."""
+    """The most nodes of the same path in the same order (a longest rising subsequence)."""
     where = {token.path: j for j, token in enumerate(new)}
     found = [(i, where[token.path]) for i, token in enumerate(old) if token.path in where]
     ends: list[int] = []
@@ -332,7 +332,7 @@ def _same_paths(old: Sequence[Token], new: Sequence[Token]) -> Positions:
 
 
 def _moved(old: Sequence[Token], new: Sequence[Token], pairs: Positions) -> Positions:
-    """Of what is left over: the nodes of the same path and kind, then those that are equal, in their order."""
+    """Pairs among the remaining nodes: those of the same path and kind, then equal ones, in their order."""
     taken_old, taken_new = {i for i, _ in pairs}, {j for _, j in pairs}
     found: Positions = []
 
@@ -358,7 +358,7 @@ def _moved(old: Sequence[Token], new: Sequence[Token], pairs: Positions) -> Posi
 def _in_order(
     count_old: int, count_new: int, pairs: Positions, forward: dict[int, int]
 ) -> list[tuple[int | None, int | None]]:
-    """All nodes once: those after in their order, those that are gone before what followed them."""
+    """All nodes once: those of the net after in their order, each removed one before its old successor."""
     backward = {j: i for i, j in forward.items()}
     order: list[tuple[int | None, int | None]] = []
     i = j = 0
@@ -375,7 +375,7 @@ def _in_order(
 
 
 class _Wiring:
-    """What was edited in matched nodes: their settings, and what they read."""
+    """The edits of matched nodes: of their settings, and of what they read."""
 
     def __init__(self, before: Graph, after: Graph, forward: dict[int, int], moved: set[int]) -> None:
         self.before = before
@@ -385,7 +385,7 @@ class _Wiring:
         self.settled_after = set(self.settled.values())
 
     def edits(self, i: int, j: int) -> tuple[Edit, ...]:
-        """What differs between node ``i`` before and node ``j`` after, but for what follows from other edits."""
+        """The differences of node ``i`` before and node ``j`` after, except those that follow from other edits."""
         old, new = self.before.nodes[i], self.after.nodes[j]
         found = _settings(old, new)
         if old.kind != new.kind:
@@ -401,9 +401,9 @@ class _Wiring:
         return tuple(found)
 
     def rewired(self, old: Sequence[Ref], new: Sequence[Ref]) -> bool:
-        """Whether a layer was made to read something else that was there before and still is.
+        """Whether a layer now reads another tensor, and both tensors exist in both nets.
 
-        Where what it read is gone, or what it reads now is new or was moved, that edit is told there.
+        If its old input is gone, or its new one is new or was moved, that edit is reported there.
         """
         if len(old) != len(new):
             return True

@@ -1,14 +1,14 @@
-"""What every single unit sees of the input, pixel for pixel, borders and holes included.
+"""The exact set of input pixels that every unit sees, borders and holes included.
 
-Beside the recurrence (:mod:`cnncalc.analysis.receptive_field`), which ignores borders, this carries
+Unlike the recurrence (:mod:`cnncalc.analysis.receptive_field`), which ignores borders, this tracks
 for every unit of every feature map the set of input pixels along one axis, as the bits of an
 integer: the set of a unit is the union of the sets of the units that it reads. The cost is one
 union per unit and tap.
 
-Sets are kept along one axis of a tensor. Along its others units may see less than that set (a
-concatenation's inputs see differently; a unit may lie in padding alone): such axes are *uneven*, and
-the set is what the units along them see together. A layer that leaves out some units of an uneven
-axis makes of the set an upper bound.
+Sets are kept along one axis of a tensor. Units may see fewer pixels along the other axes (the inputs
+of a concatenation see different pixels; a unit may lie entirely in padding): such axes are *uneven*, and
+the set is what the units along them see together. After a layer that skips some units of an uneven
+axis the set is an upper bound.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cnncalc.graph import Graph, Node, Ref
 from cnncalc.layers.base import Read, Reads, Shape
 
 MOST_BITS = 1 << 30
-"""Bits of all sets of one tensor, and reads of one axis, that are followed."""
+"""The most bits of all sets of one tensor, and reads of one axis."""
 Pixels = int
 """A set of input pixels along one axis: bit ``p`` is set where pixel ``p`` belongs to it."""
 
@@ -31,7 +31,7 @@ Pixels = int
 class Along(NamedTuple):
     """Unit ``i`` along tensor axis ``axis`` sees the pixels ``units[i]``, at all places along the others together.
 
-    Where it is not ``exact`` it sees those or some of them.
+    If it is not ``exact``, it sees all or some of them.
     """
 
     axis: int
@@ -40,9 +40,9 @@ class Along(NamedTuple):
 
 
 class Anywhere(NamedTuple):
-    """Which pixels a unit sees is told by no single axis; together the units see ``pixels``.
+    """Which pixels a unit sees depends on several axes; together the units see ``pixels``.
 
-    Where that is not ``exact`` they see those or some of them.
+    If that is not ``exact``, they see all or some of them.
     """
 
     pixels: Pixels
@@ -50,7 +50,7 @@ class Anywhere(NamedTuple):
 
 
 Sight = Along | Anywhere | Pixels
-"""A plain set: every unit of the tensor sees just these pixels (none, if it does not depend on the input)."""
+"""A plain set: every unit of the tensor sees exactly these pixels (none if it does not depend on the input)."""
 
 
 class _Seen(NamedTuple):
@@ -74,7 +74,7 @@ def exact_fields(graph: Graph, source: int, axis: int) -> list[Sight]:
     For a node of several outputs it is what all of them see together.
 
     Raises:
-        CnncalcError: there are more units, taps and pixels than can be followed one by one.
+        CnncalcError: there are too many units, taps and pixels to track them one by one.
     """
     size = graph.nodes[source].output_shape[axis + 1]
     _check_few(graph.nodes[source], size * size)
@@ -138,21 +138,21 @@ def _after(before: list[_Seen], reads: tuple[Reads, ...], node: Node, shape: Sha
 
 
 def _keeps_together(seen: _Seen, reads: tuple[Reads, ...], shapes: tuple[Shape, ...]) -> bool:
-    """Whether tensors that see the same are joined, along an axis that does not tell what a unit sees."""
+    """Whether tensors that see the same are joined along an axis on which a unit's pixels do not depend."""
     joined = {axis for of_input in reads for axis, read in enumerate(of_input) if read.border == "joined"}
     return len(joined) == 1 and seen.axis not in joined and len(set(map(len, shapes))) == 1
 
 
 def _check_few(node: Node, number: int) -> None:
-    """Lets through what can be followed one by one.
+    """Checks that the work can be done one by one.
 
     Raises:
-        CnncalcError: it is more than that.
+        CnncalcError: it is too much.
     """
     if number > MOST_BITS:
         raise CnncalcError(
-            f"{node.where}error: {node.path}: which pixels each unit sees takes {number:,} steps, and "
-            f"{MOST_BITS:,} are the most\n  hint: feed a smaller input"
+            f"{node.where}error: {node.path}: which pixels each unit sees takes {number:,} steps, "
+            f"more than {MOST_BITS:,}\n  hint: use a smaller input"
         )
 
 
@@ -207,7 +207,7 @@ def _through(seen: _Seen, reads: Reads, shape: Shape, out: Shape, node: Node) ->
 
 
 def _spread(read: Read, reads: Reads, rank: int) -> set[int]:
-    """The output axes whose indices tell which part of an input axis is read."""
+    """The output axes whose indices decide which part of an input axis is read."""
     if read.axis is not None:
         return {read.axis, *read.across}
     mapped = {other.axis for other in reads if other.axis is not None}
@@ -226,7 +226,7 @@ def _join(sets: Iterable[Pixels]) -> Pixels:
 
 
 def _unite(mine: _Seen, theirs: _Seen) -> _Seen:
-    """What a unit sees that reads its place in both of two tensors."""
+    """What a unit sees that reads its own position in two tensors."""
     if mine == theirs or theirs is _NOTHING:
         return mine
     if mine is _NOTHING:

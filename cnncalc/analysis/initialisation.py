@@ -1,4 +1,4 @@
-"""How weights are to start: fans, the gain of the activation that follows, the deviations of He and of Xavier.
+"""How to initialise weights: fans, the gain of the next activation, the standard deviations of He and Xavier.
 
 He et al. 2015 (arXiv:1502.01852, eqs. 10 and 14): ``σ = g/√n`` with n the fan-in, or the fan-out to keep the
 gradients' scale instead. Glorot & Bengio 2010 (eq. 12): ``σ = g·√(2/(n_in + n_out))``. The gain g is that of the
@@ -25,7 +25,7 @@ LINEAR = 1.0
 
 
 class Initialisation(Struct, frozen=True):
-    """How one layer is to start. Fans and deviations are those of its first weight that multiplies its input.
+    """How to initialise one layer. Fans and deviations are those of its first weight that multiplies its input.
 
     ``activation`` is the path of the activation whose gain it is; ``zero`` says that its scale is the last of
     a residual's body, and best starts at 0 (Goyal et al. 2017, arXiv:1706.02677, §5.1). ``decayed`` and ``not_decayed``
@@ -48,7 +48,7 @@ NOTHING = Initialisation()
 
 
 def initialisation(graph: Graph) -> list[Initialisation]:
-    """For every node; one that reuses another's weights has none of its own."""
+    """For every node; one that reuses another's weights has none."""
     follows = _activations_after(graph)
     zeros = last_scales(graph)
     return [
@@ -94,7 +94,7 @@ def _activations_after(graph: Graph) -> list[int | None]:
             continue
         here = number if node.layer.gain() is not None else None if node.layer.is_product else found[number]
         for ref in node.inputs:
-            # readers are met from the last to the first: the first one that leads to an activation stays
+            # readers are visited from last to first: the first one that leads to an activation stays
             found[ref.node] = found[ref.node] if here is None else here
     return found
 
@@ -121,7 +121,7 @@ def last_scales(graph: Graph) -> dict[int, int]:
 
 
 def _only_scales(node: Node) -> bool:
-    """Whether the layer has a learned scale, and nothing that multiplies its input with more."""
+    """Whether the layer has a learned scale and no other weight that multiplies its input."""
     if node.layer is None or node.layer.is_product or node.layer.gain() is not None:
         return False
     learned = [weight for weight in node.layer.weights(*node.input_shapes) if weight.learnable]
@@ -129,12 +129,12 @@ def _only_scales(node: Node) -> bool:
 
 
 def loss_at_start(classes: int) -> float:
-    """Cross-entropy in nats while all C classes are equally likely: ``ln C``."""
+    """Cross-entropy in nats when all C classes are equally likely: ``ln C``."""
     return log(classes)
 
 
 def smoothed_loss_floor(classes: int, smoothing: float) -> float:
-    """The least cross-entropy in nats under label smoothing ε, the entropy of the target:
+    """Label smoothing's minimum loss: the entropy of the target in nats,
     ``−(1 − ε + ε/C)·ln(1 − ε + ε/C) − (C − 1)·ε/C·ln(ε/C)``.
     """
     rest = smoothing / classes

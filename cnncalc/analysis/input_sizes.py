@@ -1,7 +1,7 @@
 """Which input sizes a net works for, which lose nothing, and how to fix one that fails.
 
-Every answer is what the shape engine says: each size of the range is run along each axis, while the
-other axes stand still. That the axes do not depend on each other is then tried on pairs of sizes.
+Every answer comes from the shape engine: each size of the range is run along each axis, while the
+other axes are fixed. Pairs of sizes then test that the axes do not depend on each other.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Scan(NamedTuple):
 
 
 class Dependence(NamedTuple):
-    """Sizes whose axes are each well by itself but not together, or the other way round."""
+    """Sizes whose axes work separately but not together, or the other way round."""
 
     question: Question
     sizes: tuple[int, ...]
@@ -58,7 +58,7 @@ class Dependence(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What a net takes. ``base`` is where the other axes stand while one is varied."""
+    """The sizes that a net accepts. ``base`` are the sizes of the other axes while one is varied."""
 
     base: dict[str, Shape]
     most: int
@@ -96,7 +96,7 @@ def resized(inputs: Inputs, sizes: Mapping[SizeAxis, int]) -> dict[str, Shape]:
 
 
 def answer(question: Question, outcome: Outcome, base: Outcome, axis: SizeAxis | None = None) -> bool:
-    """What an outcome says to a question, about one axis or about all."""
+    """An outcome's answer to a question, for one axis or all."""
     bits = -1 if axis is None else 1 << axis.number
     if question == "lossless":
         return outcome.works and not outcome.loses & bits
@@ -123,7 +123,7 @@ def find_base(net: Resizable, inputs: Inputs, most: int) -> dict[str, Shape] | N
 def survey(
     net: Resizable, base: Inputs, most: int = 1024, progress: Callable[[str], object] = lambda _: None
 ) -> Survey:
-    """Runs every size of ``1…most`` along each axis, the others standing at ``base``, which must work."""
+    """Runs every size of ``1…most`` along each axis with the others at ``base``, which must work."""
     at_base = net.at(base)
     scans = []
     for axis in size_axes(base):
@@ -141,7 +141,7 @@ def survey(
 
 
 def _dependence(net: Resizable, base: Inputs, scans: Sequence[Scan], most: int) -> tuple[int, Dependence | None]:
-    """How many choices of sizes along all axes were run, and the first that is not what the axes by themselves say."""
+    """How many choices of sizes along all axes were run, and the first that contradicts the separate axes."""
     if len(scans) < 2:
         return 0, None
     draw, at_base = Random(0), net.at(base)
@@ -180,7 +180,7 @@ class Near(Struct, frozen=True):
 
 
 def near(net: Resizable, base: Inputs, wanted: Mapping[SizeAxis, int], question: Question, reach: int) -> Near:
-    """The nearest fits to the wanted sizes, at most ``reach`` away; each is confirmed with all axes at once."""
+    """The nearest fitting sizes, at most ``reach`` away; each is confirmed with all axes at once."""
     at_base = net.at(base)
 
     def first(axis: SizeAxis, sizes: Iterable[int]) -> int | None:
@@ -261,7 +261,7 @@ def _mend(
     kind: MendKind,
     options: Callable[[Attempt], Iterable[Option]],
 ) -> Mend | None:
-    """Changes of one kind, fault by fault, until the whole net can be built; ``None`` where they do not get there."""
+    """Changes of one kind, error by error, until the whole net can be built; ``None`` if that fails."""
     changes: dict[str, Change] = {}
     steps: dict[str, tuple[Step, ...]] = {}
     while attempt.error is not None:
@@ -279,12 +279,12 @@ def _mend(
 
 
 def _progress(attempt: Attempt) -> int:
-    """How far a run came: its nodes, without those that a change has put in."""
+    """How far a run came: its nodes, without those inserted by a change."""
     return sum(not node.path.startswith(".") for node in attempt.nodes)
 
 
 def _colliding(attempt: Attempt) -> list[Shape]:
-    """The shapes of several inputs that differ along spatial axes alone; empty for any other fault."""
+    """The shapes of several inputs that differ only along spatial axes; empty for any other error."""
     assert attempt.failure is not None
     shapes = [attempt.nodes[ref.node].output_shapes[ref.port] for ref in attempt.failure.inputs]
     if len(shapes) < 2 or len({len(shape) for shape in shapes}) > 1 or len({shape[1:] for shape in shapes}) < 2:

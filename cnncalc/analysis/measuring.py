@@ -1,4 +1,4 @@
-"""At which input sizes to measure what units see: as small as it can be told, or large enough for an interior."""
+"""Input sizes at which to measure what units see: the smallest size that is still exact, or one with an interior."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def source_name(graph: Graph, source: Source) -> str:
 
 
 def narrowed(graph: Graph) -> Graph:
-    """The net with as few channels as it can do with; as it is where that changes what units see.
+    """The net with as few channels as possible; unchanged if that would change what units see.
 
     It does where a spatial axis has become the channels, and groups or shuffles work along it.
     """
@@ -82,12 +82,12 @@ def _with_axis(graph: Graph, source: Source, size: int, others: int | None, at: 
 
 
 def _ranks(graph: Graph) -> list[list[int]]:
-    """The number of axes of all tensors; ``squeeze``, for one, makes another net of it where a size is 1."""
+    """The number of axes of all tensors; e.g. ``squeeze`` makes a different net where a size is 1."""
     return [[len(shape) for shape in node.output_shapes] for node in graph.nodes]
 
 
 def flattened(graph: Graph, source: Source, at: Resize) -> Graph:
-    """The net with all axes but the one as small as they can be, or (where padding hides all of it) larger."""
+    """The net with all other axes as small as possible, or larger if padding would hide everything."""
     shape = graph.nodes[source.node].output_shape
     size = shape[source.axis + 1]
     rest = [length for axis, length in enumerate(shape[1:]) if axis != source.axis]
@@ -123,7 +123,7 @@ def tracks(graph: Graph, source: Source) -> list[Track]:
 
 
 def _hides(graph: Graph, source: Source) -> bool:
-    """Whether some map sees nothing, though it would without borders: along some axis all of it lies in padding."""
+    """Whether some map sees nothing only because of borders: along some axis all of it lies in padding."""
     sights = exact_fields(graph, source.node, source.axis)
     return any(
         track is not None and not pixels_of(sight) for track, sight in zip(tracks(graph, source), sights, strict=True)
@@ -131,16 +131,16 @@ def _hides(graph: Graph, source: Source) -> bool:
 
 
 def _is_exact(graph: Graph, source: Source) -> bool:
-    """Whether it is told exactly what every unit sees."""
+    """Whether the claim is exact for every unit."""
     return all(isinstance(sight, int) or sight.exact for sight in exact_fields(graph, source.node, source.axis))
 
 
 UNITS_INSIDE = 12
-"""Units of the deepest map, at least, whose fields are to lie inside the input."""
+"""The least number of units of the deepest map whose fields must lie inside the input."""
 
 
 def enlarged(narrow: Graph, source: Source, at: Resize) -> Graph | None:
-    """The net on an input so long that in every feature map some units see no border.
+    """The net on an input long enough that in every feature map some units see no border.
 
     The real size grown by a whole number of the largest jump, so that nothing else about the sizes
     changes; where the net does not take that, by a little more.

@@ -1,6 +1,6 @@
 """The receptive field of every feature map, per axis of the net's input, over any graph.
 
-For each spatial axis of each input a :data:`Track` says how a tensor's units see it. A layer's
+For each spatial axis of each input a :data:`Track` describes how a tensor's units see it. A layer's
 ``reads`` moves tracks from its inputs to its output; where inputs meet, tracks are united. The
 arithmetic is in :mod:`cnncalc.formulas.receptive_field`.
 """
@@ -29,9 +29,9 @@ class Whole(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """Each unit sees ``size`` input pixels, at a place that the index along no single axis tells.
+    """Each unit sees ``size`` input pixels; the place depends on several indices.
 
-    ``axes``: the tensor axes whose indices together do.
+    ``axes``: the tensor axes of those indices.
     """
 
     size: int
@@ -39,7 +39,7 @@ class Spread(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """Not known, and why."""
+    """Unknown, and why."""
 
     reason: str
 
@@ -55,7 +55,7 @@ LONG = Lost(f"the pattern of its units repeats only after more than {rf.MAX_PERI
 
 
 class Seen(NamedTuple):
-    """What one tensor sees of the ``axes`` axes of the net's inputs, and whether only aligned branches met on the way.
+    """What one tensor sees along the ``axes`` axes of the net's inputs, and whether all branches on the way align.
 
     ``found`` has the tracks along those that it depends on, in order, so that a net of many inputs stays small.
     """
@@ -77,7 +77,7 @@ class Misalignment(NamedTuple):
     axis: int
     jumps: tuple[str, str]
     offset: str | None
-    """How far the centres lie apart, in input pixels, where the jumps are equal."""
+    """The distance of the centres in input pixels, if the jumps are equal."""
 
 
 class InputAxis(NamedTuple):
@@ -89,13 +89,13 @@ class InputAxis(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What the analysis found: per node what its outputs see, and where branches do not align."""
+    """Results: per node what its outputs see, and where branches do not align."""
 
     axes: tuple[InputAxis, ...]
     seen: list[Seen]
     misalignments: list[Misalignment]
     ports: dict[Ref, Seen]
-    """What each output of a node of several sees by itself."""
+    """For nodes with several outputs, what each of them sees."""
 
     def of(self, ref: Ref) -> Seen:
         """What one tensor sees."""
@@ -139,7 +139,7 @@ def receptive_fields(graph: Graph) -> Result:
 
 
 def followed(reads: Reads) -> Reads:
-    """Reads as the recurrence, which knows no borders, can follow them: the stretches of a concatenation cannot be."""
+    """Reads that the recurrence, which ignores borders, can follow; the parts of a concatenation are none."""
     return tuple([SCATTERED if read.border == "joined" else read for read in reads])
 
 
@@ -156,9 +156,9 @@ def step(
     result: Result,
     compose: Compose | None = None,
 ) -> Seen:
-    """What one output of a node sees; ``reads`` is ``None`` where each unit reads just its own place.
+    """What one output of a node sees; ``reads`` is ``None`` if each unit only reads its own position.
 
-    ``compose`` stands in for :func:`cnncalc.formulas.receptive_field.compose`, of which equal results are remembered.
+    ``compose`` is :func:`cnncalc.formulas.receptive_field.compose` with a cache.
     """
     if not before:
         return Seen({}, len(result.axes))
@@ -193,7 +193,7 @@ def step(
 
 
 def through(track: Track, reads: Reads, rank: int, compose: Compose | None = None) -> Track:
-    """A track after a layer that reads its input so, with an output of ``rank`` axes."""
+    """A track after a layer with these reads and an output of ``rank`` axes."""
     if isinstance(track, (Local, Spread)) and any(read.untold for read in reads):
         return HIDDEN
     if isinstance(track, Local):
@@ -217,8 +217,8 @@ def through(track: Track, reads: Reads, rank: int, compose: Compose | None = Non
 
 
 def _told_by(read: Read, reads: Reads, rank: int) -> frozenset[int]:
-    """The output axes whose indices tell which part of an input axis is read: for one that is scattered,
-    unless it says which, those that no input axis runs along.
+    """The output axes whose indices decide which part of an input axis is read: for a scattered one,
+    unless it names them, those that no input axis runs along.
     """
     if read.axis is not None:
         return frozenset((read.axis,))
@@ -227,11 +227,11 @@ def _told_by(read: Read, reads: Reads, rank: int) -> frozenset[int]:
 
 
 def _clash(mine: Track, theirs: Track) -> tuple[tuple[str, str], str | None] | None:
-    """The jumps of two fields, and how far their centres lie apart, where they do not align."""
+    """The jumps of two fields and the distance of their centres, if they do not align."""
     if not isinstance(mine, Local) or not isinstance(theirs, Local) or mine == theirs:
         return None
     if not mine.field.shift or not theirs.field.shift:
-        return None  # one unit for all: a broadcast has no place to be out of
+        return None  # one unit for all: a broadcast cannot be misaligned
     jumps = (rf.jump(mine.field), rf.jump(theirs.field))
     if jumps[0] != jumps[1]:
         return (_fraction(jumps[0]), _fraction(jumps[1])), None
@@ -248,7 +248,7 @@ def _fraction(value: tuple[int, int]) -> str:
 
 
 def _unite(mine: Track, theirs: Track, shape: Shape) -> Track:
-    """What a unit sees that reads its place in both of two tensors."""
+    """What a unit sees that reads its own position in two tensors."""
     if mine is None or mine == theirs:
         return theirs
     if theirs is None:

@@ -1,4 +1,4 @@
-"""What is odd about a net as it was read: an input in another layout, layers whose output is never used."""
+"""Oddities of a net: an input in another layout, layers whose output is never used."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from cnncalc.layers.axes import axis_name, describe
 from cnncalc.layers.base import Shape
 
 MOST_CHANNELS = 4
-"""Of an image: grey, colour, with transparency."""
+"""Channels of an image: grey, colour, with transparency."""
 LEAST_SIZE = 8
-"""Of an image along an axis, to be taken for one."""
+"""The least size along an axis to be taken for an image."""
 
 
 class Remark(NamedTuple):
-    """One thing worth a warning, and the nodes that it is about."""
+    """One warning, and the nodes that it is about."""
 
     code: str
     severity: Literal["warning"]
@@ -25,7 +25,7 @@ class Remark(NamedTuple):
 
 
 def remarks(graph: Graph) -> list[Remark]:
-    """All of a net's; none for most."""
+    """All remarks on a net; most nets have none."""
     found = list(_inputs(graph))
     unused = graph.unused()
     inputs = tuple(node.path for node in unused if node.layer is None)
@@ -56,7 +56,7 @@ def _inputs(graph: Graph) -> Iterator[Remark]:
 
 
 def likely(shape: Shape, own: Shape | None = None) -> Shape | None:
-    """What was probably meant by an input's shape: no batch in front, channels first and not last, or not left out.
+    """The shape that was probably meant: without a batch in front, with channels first, or with channels.
 
     Args:
         shape: channels, then the spatial sizes, as read.

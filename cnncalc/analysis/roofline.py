@@ -1,4 +1,4 @@
-"""The least time that a machine can take for each layer, and for the net.
+"""The least time that a machine needs for each layer, and for the net.
 
 Two times, which differ in what they assume of the memory:
 
@@ -9,8 +9,8 @@ Two times, which differ in what they assume of the memory:
   when the layer begins, and of the bytes written as many may still be there when it ends; the rest passes the memory's
   bandwidth, and all of it that of the cache. Products with padding's zeros are not counted.
 
-Elementwise work counts by its traffic alone: there is no peak for it that holds everywhere. What is unknown counts
-with nothing, so that a bound stays one.
+Elementwise work counts only by its traffic: there is no peak for it that holds everywhere. Unknown work adds 0,
+so that a bound stays a bound.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Algorithms = Literal["direct", "fast"]
 
 
 class Cache(Struct, frozen=True):
-    """One level of caches, all of its kind together: bytes, and bytes per second where that is known."""
+    """One level of caches, all of its kind together: bytes, and bytes per second if known."""
 
     size: int
     bandwidth: int | None = None
@@ -38,7 +38,7 @@ class Cache(Struct, frozen=True):
 class Machine(Struct, frozen=True):
     """What a machine does at most: FLOP/s by dtype, bytes per second of its memory, and its caches, the nearest first.
 
-    ``threads`` says how many threads the peak is for, where it was measured.
+    ``threads`` is the number of threads of a measured peak.
     """
 
     name: str
@@ -122,7 +122,7 @@ def layer_time(
 def net_time(
     times: Sequence[LayerTime], whole: Traffic, machine: Machine, dtype: str, algorithms: Algorithms = "direct"
 ) -> NetTime:
-    """The least times of a net, from those of its layers and what it cannot do without as a whole."""
+    """The least times of a net, from those of its layers and what it needs as a whole."""
     fused = _bound(whole, machine, dtype, algorithms)
     return NetTime(
         roofline=sum(time.roofline for time in times),
@@ -132,7 +132,7 @@ def net_time(
 
 
 def _bound(part: Traffic, machine: Machine, dtype: str, algorithms: Algorithms) -> int:
-    """The largest of the times for the products and, level by level, for what must pass there."""
+    """The largest of the times for the products and for the traffic of each level."""
     macs = part.direct_macs if algorithms == "direct" else part.bilinear_macs
     size, held = BYTES[dtype], 0
     times = [picoseconds(flops(macs or 0), peak_of(machine, dtype))]

@@ -35,7 +35,7 @@ def separable_pairs(graph: Graph) -> list[Separable]:
         for ref in node.inputs:
             reader[ref.node] = number if reader[ref.node] == -1 else -2
     pairs = []
-    # the depthwise convolution that a node hands on unmixed, if any
+    # the depthwise convolution whose channels a node passes on unmixed, if any
     carried: list[int] = [-1] * len(graph.nodes)
     for number, node in enumerate(graph.nodes):
         if _is_depthwise(node):

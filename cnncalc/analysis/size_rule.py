@@ -1,4 +1,4 @@
-"""A set of sizes as a rule: from some size on it repeats with a period.
+"""A set of sizes as a rule: from some size on it is periodic.
 
 Along one axis the sizes of a net are compositions of floors of affine maps, so that what they do to a
 size depends, once no kernel is too large, on the size modulo the product of the strides. The rule is
@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 REPEATS = 3
-"""How often a period must be seen within the range before it is called one."""
+"""How often a period must occur within the range to be accepted."""
 
 Run = tuple[int, int]
 
@@ -57,7 +57,7 @@ def find_rule(sizes: Collection[int], most: int) -> Rule | None:
         return None
     best, length = None, len(runs(chosen))
     for period in range(1, most // REPEATS + 1):
-        # The last size that is not as the one a period after it: the rule begins beyond.
+        # The last size that differs from the one a period later: the rule begins after it.
         odd = next((s for s in range(most - period, 0, -1) if (s in chosen) != (s + period in chosen)), 0)
         if most - odd < REPEATS * period:
             continue
@@ -78,7 +78,7 @@ def _arcs(residues: Collection[int], period: int) -> int:
 
 
 def describe(sizes: Collection[int], rule: Rule | None, *, most_runs: int = 6) -> str:
-    """A set of sizes in words: by its rule, or where it has none by its runs."""
+    """A set of sizes in words: by its rule, or by its runs if it has none."""
     if rule is None:
         listed = [_run_text(run) for run in runs(sizes)]
         more = f", … ({len(listed) - most_runs} more)" if len(listed) > most_runs else ""

@@ -1,10 +1,10 @@
 """What a training step costs on average where layers drop whole tensors (stochastic depth, drop path).
 
-As Huang et al. 2016 (arXiv:1603.09382, §4) save it: what nothing but dropped tensors would read is neither computed nor
-differentiated. So a layer runs where some path from it to an output passes no tensor that is dropped in that step, and
-takes part in the gradients of what still depends on a weight. Each drop is drawn on its own; whether
+Following Huang et al. 2016 (arXiv:1603.09382, §4), dropped branches are skipped, forwards and backwards. So a layer
+runs if some path from it to an output has no tensor that is dropped in that step, and
+takes part in the gradients of what still depends on a weight. Drops are drawn independently; whether
 one draw is for the whole batch or for each sample makes no difference to the mean, since the cost is proportional
-to the samples. PyTorch's and torchvision's modules save nothing of this: they compute the tensor and zero it.
+to the samples. PyTorch's and torchvision's modules save none of this: they compute the tensor and zero it.
 
 The probabilities are exact. Whether a layer runs is a Boolean function of the draws, kept as a reduced ordered
 decision diagram (Bryant 1986, "Graph-based algorithms for Boolean function manipulation").
@@ -22,12 +22,12 @@ from cnncalc.graph import Graph, Node
 from cnncalc.layers.base import Unknown
 
 MAX_DIAGRAM = 1 << 17
-"""Vertices of all decision diagrams of a net; beyond that its mean cost is unknown."""
+"""The most vertices of all decision diagrams of a net; beyond it the mean cost is unknown."""
 
 
 class ExpectedMacs(Struct, frozen=True):
     """Mean multiply-accumulates of one layer in a training step, for a whole batch, and the probability that it runs;
-    ``None`` where a cost is unknown.
+    ``None`` if a cost is unknown.
     """
 
     runs: Fraction
@@ -37,7 +37,7 @@ class ExpectedMacs(Struct, frozen=True):
 
 
 class TooManyDrawsError(Exception):
-    """The draws depend on each other in more ways than can be told apart."""
+    """The draws are too entangled."""
 
 
 NO, YES = 0, 1
@@ -71,7 +71,7 @@ class _Diagrams:
         return self.numbers[vertex]
 
     def conjunction(self, first: int, second: int) -> int:
-        """Where both hold."""
+        """True where both hold."""
         if first == second or second == YES:
             return first
         if first == YES:
@@ -88,18 +88,18 @@ class _Diagrams:
         return self.both[key]
 
     def complement(self, function: int) -> int:
-        """Where it does not hold."""
+        """True where it does not hold."""
         if function not in self.complements:
             draw, dropped, kept = self.vertices[function]
             self.complements[function] = self.make(draw, self.complement(dropped), self.complement(kept))
         return self.complements[function]
 
     def disjunction(self, first: int, second: int) -> int:
-        """Where one of them holds."""
+        """True where one of them holds."""
         return self.complement(self.conjunction(self.complement(first), self.complement(second)))
 
     def probability(self, function: int) -> Fraction:
-        """How often it holds."""
+        """The probability that it holds."""
         if function not in self.chances:
             draw, dropped, kept = self.vertices[function]
             chance = self.kept[draw]
@@ -108,7 +108,7 @@ class _Diagrams:
 
 
 def drops(graph: Graph) -> dict[int, Fraction]:
-    """The nodes that drop their tensor in training, each with the probability that it does."""
+    """The nodes that drop their tensor in training, each with its probability."""
     return {
         number: Fraction(*chance)
         for number, node in enumerate(graph.nodes)
@@ -117,7 +117,7 @@ def drops(graph: Graph) -> dict[int, Fraction]:
 
 
 def expected_macs(graph: Graph, batch: int = 1) -> list[ExpectedMacs] | None:
-    """The mean cost of every node in one training step; ``None`` where the draws hang together in too many ways."""
+    """The mean cost of every node in one training step; ``None`` if the draws are too entangled."""
     dropping = drops(graph)
     diagrams = _Diagrams([1 - chance for chance in dropping.values()])
     draws = {number: draw for draw, number in enumerate(dropping)}
@@ -133,7 +133,7 @@ def expected_macs(graph: Graph, batch: int = 1) -> list[ExpectedMacs] | None:
 
 
 def _runs(graph: Graph, diagrams: _Diagrams, keeps: dict[int, int]) -> list[int]:
-    """For every node, when it runs: where an output is reached that nothing on the way drops."""
+    """For every node, when it runs: if it reaches an output without a drop on the way."""
     runs = [NO] * len(graph.nodes)
     for _, ref in graph.outputs:
         runs[ref.node] = YES
@@ -176,7 +176,7 @@ def _expected(node: Node, diagrams: _Diagrams, runs: int, learns: list[int], bat
 def _input_gradient(
     node: Node, diagrams: _Diagrams, runs: int, learns: list[int], mean: Callable[..., Fraction | None]
 ) -> Fraction | None:
-    """Over all that can be asked of it, the mean cost of the gradients of a node's inputs."""
+    """The mean cost of the gradients of a node's inputs, over all sets of wanted gradients."""
     assert node.layer is not None
     shapes = node.input_shapes
     if node.layer.input_gradient_macs((True,) * len(shapes), *shapes) == 0:

@@ -1,4 +1,4 @@
-"""Measured times beside the least that a machine can take."""
+"""Measured times and a machine's least times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cnncalc.graph import Graph
 
 
 class Timing(Struct, frozen=True):
-    """Times of several tries in whole picoseconds: the least, the quartiles with the median between, and how many."""
+    """Times of several tries in whole picoseconds: the least, the quartiles and median, and how many."""
 
     best_ps: int
     low_ps: int
@@ -29,7 +29,7 @@ def timing(tries: Sequence[int]) -> Timing:
     last = len(ordered) - 1
 
     def quantile(fourths: int) -> int:
-        """Between two times as far as it lies between them, rounded down."""
+        """Linear interpolation between two times, rounded down."""
         place, part = divmod(fourths * last, 4)
         return ordered[place] + part * (ordered[min(place + 1, last)] - ordered[place]) // 4
 
@@ -37,7 +37,7 @@ def timing(tries: Sequence[int]) -> Timing:
 
 
 class Measured(Struct, frozen=True):
-    """What a layer, or the net, took forwards and, where that was asked for and there is something to do, backwards."""
+    """The time of a layer or the net forwards and, if asked for and there is something to do, backwards."""
 
     forward: Timing
     backward: Timing | None = None

@@ -1,4 +1,4 @@
-"""What each layer must at least move: the elements it reads and writes, each counted once, and the real products."""
+"""The least traffic of each layer: the elements it reads and writes, each counted once, and the real products."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BYTES = {"float64": 8, "float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2, "in
 
 
 class Traffic(Struct, frozen=True):
-    """Elements that one layer must read and write for a whole batch, and the products that it cannot leave out.
+    """Elements that one layer must read and write for a whole batch, and the products that it cannot skip.
 
     ``inputs`` are the elements of its inputs that its outputs depend on, a tensor that is given twice counted once.
     A layer whose output can be a view of its input moves nothing. ``direct_macs`` leaves out products
@@ -37,7 +37,7 @@ NOTHING = Traffic(0, 0, 0, 0, 0)
 
 
 def traffic(graph: Graph, batch: int = 1) -> list[Traffic]:
-    """What every node must move and compute."""
+    """The least traffic and products of every node."""
     known: dict[tuple[Layer, Shapes, tuple[int, ...], tuple[int, ...]], Traffic] = {}
     result: list[Traffic] = []
     samples = graph.samples(batch)
@@ -73,10 +73,10 @@ def _of_layer(layer: Layer, node: Node, same: tuple[int, ...], samples: tuple[in
 
 
 def whole_net(graph: Graph, parts: list[Traffic], batch: int = 1) -> Traffic:
-    """What the net as a whole cannot do without, however its layers are fused and whatever stays on the chip: its
+    """The least traffic of the net as a whole, however its layers are fused and whatever stays on the chip: its
     inputs (with tensors of its own) and its weights read once, its outputs written once.
 
-    An input of which some layer takes a view counts with nothing, and so does an output that is one.
+    An input of which some layer takes a view adds 0, and so does an output that is a view.
     """
     inputs, samples = 0, graph.samples(batch)
     for number, node in enumerate(graph.nodes):
@@ -101,7 +101,7 @@ def _is_view(node: Node) -> bool:
 
 
 def _read_of(reader: Node, number: int) -> int:
-    """How many elements of one input a layer reads."""
+    """The number of elements of one input that a layer reads."""
     assert reader.layer is not None
     read = reader.layer.elements_read(*reader.input_shapes)
     return max(count for count, ref in zip(read, reader.inputs, strict=True) if ref.node == number)

@@ -1,4 +1,4 @@
-"""What a training step costs: the forward pass, the gradients of activations, the gradients of weights."""
+"""The cost of a training step: the forward pass, the gradients of activations, the gradients of weights."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from cnncalc.layers.base import Layer, Shapes, Unknown
 class StepMacs(Struct, frozen=True):
     """Multiply-accumulates of one layer in one training step, for a whole batch; ``None`` where unknown.
 
-    ``input_gradient`` is what gradients of activations take: of the layer's inputs, as far as something before them
-    learns, and of what lies within the layer.
+    ``input_gradient`` is the cost of gradients of activations: of the layer's inputs, if something before them
+    learns, and of tensors within the layer.
     """
 
     forward: int | None
@@ -21,7 +21,7 @@ class StepMacs(Struct, frozen=True):
 
     @property
     def backward(self) -> int | None:
-        """Both gradients together."""
+        """Sum of both gradients."""
         if self.input_gradient is None or self.weight_gradient is None:
             return None
         return self.input_gradient + self.weight_gradient
@@ -43,7 +43,7 @@ def needs_gradient(graph: Graph) -> list[bool]:
 
 
 def step_macs(graph: Graph, batch: int = 1) -> list[StepMacs]:
-    """Multiply-accumulates of each node's part in one training step."""
+    """Multiply-accumulates of each node in one training step."""
     needs = needs_gradient(graph)
     known: dict[tuple[Layer, Shapes, tuple[bool, ...], int], StepMacs] = {}
     result: list[StepMacs] = []
@@ -67,5 +67,5 @@ def _of_batch(macs: int | Unknown, batch: int) -> int | None:
 
 
 def backward_macs(graph: Graph, batch: int = 1) -> list[int | None]:
-    """Multiply-accumulates of each node's part in one backward pass; ``None`` where that is unknown."""
+    """Multiply-accumulates of each node in one backward pass; ``None`` if unknown."""
     return [macs.backward for macs in step_macs(graph, batch)]

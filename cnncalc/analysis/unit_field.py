@@ -8,9 +8,9 @@ once, and inputs that meet (added, joined or multiplied) are summed. Divided by 
 counts are the theoretical effective receptive field for uniform weights (Luo et al. 2016,
 "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks", §2).
 
-The pass carries an array over the input's spatial axes, each at the size that it has in the tensor
-at hand. A layer is applied axis by axis, so a chain costs what a product of axes costs, and branches,
-whose sum is no product of axes, are exact too.
+The pass carries an array over the input's spatial axes, each with its size in the current tensor.
+A layer is applied axis by axis, so a chain costs as much as a product of axes, and branches,
+whose sum is not a product of axes, are exact too.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ if TYPE_CHECKING:
     Reached = NDArray[np.bool_]
 
 Place = int | None | frozenset[int]
-"""Where an axis of the input has gone in a tensor: it runs along one tensor axis; ``None``, all units see
-the same of it; or a set, no single axis tells but the indices along those together do.
+"""Which tensor axes carry an axis of the input: one; ``None``, if all units see the same of it; or a set of
+several axes that decide together.
 """
 Frame = tuple[Place, ...]
 """The place of each spatial axis of the input."""
 
 MOST_PIXELS = 1 << 23
-"""Positions of a tensor, over all axes, that are counted one by one."""
+"""The most positions of a tensor, over all axes."""
 MOST_STEPS = 1 << 30
-"""Reads of one position by one unit in one layer that are followed."""
+"""The most reads of one position by one unit in one layer."""
 SCALE = 2.0**-512
-"""Counts beyond its inverse are scaled down, all alike: a power of two, so nothing is rounded."""
+"""Counts above its inverse are all scaled down: by a power of two, so nothing is rounded."""
 
 
 class Untold(Exception):  # noqa: N818  (a reason, not an error)
-    """Path counts cannot be given, and why."""
+    """Path counts are unknown, and why."""
 
 
 class UnitField(NamedTuple):
@@ -105,7 +105,7 @@ def unit_field(graph: Graph, source: int, ref: Ref, unit: tuple[int, ...]) -> Un
 
     known = frames(graph, source)
     counts, scaled = _adjoint(graph, source, ref, unit, known, np.float64)
-    # What scaling rounds to nothing is a path still.
+    # A count that scaling rounds to 0 is still a path.
     reached = _adjoint(graph, source, ref, unit, known, np.bool_)[0] if scaled else counts > 0
     return UnitField(counts, reached, scaled)
 
@@ -114,7 +114,7 @@ def centred_width(mass: Counts, centre: float, share: float = 0.95) -> int | Non
     """Pixels of the smallest interval around ``centre`` (a whole or half pixel) that holds ``share`` of ``mass``."""
     import numpy as np
 
-    until = np.concatenate(([0.0], np.cumsum(mass)))  # what lies before each pixel
+    until = np.concatenate(([0.0], np.cumsum(mass)))  # the sum before each pixel
     total = float(until[-1])
     if total == 0:
         return None
@@ -169,7 +169,7 @@ def _point_by_point(place: frozenset[int], reads: Reads) -> bool:
 
 
 def _meet(mine: Place, theirs: Place) -> Place:
-    """The place of an axis in a tensor to which two inputs lead."""
+    """The place of an axis in a tensor made from two inputs."""
     if mine == theirs or theirs is None:
         return mine
     if mine is None:
@@ -220,7 +220,7 @@ def _adjoint(
 
 
 def _sizes(graph: Graph, ref: Ref, frame: Frame) -> tuple[int, ...]:
-    """The shape of the count array of a tensor: 1 along the axes that nothing or no single axis tells."""
+    """The shape of the count array of a tensor: 1 along the axes that no axis or several axes carry."""
     shape = graph.shape(ref)
     return tuple(shape[place] if isinstance(place, int) else 1 for place in frame)
 
@@ -230,7 +230,7 @@ def _through(
 ) -> Any:
     """Counts at an input of a node, from those at its output: along each axis, what reads a position adds up.
 
-    Along an axis that no single tensor axis tells the counts are one number for all positions.
+    Along an axis that depends on several tensor axes the counts are one number for all positions.
     """
     import numpy as np
 
@@ -257,7 +257,7 @@ def _through(
 
 
 def _check_all_read_once(node: Node) -> None:
-    """A layer that only moves its elements hands one number for all positions on unchanged.
+    """A layer that only moves its elements passes one number for all positions on unchanged.
 
     Raises:
         Untold: the layer does more than that.
@@ -268,15 +268,15 @@ def _check_all_read_once(node: Node) -> None:
 
 
 def _check_few(node: Node, what: str, number: int, most: int) -> None:
-    """Lets through what can be counted one by one.
+    """Checks that the work can be done one by one.
 
     Raises:
-        CnncalcError: it is more than that.
+        CnncalcError: it is too much.
     """
     if number > most:
         raise CnncalcError(
-            f"{node.where}error: {node.path} has {number:,} {what} to count paths through, and {most:,} are the most\n"
-            "  hint: feed a smaller input, or leave --layer out: the fields of all maps need no counting"
+            f"{node.where}error: {node.path} has {number:,} {what} to count paths through, more than {most:,}\n"
+            "  hint: use a smaller input, or leave out --layer: the fields of all maps need no counting"
         )
 
 

@@ -1,4 +1,4 @@
-"""Claims beside measurements. A verdict *is* its reason: a row holds where ``reason`` is empty."""
+"""Claims and measurements. A row holds if its ``reason`` is empty."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from cnncalc.graph import Graph
 class Row(Struct, frozen=True):
     """One claim about one layer (or, with an empty ``layer``, the net) and what was measured.
 
-    ``reason`` says why the claim fails and is empty where it holds; ``note`` is for what is worth
-    knowing though the claim holds.
+    ``reason`` says why the claim fails and is empty if it holds; ``note`` is for what is worth
+    knowing although the claim holds.
     """
 
     layer: str
@@ -38,7 +38,7 @@ def compare(layer: str, check: str, claimed: object, measured: object, note: str
 
 
 class Verdict(Struct, frozen=True):
-    """All rows of a verification, and what is to be known about how they were measured."""
+    """All rows of a verification, and how they were measured."""
 
     rows: tuple[Row, ...]
     remarks: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ class Verdict(Struct, frozen=True):
 
 
 def verdict(rows: Iterable[Row], remarks: Iterable[str] = ()) -> Verdict:
-    """A verdict from rows as they come."""
+    """A verdict from rows in order."""
     return Verdict(tuple(rows), tuple(dict.fromkeys(remarks)))
 
 

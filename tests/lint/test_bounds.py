@@ -78,5 +78,5 @@ def test_more_units_than_can_be_looked_at(run: Run, tmp_path, shape: list[int], 
     result = run("lint", path)
     assert (result.status, result.out) == (2, "")
     assert result.err.startswith(f"{path}:3:5: error: {layer.split(':')[0]}1 reads ")
-    assert "along length, padding included; lint looks at 4,194,304 at most\n  hint: " in result.err
+    assert "along length, padding included; lint checks at most 4,194,304\n  hint: " in result.err
     assert run("lint", path, "--ignore", "CNN101,CNN102,CNN107,CNN3").status == 0

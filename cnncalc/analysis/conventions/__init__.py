@@ -1,4 +1,4 @@
-"""What other tools answer for a net, reproduced from this one's own analysis: one file for each tool."""
+"""Other tools' counts for a net, reproduced from our own analysis: one file for each tool."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CONVENTIONS: dict[str, Convention] = {
         TORCHSCAN_FLOPS,
     )
 }
-"""All conventions by name, in the order in which they are shown."""
+"""All conventions by name, in the order of the table."""
 
 __all__ = [
     "CONVENTIONS",

@@ -1,9 +1,9 @@
-"""What a convention is: data that says how much a tool counts for each module or function of PyTorch that it sees.
+"""A convention: data that says how much a tool counts for each PyTorch module or function that it sees.
 
 The tools count different things, and look at different things: some at modules by their class
 (``BatchNorm2d``), some at the functions in a trace (``batch_norm``), one at both. A layer says what
 it is in PyTorch (:meth:`~cnncalc.layers.base.Layer.torch_module`, ``torch_calls``), a convention
-what a tool counts for that; what neither table holds, the tool does not count.
+what a tool counts for that; anything in neither table the tool does not count.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from cnncalc.layers.tape import Held
 
 FLOAT_BYTES = 4
 Number = int | float
-"""Tools that divide have floats; what they count is whole below 2**53."""
+"""Tools that divide use floats; their counts are whole numbers below 2**53."""
 Unit = Literal["MACs", "FLOPs", "activations"]
 
 
-class CannotCount(Exception):  # noqa: N818  (it is no error of ours)
+class CannotCount(Exception):  # noqa: N818  (it is not our error)
     """The tool itself fails here; the message is its error."""
 
 
 class Untold(CannotCount):
-    """It is us who cannot tell: a layer does not say what it is."""
+    """We do not know: a layer does not say what it is in PyTorch."""
 
 
 class Seen(NamedTuple):
-    """One module or function as a tool meets it; shapes have the batch in front.
+    """One module or function as a tool sees it; shapes have the batch in front.
 
     ``macs`` are of the whole batch; ``weight`` is the shape of the learned factor, if there is one;
     ``learned`` are all learned tensors of a module.
@@ -69,7 +69,7 @@ class Rule(Struct, frozen=True):
 
     ``macs`` weighs multiply-accumulates, ``bias`` the output elements where there is a learned summand,
     ``inputs`` and ``outputs`` the elements of the first input and output, and ``scaled`` the input elements once more
-    where there is a learned scale. What cannot be said so is a ``quirk``, a function whose docstring says it.
+    where there is a learned scale. Anything else is a ``quirk``, a function whose docstring describes it.
     ``own_statistics`` is the rule for a norm by the batch's own statistics, where that is another. ``fused`` says that
     a bias counts only where the input lies in order in memory. ``fails`` gives the error where the tool has one,
     ``partial`` says where it knows that it misses a part.
@@ -130,12 +130,12 @@ class Rule(Struct, frozen=True):
 
 
 NOTHING = Rule()
-"""Known to the tool, and free."""
+"""Known to the tool, and counted as 0."""
 Rules = Mapping[str, Rule]
 
 
 class Convention(Struct, frozen=True):
-    """A tool's way of counting, as its source code of one version has it.
+    """A tool's way of counting, according to its source code of one version.
 
     ``modules`` are looked up by class, ``functions`` by their name in a trace, or, where ``patches`` is
     true, by the Python name that the tool replaces. ``other`` is the rule for modules that ``modules`` does not
@@ -162,7 +162,7 @@ class Convention(Struct, frozen=True):
 
     @property
     def per_mac(self) -> int:
-        """What one multiply-accumulate is in the tool's unit."""
+        """One multiply-accumulate in the tool's unit."""
         return 2 if self.unit == "FLOPs" else 1
 
 
@@ -175,7 +175,7 @@ class NodeCount(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """A tool's answer for a net: the total, and the part of each node.
+    """A tool's answer for a net: the total, and each node's share.
 
     ``count`` is ``None`` where the tool fails, or (``untold``) where a layer does not say what it is in PyTorch;
     ``problem`` then says why. ``partial`` is what the tool itself says of its number.
@@ -191,7 +191,7 @@ class Answer(Struct, frozen=True):
 
 
 def answer(graph: Graph, convention: Convention, batch: int = 1, functional: frozenset[str] = frozenset()) -> Answer:
-    """What the tool answers for the PyTorch module of this net, in evaluation mode.
+    """The tool's answer for the PyTorch module of this net, in evaluation mode.
 
     Layers of the types ``functional`` are taken for calls of functions in the net's own code, as many nets have
     their activations and all have their sums; no tool sees a module there. Of a captured net it is known which are.
@@ -296,7 +296,7 @@ def _of_functions(
             if tensors and call.reads is not None:
                 ref = node.inputs[call.reads]
                 read = tensors[ref.node][ref.port]
-                # one of two axes may lie as it will
+                # one of two axes may have any stride
                 seen = seen._replace(in_order=len(read.shape) == 2 or read.is_contiguous)
             rule = rule.for_(seen)
             total += rule.count(seen)
@@ -323,7 +323,7 @@ def _function(call: Call, layer: Layer, batch: int) -> Seen:
 
 
 def _tensors(graph: Graph, batch: int) -> list[tuple[Held, ...]]:
-    """The outputs of all nodes, with their strides, as the layers write them down."""
+    """The outputs of all nodes, with their strides, as the layers record them."""
     known: dict[tuple[Layer, tuple[Held, ...]], tuple[Held, ...]] = {}
     made: list[tuple[Held, ...]] = []
     for node in graph.nodes:
@@ -344,5 +344,5 @@ def _batched(shapes: Shapes, batch: int | None) -> Shapes:
 
 
 def each_rank(name: str, rule: Rule) -> dict[str, Rule]:
-    """The same rule for 1, 2 and 3 spatial axes; ``Nd`` in the name stands for them."""
+    """The same rule for 1, 2 and 3 spatial axes, written ``Nd`` in the name."""
     return {name.replace("Nd", f"{rank}d"): rule for rank in (1, 2, 3)}

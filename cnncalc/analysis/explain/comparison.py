@@ -1,4 +1,4 @@
-"""A layer against others that would do in its place, as its class offers them, in the same symbols."""
+"""A layer compared with possible replacements from its class, in the same symbols."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from cnncalc.analysis.explain.traced import expression, via
 
 
 class Comparison(NamedTuple):
-    """The parameters and MACs of what stands in a layer's place, and what they are in units of the layer's."""
+    """The parameters and MACs of a layer's replacement, and their ratios to the layer's."""
 
     title: str
     quantities: tuple[Quantity, ...]
 
 
 def comparisons(account: Account) -> list[Comparison]:
-    """What the layer's class offers in its place, each against the layer."""
+    """The replacements that the layer's class offers, each compared with the layer."""
     layer, inputs = account.layer, account.shapes
     own = layer_cost(layer, inputs, 1)
     own_weights = _products(layer.weights(*inputs))
     found = []
     for title, layers in layer.alternatives(*inputs).items():
         for one, shapes in layers:
-            one.output_shapes(*shapes)  # what it makes sure of, its formulas may take for granted
+            one.output_shapes(*shapes)  # its formulas may assume what it has checked
         parts = [layer_cost(one, shapes, 1) for one, shapes in layers]
         weights = sum(_products(one.weights(*shapes)) for one, shapes in layers)
         if own.macs is None or any(part.macs is None for part in parts):

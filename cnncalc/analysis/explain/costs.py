@@ -1,7 +1,7 @@
-"""What a layer gives and costs, explained: output sizes, parameters, work, memory.
+"""Output sizes and costs of a layer, explained: parameters, work, memory.
 
 The layer's own methods and :func:`cnncalc.analysis.cost.layer_cost` are run on traced numbers. There is
-nothing here about any layer in particular.
+nothing here about any particular layer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cnncalc.layers.axes import AXIS_NAMES
 from cnncalc.layers.base import Layer, Reads, Shapes, Weight, pointwise
 
 MOST_PHASES = 64
-"""Fields that repeat after more units than that are given as numbers alone."""
+"""Fields that repeat only after more units are given without formulas."""
 
 
 class Account(NamedTuple):
@@ -91,7 +91,7 @@ def account(
 
 
 def _derived(trace: Trace, layer: Layer, inputs: Shapes) -> list[Quantity]:
-    """What the class names on the way to other numbers, each computed with those before it under their names."""
+    """The intermediate numbers that the class names, each computed from those before it by name."""
     found = []
     for symbol in layer.derived(*inputs):
         values = layer.derived(*inputs)[symbol]
@@ -105,7 +105,7 @@ def _derived(trace: Trace, layer: Layer, inputs: Shapes) -> list[Quantity]:
 
 
 def _sizes(trace: Trace, layer: Layer, inputs: Shapes) -> tuple[list[Quantity], Shapes]:
-    """The size of each axis of each output, and the shapes with those that were computed under their names."""
+    """The size of each axis of each output, and the shapes with computed sizes under their names."""
     found: list[Quantity] = []
     shapes = layer.output_shapes(*inputs)
     named = []

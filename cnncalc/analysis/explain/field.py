@@ -55,7 +55,7 @@ def _phases(seen: tuple[Seen, ...]) -> int:
 
 
 def _told_apart(result: Result, befores: list[Seen], alike: list[bool]) -> Callable[[str, int], str]:
-    """What a symbol needs beside the number of the layer's input: nothing where all axes have the same fields, else the
+    """A symbol's suffix after the number of the layer's input: empty if all axes have the same fields, else the
     letter of the axis, and with several inputs of the net the number of that.
     """
     fields: dict[str, set[object]] = {}
@@ -76,7 +76,7 @@ def _told_apart(result: Result, befores: list[Seen], alike: list[bool]) -> Calla
 
 
 def _field(track: Track) -> object:
-    """What a track says of sizes, whatever axis it runs along."""
+    """The sizes of a track, whatever axis it runs along."""
     return track.field if isinstance(track, Local) else track.size if isinstance(track, Spread) else type(track)
 
 
@@ -137,5 +137,5 @@ def _quantities(graph: Graph, result: Result, axis: int, track: Track, note: str
 
 
 def _quantity(name: str, title: str, symbol: str, expr: tree.Expr, axis: str, note: str, formulas: Via) -> Quantity:
-    """A quantity; one that is handed on as it came needs no source."""
+    """A quantity; one that is passed on unchanged needs no source."""
     return Quantity(name, title, symbol, expr, axis, note, () if isinstance(expr, tree.Name) else cited(formulas))

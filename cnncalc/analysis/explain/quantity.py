@@ -1,4 +1,4 @@
-"""One number of a layer, with the formula that gave it and where that is from."""
+"""One number of a layer, with its formula and the formula's source."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ CITATION = re.compile(r"\b(19|20)\d\d\b|torch\.|TensorFlow")
 
 
 def sources_of(formulas: Via, layer: Layer, method: str) -> tuple[str, ...]:
-    """What the formulas that ran say of themselves; where none did, what the layer's class says of the number."""
+    """The docstrings of the formulas that ran; if none did, the layer class's about the number."""
     if method == "elementwise_ops" and (counted := counting(type(layer))):
         return (counted,)
     if formulas:
@@ -59,7 +59,7 @@ def sources_of(formulas: Via, layer: Layer, method: str) -> tuple[str, ...]:
 
 @cache
 def cited(formulas: Via) -> tuple[str, ...]:
-    """The first paragraph of each formula, and where none of them names a source, what their modules name."""
+    """The first paragraph of each formula, and if none of them names a source, those of their modules."""
     texts = [paragraph(inspect.getdoc(formula) or formula.__name__) for formula in formulas]
     if not any(map(CITATION.search, texts)):
         texts += dict.fromkeys(text for formula in formulas if (text := _of_module(formula.__module__)))
@@ -74,14 +74,14 @@ def _of_module(name: str) -> str:
 
 @cache
 def counting(layer: type[Layer]) -> str:
-    """The class's own account of its elementwise operations."""
+    """The class docstring's part about its elementwise operations."""
     match = re.search(r"Elementwise operations.*?(?:\n\n|\Z)", inspect.getdoc(layer) or "", re.DOTALL)
     return f"{layer.kind}: {plain(match[0])}" if match else ""
 
 
 @cache
 def described(layer: type[Layer], method: str) -> str:
-    """The docstring of the method, where the class has one for it or inherits it; of the output, that of the class."""
+    """The docstring of the method, own or inherited; for the output, that of the class."""
     if method == "output_shapes":
         text, _, _ = paragraph(inspect.getdoc(layer) or "").partition(" Elementwise operations")
         return f"{layer.kind}: {text}"

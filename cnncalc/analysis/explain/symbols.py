@@ -1,4 +1,4 @@
-"""A layer and its input shapes with a traced number, under its symbol, in the place of each whole number."""
+"""A layer and its input shapes with each whole number replaced by a traced one under its symbol."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ TITLES = {
     "k": "inner size",
     "m": "columns",
 }
-"""What an axis is called, by the letter of its symbol."""
+"""Names of axes, by the letters of their symbols."""
 SPATIAL = {symbol for symbols in AXIS_SYMBOLS.values() for symbol in symbols[1:]}
 
 
 def symbol_of(layer: type[Layer], field: str) -> str:
-    """What formulas call a field: as the class says, or the nearest of its bases; else its own name."""
+    """A field's symbol in formulas: from the class or its nearest base; else the field's name."""
     for cls in layer.__mro__:
         symbols: dict[str, str] = cls.__dict__.get("symbols", {})
         if field in symbols:
@@ -52,7 +52,7 @@ def traced_layer(trace: Trace, layer: Layer, shapes: Shapes, general: bool = Fal
         value = getattr(layer, field)
         symbol = symbol_of(type(layer), field)
         if symbol == field and isinstance(value, tuple) and any(isinstance(one, tuple) for one in value):
-            continue  # lists of lists that nobody has named
+            continue  # lists of lists without names
         traced = _traced(trace, symbol, value, default, rank)
         if traced is not value:
             changed[field] = traced
@@ -86,12 +86,12 @@ def _one(trace: Trace, symbol: str, suffix: str, value: Any, default: Any) -> An
 
 
 def title_of(symbol: str, axis: str = "axis") -> str:
-    """What the axis of that symbol is called."""
+    """The name of the axis of a symbol."""
     return TITLES.get(symbol.partition("_")[0], axis)
 
 
 def spatial(symbol: str) -> str:
-    """The symbol without the letter that tells its spatial axis, so that height and width read alike."""
+    """The symbol without the letter of its spatial axis, so that height and width read alike."""
     letter, mark, index = symbol.partition("_")
     return f"X{mark}{index}" if letter in SPATIAL else symbol
 

@@ -1,9 +1,9 @@
-"""Integers that remember how they were computed: what a layer's methods and the formulas are run on.
+"""Integers that remember how they were computed: layers' methods and formulas are run on them.
 
 A :class:`Traced` is an ``int`` in every respect, so the code that computes a number is the code that
-explains it. Beside its value it carries an expression, and the functions of :mod:`cnncalc.formulas`
-through which its value came: each operation asks in which function it takes place. A quantity
-that has been given a name (:meth:`Trace.define`) is from then on written by that name.
+explains it. Besides its value it carries an expression, and the functions of :mod:`cnncalc.formulas`
+that computed it: each operation asks in which function it takes place. A quantity
+that was given a name (:meth:`Trace.define`) is written by that name from then on.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ class Trace:
         self.known: dict[Expr, Name] = {}
         """Quantities by the expression that gave them."""
         self.exact: set[tuple[Expr, Expr]] = set()
-        """Divisions that the layer has made sure leave nothing: its code asked whether ``a % b`` is 0."""
+        """Divisions known to be exact: the layer's code checked that ``a % b`` is 0."""
         self.order: dict[str, int] = {}
-        """Where each given symbol comes among them."""
+        """The order of the given symbols."""
         self.meanings: dict[str, str] = {}
-        """What each given symbol stands for, without its index."""
+        """The meaning of each given symbol, without its index."""
 
     def name(self, symbol: str, value: Number, general: str | None = None, meaning: str = "") -> Traced:
-        """A number that is given, by its symbol."""
+        """A given number, by its symbol."""
         self.order.setdefault(symbol, len(self.order))
         if meaning:
             self.meanings.setdefault(symbol.partition("_")[0], meaning)
         return Traced.of(Name(symbol, value, general), (), self)
 
     def result(self, symbol: str, value: int) -> int:
-        """A computed number under its name, for what is made of it next; a plain number stays one."""
+        """A computed number under its name, for later formulas; a plain number stays plain."""
         return Traced.of(Name(symbol, value.expr.value), (), self) if isinstance(value, Traced) else value
 
     def define(self, symbol: str, value: int, general: str | None = None) -> int:
@@ -58,7 +58,7 @@ class Trace:
 
 
 class Traced(int):
-    """A whole number with the expression that it is the value of."""
+    """A whole number with the expression that computes it."""
 
     expr: Expr
     via: Via
@@ -77,7 +77,7 @@ class Traced(int):
         known = self.trace.known
         if known and expr in known:
             return Traced.of(known[expr], (), self.trace)
-        if isinstance(expr, Name):  # handed on as it came
+        if isinstance(expr, Name):  # passed on unchanged
             return Traced.of(expr, (), self.trace)
         via = self.via
         for other in others:
@@ -153,7 +153,7 @@ class Traced(int):
         above, below = _expr(top), _expr(bottom)
         return tree.Rest((above, below), above.value % below.value)
 
-    # what the built-in functions would lose (see cnncalc.formulas.number)
+    # the built-in functions would lose the expression (see cnncalc.formulas.number)
 
     def least(self, other: int) -> int:
         """``min``"""
@@ -167,7 +167,7 @@ class Traced(int):
         """``gcd``"""
         return self._of(tree.call("gcd", self.expr, _expr(other)), other)
 
-    # comparisons: a truth is a number too, which a formula may subtract
+    # comparisons: a bool is a number too, which a formula may subtract
 
     def _holds(self, sign: str, holds: bool, other: Any) -> Any:
         expr = tree.Truth((sign, self.expr, _expr(other)), int(holds))
@@ -200,7 +200,7 @@ class Traced(int):
 
 
 class TracedFloat(float):
-    """A traced whole number times a plain fraction: good for one thing, to be rounded down."""
+    """A traced whole number times a plain fraction; all it can do is round down."""
 
     whole: Traced
     factor: float
@@ -226,7 +226,7 @@ expression = _expr
 
 
 def via(value: object) -> Via:
-    """The formulas through which a number came; none for a plain one."""
+    """The formulas that computed a number; none for a plain one."""
     return value.via if isinstance(value, Traced) else ()
 
 
@@ -237,7 +237,7 @@ def via(value: object) -> Via:
 def _codes() -> dict[CodeType, Formula | None]:
     """Every function of the formulas by its code, and by that of the functions and comprehensions in it.
 
-    ``None`` for those of ``number``, which stand for built-in functions and are no source of anything.
+    ``None`` for those of ``number``, which replace built-in functions and are not sources.
     """
     found: dict[CodeType, Formula | None] = {}
     for module in iter_modules(formulas.__path__, f"{formulas.__name__}."):

@@ -1,8 +1,8 @@
-"""Expressions over whole numbers, in a form that a person would write.
+"""Expressions over whole numbers, in the form that a person would write.
 
-Building one tidies it: like terms are added, factors gathered, neutral numbers dropped, and what
-cancels is cancelled; every rule is an identity over the integers, so the value never changes. A node
-knows its value, and two nodes are equal where they are written alike.
+Building one simplifies it: like terms are added, factors collected, neutral numbers dropped, and
+fractions reduced; every rule is an identity over the integers, so the value never changes. A node
+knows its value, and two nodes are equal if they are written alike.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Expr:
 
 
 class Const(Expr):
-    """A number as it stands in a formula: ``parts = (value,)``."""
+    """A number in a formula: ``parts = (value,)``."""
 
     __slots__ = ()
 
@@ -65,7 +65,7 @@ class Name(Expr):
 
     @property
     def symbol(self) -> str:
-        """What is written."""
+        """The text."""
         symbol: str = self.parts[0]
         return symbol
 
@@ -109,7 +109,7 @@ class Ceil(Quotient):
 
 
 class Ratio(Quotient):
-    """``a/b``, which is exact: a whole number by a rule of the layer, or a fraction that is meant."""
+    """``a/b`` without rounding: a whole number by a rule of the layer, or an intended fraction."""
 
     __slots__ = ()
 
@@ -121,7 +121,7 @@ class Rest(Quotient):
 
 
 class Power(Expr):
-    """``base^exponent`` where the exponent is no plain number: ``parts = (base, exponent)``."""
+    """``base^exponent`` where the exponent is not a plain number: ``parts = (base, exponent)``."""
 
     __slots__ = ()
 
@@ -183,7 +183,7 @@ def add(first: Expr, second: Expr, sign: int = 1) -> Expr:
 
 
 def _gather(terms: Terms, coefficient: int, term: Expr) -> None:
-    """Add a term to a list of them: to the like one, or into a bracket with which it shares the rest."""
+    """Add a term to a list: to the like one, or into a bracket that shares its other factors."""
     for i, (have, one) in enumerate(terms):
         if one == term:
             terms[i] = (have + coefficient, one)
@@ -202,7 +202,7 @@ def _gather(terms: Terms, coefficient: int, term: Expr) -> None:
 
 
 def _into_bracket(have: int, one: Expr, coefficient: int, term: Expr) -> Expr | None:
-    """``(a + b)·r + c·r`` as ``(a + b + c)·r``, where the bracket gets shorter by it."""
+    """``(a + b)·r + c·r`` as ``(a + b + c)·r``, if that shortens the bracket."""
     if have not in (1, -1) or not isinstance(one, Product):
         return None
     for i, (bracket, power) in enumerate(one.parts[1]):
@@ -234,7 +234,7 @@ def _sum(constant: Number, terms: Terms) -> Expr:
 
 
 def scale(one: Expr, coefficient: int) -> Expr:
-    """``coefficient·one``, a sum only turned in sign."""
+    """``coefficient·one``; a sum may only change its sign."""
     if coefficient == 1:
         return one
     if isinstance(one, Sum) and coefficient == -1:
@@ -301,7 +301,7 @@ def _product(coefficient: Any, factors: Factors) -> Expr:
 
 
 def _without(factors: Factors, divisor: Factors) -> Factors | None:
-    """What is left of ``factors`` without those of ``divisor``; ``None`` where they are not all there."""
+    """``factors`` without those of ``divisor``; ``None`` if some are missing."""
     left = list(factors)
     for factor, power in divisor:
         for i, (have, had) in enumerate(left):
@@ -328,7 +328,7 @@ def raise_to(base: Expr, exponent: Expr) -> Expr:
 
 
 def cancel(top: Expr, bottom: Expr) -> Expr | None:
-    """``top/bottom`` where it divides as it is written."""
+    """``top/bottom`` if it divides as written."""
     if isinstance(bottom, Const):
         by = bottom.value
         if by == 1:
@@ -379,7 +379,7 @@ def _positive_part(top: Expr) -> Expr | None:
 
 
 def ratio(top: Expr, bottom: Expr) -> Expr:
-    """The exact quotient, common factors cancelled term by term; a fraction where it is none."""
+    """The exact quotient, common factors cancelled term by term; a fraction if it is not whole."""
     if isinstance(top, Sum):
         result: Expr = ZERO
         constant, terms = _terms(top)

@@ -1,4 +1,4 @@
-"""A net as the rules see it: what each layer reads along spatial axes, who reads each tensor, what units see.
+"""The rules' view of a net: what each layer reads along spatial axes, who reads each tensor, what units see.
 
 Everything is computed when the first rule asks for it, once, in one pass over the layers.
 """
@@ -20,7 +20,7 @@ from cnncalc.layers.axes import axis_name
 from cnncalc.layers.base import Layer, Movement, Reads, Shape, Shapes
 
 MOST_UNITS = 1 << 22
-"""Units along an axis, padding included, that are followed one by one."""
+"""The most units along an axis, padding included, that are tracked one by one."""
 BORDERS = {"height": ("top", "bottom"), "width": ("left", "right"), "depth": ("front", "back")}
 
 
@@ -66,7 +66,7 @@ class Slide(NamedTuple):
 
 
 def sides(name: str) -> tuple[str, str]:
-    """What the two borders of an axis are called."""
+    """Names of the two borders of an axis."""
     return BORDERS.get(name, ("start", "end"))
 
 
@@ -75,7 +75,7 @@ Resize = Callable[[Mapping[str, Shape]], Graph | None]
 
 
 class Design:
-    """A graph with what several rules want to know about it; ``at`` gives the net for inputs of other shapes."""
+    """A graph with facts that several rules need; ``at`` gives the net for inputs of other shapes."""
 
     def __init__(self, graph: Graph, at: Resize | None = None) -> None:
         self.graph = graph
@@ -85,7 +85,7 @@ class Design:
         self._read: dict[tuple[Layer, Shapes, int, int], int] = {}
 
     def layers(self) -> list[tuple[int, Node, Layer]]:
-        """All nodes but the inputs, with their numbers."""
+        """All nodes except inputs, with their numbers."""
         return [(number, node, node.layer) for number, node in enumerate(self.graph.nodes) if node.layer is not None]
 
     def reads(self, node: Node) -> tuple[Reads, ...]:
@@ -134,7 +134,7 @@ class Design:
         return frozenset(ref.node for _, ref in self.graph.outputs)
 
     def only_reader(self, number: int) -> int | None:
-        """The one node that reads a node's tensor, where there is just one and the tensor is no result."""
+        """The one node that reads a node's tensor, if there is exactly one and the tensor is not a result."""
         readers = self.readers[number]
         return readers[0][0] if len(readers) == 1 and number not in self.results else None
 
@@ -148,7 +148,7 @@ class Design:
         taps, stride, size = slide.window.taps[0], slide.window.stride, slide.size
         units = slide.units if units is None else units
         fold = FOLDS.get(slide.border)
-        # Where nothing stands in the padding, units whose windows lie in it alone are passed over.
+        # With zero padding, units whose windows lie entirely in it are skipped.
         begin = 0 if fold else max(0, -(taps.last // stride))
         end = units if fold else min(units, (size - 1 - taps.first) // stride + 1)
         if end <= begin:
@@ -159,7 +159,7 @@ class Design:
         cells = repeated(window, stride, end - begin)
         read = (cells << low if low >= 0 else cells >> -low) & ((1 << size) - 1)
         if fold:
-            cells = repeated(window, stride, min(units, slide.units))  # a unit that is not there has no padding
+            cells = repeated(window, stride, min(units, slide.units))  # a missing unit has no padding
             before = indices(cells & ~(-1 << max(0, -low)))
             after = [size - low + place for place in indices(cells >> (size - low))]
             digits = bytearray(b"0" * size)
@@ -169,16 +169,16 @@ class Design:
         return read
 
     def follow(self, node: Node, slide: Slide, units: int) -> None:
-        """Refuses to follow more units along an axis than can be done one by one.
+        """Checks that the units along an axis can be tracked one by one.
 
         Raises:
             CnncalcError: they are more than ``MOST_UNITS``.
         """
         if units > MOST_UNITS:
             raise CnncalcError(
-                f"{node.where}error: {node.path} reads {units:,} places along {slide.name}, padding included; lint "
-                f"looks at {MOST_UNITS:,} at most\n"
-                "  hint: feed a smaller input, or leave out the rules that look at each: --ignore CNN101,CNN102,CNN107"
+                f"{node.where}error: {node.path} reads {units:,} positions along {slide.name}, padding included; lint "
+                f"checks at most {MOST_UNITS:,}\n"
+                "  hint: use a smaller input, or leave out the rules that check each: --ignore CNN101,CNN102,CNN107"
             )
 
     def read_by_all(self, ref: Ref, axis: int) -> int:
@@ -207,8 +207,8 @@ class Design:
 
     @cached_property
     def smallest(self) -> list[tuple[Track, ...]]:
-        """As ``fields``, but where branches meet the one with the smallest field counts: what a unit sees along
-        the shortest way.
+        """Like ``fields``, but where branches meet the one with the smallest field counts: what a unit sees along
+        the shortest path.
         """
         result: list[tuple[Track, ...]] = []
         for number, node in enumerate(self.graph.nodes):
@@ -247,7 +247,7 @@ def repeated(bits: int, step: int, count: int) -> int:
 
 
 def _smaller(*tracks: Track) -> Track:
-    """The track with the smallest field; one that is not known, or not there, only if there is no other."""
+    """The track with the smallest field; an unknown or missing one only if there is no other."""
 
     def weight(track: Track) -> tuple[int, int]:
         if isinstance(track, Local):

@@ -1,4 +1,4 @@
-"""What a rule is, and how it comes into the register: one decorated function."""
+"""Rules, and their registration: a rule is one decorated function."""
 
 from __future__ import annotations
 

@@ -17,10 +17,10 @@ from cnncalc.graph import Graph, Node
 from cnncalc.layers.base import Movement
 
 FARTHEST = 64
-"""How much larger or smaller an input is tried to find one that loses nothing."""
+"""How many pixels larger or smaller an input may be to find one that loses nothing."""
 LINES = {"height": "row", "width": "column"}
 LARGEST_NET = 5_000
-"""Nets of more layers are not built anew for other inputs."""
+"""Nets of more layers are not rebuilt for other inputs."""
 
 
 def half(doubled: int) -> str:

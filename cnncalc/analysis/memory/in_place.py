@@ -1,4 +1,4 @@
-"""Which layers can write over their input in inference: those after which nobody needs it."""
+"""Which layers can overwrite their input in inference: those after which it is not used."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from cnncalc.graph import Graph
 
 
 def in_place_nodes(graph: Graph, run: Pass) -> frozenset[int]:
-    """The nodes that can, in the order as written: the layer can, and nothing else alive lies in its input's storage.
+    """The nodes that can, in the written order: the layer can, and no other live tensor shares its input's storage.
 
-    The net's inputs are never written over: they belong to who calls it.
+    The net's inputs are never overwritten: they belong to the caller.
     """
     numbers = steps(graph)
     done = last_uses(graph, numbers)
     users = [0] * len(run.sizes)
     for number, node in enumerate(graph.nodes):
         if node.layer is None:
-            users[run.nodes[number].outputs[0]] = 2  # who calls the net has it too
+            users[run.nodes[number].outputs[0]] = 2  # the caller holds it too
     found = set()
     takes: dict[int, int] = {}
     for number in numbers:
@@ -29,7 +29,7 @@ def in_place_nodes(graph: Graph, run: Pass) -> frozenset[int]:
             read = run.nodes[ref.node].outputs
             source = takes.get(read[0], read[0]) if len(read) == 1 else None
             alone = source is not None and ref.node in done[number] and users[source] == 1
-            # a part of a larger storage is rather copied, so that the rest of it can go
+            # a part of a larger storage is copied, so that the rest can be freed
             if source is not None and alone and run.sizes[own] == run.sizes[source]:
                 found.add(number)
                 takes[own] = source

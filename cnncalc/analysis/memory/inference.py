@@ -1,4 +1,4 @@
-"""The peak of live tensors in a pass: each tensor is let go after its last use, unless autograd keeps it."""
+"""The peak of live tensors in a pass: each tensor is freed after its last use, unless autograd keeps it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cnncalc.graph import Graph
 
 
 class Peak(Struct, frozen=True):
-    """The most bytes of tensors alive at once (the weights apart), at which node first, and in which storages.
+    """The most bytes of tensors alive at once (without the weights), at which node first, and in which storages.
 
     ``highest``: for every node of the graph, the most bytes alive while it runs; ``after``: those
-    alive once it has run and what nobody reads any more is gone.
+    alive once it has run and unused tensors are freed.
     """
 
     bytes: int
@@ -25,14 +25,14 @@ class Peak(Struct, frozen=True):
 
 
 def steps(graph: Graph) -> list[int]:
-    """The nodes that run, in the order as written."""
+    """The nodes that run, in the written order."""
     return [number for number, node in enumerate(graph.nodes) if node.layer is not None]
 
 
 def last_uses(graph: Graph, order: Sequence[int]) -> list[list[int]]:
-    """For every node, the nodes whose outputs nobody needs once it has run in this order.
+    """For every node, the nodes whose outputs are no longer used once it has run in this order.
 
-    The net's outputs stay, and an input that nobody reads.
+    The net's outputs stay, and so does an unused input.
     """
     kept = {ref.node for _, ref in graph.outputs}
     last: dict[int, int] = {}
@@ -47,10 +47,10 @@ def last_uses(graph: Graph, order: Sequence[int]) -> list[list[int]]:
 
 
 def peak(graph: Graph, run: Pass, order: Sequence[int] | None = None, keepers: Sequence[bool] = ()) -> Peak:
-    """The peak of a pass, in the order as written or in another.
+    """The peak of a pass, in the written order or another one.
 
-    The net's inputs are there from the beginning. ``keepers``: for every node whether what it keeps for
-    the backward pass stays; in inference none keeps anything.
+    The net's inputs exist from the beginning. ``keepers``: for every node whether the tensors it keeps for
+    the backward pass stay; in inference nothing is kept.
     """
     numbers = steps(graph) if order is None else order
     done = last_uses(graph, numbers)

@@ -1,10 +1,10 @@
-"""The order of the layers that needs least memory: which branch runs first decides what waits for it.
+"""The order of the layers that needs the least memory: what has to wait depends on which branch runs first.
 
-Where a layer depends on all before it, and all after it on it, every order passes through it: the net
-falls into regions that are ordered each by itself. In a region the states are the sets of layers that
-have run, and the best way through them is the one whose highest point is lowest (Dijkstra's algorithm
-with the maximum in the place of the sum). A layer that leaves no more memory in use than before, and
-goes no higher than one must go anyway, is run at once: it frees at least as little later.
+If a layer depends on all before it, and all after it depend on it, every order passes through it: the net
+splits into regions that are ordered separately. In a region the states are the sets of layers that
+have run, and the best path through them is the one whose highest point is lowest (Dijkstra's algorithm
+with the maximum instead of the sum). A layer that leaves no more memory in use than before, and
+goes no higher than is unavoidable, is run at once: waiting would not free more.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from cnncalc.analysis.memory.passes import Pass
 from cnncalc.graph import Graph
 
 MOST_STATES = 10_000
-"""States to look at in a region; after so many the best order found need not be the best there is."""
+"""The most states to search in a region; beyond it the order found may not be the best."""
 
 
 class Order(Struct, frozen=True):
-    """An order of the nodes that run, its peak, and whether no other has a lower one."""
+    """An order of the nodes that run, its peak, and whether that is proved minimal."""
 
     nodes: tuple[int, ...]
     peak: Peak
@@ -31,7 +31,7 @@ class Order(Struct, frozen=True):
 
 
 def best_order(graph: Graph, run: Pass, most_states: int = MOST_STATES) -> Order:
-    """The order with the lowest peak; the one as written where that is as good."""
+    """The order with the lowest peak; the written one if it is as good."""
     net = _Net(graph, run)
     written = peak(graph, run)
     order = list(net.order)
@@ -53,7 +53,7 @@ def best_order(graph: Graph, run: Pass, most_states: int = MOST_STATES) -> Order
 
 
 class _Net:
-    """The net by places in the written order: who reads whom, and what each adds."""
+    """The net by positions in the written order: who reads whom, and what each adds."""
 
     def __init__(self, graph: Graph, run: Pass) -> None:
         self.order = steps(graph)
@@ -61,7 +61,7 @@ class _Net:
         nodes = [graph.nodes[number] for number in self.order]
         self.sizes = run.sizes
         self.outputs = [run.nodes[number].outputs for number in self.order]
-        """Storages that the value of each layer holds; an input of the net has a negative place of its own."""
+        """Storages held by each layer's value; each input of the net has its own negative position."""
         self.reads: list[tuple[int, ...]] = []
         self.sources: dict[int, tuple[int, ...]] = {}
         inputs = [number for number, node in enumerate(graph.nodes) if node.layer is None]
@@ -85,11 +85,11 @@ class _Net:
         self.alive = self._alive_at_borders()
 
     def held(self, p: int) -> tuple[int, ...]:
-        """The storages that the value of a place holds."""
+        """The storages held by the value at a position."""
         return self.sources[p] if p < 0 else self.outputs[p]
 
     def _events(self, run: Pass, number: int) -> tuple[int, int]:
-        """How much higher a node goes than it begins, and how much its outputs add."""
+        """How far a node's peak is above its start, and how much its outputs add."""
         now = top = 0
         for made, storage in run.nodes[number].events:
             now += run.sizes[storage] if made else -run.sizes[storage]
@@ -97,9 +97,9 @@ class _Net:
         return top, now
 
     def _regions(self) -> Iterator[range]:
-        """Stretches of the written order between layers that every order has to pass."""
+        """Parts of the written order between layers that every order has to pass."""
         count = len(self.order)
-        open_at = [0] * (count + 1)  # difference counts: how many pairs a place leaves unrelated
+        open_at = [0] * (count + 1)  # difference counts: how many pairs around a position are unrelated
 
         def unrelated(first: int, last: int) -> None:
             if first <= last:
@@ -108,7 +108,7 @@ class _Net:
 
         for p in range(count):
             latest = max((source for source in self.reads[p] if source >= 0), default=-1)
-            unrelated(latest + 1, p - 1)  # p does not depend on what lies between
+            unrelated(latest + 1, p - 1)  # p does not depend on the layers between
             earliest = min(self.readers[p], default=count)
             unrelated(p + 1, min(earliest, count) - 1)
         start, depth = 0, 0
@@ -121,12 +121,12 @@ class _Net:
             yield range(start, count)
 
     def done(self, p: int, ran: frozenset[int], start: int) -> bool:
-        """Whether nobody needs a place's value once all before ``start`` and those of ``ran`` have run."""
-        # the last reader first: it is the one that mostly has not run
+        """Whether a value is no longer used once all before ``start`` and those of ``ran`` have run."""
+        # the last reader first: most often it has not run yet
         return p not in self.kept and all(reader < start or reader in ran for reader in reversed(self.readers[p]))
 
     def freed(self, p: int, ran: frozenset[int], start: int) -> set[int]:
-        """Storages that go when ``p`` has run, the last of all before ``start`` and of ``ran``."""
+        """Storages freed when ``p`` has run, as the last of all before ``start`` and of ``ran``."""
         finished = {q for q in (*self.reads[p], p) if self.done(q, ran, start)}
         return {
             storage
@@ -151,7 +151,7 @@ class _Net:
         return found
 
     def least(self, region: range) -> int:
-        """What no order of a region can go below: a layer's inputs, and what waits for later layers, beside it."""
+        """A lower bound for every order of a region: a layer with its inputs and the tensors kept for later layers."""
         across = self.alive[region.start] & self.alive[region.stop]
         return max(
             sum(self.sizes[s] for s in across | {s for q in self.reads[p] for s in self.held(q)}) + self.rise[p]
@@ -160,19 +160,19 @@ class _Net:
 
 
 def _search(net: _Net, region: range, floor: int, written: int, most_states: int) -> tuple[list[int], int, bool]:
-    """The best order of a region, its peak, and whether it is known to be the best; lower than ``floor`` does not help.
+    """The best order of a region, its peak, and whether it is proved best; going below ``floor`` does not help.
 
     Args:
         net: the net.
         region: its places.
-        floor: what the net's peak is at least.
+        floor: a lower bound of the net's peak.
         written: the peak of the region as written.
         most_states: when to give up.
     """
     begin = sum(net.sizes[storage] for storage in net.alive[region.start])
     nothing: frozenset[int] = frozenset()
     came: dict[frozenset[int], tuple[frozenset[int], int]] = {}
-    # highest point on the way, layers still to run, a tie-breaker, what has run, live bytes, where from and by what
+    # highest point so far, layers still to run, a tie-breaker, what has run, live bytes, previous state and step
     heap = [(max(floor, begin), len(region), 0, nothing, begin, nothing, -1)]
     pushed = 0
     while heap:
@@ -221,7 +221,7 @@ def _path(came: dict[frozenset[int], tuple[frozenset[int], int]], ran: frozenset
 
 
 def in_order(graph: Graph, order: tuple[int, ...]) -> Graph:
-    """The same net with its layers written in another order; of layers that share weights the first has them."""
+    """The same net with its layers in another order; of layers that share weights the first owns them."""
     from msgspec.structs import replace
 
     inputs = [number for number, node in enumerate(graph.nodes) if node.layer is None]

@@ -1,4 +1,4 @@
-"""A forward pass of a whole net as storages made, kept and let go, layer by layer."""
+"""A forward pass of a whole net as storages made, kept and freed, layer by layer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NONE: frozenset[int] = frozenset()
 
 
 class Written(NamedTuple):
-    """What a layer wrote on its tape; storages count from its inputs' on."""
+    """A layer's tape; storages are numbered from its inputs' on."""
 
     outputs: tuple[Held, ...]
     sizes: tuple[int, ...]
@@ -26,7 +26,7 @@ class Written(NamedTuple):
 
 
 class NodePass(Struct, frozen=True, gc=False):
-    """One node's part: the storages it makes and lets go, in order, those it keeps, and those of its outputs."""
+    """One node's part: the storages it makes and frees, in order, those it keeps, and those of its outputs."""
 
     events: tuple[Event, ...]
     kept: tuple[int, ...]
@@ -50,7 +50,7 @@ class Pass(Struct, frozen=True):
 def forward_pass(graph: Graph, batch: int, *, training: bool, element: int, in_place: frozenset[int] = NONE) -> Pass:
     """The pass of a net whose tensors have ``element`` bytes per element; in ``training`` with autograd.
 
-    The net's inputs get no gradient. The nodes of ``in_place`` write over their input.
+    The net's inputs get no gradient. The nodes of ``in_place`` overwrite their input.
     """
     known: dict[tuple[Layer, tuple[Held, ...]], Written] = {}
     sizes: list[int] = []
@@ -94,9 +94,9 @@ def forward_pass(graph: Graph, batch: int, *, training: bool, element: int, in_p
 
 
 def write(layer: Layer, inputs: tuple[Held, ...], storages: int, *, training: bool, element: int) -> Written:
-    """What one layer makes, keeps and lets go for inputs of so many storages; what its end lets go is let go.
+    """What one layer makes, keeps and frees for the given inputs' storages, including what is freed at its end.
 
-    What is the same for all samples comes as a batch of one.
+    Tensors that are the same for all samples have a batch of one.
     """
     tape = Tape(storages, max([1, *(x.shape[0] for x in inputs)]), training, element)
     out = layer.forward(tape, *inputs)

@@ -1,4 +1,4 @@
-"""What a step of training holds: the weights, their gradients, the optimiser's state, what autograd keeps."""
+"""The memory of a training step: the weights, their gradients, the optimiser's state, what autograd keeps."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from cnncalc.layers.base import Weight
 ELEMENT = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int8": 4}
 """Bytes per element of activations; with ``int8`` weights they stay float32."""
 FLOAT = 4
-"""Bytes of a float32, which master weights, their optimiser's state and Adam's step counters are."""
+"""Bytes of a float32: master weights, their optimiser's state and Adam's step counters."""
 COUNTER = 8
 """Bytes of ``num_batches_tracked``, an int64 whatever the dtype."""
 STATES = {"sgd": 0, "momentum": 1, "adam": 2, "adamw": 2}
-"""How many tensors like the weight each optimiser has: the momentum; the means of gradients and of their squares."""
+"""Tensors of the weight's shape per optimiser: the momentum; the means of gradients and of their squares."""
 COUNTS_STEPS = frozenset({"adam", "adamw"})
 """Optimisers with a step counter for each weight."""
 
@@ -28,7 +28,7 @@ COUNTS_STEPS = frozenset({"adam", "adamw"})
 def weight_bytes(node: Node, dtype: str) -> tuple[int, int]:
     """Bytes of a node's learnable weights and of its buffers.
 
-    ``int8``: matrices and kernels alone; what has one number per channel (biases, norms) stays float32.
+    ``int8``: only matrices and kernels; weights with one number per channel (biases, norms) stay float32.
     """
     assert node.layer is not None
     element = ELEMENT[dtype]
@@ -50,7 +50,7 @@ def held_bytes(weights: Iterable[Weight], element: int, matrix: int) -> tuple[in
 
 
 def kept_by_node(graph: Graph, run: Pass) -> list[int]:
-    """Bytes that autograd keeps for each node and has not kept for a node before."""
+    """Bytes that autograd keeps for each node and does not already keep for an earlier one."""
     live = graph.needed()
     seen: set[int] = set()
     result = []
@@ -62,13 +62,13 @@ def kept_by_node(graph: Graph, run: Pass) -> list[int]:
 
 
 def block_of(path: str, depth: int) -> str:
-    """The block ``depth`` levels down that a path lies in, or nothing where it lies in none."""
+    """The block of a path ``depth`` levels down, or empty if there is none."""
     parts = path.split(".")
     return ".".join(parts[:depth]) if len(parts) > depth else ""
 
 
 class Checkpointed(Struct, frozen=True):
-    """What is kept with checkpoints: from the forward pass on, and at most more while a block is computed again."""
+    """Memory kept with checkpoints: from the forward pass on, and the most in addition while a block is recomputed."""
 
     kept: int
     again: int
@@ -78,8 +78,8 @@ class Checkpointed(Struct, frozen=True):
 def checkpointed(graph: Graph, run: Pass, depth: int) -> Checkpointed:
     """Bytes kept where each block ``depth`` levels down runs under ``torch.utils.checkpoint``.
 
-    Of such a block its inputs alone are kept; in the backward pass it is run again, and what autograd
-    keeps of it is there until its gradients are computed.
+    Only the inputs of such a block are kept; in the backward pass it is run again, and what autograd
+    keeps for it exists until its gradients are computed.
     """
     live = graph.needed()
     kept: dict[int, None] = {}
@@ -119,7 +119,7 @@ class Training(Struct, frozen=True):
 
     @property
     def fixed(self) -> int:
-        """What does not depend on the batch."""
+        """The part that does not depend on the batch."""
         return self.weights + self.buffers + self.master + self.gradients + self.optimizer
 
     @property
@@ -131,7 +131,7 @@ class Training(Struct, frozen=True):
 class Setting(Struct, frozen=True):
     """How a net is trained: the dtype of weights and activations, the optimiser, float32 master weights, checkpoints.
 
-    ``checkpoint``: how many levels down the blocks are that are run again, or 0 for none.
+    ``checkpoint``: depth of gradient checkpointing, or 0 for none.
     """
 
     dtype: str = "float32"
@@ -141,7 +141,7 @@ class Setting(Struct, frozen=True):
 
 
 def training(graph: Graph, batch: int, setting: Setting) -> Training:
-    """What a step of training holds."""
+    """The memory of a training step."""
     live = graph.needed()
     owners = {
         (number if node.shared is None else node.shared) for number, node in enumerate(graph.nodes) if live[number]
