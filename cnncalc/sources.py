@@ -115,7 +115,7 @@ def _check_code(source: str, input: InputShapes) -> None:
     """Say what is wrong with a ``torch:`` source, as far as it can be known before PyTorch is imported.
 
     Raises:
-        CnncalcError: it names no factory, there is no such code, or the input's shape is not given.
+        CnncalcError: it does not name a factory, there is no such code, or the input's shape is not given.
     """
     from importlib.machinery import PathFinder
     from importlib.util import find_spec
@@ -123,7 +123,7 @@ def _check_code(source: str, input: InputShapes) -> None:
     place, _, factory = source.removeprefix("torch:").rpartition(":")
     package = place.partition(".")[0]
     if not place or not factory:
-        raise CnncalcError(f"{source}: error: names no factory\n  hint: {CODE}")
+        raise CnncalcError(f"{source}: error: does not name a factory\n  hint: {CODE}")
     if place.endswith(".py") or os.sep in place:
         _check_file(source, place)
     elif package not in sys.modules and find_spec(package) is None and PathFinder.find_spec(package, [""]) is None:

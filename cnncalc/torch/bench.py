@@ -20,7 +20,7 @@ from cnncalc.torch.verify import DTYPES, usable_device
 
 WARM_UPS = 3
 WARM_NS = 20_000_000
-"""Untimed calls before the timed ones: at least this many, for at least this long, until memory and kernels are ready."""
+"""Untimed calls before the timed ones: at least this many, for at least this long, until all is warm."""
 MOST_WARM_UPS = 100
 
 

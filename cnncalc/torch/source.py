@@ -45,8 +45,8 @@ def render(graph: Graph) -> str:
     for node in graph.nodes:
         if node.shared is not None and text(node) != text(graph.nodes[node.shared]):
             raise CnncalcError(
-                f"{node.path} uses the weights of {graph.nodes[node.shared].path} with settings of its own, "
-                "which no module of PyTorch can do\n  hint: a spec (.yaml) can say it"
+                f"{node.path} uses the weights of {graph.nodes[node.shared].path} with other settings, "
+                "which PyTorch's modules cannot do\n  hint: a spec (.yaml) can express it"
             )
     # a spec's constant has no values but those that count up; a module's has others
     lost = [f"{node.path} ({describe(node.output_shape)})" for node in graph.without_values() if node.place is None]

@@ -139,7 +139,7 @@ MISTAKES = {
     "torch:made.py:Smal": (r"made.py has no 'Smal'\n  hint: did you mean 'Small'\?", SIZE),
     "torch:maed.py:Small": (r"there is no file maed.py\n  hint: did you mean 'made.py'\?", SIZE),
     "torch:nowhere.at_all:Small": (r"there is no Python module 'nowhere'", SIZE),
-    "torch:made.py": (r"names no factory\n  hint: write torch:package.module:factory", SIZE),
+    "torch:made.py": (r"does not name a factory\n  hint: write torch:package.module:factory", SIZE),
     "torch:made.py:broken": (
         r"calling the factory failed: RuntimeError: no disk\n  at: .*made.py:\d+",
         SIZE,

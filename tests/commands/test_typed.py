@@ -230,9 +230,9 @@ PYTHON = {
     "net.py": "write torch:net.py:NAME --input 3x224x224, NAME being the class or function that gives the module",
 }
 TORCH = {
-    "torch:net --input 3x8x8": ("names no factory", CODE),
-    "torch:net: --input 3x8x8": ("names no factory", CODE),
-    "torch::Net --input 3x8x8": ("names no factory", CODE),
+    "torch:net --input 3x8x8": ("does not name a factory", CODE),
+    "torch:net: --input 3x8x8": ("does not name a factory", CODE),
+    "torch::Net --input 3x8x8": ("does not name a factory", CODE),
     "torch:net.py:Net": ("a module does not say its input's shape", SHAPE),
     "torch:package.module:Net": ("a module does not say its input's shape", SHAPE),
     "torch:nte.py:Net --input 3x8x8": ("there is no file nte.py", "did you mean 'net.py'?"),

@@ -69,7 +69,7 @@ def test_lent_statistics_are_the_owners() -> None:
 
 def test_code_for_them_is_refused_rather_than_wrong() -> None:
     assert "py" in WRITERS
-    with pytest.raises(CnncalcError, match="far uses the weights of near with settings of its own"):
+    with pytest.raises(CnncalcError, match="far uses the weights of near with other settings"):
         render(load_text(PYRAMID))
 
 

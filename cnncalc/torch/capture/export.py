@@ -62,8 +62,8 @@ def _shape(given: Any) -> Shape:
     if not sizes or any(type(size) is not int or size < 1 for size in sizes):
         raise CnncalcError(
             f"{given!r} is not an input shape\n"
-            "  hint: give whole numbers of at least 1, e.g. (3, 224, 224), without the batch; for several inputs a list "
-            "of shapes, or shapes by name"
+            "  hint: give whole numbers of at least 1, e.g. (3, 224, 224), without the batch; for several inputs "
+            "a list of shapes, or shapes by name"
         )
     return sizes
 
@@ -211,8 +211,8 @@ def _cannot_export(module: nn.Module, error: Exception) -> CnncalcError:
         lines.append(f"  at: {where}")
     if any(word in kind for word in DATA_DEPENDENT) or "data-dependent" in str(error).lower():
         lines.append(
-            "  hint: what the net does here depends on the values in a tensor, so it has no one cost; "
-            "torch.cond, or a size that does not come from data, can be exported"
+            "  hint: what the net does here depends on the values in a tensor, so its cost is not fixed; "
+            "torch.cond, or a size that does not depend on data, can be exported"
         )
     elif "shape" in text or "size" in text or "channels" in text:
         lines.append("  hint: does --input fit the net? Channels, then the spatial sizes, without the batch")
