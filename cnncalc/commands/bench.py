@@ -48,13 +48,13 @@ def bench(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Measure this machine first and write it there, whole or not at all, as mine.yaml; a net is then held "
+            help="Measure this machine first and write it there, e.g. to mine.yaml; a net is then held "
             "against it.",
             show_default=False,
         ),
     ] = None,
     depth: Annotated[
-        int | None, typer.Option(min=1, help="Fold blocks below this level into one row with their sums, as 1.")
+        int | None, typer.Option(min=1, help="Fold blocks below this level into one row with their sums, e.g. 1.")
     ] = None,
     all: Annotated[bool, typer.Option("--all", help="Show every layer, on a terminal too.")] = False,
     *,

@@ -23,10 +23,10 @@ def convert(
     ],
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="FORMAT", help="What to write, as py. By default TARGET's ending."),
+        typer.Option("--to", metavar="FORMAT", help="What to write, e.g. py. By default TARGET's ending."),
     ] = None,
     depth: Annotated[
-        int | None, typer.Option(min=1, help="Fold blocks below this level in a drawing, as 2.", show_default=False)
+        int | None, typer.Option(min=1, help="Fold blocks below this level in a drawing, e.g. 2.", show_default=False)
     ] = None,
     set: options.Set = None,
     variant: options.Variant = None,

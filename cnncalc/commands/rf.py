@@ -12,7 +12,7 @@ def rf(
     net: Net,
     layer: Annotated[
         str | None,
-        typer.Option(metavar="PATH", help="Exactly what one unit of this layer (or block) sees, as stage3."),
+        typer.Option(metavar="PATH", help="Exactly what one unit of this layer (or block) sees, e.g. stage3."),
     ] = None,
     unit: Annotated[
         str | None,

@@ -93,7 +93,7 @@ def near_sizes(text: str, axes: "Sequence[SizeAxis]") -> tuple[int, ...]:
     try:
         sizes = options.parse_shape(text)
     except CnncalcError:
-        raise CnncalcError(f"--near: '{text}' is no size\n  hint: as 700x500, without the channels") from None
+        raise CnncalcError(f"--near: '{text}' is not a size\n  hint: e.g. 700x500, without the channels") from None
     if len(sizes) == 1:
         sizes *= rank
     if len(sizes) != rank:

@@ -37,7 +37,8 @@ def solve(
     dilation: Fixed = None,
     output_padding: FixedFromZero = None,
     ceil_mode: Annotated[bool, typer.Option("--ceil-mode", help="A pool that rounds its output size up.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="Show at most so many.")] = 20,
+    top: Annotated[int, typer.Option(min=1, help="Show only the first solutions, e.g. 10.")] = 20,
+    limit: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
     *,
     sink: Sink,
 ) -> None:
@@ -77,7 +78,7 @@ def solve(
         if value not in (None, False) and not there:
             raise CnncalcError(f"solve: {cls.kind} has no {field}\n  hint: leave --{field.replace('_', '-')} out")
     found = analysis.solve(cls, wanted)
-    sink.show(document(analysis.answer(cls.kind, wanted, found, limit)), kind)
+    sink.show(document(analysis.answer(cls.kind, wanted, found, limit or top)), kind)
 
 
 def layer_size(text: str) -> tuple[int, ...]:

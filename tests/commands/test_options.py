@@ -148,6 +148,7 @@ ROWS: dict[str, dict[str, str]] = {
                 ("--dilation", 2),
                 ("--output-padding", 1),
                 ("--limit", 3),
+                ("--top", 3),
                 ("--format", "csv"),
                 ("--output", "written"),
             ]
