@@ -206,7 +206,7 @@ def test_a_net_of_no_size_is_a_fault_of_the_spec(run: Run, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--near", "big"], "--near: 'big' is no size"),
+        (["--near", "big"], "--near: 'big' is not a size"),
         (["--near", "1x2x3"], "--near 1x2x3: 3 sizes for 2 spatial axes"),
         (["--at", "1xx"], "--at: '1xx' is not a shape"),
         (["--at", "1x64"], "--at: another number of axes than the net's input"),
