@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -134,22 +135,27 @@ def field_report(graph: Graph, on: str | None = None) -> FieldReport:
 
 
 def find(graph: Graph, path: str, option: str) -> int:
-    """The number of the node at ``path``, or of the last one of the block there.
+    """The number of the node at ``path``, or of the last one of the block there; a pattern (``*``) matches one of them.
 
     Raises:
-        CnncalcError: there is none; the message has the nearest.
+        CnncalcError: there is none, and the message has the nearest; or a pattern matches several.
     """
     wanted = path.strip()
-    numbers = [n for n, node in enumerate(graph.nodes) if node.path == wanted]
-    numbers = numbers or [n for n, node in enumerate(graph.nodes) if node.path.startswith(f"{wanted}.")]
-    if numbers:
-        return numbers[-1]
-    known: dict[str, None] = {}
-    for node in graph.nodes:
+    last: dict[str, int] = {}  # of each layer and block
+    for number, node in enumerate(graph.nodes):
         parts = node.path.split(".")
-        known.update((".".join(parts[:count]), None) for count in range(1, len(parts) + 1))
-    top = [path for path in known if "." not in path]
-    error = unknown_name("layer", wanted, known, [*top[:8], *(["…"] if len(top) > 8 else [])])
+        last.update((".".join(parts[:count]), number) for count in range(1, len(parts) + 1))
+    if wanted in last:
+        return last[wanted]
+    found = [one for one in last if fnmatchcase(one, wanted)]
+    found = [one for one in found if one.rpartition(".")[0] not in found]
+    if len(found) > 1:
+        named = ", ".join([*found[:8], *(["…"] if len(found) > 8 else [])])
+        raise CnncalcError(f"{option} {wanted}: {len(found)} layers match\n  hint: choose one of {named}")
+    if found:
+        return last[found[0]]
+    top = [path for path in last if "." not in path]
+    error = unknown_name("layer", wanted, last, [*top[:8], *(["…"] if len(top) > 8 else [])])
     raise CnncalcError(f"{option}: {error}")
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cnncalc.commands._command import Net, Sink, command
+from cnncalc.commands._command import Net, Rows, Sink, command
 
 
 @command
@@ -45,6 +45,7 @@ def rf(
         typer.Option(metavar="FILE", help="With --plot and --layer: your own image under the heat map."),
     ] = None,
     *,
+    rows: Rows,
     sink: Sink,
 ) -> None:
     """Receptive fields: size, jump, start and centre of every map, or exactly what one unit sees.
@@ -60,10 +61,17 @@ def rf(
     from cnncalc.report import rf as pages
 
     kind = sink.kind()
+    rows.check(kind)
+    columns = rows.pick(pages.COLUMNS)
     if layer is None and unit is not None:
         raise CnncalcError("--unit needs --layer\n  hint: as --layer stage3 --unit 7,7")
     if image is not None and (plot is None or layer is None):
         raise CnncalcError("--image needs --plot and --layer\n  hint: as --layer stage3 --plot field.png")
+    if layer is not None and (rows.chosen or columns is not None):
+        raise CnncalcError(
+            "--layer shows one unit, which has no rows to choose\n"
+            "  hint: leave out --columns, --depth, --sort, --top and --all"
+        )
     ending = None
     if plot is not None:
         from cnncalc.report.pictures import kind_of
@@ -95,4 +103,9 @@ def rf(
         last = next((one for one in reversed(report.maps) if one.kind == "local" and one.start is not None), None)
         if last is not None:
             more = pages.drawing(*fields.unit_report(graph, last.path, None, from_))
-    sink.show(pages.map_document(report, more), kind)
+    some = None
+    if rows.sort is not None or rows.top is not None:
+        folded = report.maps if rows.depth is None else pages.folded(report, rows.depth)
+        some = rows.cut(folded, pages.COLUMNS, report)
+    page = pages.map_document(report, columns=columns, rows=some, depth=rows.depth, more=more)
+    sink.show(page, kind, fold=not rows.all)

@@ -80,7 +80,7 @@ def sort_rows(rows: Sequence[Any], column: Column, whole: Any = None) -> list[An
         if isinstance(value, (int, float)):
             return [(0, value, "")]
         # what a column shows as unknown goes before all, what does not apply to a row after all
-        return _natural(exact(value) or ("?" if column.show(value) == "?" else ""))
+        return _natural(column.exact(value) or ("?" if column.show(value) in ("?", "all") else ""))
 
     return sorted(rows, key=key, reverse=column.right)
 

@@ -200,13 +200,20 @@ def diff_document(
     """
     blocks: list[Block] = [
         Group([Heading(title(report), 1), *(Text(line, "dim", indent="  ") for line in heading(report))]),
-        *([Fold("layers", _layers(report, rows, columns))] if report.layers else []),
+        *([Fold(_shown(report, rows), _layers(report, rows, columns))] if report.layers else []),
         _totals(report),
         Group([*_partial(report), *map(_condition, report.conditions), Note(verdict(report))]),
     ]
     answer = report if rows is None else structs.replace(report, layers=tuple(rows))
     every = Table(CSV_COLUMNS if columns is None else columns, answer.layers, report)
     return Document(answer, blocks, every, status=1 if report.status == "fail" else 0)
+
+
+def _shown(report: DiffReport, rows: Sequence[LayerDiff] | None) -> str:
+    """What stands above the rows: how many of how many layers where some were left out."""
+    stand_for = sum(1 if row.layers is UNSET else sum(row.layers.values()) for row in rows or ())
+    every = len(report.layers)
+    return "layers" if rows is None or stand_for == every else f"{stand_for} of the {every} layers that differ"
 
 
 def _layers(

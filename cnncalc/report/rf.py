@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from cnncalc.analysis.fields import FieldReport, MapField, UnitAxis, UnitReport
-from cnncalc.document.blocks import Block, Document, Group, Heading, Note, Picture, Table
+from cnncalc.document.blocks import Block, Branch, Document, Group, Heading, Note, Picture, Table, Text
 from cnncalc.document.column import Column, exact, plain
 from cnncalc.document.heat import draw
+from cnncalc.document.tree import levels, tree
 from cnncalc.errors import CnncalcError
 from cnncalc.report.words import shape_text
 
@@ -76,7 +77,7 @@ COLUMNS = (
 """The columns of the table of feature maps."""
 
 
-def columns(report: FieldReport) -> list[Column]:
+def default_columns(report: FieldReport) -> list[Column]:
     """All columns but those that say nothing about this net."""
     several = len(report.covers) > 1
     return [column for column in COLUMNS if several or column.name != "on"]
@@ -117,9 +118,57 @@ def wrote(file: str, report: FieldReport | UnitReport) -> Document:
     return Document(report, [Note(f"wrote {file}: {what}")])
 
 
-def map_document(report: FieldReport, more: Sequence[Block] = ()) -> Document:
-    """A row for each map, what is to be said of them, and more below."""
-    return Document(report, [Table(columns(report), report.maps), Group(notes(report)), *more])
+def map_document(
+    report: FieldReport,
+    *,
+    columns: Sequence[Column] | None = None,
+    rows: Sequence[MapField] | None = None,
+    depth: int | None = None,
+    more: Sequence[Block] = (),
+) -> Document:
+    """A row for each map, as a tree that a terminal folds into its height, and what is to be said of them.
+
+    Args:
+        report: what to show.
+        columns: which columns; by default all, on a terminal the most important ones that fit.
+        rows: the rows in their order, where they are not all maps, nor those of a level of the tree.
+        depth: the level to which blocks are folded; by default as many as fit.
+        more: what comes below.
+    """
+    shown = rows if rows is not None else report.maps if depth is None else folded(report, depth)
+    table = Table(
+        columns or default_columns(report),
+        shown,
+        drop=columns is None,
+        tree=(lambda depth: as_tree(report, depth)) if rows is None else None,
+        levels=levels(report.maps),
+        depth=depth,
+        folded=f"{len(report.maps)} maps: --depth {{depth}}, or --all",
+    )
+    net = report.model.name or report.model.source
+    seen = ", ".join(f"{cover.on} ({shape_text(cover.shape)})" for cover in report.covers)
+    heading = Heading(f"{net}: receptive fields on {seen}", 1)
+    answer = structs.replace(report, maps=tuple(shown))
+    cut = [] if rows is None else [Text(f"{len(rows)} rows of {len(report.maps)} maps", "dim")]
+    return Document(answer, [heading, table, *cut, Group(notes(report)), *more])
+
+
+def as_tree(report: FieldReport, depth: int) -> list[Branch]:
+    """The maps down to a level, each below its block, whose row is that of its last map; for each tensor seen."""
+    return [
+        branch
+        for cover in report.covers
+        for branch in tree([one for one in report.maps if one.on == cover.on], depth, _block)
+    ]
+
+
+def folded(report: FieldReport, depth: int) -> list[MapField]:
+    """A row for each block at a level, and each map above it."""
+    return [branch.row for branch in as_tree(report, depth) if not branch.open]
+
+
+def _block(path: str, maps: list[MapField]) -> MapField:
+    return structs.replace(maps[-1], path=path, type="block")
 
 
 # -- one unit --------------------------------------------------------------------------------------

@@ -118,6 +118,25 @@ def test_rows_by_depth_and_all_of_them(run: Run) -> None:
     assert {"stage1", "stage2"} <= {row["path"] for row in answer["layers"]}
 
 
+def test_rows_are_sorted_cut_and_in_columns(run: Run) -> None:
+    """The two pairs that VGG-13 has more: 64·64·9 + 64 and 128·128·9 + 128 parameters."""
+    line = ("diff", "vgg11", "vgg13", "--sort", "params", "--top", 2, "--columns", "layer,params")
+    out = run(*line).out.splitlines()
+    at = out.index("2 of the 25 layers that differ")
+    rows = [row.split() for row in out[at + 3 : at + 5]]
+    assert rows == [["stage2.conv2", "+147.58", "k"], ["stage1.conv2", "+36.93", "k"]]
+    csv = run(*line, "--format", "csv").out.splitlines()
+    assert csv == ["layer,params", "stage2.conv2,147584", "stage1.conv2,36928"]
+    answer = json.loads(run("diff", "vgg11", "vgg13", "--sort", "params", "--top", 1, "--format", "json").out)
+    assert [row["path"] for row in answer["layers"]] == ["stage2.conv2"]
+    assert "unknown column 'size'" in run("diff", "vgg11", "vgg13", "--sort", "size").err
+    # what was taken away comes last
+    rows = run(
+        "diff", "vgg13", "vgg11", "--sort", "params", "--columns", "layer,params", "--format", "csv"
+    ).out.splitlines()
+    assert rows[-1] == "stage2.conv2,-147584"
+
+
 def test_the_ending_of_the_file_chooses_the_format(run: Run, spec: Path, tmp_path: Path) -> None:
     run("diff", spec, "--variant-b", "wide", "--output", tmp_path / "change.md")
     assert (tmp_path / "change.md").read_text().startswith("## net")

@@ -21,6 +21,7 @@ from cnncalc.document.blocks import (
     Equations,
     Fact,
     Facts,
+    Fold,
     Group,
     Heading,
     Note,
@@ -30,7 +31,7 @@ from cnncalc.document.blocks import (
     Verbatim,
     flat,
 )
-from cnncalc.document.column import Column, exact, human, percent
+from cnncalc.document.column import Column, exact, human, percent, sort_rows
 from cnncalc.document.output import show
 from cnncalc.document.terminal import render
 from cnncalc.text import display_width
@@ -269,6 +270,7 @@ def test_text_is_never_markup(text: str) -> None:
         Facts([Fact(text, text, text)], text),
         Equations([Equation(text, [text, text], text)]),
         Bars(text, (text,), [Bar(text, ((text, 1.0),))]),
+        Fold(text, [Note(text)]),
         Verbatim(text),
     ]
     page = Document(Answer(), [*blocks, Table(COLUMNS, [Row(text, 1)])])
@@ -319,6 +321,37 @@ def test_a_terminal_without_utf_8_gets_plain_marks(encoding: str, monkeypatch: p
     assert "  conv1   1.23 M  3x4" in text
     assert "-" * 20 in text
     assert "stage1    98.0 ####" in text
+
+
+def test_what_can_be_folded_away_stands_below_its_title(capsys: pytest.CaptureFixture[str]) -> None:
+    """With its table folded into the window, and its notes said beside the rows of a CSV."""
+    page = Document(Answer(), [Fold("a & b", [TABLE, Note("inner")]), Note("outer")], rows=lambda: TABLE)
+    assert render(page, width=80, height=12, tree=True).splitlines() == [
+        "a & b",
+        "layer     count  shape",
+        "──────────────────────",
+        "stage1   1.23 M  3×4",
+        "head         12  3×4",
+        "──────────────────────",
+        "total   1234579",
+        "",
+        "inner",
+        "",
+        "outer",
+        "",
+        "3 layers: --depth 2, or --all",
+    ]
+    text = markdown.render(page)
+    assert text.startswith("<details><summary>a &amp; b</summary>\n\n| layer ")
+    assert text.endswith("\n- inner\n\n</details>\n\n- outer\n")
+    assert "<details open><summary>a &amp; b</summary>\n<div" in html.render(page)
+    show(page, "csv", None)
+    assert capsys.readouterr().err == "inner\nouter\n"
+
+
+def test_numbers_are_sorted_from_the_largest_and_what_is_unknown_stands_before_them() -> None:
+    column = Column("n", "n", lambda row, _: row, right=True)
+    assert sort_rows([3, -20, None, 10, 2.5, -1], column) == [None, 10, 3, 2.5, -1, -20]
 
 
 def test_groups_are_flat() -> None:

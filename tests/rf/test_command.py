@@ -71,12 +71,68 @@ def test_the_table_is_as_worked_by_hand(run: Run, tmp_path: Path):
         "  - conv: {name: a, out: 1, kernel: 3, padding: 1}\n  - max_pool: {name: p, kernel: 2, stride: 2}\n"
     )
     out = run("rf", path).out.splitlines()
-    assert [line.split() for line in (out[0].replace(" %", "%"), *out[2:4])] == [
+    assert out[0] == "m: receptive fields on input (1×9×9)"
+    assert [line.split() for line in (out[2].replace(" %", "%"), *out[4:6])] == [
         ["layer", "type", "output", "size", "jump", "start", "centre", "clipped", "border%"],
         ["a", "conv", "1×9×9", "3", "1", "-1", "0", "3", "39.5"],
         ["p", "max_pool", "1×4×4", "4", "2", "-1", "0.5", "4", "43.8"],
     ]
     assert out[-1] == "no field covers the whole 9×9 of 'input'; the largest is 4, at p"
+
+
+NESTED = """name: nested
+input: [1, 40, 40]
+blocks:
+  pair:
+    layers: [{conv: {out: 2, kernel: 3, name: a}}, {conv: {out: 2, kernel: 3, name: b}}]
+layers: [{pair: {name: p}}, {pair: {name: q}}, {max_pool: {kernel: 2, stride: 2, name: m}}]
+"""
+
+
+@pytest.fixture
+def nested(tmp_path: Path) -> Path:
+    path = tmp_path / "nested.yaml"
+    path.write_text(NESTED)
+    return path
+
+
+def test_a_terminal_shows_as_many_levels_as_fit(run: Run, nested: Path, monkeypatch: pytest.MonkeyPatch):
+    """Each 3×3 adds 2, the pool of 2 one: 3, 5, 7, 9, 10; a block has the field of its last map."""
+    sizes = {"p": 5, "a": 3, "b": 5, "q": 9, "m": 10}
+
+    def rows(height: int, *options: str) -> list[list[str]]:
+        monkeypatch.setattr("cnncalc.document.output.screen", lambda _: (60, height, False))
+        return [line.split() for line in run("rf", nested, "--columns", "layer,size", *options).out.splitlines()]
+
+    low, high = rows(14), rows(40)
+    assert low[4:7] == [[name, str(sizes[name])] for name in "pqm"]
+    assert low[-1] == ["5", "maps:", "--depth", "2,", "or", "--all"]
+    tree = [["p", "5"], ["a", "3"], ["b", "5"], ["q", "9"], ["a", "7"], ["b", "9"], ["m", "10"]]
+    assert high[4:11] == rows(14, "--all")[4:11] == rows(14, "--depth", "2")[4:11] == tree
+    assert rows(40, "--depth", "1")[4:7] == low[4:7]
+
+
+def test_rows_are_folded_sorted_and_cut(run: Run, nested: Path):
+    def sizes(*options: str) -> dict[str, str]:
+        out = run("rf", nested, *options, "--format", "csv", "--columns", "layer,size").out
+        return {row["layer"]: row["size"] for row in csv.DictReader(io.StringIO(out))}
+
+    assert sizes("--depth", "1") == {"p": "5x5", "q": "9x9", "m": "10x10"}
+    assert list(sizes("--sort", "size")) == ["m", "q.b", "q.a", "p.b", "p.a"]
+    assert sizes("--sort", "size", "--top", "2") == {"m": "10x10", "q.b": "9x9"}
+    assert "2 rows of 5 maps" in run("rf", nested, "--sort", "size", "--top", "2").out
+    answer = json.loads(run("rf", nested, "--depth", "1", "--format", "json").out)
+    assert [(one["path"], one["type"]) for one in answer["maps"]] == [("p", "block"), ("q", "block"), ("m", "max_pool")]
+
+
+def test_what_sees_everything_comes_first_where_rows_are_sorted(run: Run, spec: Path):
+    out = run("rf", spec, "--sort", "size", "--columns", "layer,size").out.splitlines()
+    assert [line.split() for line in out[4:8]] == [["d", "all"], ["c", "7"], ["a", "5"], ["b", "5"]]
+
+
+@pytest.mark.parametrize("pattern", ["q.b", "q", "q*", "*q.b", "[q]"])
+def test_a_layer_is_chosen_by_its_path_its_block_or_a_pattern(run: Run, nested: Path, pattern: str):
+    assert "of q.b (2×32×32)" in run("rf", nested, "--layer", pattern).out
 
 
 def test_one_map_on_another(run: Run, spec: Path):
@@ -168,6 +224,23 @@ def test_no_claim_is_made_where_no_index_tells(run: Run, tmp_path: Path):
     ("arguments", "message"),
     [
         (["--layer", "e"], "error: --layer: unknown layer 'e'\n  hint: choose from input, a, b, c, d\n"),
+        (
+            ["--layer", "[ab]"],
+            "error: --layer [ab]: 2 layers match\n  hint: choose one of a, b\n",
+        ),
+        (
+            ["--layer", "a", "--top", "2"],
+            "error: --layer shows one unit, which has no rows to choose\n"
+            "  hint: leave out --columns, --depth, --sort, --top and --all\n",
+        ),
+        (
+            ["--columns", "layer", "--format", "json"],
+            "error: --columns: JSON always holds every number\n  hint: use --format csv for a choice of columns\n",
+        ),
+        (
+            ["--sort", "sise"],
+            "error: unknown column 'sise'\n  hint: did you mean 'size'?\n",
+        ),
         (["--layer", "input"], "error: --layer input: it is what is seen\n  hint: take a layer that comes after it\n"),
         (["--unit", "0,0"], "error: --unit needs --layer\n  hint: as --layer stage3 --unit 7,7\n"),
         (
