@@ -413,7 +413,7 @@ def unit_index(text: str | None, graph: Graph, number: int, frame: unit_field.Fr
     """The index of a unit along each axis of what it sees; negative ones count from the end.
 
     Raises:
-        CnncalcError: the text is no index, or there is no such unit.
+        CnncalcError: the text is not an index, or there is no such unit.
     """
     node = graph.nodes[number]
     sizes = tuple(node.output_shape[place] if isinstance(place, int) else 1 for place in frame)
@@ -425,7 +425,7 @@ def unit_index(text: str | None, graph: Graph, number: int, frame: unit_field.Fr
     numbers = [part.removeprefix("-") for part in parts]
     if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in numbers):
         raise CnncalcError(
-            f"--unit: '{text}' is no unit\n  hint: an index for each spatial axis, as 3,3; or centre, or corner"
+            f"--unit: '{text}' is not a unit\n  hint: an index for each spatial axis, e.g. 3,3; or centre, or corner"
         )
     if len(parts) != len(sizes):
         raise CnncalcError(

@@ -31,7 +31,7 @@ def diff(
         str | None,
         typer.Option(
             metavar="REVISION",
-            help="Compare all specs at or below the paths with what they were there, as main or main...",
+            help="Compare all specs at or below the paths with what they were there, e.g. main or main...",
             show_default=False,
         ),
     ] = None,
@@ -54,7 +54,7 @@ def diff(
         typer.Option(
             "--fail-on",
             metavar="CONDITION",
-            help="Exit status 1 where this holds, as 'params>+1%', 'macs>+100k', 'flops>4G', 'rf!='. Repeatable.",
+            help="Exit status 1 where this holds, e.g. 'params>+1%', 'macs>+100k', 'flops>4G', 'rf!='. Repeatable.",
         ),
     ] = None,
     *,

@@ -64,9 +64,9 @@ def rf(
     rows.check(kind)
     columns = rows.pick(pages.COLUMNS)
     if layer is None and unit is not None:
-        raise CnncalcError("--unit needs --layer\n  hint: as --layer stage3 --unit 7,7")
+        raise CnncalcError("--unit needs --layer\n  hint: e.g. --layer stage3 --unit 7,7")
     if image is not None and (plot is None or layer is None):
-        raise CnncalcError("--image needs --plot and --layer\n  hint: as --layer stage3 --plot field.png")
+        raise CnncalcError("--image needs --plot and --layer\n  hint: e.g. --layer stage3 --plot field.png")
     if layer is not None and (rows.chosen or columns is not None):
         raise CnncalcError(
             "--layer shows one unit, which has no rows to choose\n"

@@ -50,11 +50,11 @@ def kind_of(path: str) -> str:
     """The ending of a picture's file.
 
     Raises:
-        CnncalcError: it is none that can be written.
+        CnncalcError: it cannot be written.
     """
     ending = os.path.splitext(path)[1].lower()
     if ending not in KINDS:
-        raise CnncalcError(f"--plot {path}: a picture ends in {', '.join(KINDS)}\n  hint: as field.png")
+        raise CnncalcError(f"--plot {path}: a picture ends in {', '.join(KINDS)}\n  hint: e.g. field.png")
     return ending[1:]
 
 
@@ -62,7 +62,7 @@ def _matplotlib() -> Any:
     """The package without any window system.
 
     Raises:
-        MissingPackageError: it is not there.
+        MissingPackageError: it is not installed.
     """
     try:
         import matplotlib
@@ -126,7 +126,7 @@ def read_image(path: str) -> Any:
             image.thumbnail((2048, 2048))
             return image.convert("RGB")
     except UnidentifiedImageError:
-        raise CnncalcError(f"--image {path}: it is no image that Pillow knows") from None
+        raise CnncalcError(f"--image {path}: Pillow cannot read this kind of image") from None
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise CnncalcError(f"--image {path}: {getattr(error, 'strerror', None) or error}") from None
 

@@ -242,7 +242,7 @@ def test_no_claim_is_made_where_no_index_tells(run: Run, tmp_path: Path):
             "error: unknown column 'sise'\n  hint: did you mean 'size'?\n",
         ),
         (["--layer", "input"], "error: --layer input: it is what is seen\n  hint: take a layer that comes after it\n"),
-        (["--unit", "0,0"], "error: --unit needs --layer\n  hint: as --layer stage3 --unit 7,7\n"),
+        (["--unit", "0,0"], "error: --unit needs --layer\n  hint: e.g. --layer stage3 --unit 7,7\n"),
         (
             ["--layer", "c", "--unit", "6,0"],
             "error: --unit 6,0: c has 6×6 units, and none at 6\n"
@@ -254,14 +254,15 @@ def test_no_claim_is_made_where_no_index_tells(run: Run, tmp_path: Path):
         ),
         (
             ["--layer", "c", "--unit", "y"],
-            "error: --unit: 'y' is no unit\n  hint: an index for each spatial axis, as 3,3; or centre, or corner\n",
+            "error: --unit: 'y' is not a unit\n"
+            "  hint: an index for each spatial axis, e.g. 3,3; or centre, or corner\n",
         ),
         (["--layer", "a", "--from", "c"], "error: a does not depend on 'c'\n"),
         (["--from", "d"], "error: nothing depends on 'd'\n  hint: --from takes a layer that others come after\n"),
-        (["--plot", "x.gif"], "error: --plot x.gif: a picture ends in .png, .svg, .pdf\n  hint: as field.png\n"),
+        (["--plot", "x.gif"], "error: --plot x.gif: a picture ends in .png, .svg, .pdf\n  hint: e.g. field.png\n"),
         (
             ["--image", "x.jpg"],
-            "error: --image needs --plot and --layer\n  hint: as --layer stage3 --plot field.png\n",
+            "error: --image needs --plot and --layer\n  hint: e.g. --layer stage3 --plot field.png\n",
         ),
     ],
 )
@@ -389,7 +390,7 @@ def test_your_own_image_lies_below(run: Run, spec: Path, tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "No such file or directory"), (b"no image", "it is no image that Pillow knows")],
+    [(None, "No such file or directory"), (b"no image", "Pillow cannot read this kind of image")],
 )
 def test_an_image_that_cannot_be_read(run: Run, spec: Path, tmp_path: Path, content: bytes | None, message: str):
     pytest.importorskip("matplotlib")
