@@ -36,6 +36,7 @@ def explain(
     all: Annotated[
         bool, typer.Option("--all", help="Every layer and every quantity: memory, buffers and the rest.")
     ] = False,
+    depth: Annotated[int | None, typer.Option(min=1, help="Fold the blocks of a net below this level, e.g. 1.")] = None,
     sources: Annotated[bool, typer.Option("--sources", help="Where each formula is from.")] = False,
     dtype: Annotated[
         str,
@@ -82,7 +83,7 @@ def explain(
     kind = sink.kind({".tex": "latex"})
     graph, path = chosen(net, what or [], layer)
     found = explained(graph, path, totals=names(total or []), batch=batch, dtype=dtype, compare=compare)
-    sink.show(document(found, all=all, sources=sources), kind)
+    sink.show(document(found, all=all, sources=sources, depth=depth), kind)
 
 
 def names(texts: list[str]) -> list[str]:

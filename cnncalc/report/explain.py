@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnncalc.analysis.assemble import settings_of
 from cnncalc.analysis.cost import Cost
@@ -17,9 +17,7 @@ from cnncalc.analysis.explain.answer import (
     TEX_NUMBERS,
     Entry,
     Explanation,
-    LayerExplanation,
     Part,
-    QuantityReport,
     Total,
     Variables,
     report,
@@ -41,7 +39,7 @@ from cnncalc.document.blocks import (
 )
 from cnncalc.document.column import Column, human, percent
 from cnncalc.formulas.cost import flops
-from cnncalc.report.words import setting_text, shape_text, shapes_text
+from cnncalc.report.words import about, setting_text, shape_text, shapes_text
 
 FEW = 2
 """So many layers are explained at once; more are a table, unless all is asked for."""
@@ -49,23 +47,24 @@ ASIDE = ("buffers", "elementwise_ops", "activations", "output_bytes", "weight_by
 """What the page has only where all is asked for."""
 
 
-def document(found: Explanation, *, all: bool = False, sources: bool = False) -> Document:
+def document(found: Explanation, *, all: bool = False, sources: bool = False, depth: int | None = None) -> Document:
     """The page of an explanation.
 
     Args:
         found: the answer.
         all: every layer and every quantity.
         sources: where each formula is from.
+        depth: levels of a net's blocks; by default as many as fit the window.
     """
     from cnncalc.report import explain_latex
 
-    about = [found.title, *([f"batch {found.batch}"] if found.batch > 1 else []), *([found.dtype] if all else [])]
-    blocks: list[Block] = [Heading("   ".join(about), 1)]
+    title = [found.title, *([f"batch {found.batch}"] if found.batch > 1 else []), *([found.dtype] if all else [])]
+    blocks: list[Block] = [Heading("   ".join(title), 1)]
     answer, rows = report(found), None
     if found.totals:
         blocks += _totals(found)
     elif len(found.parts) > FEW and not all:
-        blocks += _net(found)
+        blocks += _net(found, depth)
     else:
         blocks += _layers(found, all, sources)
     if not found.totals:
@@ -78,24 +77,28 @@ def document(found: Explanation, *, all: bool = False, sources: bool = False) ->
 
 def _layers(found: Explanation, all: bool, sources: bool) -> list[Block]:
     blocks: list[Block] = []
-    used: set[str] = set()
     meanings: dict[str, str] = {}
+    used, numbers = set[str](), set[int]()
     for part in found.parts:
         entries = [entry for entry in part.entries if all or _shown(entry, part)]
         blocks.append(_layer(part, entries, all, sources))
         meanings |= part.trace.meanings
-        given = variables(part, [*entries, *part.field])
-        used |= {symbol.partition("_")[0] for symbols, _ in given for symbol in symbols}
-        used |= {symbol.partition("_")[0] for entry in part.field for symbol in entry.symbols}
-        for other in part.versus if found.compare else ():
+        others = part.versus if found.compare else ()
+        for other in others:
             title = f"in its place: {other.comparison.title} (ratios are to this layer)"
             equations = Equations([equation(entry, None, sources) for entry in other.entries])
             blocks.append(Group([Text(title, lead="  "), equations]))
+        given = [symbol for symbols, _ in variables(part, [*entries, *part.field]) for symbol in symbols]
+        given += [symbol for entry in part.field for symbol in entry.symbols]
+        used |= {symbol.partition("_")[0] for symbol in given}
+        shown = [*entries, *part.field, *(entry for other in others for entry in other.entries)]
+        numbers |= {number for entry in shown for number in entry.sources}
     legend = [f"{symbol}: {meaning}" for symbol, meaning in (meanings | found.symbols).items() if symbol in used]
     if legend:
         blocks.append(Group([Heading("symbols"), Text("; ".join([*legend, INDICES]))]))
     if sources:
-        lines = [Text(text, lead=f"[{number}] ") for number, text in enumerate(found.sources, start=1)]
+        cited = enumerate(found.sources, start=1)
+        lines = [Text(text, lead=f"[{number}] ") for number, text in cited if number in numbers]
         blocks.append(Group([Heading("sources"), *lines]))
     return blocks
 
@@ -116,13 +119,9 @@ def _layer(part: Part, entries: Sequence[Entry], all: bool, sources: bool) -> Gr
         blocks.append(Text(" ".join(f"{name}={setting_text(value)}" for name, value in settings.items()), "dim"))
     if part.like is not None:
         blocks.append(Text(f"sizes and costs as for {part.like}", lead="  "))
-    own = variables(part, entries)
-    defined = {symbol for entry in entries for symbol in entry.symbols} | {
-        symbol for symbols, _ in own for symbol in symbols
-    }
-    for given in map(variables_text, (own, variables(part, part.field, defined))):
-        if given:
-            blocks.append(Text(f"with {', '.join(given)}", lead="  "))
+    given = variables_text(variables(part, [*entries, *part.field]))
+    if given:
+        blocks.append(Text(f"with {', '.join(one.replace(' ', '') for one in given)}", lead="  ", indent="  "))
     equations = [equation(entry, part, sources) for entry in entries]
     zeros = [one for one in part.zeros if all or one.name not in ASIDE]
     if zeros:
@@ -189,9 +188,6 @@ def variables_text(known: Variables, *, latex: bool = False) -> list[str]:
     ]
 
 
-Row = tuple[LayerExplanation, QuantityReport]
-
-
 def _of_quantity(name: str, header: str, **options: Any) -> Column:
     return Column(name, header, lambda row, _: getattr(row[1], name), **options)
 
@@ -211,39 +207,55 @@ QUANTITIES = (
 # -- a net -----------------------------------------------------------------------------------------
 
 
-def _sum(name: str, header: str, value: Any, priority: int) -> Column:
-    def of(costs: Iterable[Cost]) -> int | None:
-        known = [value(cost) for cost in costs]
-        return None if None in known else sum(known)
+class Row(NamedTuple):
+    """A layer, or a block with all layers in it."""
+
+    path: str
+    parts: Sequence[Part]
+
+
+def _sum(name: str, header: str, priority: int) -> Column:
+    def cell(row: Row, found: Explanation) -> int | None:
+        counts = [_count(found.costs[part.path], name) for part in row.parts]
+        return None if None in counts else sum(filter(None, counts))
 
     def total(found: Explanation) -> str:
-        known = [value(cost) for cost in found.costs.values()]
-        return ("≥ " if None in known else "") + human(sum(one for one in known if one is not None))
-
-    def cell(row: Sequence[Part], found: Explanation) -> int | None:
-        return of(found.costs[part.path] for part in row)
+        counts = [_count(cost, name) for cost in found.costs.values()]
+        return ("≥ " if None in counts else "") + human(sum(filter(None, counts)))
 
     return Column(name, header, cell, show=human, right=True, priority=priority, total=total)
 
 
+def _count(cost: Cost, name: str) -> int | None:
+    count: int | None = cost.macs if name == "flops" else getattr(cost, name)
+    return flops(count) if name == "flops" and count is not None else count
+
+
+def _kind(row: Row) -> str:
+    return row.parts[0].kind if len(row.parts) == 1 else f"{len(row.parts)} layers"
+
+
 LAYERS = (
-    Column("layer", "layer", lambda row, _: row[0].path, path=True, elastic=True),
-    Column("type", "type", lambda row, _: row[0].kind if len(row) == 1 else f"{len(row)} layers", priority=4),
-    Column("output", "output", lambda row, _: row[-1].node.output_shape, show=shape_text, priority=1),
-    _sum("params", "params", lambda cost: cost.params, 2),
-    _sum("flops", "FLOPs", lambda cost: None if cost.macs is None else flops(cost.macs), 3),
+    Column("layer", "layer", lambda row, _: row.path, path=True, elastic=True),
+    Column("type", "type", lambda row, _: _kind(row), priority=4),
+    Column("output", "output", lambda row, _: row.parts[-1].node.output_shape, show=shape_text, priority=1),
+    _sum("params", "params", 2),
+    _sum("flops", "FLOPs", 3),
 )
 """The columns of a net's layers and blocks."""
 
 
-def _net(found: Explanation) -> list[Block]:
+def _net(found: Explanation, depth: int | None) -> list[Block]:
     """A row for each layer or block, and how to have one explained."""
     levels = max(part.path.count(".") for part in found.parts) + 1
-    net = found.graph.name or found.graph.source
-    rows = [[part] for part in found.parts]
-    table = Table(LAYERS, rows, found, tree=partial(_tree, found.parts), levels=levels)
-    hint = f"formulas: cnncalc explain {net} --layer {found.parts[0].path}, or --all"
-    return [table, Text(hint, "dim")]
+    rows = [branch.row for branch in _tree(found.parts, depth or levels) if not branch.open]
+    folded = f"{len(found.parts)} layers: --depth {{depth}}"
+    tree = partial(_tree, found.parts)
+    table = Table(LAYERS, rows, found, tree=tree, levels=levels, depth=depth, folded=folded)
+    unknown = {path: cost.unknown for path, cost in found.costs.items() if cost.unknown}
+    reasons = dict.fromkeys(reason for several in unknown.values() for reason in several)
+    notes = [Note(f"totals are lower bounds: {'; '.join(reasons)}{about(list(unknown))}", "warning")] if unknown else []
+    return [table, *notes, Text(f"formulas: --layer {found.parts[0].path}, or --all", "dim")]
 
 
 def _tree(parts: Sequence[Part], depth: int, level: int = 0) -> list[Branch]:
@@ -253,10 +265,9 @@ def _tree(parts: Sequence[Part], depth: int, level: int = 0) -> list[Branch]:
         groups.setdefault(".".join(part.path.split(".")[: level + 1]), []).append(part)
     branches = []
     for path, members in groups.items():
-        name = path.rpartition(".")[2]
-        inside = members[0].path != path
-        branches.append(Branch(level, name, members, inside and level + 1 < depth))
-        if branches[-1].open:
+        is_open = members[0].path != path and level + 1 < depth
+        branches.append(Branch(level, path.rpartition(".")[2], Row(path, members), is_open))
+        if is_open:
             branches += _tree(members, depth, level + 1)
     return branches
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import cnncalc
 from cnncalc.analysis.report import SeparablePair
+from cnncalc.report.remarks import noted
 from cnncalc.sources import load_text
 
 
@@ -102,3 +103,28 @@ def test_mobilenet_pays_an_eighth_to_a_ninth() -> None:
     assert all(Fraction(pair.ratio_exact) == Fraction(pair.rule_exact) for pair in found)
     total = Fraction(sum(pair.macs for pair in found), sum(pair.standard_macs for pair in found))
     assert Fraction(1, 9) < total < Fraction(1, 8)
+
+
+def test_the_note_says_the_measured_share_and_the_rule() -> None:
+    """A multiplier of 2 over 6 maps of 7×6: 42·(12·9 + 12·5) = 7,056 of 42·9·6·5 = 11,340 products, 62.2 %; the rule of
+    one filter each says 1/5 + 1/9 = 31.1 %. With 10 outputs it says 1/10 + 1/9 = 21.1 %, and 42·(108 + 120) = 9,576
+    of 22,680 are 42.2 %.
+    """
+    one = "separable_conv: {out: 5, kernel: 3, padding: 1, multiplier: 2}"
+    (said,) = said_of(f"  - {one}\n")
+    assert said == (
+        "separable_conv1.conv1 + separable_conv1.conv2 take 62.2 % of the MACs of the standard convolution "
+        "(7,056 of 11.34 k); 1/C_out + 1/K² = 31.1 %"
+    )
+    branches = f"  - concat: [[{one}], [{one.replace('5', '10')}]]\n"
+    (said,) = said_of(branches)
+    assert said == (
+        "2 pairs of depthwise + pointwise convolution take 16.63 k MACs, 48.9 % of the 34.02 k of the standard "
+        "convolutions they replace; each 42.2 % to 62.2 %, where 1/C_out + 1/K² = 21.1 % to 31.1 %"
+    )
+
+
+def said_of(layers: str) -> list[str]:
+    """The notes of the page of a net that speak of pairs."""
+    report = cnncalc.analyze(load_text(f"input: [6, 7, 6]\nlayers:\n{layers}"))
+    return [text for _, text in noted(report) if "1/C_out" in text]

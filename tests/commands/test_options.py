@@ -106,6 +106,7 @@ ROWS: dict[str, dict[str, str]] = {
         "--total": "net.yaml | --total params",
         "--all": "net.yaml | --all",
         "--sources": "net.yaml stage1.conv1 | --sources",
+        "--depth": "net.yaml | --depth 1",
         "--dtype": "net.yaml stage1.conv1 --all | --dtype float16",
         "--compare": "net.yaml stage1.conv1 | --compare",
         "--no-compare": "net.yaml stage1.conv1 --compare | --no-compare",

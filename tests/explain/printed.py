@@ -12,11 +12,9 @@ from cnncalc.report.explain import document
 from tests.explain.arithmetic import evaluate, evaluate_latex
 
 
-def page(found, *, width=None, height=None, colour=False, all=True, sources=False):
+def page(found, *, width=None, height=None, colour=False, all=True, **options):
     """An explanation as a terminal shows it, with every layer and every quantity where nothing else is said."""
-    return render(
-        document(found, all=all, sources=sources), width=width, height=height, colour=colour, tree=bool(width)
-    )
+    return render(document(found, all=all, **options), width=width, height=height, colour=colour, tree=bool(width))
 
 
 SYMBOLS = {
@@ -55,9 +53,9 @@ def result(text):
 
 
 def given(text, names):
-    """``H = W = 224, K = 7``: the names that a line gives values."""
-    for part in re.split(r", (?=[A-Za-z])", text):
-        *symbols, value = part.split(" = ")
+    """``H=W=224, K=7``: the names that a line gives values."""
+    for part in text.split(", "):
+        *symbols, value = part.split("=")
         names |= dict.fromkeys(symbols, result(value))
 
 
