@@ -37,7 +37,7 @@ class LayerField(Struct, frozen=True):
 
 
 class LayerFormula(Struct, frozen=True):
-    """One number of the layer, and the formula that gives it, with its source."""
+    """One number of the layer, and the formula that gives it."""
 
     name: str
     formula: str
@@ -226,23 +226,30 @@ def _built(text: str, inputs: tuple[Shape, ...]) -> Graph | None:
 
 # -- formulas --------------------------------------------------------------------------------------
 
-_SHOWN = ("macs", "elementwise_ops")
+_SHOWN = ("params", "macs")
 
 
 def _formulas(graph: Graph) -> tuple[LayerFormula, ...]:
-    """The formulas of the output's size and of what the layer costs, in the words of what computes them."""
+    """The general formulas of the output's shape and of what the layer costs, as they were traced; none of a short
+    form of several layers, which have theirs.
+    """
     from cnncalc.analysis.explain.costs import account
+    from cnncalc.analysis.explain.notation import Unicode
 
+    nodes = [node for node in graph.nodes if node.layer is not None]
+    if len(nodes) != 1 or nodes[0].layer is None:
+        return ()
+    notation = Unicode()
     found: dict[str, str] = {}
-    for node in graph.nodes:
-        if node.layer is None:
+    for one in account(nodes[0].layer, nodes[0].input_shapes, general=True).quantities:
+        is_size = one.name.startswith("output_") and one.name != "output_bytes"
+        if one.expr is None or not (one.value and (is_size or one.name in _SHOWN)):
             continue
-        for one in account(node.layer, node.input_shapes).quantities:
-            is_size = one.name.startswith("output_") and one.name not in ("output_bytes", "output_channels")
-            # what a class says of itself is in the summary already
-            told = one.sources and not one.sources[0].startswith(f"{node.layer.kind}:")
-            if told and (is_size or one.name in _SHOWN) and any(sign in one.sources[0] for sign in "·⌊⌈+"):
-                found.setdefault("output size" if is_size else one.title, one.sources[0])
+        # all spatial axes have the same formula
+        title = "output size" if is_size and one.axis != "channels" else one.title
+        formula = f"{notation.symbol(one.symbol)} = {notation.write(one.expr)}"
+        if formula.partition(" = ")[0] != formula.partition(" = ")[2]:
+            found.setdefault(title, formula)
     return tuple(LayerFormula(title, text) for title, text in found.items())
 
 

@@ -48,8 +48,7 @@ def bench(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Measure this machine first and write it there, e.g. to mine.yaml; a net is then held "
-            "against it.",
+            help="Measure this machine first and write it there, e.g. to mine.yaml; a net is then held against it.",
             show_default=False,
         ),
     ] = None,

@@ -66,7 +66,8 @@ def _one(layer: LayerInfo) -> Iterator[Block]:
     if layer.fields:
         yield Table(FIELDS, layer.fields)
     if layer.formulas:
-        yield Group([Text(one.formula, lead=f"{one.name}: ") for one in layer.formulas])
+        widest = max(len(one.name) for one in layer.formulas)
+        yield Group([Text(one.formula, lead=f"{one.name:<{widest}}  ") for one in layer.formulas])
     if layer.example is not None:
         before, after = layer.example.input_shapes, layer.example.output_shapes
         became = f"{shapes_text(before)} → {shapes_text(after)}" if before else shapes_text(after)

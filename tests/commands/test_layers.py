@@ -39,8 +39,10 @@ def test_one_layer_has_its_fields_formulas_and_an_example(run: Run) -> None:
     assert "out           int ≥ 1                                                  required  out_channels" in text
     assert "bias          true or false                                            true" in text
     assert "padding_mode  circular | reflect | replicate | zeros                   zeros" in text
-    assert "output size: Convolution and pooling: ⌊(H + P_b + P_a − D(K−1) − 1)/S⌋ + 1 (Dumoulin & Visin" in text
-    assert "MACs: Convolution: H_out·W_out·K_h·K_w·(C_in/G)·C_out (Goodfellow" in text
+    # Dumoulin & Visin 2016, eq. 15; the course notes' parameters and MACs
+    assert "output size  H_out = ⌊(H + 2·P − (K − 1)·D − 1)/S⌋ + 1\n" in text
+    assert "parameters   params = C_out·(C_in/G)·K² + C_out\n" in text
+    assert "MACs         MACs = H_out·W_out·K²·(C_in/G)·C_out\n" in text
     # 32 − 3 + 1 = 30
     assert text.endswith("- conv: {out: 8, kernel: 3}\ngives 16×32×32 → 8×30×30\n")
 
