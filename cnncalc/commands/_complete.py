@@ -68,7 +68,15 @@ def kinds(context: Context, incomplete: str) -> list[str]:
 
 
 def columns(context: Context, incomplete: str) -> list[str]:
-    """Columns of ``analyze``."""
+    """Columns of the command."""
+    if context.info_name == "rf":
+        from cnncalc.report.rf import COLUMNS as MAPS
+
+        return _listed([column.name for column in MAPS], incomplete)
+    if context.info_name == "diff":
+        from cnncalc.report.diff import LAYER_COLUMNS
+
+        return _listed([column.name for column in LAYER_COLUMNS], incomplete)
     from cnncalc.analysis.sections import SECTIONS
     from cnncalc.report.columns import COLUMNS
 

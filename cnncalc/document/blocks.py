@@ -194,10 +194,14 @@ class Group(Struct, frozen=True):
 
 
 class Fold(Struct, frozen=True):
-    """Blocks below a title, folded away at first where a format can do that."""
+    """Blocks below a title, folded away at first where a format can do that.
+
+    ``closed``: a terminal too low for the whole page leaves them out and says this, once, in their place.
+    """
 
     title: str
     blocks: Sequence[Block]
+    closed: str = ""
 
 
 Block = Heading | Text | Note | Facts | Equations | Table | Bars | Verbatim | Picture | Findings | Group | Fold

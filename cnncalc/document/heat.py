@@ -25,7 +25,7 @@ NEAREST = dict(
 )
 """The same colours on a terminal of 256: no grey among them, and none darker than the one before."""
 RAMP = ":-=+*%#@"
-WIDEST, HIGHEST = 72, 64
+WIDEST, HIGHEST = 72, 48
 """Most cells of a picture: a cell is one column wide and, in colour, half a line high."""
 
 Rgb = tuple[int, int, int]

@@ -61,7 +61,12 @@ def render(
         used = _text(document.blocks, width, colour, bare).count("\n") + _PROMPT
         for table in trees:
             chosen[id(table)] = folded(table, None if height is None else (height - used) // len(trees))
-    return _text(document.blocks, width, colour, chosen)
+    page = _text(document.blocks, width, colour, chosen)
+    closed = [block.closed for block in document.blocks if isinstance(block, Fold) and block.closed]
+    if height is not None and closed and page.count("\n") + _PROMPT > height:
+        left = [block for block in document.blocks if not (isinstance(block, Fold) and block.closed)]
+        return _text([*left, Text(closed[0], "dim")], width, colour, chosen={})
+    return page
 
 
 _Chosen = dict[int, tuple[Sequence[Branch] | None, str]]

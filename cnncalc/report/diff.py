@@ -397,15 +397,19 @@ def changes_document(
             for one in changes.nets
         ]
         answer = structs.replace(changes, nets=tuple(nets))
+    closed = f"the layers of {len(changes.nets)} net{'' if len(changes.nets) == 1 else 's'}: --all"
     parts = [
-        Fold(one.net, _net(one, None if choose is None else chosen.report.layers, columns))
+        Fold(one.net, _net(one, None if choose is None else chosen.report.layers, columns), closed)
         for one, chosen in zip(changes.nets, answer.nets, strict=True)
     ]
     head = Heading(f"Nets against {changes.base}")
+    judged = [(one.net, which) for one in changes.nets for which in one.report.conditions]
+    held = sum(which.status == "pass" for _, which in judged)
     table = [Table(NET_COLUMNS, changes.nets)] if changes.nets else []
     notes = [
-        *(Note(one.message.partition("\n")[0], "error") for one in changes.broken),
-        *(_condition(which, f"{one.net}: ") for one in changes.nets for which in one.report.conditions),
+        *(Note(one.message.partition("\n")[0], tone="red") for one in changes.broken),
+        *(_condition(which, f"{net}: ") for net, which in judged if which.status == "fail"),
+        *([Note(f"{held} of {len(judged)} conditions hold")] if judged else []),
         Note(changes_verdict(changes)),
     ]
     return Document(

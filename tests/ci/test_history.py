@@ -108,7 +108,7 @@ def test_a_spec_that_was_broken_is_new_and_one_that_is_broken_is_an_error(run: R
     result = run("diff", "--git", "main", "--format", "markdown")
     assert result.status == 2
     assert result.err.startswith("models/a.yaml:3:5: error: ")
-    assert "- error: models/a.yaml:3:5: error: there is no layer or block 'cnv'" in result.out
+    assert "- models/a.yaml:3:5: error: there is no layer or block 'cnv'" in result.out
     git("commit", "--quiet", "--all", "--message=broken")
     path.write_text(SPEC)
     assert told(run, "main")["models/a.yaml"] == ("added", 0, PARAMS)

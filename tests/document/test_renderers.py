@@ -349,6 +349,15 @@ def test_what_can_be_folded_away_stands_below_its_title(capsys: pytest.CaptureFi
     assert capsys.readouterr().err == "inner\nouter\n"
 
 
+def test_a_low_terminal_leaves_out_what_can_be_closed_and_says_so() -> None:
+    page = Document(
+        Answer(), [*(Fold(name, [Note(f"inside {name}")], "2 folds: --all") for name in "ab"), Note("last")]
+    )
+    whole = ["a", "inside a", "", "b", "inside b", "", "last"]
+    assert render(page, width=80).splitlines() == render(page, width=80, height=8).splitlines() == whole
+    assert render(page, width=80, height=7).splitlines() == ["last", "", "2 folds: --all"]
+
+
 def test_numbers_are_sorted_from_the_largest_and_what_is_unknown_stands_before_them() -> None:
     column = Column("n", "n", lambda row, _: row, right=True)
     assert sort_rows([3, -20, None, 10, 2.5, -1], column) == [None, 10, 3, 2.5, -1, -20]
