@@ -16,7 +16,7 @@ from cnncalc.report.columns import COLUMNS, at_least, default_columns, section_c
 from cnncalc.report.remarks import noted
 from cnncalc.report.words import setting_text, shape_text
 
-MOST_SHARES = 10
+MOST_SHARES = 6
 LEAST_SHARE = 0.01
 TOTALS = (
     ("parameters", "params"),

@@ -124,7 +124,7 @@ COLUMNS = (
     _column("limit", lambda one: one.limit),
     _column("value", lambda one: one.value, show=human, right=True),
     _column("bound", lambda one: one.bound, show=human, right=True),
-    _column("margin", lambda one: one.margin, show=human, right=True),
+    _column("margin", lambda one: one.margin, show=human, right=True, priority=1),
     _column("margin%", _percent, "%", right=True),
     _column("status", lambda one: one.status),
     _column("reason", lambda one: "" if one.reason is UNSET else one.reason),
@@ -174,7 +174,7 @@ def document(answer: CheckReport | CheckReports, nets: Sequence[Checked] = ()) -
     nets = nets or [Checked(one.model.source or one.model.name, one, {}) for one in reports]
     rows = [Row(net.label, one) for net in nets for one in net.report.checks]
     dropped = {"net" if alone else "", "reason" if all(row.check.reason is UNSET for row in rows) else ""}
-    table = Table([column for column in COLUMNS if column.name not in dropped], rows, drop=False)
+    table = Table([column for column in COLUMNS if column.name not in dropped], rows)
     said = verdict(nets, broken)
     if isinstance(answer, CheckReport):
         model = answer.model
