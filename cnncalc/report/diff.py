@@ -404,12 +404,12 @@ def changes_document(
     ]
     head = Heading(f"Nets against {changes.base}")
     judged = [(one.net, which) for one in changes.nets for which in one.report.conditions]
-    held = sum(which.status == "pass" for _, which in judged)
+    met = sum(which.status == "fail" for _, which in judged)
     table = [Table(NET_COLUMNS, changes.nets)] if changes.nets else []
     notes = [
         *(Note(one.message.partition("\n")[0], tone="red") for one in changes.broken),
         *(_condition(which, f"{net}: ") for net, which in judged if which.status == "fail"),
-        *([Note(f"{held} of {len(judged)} conditions hold")] if judged else []),
+        *([Note(f"fail on: {met} of {len(judged)} conditions met")] if judged else []),
         Note(changes_verdict(changes)),
     ]
     return Document(

@@ -286,7 +286,7 @@ def test_nets_with_little_in_common_are_compared_by_their_totals_and_blocks() ->
     counts = report.counts
     assert (counts.same, counts.renamed, counts.moved) == (1, 16, 1)
     assert (report.little_in_common, report.matching) == (True, (18, 186))
-    page = str(report).splitlines()
+    page = render(diff_document(report)).splitlines()
     assert page[-1] == (
         "the two nets have little in common: 18 of 186 layers match (--all lists them); "
         "layers: 10 added, 145 removed, 13 changed, 1 moved, 16 renamed, 1 the same"
