@@ -153,9 +153,9 @@ def show_version(wanted: bool) -> None:
 
 def complain(message: str, mark: str = "") -> int:
     """One message on standard error; exit status 2."""
-    from cnncalc.commands import _output
+    from cnncalc.document import output
 
-    _output.complain(message, mark=mark)
+    output.complain(message, mark=mark)
     return 2
 
 

@@ -74,6 +74,11 @@ class Rows(NamedTuple):
         """Whether any rows are chosen, in place of those that fit."""
         return self.all or (self.depth, self.sort, self.top) != (None, None, None)
 
+    @property
+    def flat(self) -> bool:
+        """Whether rows are not in the order of a tree."""
+        return self.sort is not None or self.top is not None
+
     def check(self, kind: str) -> None:
         """Columns are for tables.
 

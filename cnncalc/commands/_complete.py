@@ -83,6 +83,27 @@ def columns(context: Context, incomplete: str) -> list[str]:
     return _listed([*COLUMNS, *(name for names in SECTIONS.values() for name in names)], incomplete)
 
 
+def conventions_columns(context: Context, incomplete: str) -> list[str]:
+    """Columns of the layers of ``conventions``."""
+    from cnncalc.report.conventions import LAYER_COLUMNS
+
+    return _listed([column.name for column in LAYER_COLUMNS], incomplete)
+
+
+def bench_columns(context: Context, incomplete: str) -> list[str]:
+    """Columns of ``bench``."""
+    from cnncalc.report.bench import every_column
+
+    return _listed([column.name for column in every_column(backward=True, bounded=True)], incomplete)
+
+
+def zoo_columns(context: Context, incomplete: str) -> list[str]:
+    """Columns of ``zoo``."""
+    from cnncalc.report.zoo import COLUMNS
+
+    return _beginning([column.name for column in COLUMNS], incomplete)
+
+
 def sections(context: Context, incomplete: str) -> list[str]:
     """Further analyses."""
     from cnncalc.analysis.sections import SECTIONS
@@ -133,6 +154,11 @@ BY_NAME: dict[str, Offers] = {
     "layers name": kinds,
     "columns": columns,
     "sort": columns,
+    "bench columns": bench_columns,
+    "bench sort": bench_columns,
+    "conventions columns": conventions_columns,
+    "conventions sort": conventions_columns,
+    "list_models sort": zoo_columns,
     "analyze show": sections,
     "machine": machines,
     "tool": tools,

@@ -291,7 +291,7 @@ def load(
 def warn(graph: "Graph", codes: "Container[str] | None" = None) -> None:
     """Says on standard error what is odd about a net; of some ``codes`` alone where they are given."""
     from cnncalc.analysis.remarks import remarks
-    from cnncalc.commands._output import complain
+    from cnncalc.document.output import complain
     from cnncalc.report.words import about
 
     for remark in remarks(graph):

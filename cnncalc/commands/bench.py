@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cnncalc.commands import _options as options
-from cnncalc.commands._command import Sink, command
+from cnncalc.commands._command import Rows, Sink, command
 
 if TYPE_CHECKING:
     from cnncalc.analysis.roofline import Machine
@@ -52,11 +52,8 @@ def bench(
             show_default=False,
         ),
     ] = None,
-    depth: Annotated[
-        int | None, typer.Option(min=1, help="Fold blocks below this level into one row with their sums, e.g. 1.")
-    ] = None,
-    all: Annotated[bool, typer.Option("--all", help="Show every layer, on a terminal too.")] = False,
     *,
+    rows: Rows,
     sink: Sink,
 ) -> None:
     """Measure the real time of every layer and of the net with PyTorch, beside the least that a machine can take.
@@ -70,6 +67,7 @@ def bench(
     from cnncalc.commands._progress import Progress
     from cnncalc.document import output
     from cnncalc.errors import CnncalcError
+    from cnncalc.report.bench import document, every_column
 
     kind = sink.kind()
     if list_machines:
@@ -79,16 +77,22 @@ def bench(
 
         sink.show(listed(listing((name, machines.load(name)) for name in machines.names())), kind)
         return
+    rows.check(kind)
+    columns = every_column(backward=backward, bounded=machine is not None or calibrate is not None)
+    chosen = rows.pick(columns)
+    rows.cut((), columns)
+    output.keep_existing(calibrate, sink.force)
     if source is None and calibrate is None:
-        raise CnncalcError("bench: give a SOURCE, or --calibrate FILE\n  hint: as cnncalc bench resnet18")
+        raise CnncalcError("bench: give a SOURCE, or --calibrate FILE\n  hint: e.g. cnncalc bench resnet18")
     if machine is not None and calibrate is not None:
         raise CnncalcError(
             "bench: --calibrate measures the machine that --machine would name\n  hint: give one of them"
         )
     given: dict[str, Any] = {"set": set, "variant": variant, "input": input, "kwargs": kwargs}
-    graph = None if source is None else options.load(source, **given, input_dtype=input_dtype)
     limits, warning = options.machine(machine), ""
-    with Progress() as progress:
+    with Progress("loading PyTorch" if source is None else f"reading {source}") as progress:
+        graph = None if source is None else options.load(source, **given, input_dtype=input_dtype)
+        progress.show("loading PyTorch")
         torch = _torch()
         if threads is not None:
             torch.set_num_threads(threads)
@@ -115,7 +119,6 @@ def bench(
         )
     from cnncalc.analysis.bench import answer, block
     from cnncalc.document.tree import folded
-    from cnncalc.report.bench import document
 
     found = answer(
         graph,
@@ -129,11 +132,9 @@ def bench(
         backward=backward,
         remarks=_remarks(torch, device, dtype, repeat, limits),
     )
-    if depth is not None and not all:
-        from msgspec.structs import replace
-
-        found = replace(found, layers=folded(found.layers, depth, block))
-    sink.show(document(found), kind, fold=not all and depth is None)
+    layers = found.layers if rows.depth is None or rows.all else folded(found.layers, rows.depth, block)
+    shown = rows.cut(layers, columns, found)
+    sink.show(document(found, shown, chosen, flat=rows.flat), kind, fold=not rows.chosen)
 
 
 def _torch() -> Any:
@@ -165,7 +166,8 @@ def _peak(torch: Any, device: str, dtype: str, machine: "Machine | None") -> str
 def _remarks(torch: Any, device: str, dtype: str, repeat: int, machine: "Machine | None") -> list[str]:
     threads = torch.get_num_threads()
     on = f"{device}, {threads} {'threads' if threads > 1 else 'thread'}" if device.startswith("cpu") else device
-    remarks = [f"PyTorch {torch.__version__} on {on}, {dtype}, median of {repeat} tries, evaluation mode"]
+    tries = f"{repeat} {'tries' if repeat > 1 else 'try'}"
+    remarks = [f"PyTorch {torch.__version__} on {on}, {dtype}, median of {tries}, evaluation mode"]
     if device.startswith("cpu") and machine is not None and machine.threads is not None and threads > machine.threads:
         remarks.append(
             f"the machine's numbers are for {machine.threads} threads: the bound need not hold for {threads}"

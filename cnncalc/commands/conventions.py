@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cnncalc.commands import _options as options
-from cnncalc.commands._command import Net, Sink, command
+from cnncalc.commands._command import Net, Rows, Sink, command
 
 
 @command
@@ -27,12 +27,8 @@ def conventions(
         ),
     ] = None,
     batch: options.Batch = 1,
-    depth: Annotated[
-        int | None,
-        typer.Option(min=1, help="With --tool fold blocks below this level, e.g. 1.", show_default=False),
-    ] = None,
-    all: Annotated[bool, typer.Option("--all", help="With --tool show every layer, on a terminal too.")] = False,
     *,
+    rows: Rows,
     sink: Sink,
 ) -> None:
     """Say what other tools count for a net, to the last digit, and why each differs.
@@ -40,7 +36,7 @@ def conventions(
     The tools are torch.utils.flop_counter, fvcore, torchinfo, ptflops (both backends), thop, torchprofile
     and torchscan, each in one version, asked about the PyTorch module that cnncalc builds, where every layer is a
     module (but see --functional). Nothing is run: what each counts is data, and its miscounts are reproduced
-    and marked as miscounts.
+    and marked as miscounts. With --tool each layer is listed; --columns, --depth, --sort and --top are for this list.
 
     Example: cnncalc conventions resnet50 --tool thop
     """
@@ -49,16 +45,19 @@ def conventions(
 
     from cnncalc.analysis.conventions import comparison
     from cnncalc.document.tree import folded
-    from cnncalc.report.conventions import document
+    from cnncalc.report.conventions import LAYER_COLUMNS, document
 
     kind = sink.kind()
+    rows.check(kind)
+    columns = rows.pick(LAYER_COLUMNS)
     chosen = [comparison.find(name).name for name in tool] if tool else None
     as_functions = comparison.types(functional.split(",")) if functional else ()
     report = comparison.report(net.load(), batch, chosen, as_functions)
-    if depth is not None and not all:
-        tools = (
-            one if one.layers is UNSET else replace(one, layers=folded(one.layers, depth, comparison.block))
-            for one in report.tools
-        )
-        report = replace(report, tools=tuple(tools))
-    sink.show(document(report), kind, fold=not all and depth is None)
+    tools = []
+    for one in report.tools:
+        layers = one.layers or ()
+        if rows.depth is not None and not rows.all:
+            layers = folded(layers, rows.depth, comparison.block)
+        tools.append(one if one.layers is UNSET else replace(one, layers=tuple(rows.cut(layers, LAYER_COLUMNS))))
+    shown = replace(report, tools=tuple(tools))
+    sink.show(document(shown, columns, flat=rows.flat), kind, fold=not rows.chosen)

@@ -44,13 +44,13 @@ def convert(
     """
     from importlib import import_module
 
-    from cnncalc.commands import _output
+    from cnncalc.document import output
     from cnncalc.errors import CnncalcError
 
     writer = chosen_writer(target, to)
     if depth is not None and not writer.folds:
         raise CnncalcError("--depth: only a drawing can be folded\n  hint: write a .dot or .mmd file")
-    _output.keep_existing(target, force)
+    output.keep_existing(target, force)
     graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype)
     try:
         render = import_module(writer.module).render
@@ -60,7 +60,7 @@ def convert(
         raise CnncalcError(
             "convert: PyTorch is not installed\n  hint: pip install 'cnncalc[torch]' brings it"
         ) from None
-    _output.write(render(graph, depth) if writer.folds else render(graph), target)
+    output.write(render(graph, depth) if writer.folds else render(graph), target)
 
 
 def chosen_writer(target: str, to: str | None) -> "Writer":

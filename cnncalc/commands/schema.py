@@ -19,6 +19,7 @@ def schema(
         ),
     ],
     output: options.Output = None,
+    force: options.Force = False,
 ) -> None:
     """Print the JSON Schema of the specs or of a report.
 
@@ -26,8 +27,9 @@ def schema(
     """
     import json
 
-    from cnncalc.commands import _output
+    from cnncalc.document import output as result
 
+    result.keep_existing(output, force)
     if of == "spec":
         from cnncalc.spec.schema import spec_schema
 
@@ -39,4 +41,4 @@ def schema(
         if of not in REPORTS:
             raise unknown_name("schema", of, ["spec", *REPORTS], ["spec", *REPORTS])
         described = report_schema(of)
-    _output.write(json.dumps(described, indent=2, ensure_ascii=False) + "\n", output)
+    result.write(json.dumps(described, indent=2, ensure_ascii=False) + "\n", output)

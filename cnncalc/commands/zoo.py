@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cnncalc.commands import _options as options
-from cnncalc.commands._command import Sink, command
+from cnncalc.commands._command import Rows, Sink, command
 
 app = typer.Typer()
 
@@ -17,25 +17,33 @@ def zoo(context: typer.Context) -> None:
     Example: cnncalc zoo show resnet50
     """
     if context.invoked_subcommand is None:
-        list_models(**Sink()._asdict())
+        list_models(sort=None, top=None, all=False, **Sink()._asdict())
 
 
 @app.command("list")
 @command
 def list_models(
+    sort: options.Sort = None,
+    top: options.Top = None,
+    all: options.AllRows = False,
     *,
     sink: Sink,
 ) -> None:
     """List the nets with their parameters, MACs, input and source.
 
-    Example: cnncalc zoo list --format csv
+    A terminal that is too low for all of them shows one row for each file, unless --all is given.
+
+    Example: cnncalc zoo list --sort params --top 10
     """
     from cnncalc import sources
     from cnncalc.analysis.zoo import models
-    from cnncalc.report.zoo import document
+    from cnncalc.report.zoo import COLUMNS, document
 
     kind = sink.kind()
-    sink.show(document(models((name, sources.load(name)) for name in sources.zoo_names())), kind)
+    found = models((name, sources.load(name)) for name in sources.zoo_names())
+    rows = Rows(sort=sort, top=None if all else top)
+    shown = rows.cut(found.models, COLUMNS) if rows.chosen else None
+    sink.show(document(found, shown), kind, fold=not all)
 
 
 @app.command()
@@ -50,16 +58,16 @@ def show(
     Example: cnncalc zoo show resnet50 --output mine.yaml
     """
     from cnncalc import sources
-    from cnncalc.commands import _output
+    from cnncalc.document import output as result
     from cnncalc.errors import unknown_name
 
     names = sources.zoo_names()
     if name not in names:
         raise unknown_name("net", name, names, names)
-    _output.keep_existing(output, force)
+    result.keep_existing(output, force)
     file, _ = names[name]
     if path:
-        _output.write(f"{file}\n", output)
+        result.write(f"{file}\n", output)
     else:
         with open(file, encoding="utf-8") as stream:
-            _output.write(stream.read(), output)
+            result.write(stream.read(), output)

@@ -61,15 +61,16 @@ class Column(Struct, frozen=True):
 
 
 def named(name: str, columns: Sequence[Column]) -> Column:
-    """The column of a name.
+    """The column of a name, or of a head.
 
     Raises:
         CnncalcError: there is none; the message has the nearest.
     """
     known = {column.name: column for column in columns}
-    if name.strip().lower() not in known:
+    found = {**{column.header.lower(): column for column in columns}, **known}.get(name.strip().lower())
+    if found is None:
         raise unknown_name("column", name.strip(), known, known)
-    return known[name.strip().lower()]
+    return found
 
 
 def sort_rows(rows: Sequence[Any], column: Column, whole: Any = None) -> list[Any]:

@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from cnncalc import units
 from cnncalc.analysis.bench import BenchReport, LayerBench, TimeReport, block
-from cnncalc.document.blocks import Document, Group, Heading, Note, Table
+from cnncalc.document.blocks import Document, Group, Heading, Note, Table, Text
 from cnncalc.document.column import Column, percent
 from cnncalc.document.tree import levels, tree
 from cnncalc.report.words import shape_text
 
 
-def columns(report: BenchReport) -> list[Column]:
+def every_column(*, backward: bool, bounded: bool) -> list[Column]:
     """What there is to show: times, their spread and share, and the bounds where there is a machine."""
-    passes = [("forward", "")] + ([("backward", "back ")] if report.backward is not UNSET else [])
     chosen = [
         Column("layer", "layer", lambda row, _: row.path, path=True, elastic=True),
         Column("type", "type", lambda row, _: row.type, priority=9),
         Column("output", "output", lambda row, _: row.output_shape, show=shape_text, priority=6),
     ]
-    for number, (which, mark) in enumerate(passes):
+    for number, (which, mark) in enumerate([("forward", ""), ("backward", "back ")][: 1 + backward]):
         at = 3 * number
-        total: int = getattr(report, f"layers_{which}_ps")
         chosen += [
-            _column(which, "median_ps", f"{mark}time", 1 + at, _constant(total)),
+            _column(which, "median_ps", f"{mark}time", 1 + at, _total(which)),
             _column(which, "spread", f"{mark}±", 5 + at),
             _column(which, "share", f"{mark}%", 4 + at),
         ]
-        if report.machine is not UNSET:
-            times = [getattr(row, which) for row in report.layers]
-            bound = sum(one.bound_ps for one in times if isinstance(one, TimeReport) and one.bound_ps is not UNSET)
+        if bounded:
             chosen += [
-                _column(which, "bound_ps", f"{mark}bound", 2 + at, _constant(bound)),
+                _column(which, "bound_ps", f"{mark}bound", 2 + at, _total_bound(which)),
                 _column(which, "times_bound", f"{mark}× bound", 3 + at),
             ]
     return chosen
@@ -45,8 +42,17 @@ def _times(value: float) -> str:
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
-def _constant(picoseconds: int) -> Callable[[Any], str]:
-    return lambda _: units.show_time(picoseconds)
+def _total(which: str) -> Callable[[Any], str]:
+    return lambda report: units.show_time(getattr(report, f"layers_{which}_ps"))
+
+
+def _total_bound(which: str) -> Callable[[Any], str]:
+    def total(report: BenchReport) -> str:
+        times = [getattr(row, which) for row in report.layers]
+        bounds = [one.bound_ps for one in times if isinstance(one, TimeReport) and one.bound_ps is not UNSET]
+        return units.show_time(sum(bounds))
+
+    return total
 
 
 def _column(which: str, field: str, header: str, priority: int, total: Callable[[Any], str] | None = None) -> Column:
@@ -71,19 +77,36 @@ def _column(which: str, field: str, header: str, priority: int, total: Callable[
     return Column(name, header, value, "", lambda v: "–" if v is None else show(v), True, priority, total)
 
 
-def document(report: BenchReport) -> Document:
-    """The layers as a tree, and what is to be known about the whole net."""
+def document(
+    report: BenchReport,
+    rows: Sequence[LayerBench] | None = None,
+    columns: Sequence[Column] | None = None,
+    *,
+    flat: bool = False,
+) -> Document:
+    """The layers as a tree, and what is to be known about the whole net.
+
+    Args:
+        report: the answer.
+        rows: what is shown in the place of all layers.
+        columns: what is shown of them.
+        flat: whether the rows are in another order than the net's.
+    """
+    layers = report.layers if rows is None else tuple(rows)
     table = Table(
-        columns(report),
-        report.layers,
+        every_column(backward=report.backward is not UNSET, bounded=report.machine is not UNSET)
+        if columns is None
+        else columns,
+        layers,
         report,
-        tree=lambda depth: tree(report.layers, depth, block),
-        levels=levels(report.layers),
-        folded=f"{len(report.layers)} layers: --depth {{depth}}, or --all",
+        drop=columns is None,
+        tree=None if flat else lambda depth: tree(layers, depth, block),
+        levels=levels(layers),
+        folded=f"{len(layers)} layers: --depth {{depth}}, or --all",
     )
-    return Document(
-        report, [Heading(f"{report.name or report.source}   batch {report.batch}", 1), table, _summary(report)]
-    )
+    head = Heading(f"{report.name or report.source}   batch {report.batch}", 1)
+    left_out = [Text(f"{len(layers)} of {len(report.layers)} layers", "dim")] if flat else []
+    return Document(replace(report, layers=layers), [head, table, *left_out, _summary(report)])
 
 
 def _summary(report: BenchReport) -> Group:

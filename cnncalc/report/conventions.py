@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from msgspec import UNSET
@@ -99,8 +99,10 @@ TYPE_COLUMNS = (
 """The columns of the table of differences."""
 
 
-def document(result: ConventionsReport) -> Document:
-    """The table of tools, and the types of layers that make the difference; of the tools asked for each layer."""
+def document(result: ConventionsReport, columns: Sequence[Column] | None = None, *, flat: bool = False) -> Document:
+    """The table of tools, and the types of layers that make the difference; of the tools asked for each layer, in these
+    ``columns`` and, unless they are ``flat``, as a tree.
+    """
     shapes = ", ".join(map(shape_text, result.inputs.values()))
     own = f"ours: {result.macs:,} MACs = {result.flops:,} FLOPs, {result.activations:,} activations"
     if result.functional:
@@ -116,11 +118,13 @@ def document(result: ConventionsReport) -> Document:
         if tool.layers is not UNSET:
             facts = [Fact(_of(one), signed(one.difference), one.because) for one in tool.types]
             blocks.append(Group([Heading(f"{tool.tool} {tool.version}"), Text(f"{tool.counts}.")]))
-            blocks += [Facts(facts, "where it differs"), _layers(tool)] if facts else [_layers(tool)]
+            blocks += [Facts(facts, "where it differs")] if facts else []
+            blocks.append(_layers(tool, columns, flat))
     blocks.append(Group([*(note for tool in result.tools for note in _notes(tool, result)), Note(own)]))
     layers = [(tool.name, layer) for tool in result.tools if tool.layers is not UNSET for layer in tool.layers]
     first = [Column("tool", "tool", lambda row, _: row[0], "the tool")] if len(result.tools) > 1 else []
-    listed = Table([*first, *(replace(column, value=_of_layer(column.value)) for column in LAYER_COLUMNS)], layers)
+    own_columns = [replace(column, value=_of_layer(column.value)) for column in columns or LAYER_COLUMNS]
+    listed = Table([*first, *own_columns], layers)
     return Document(result, blocks, listed if layers else tools)
 
 
@@ -128,13 +132,14 @@ def _of(one: TypeDifference) -> str:
     return one.type + (f" × {one.layers}" if one.layers > 1 else "")
 
 
-def _layers(tool: ToolReport) -> Table:
+def _layers(tool: ToolReport, columns: Sequence[Column] | None, flat: bool) -> Table:
     """Each layer; on a terminal as many levels as fit."""
     layers = tool.layers or ()
     return Table(
-        LAYER_COLUMNS,
+        LAYER_COLUMNS if columns is None else columns,
         layers,
-        tree=lambda depth: tree(layers, depth, block),
+        drop=columns is None,
+        tree=None if flat else lambda depth: tree(layers, depth, block),
         levels=levels(layers),
         folded=f"{len(layers)} layers: --depth {{depth}}, or --all",
     )

@@ -19,6 +19,7 @@ from cnncalc import machines
 from cnncalc.analysis import bench as reports
 from cnncalc.analysis.roofline import Machine
 from cnncalc.analysis.timing import Measured, Measurement, Timing, bounds, timing
+from cnncalc.commands._command import Rows
 from cnncalc.document.terminal import render
 from cnncalc.document.tree import folded
 from cnncalc.report import bench as pages
@@ -179,7 +180,7 @@ def test_what_is_read_of_made_up_times() -> None:
     text = render(pages.document(found))
     assert "the net, forward: 30.0 µs (half of the tries 20.0 µs to 40.0 µs, best 10.0 µs)" in text
     assert "samples per second, forward: 1e+05" in text  # 3 in 30 µs
-    by_name = {column.name: column for column in pages.columns(found)}
+    by_name = {column.name: column for column in pages.every_column(backward=False, bounded=True)}
     assert {by_name["forward_share"].value(row, found) for row in found.layers} == {100 / count}
     graph = load_text("input: [3, 8]\nblocks: {head: {layers: [flatten, {linear: 5}]}}\nlayers: [relu, head]\n")
     measured = Measurement(dict.fromkeys((1, 2, 3), one), one)
@@ -187,12 +188,39 @@ def test_what_is_read_of_made_up_times() -> None:
     assert [row.output_shape for row in folded(found.layers, 1, reports.block)] == [(3, 8), (5,)]
 
 
+def test_rows_are_sorted_cut_and_counted(run: Run, tmp_path: Path) -> None:
+    """The slowest first, by a column's name or head; the total stays the net's."""
+    graph = load_text(SPEC)
+    nodes = [number for number, node in enumerate(graph.nodes) if node.layer is not None]
+    layers = {number: Measured(timing([place * 10**6])) for place, number in enumerate(nodes, 1)}
+    found = reports.answer(graph, Measurement(layers, layers[nodes[0]]), device="cpu", dtype="float32", batch=1)
+    columns = pages.every_column(backward=False, bounded=False)
+    for name in ("time", "forward_median_ps"):
+        rows = Rows(sort=name, top=2).cut(found.layers, columns, found)
+        lines = render(pages.document(found, rows, Rows(columns="layer,time").pick(columns), flat=True)).splitlines()
+        assert lines[2:9] == [
+            "layer        time",
+            "─" * 17,
+            "linear1   9.00 µs",
+            "flatten1  8.00 µs",
+            "─" * 17,
+            "total     45.0 µs",
+            "",
+        ]
+        assert lines[9] == "2 of 9 layers"
+    wrong = run("bench", "lenet5", "--sort", "weight")
+    assert (wrong.status, wrong.out) == (2, "")
+    assert "unknown column 'weight'\n  hint: choose from layer, type, output, forward_median_ps" in wrong.err
+
+
 def test_the_spread_is_half_the_range_of_the_middle_half() -> None:
     graph = load_text(SPEC)
     one = Timing(800, 900, 1000, 1300, 9)
     layers = {number: Measured(one) for number, node in enumerate(graph.nodes) if node.layer is not None}
     found = reports.answer(graph, Measurement(layers, Measured(one)), device="cpu", dtype="float32", batch=1)
-    (spread,) = (column for column in pages.columns(found) if column.name == "forward_spread")
+    (spread,) = (
+        column for column in pages.every_column(backward=False, bounded=False) if column.name == "forward_spread"
+    )
     # the middle half of the tries lies between 900 and 1,300: 200 to both sides, of 1,000
     assert {spread.show(spread.value(row, found)) for row in found.layers} == {"20%"}
 
@@ -295,9 +323,11 @@ def test_a_calibration_that_fails_leaves_what_was_there(
 
     path = tmp_path / "mine.yaml"
     path.write_text("as it was")
+    refused = run("bench", "--calibrate", path)
+    assert refused == (2, "", f"error: {path} is there already\n  hint: --force replaces it\n")
     monkeypatch.setattr(module, "_bandwidth", fails)
     monkeypatch.setattr(module, "_peaks", lambda *_: {"float32": 1})
-    assert run("bench", "--calibrate", path).status == 130
+    assert run("bench", "--calibrate", path, "--force").status == 130
     assert path.read_text() == "as it was"
     assert [*tmp_path.iterdir()] == [path]
 
