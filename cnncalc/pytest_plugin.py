@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from cnncalc.graph import Graph
-    from cnncalc.report.check import Check, Checked, CheckReport
+    from cnncalc.analysis.check import Check, Checked, CheckReport
 
 ENDINGS = (".yaml", ".yml")
 _BUDGET = re.compile(r"""^["']?budget["']?\s*:""", re.MULTILINE)
@@ -40,7 +39,7 @@ class CheckNet(Protocol):
 
 @pytest.fixture
 def cnncalc_check(request: pytest.FixtureRequest) -> CheckNet:
-    """Check a net's totals in a test: ``cnncalc_check("models/net.yaml", params="26M")``.
+    """Check a net's numbers in a test: ``cnncalc_check("models/net.yaml", params="26M", peak="16MiB")``.
 
     The source is anything that :func:`cnncalc.load` accepts, or a graph; a file is looked for in the current folder
     and then next to the test. The limits are the spec's budget and those given here by metric, which replace
@@ -74,6 +73,7 @@ def _net(
     source: Any, test: Path, variant: str | None, input: Any, batch: int, args: Mapping[str, Any], budget: Any
 ) -> Checked | str:
     """A net checked against its budget; an error text where that is not possible."""
+    from cnncalc.analysis.check import checked
     from cnncalc.api import load
     from cnncalc.errors import CnncalcError
     from cnncalc.graph import Graph
@@ -82,7 +82,7 @@ def _net(
         graph = source
         if not isinstance(source, Graph):
             graph = load(_found(source, test), variant=variant, input=input, **args)
-        net = _checked(graph, str(graph.source or graph.name), batch, _limits(budget))
+        net = checked(graph, str(graph.source or graph.name), batch, _limits(budget))
     except CnncalcError as error:
         return str(error)
     return net if net.report.checks else f"{net.label}: there is nothing to check: give a budget, e.g. params='26M'"
@@ -103,31 +103,19 @@ def _limits(budget: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     Raises:
         CnncalcError: an unknown metric or side, or a value that is not a count.
     """
-    from cnncalc import units
-    from cnncalc.errors import CnncalcError, unknown_name
-    from cnncalc.report.check import METRICS
+    from cnncalc.analysis.check import metric_named
+    from cnncalc.errors import CnncalcError
+    from cnncalc.spec import budget as budgets
 
     limits: dict[str, dict[str, int]] = {}
-    for metric, bound in budget.items():
-        if metric not in METRICS:
-            raise unknown_name("metric", metric, METRICS, METRICS)
+    for name, bound in budget.items():
+        metric = metric_named(name)
         sides = bound if isinstance(bound, Mapping) else {"max": bound}
         for side, value in sides.items():
             if side not in ("min", "max"):
                 raise CnncalcError(f"{metric}: a limit has 'min' or 'max', not '{side}'")
-            limits.setdefault(metric, {})[side] = units.parse(str(value))
+            limits.setdefault(metric, {})[side] = budgets.bound(metric, str(value))
     return limits
-
-
-def _checked(graph: Graph, label: str, batch: int, limits: Mapping[str, Mapping[str, int]]) -> Checked:
-    """A net checked against its budget and further limits."""
-    from cnncalc.analysis.assemble import assemble
-    from cnncalc.report.check import Checked, check
-
-    merged = {metric: dict(sides) for metric, sides in graph.budget.items()}
-    for metric, sides in limits.items():
-        merged.setdefault(metric, {}).update(sides)
-    return Checked(label, check(assemble(graph, batch), merged), graph.budget_places)
 
 
 def _failure(net: Checked) -> str:
@@ -167,10 +155,11 @@ class SpecFile(pytest.File):
     """A spec: a test for each limit, or, if it cannot be read, one that says why."""
 
     def collect(self) -> Iterator[pytest.Item]:
+        from cnncalc.analysis.check import checked
         from cnncalc.api import load
 
         try:
-            net = _checked(load(self.path), self.nodeid, 1, {})
+            net = checked(load(self.path), self.nodeid, 1, {})
         except Exception as error:  # an error of our own too: the other collected files are still checked
             yield BrokenItem.from_parent(self, name="can be read", error=error)
             return

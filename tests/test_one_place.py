@@ -10,14 +10,15 @@ import jsonschema
 import pytest
 
 import cnncalc
+from cnncalc.analysis.check import check, checked
 from cnncalc.analysis.cost import costs
+from cnncalc.analysis.metrics import of_report
 from cnncalc.document.terminal import render
 from cnncalc.errors import CnncalcError
 from cnncalc.formulas.receptive_field import sliding_window
 from cnncalc.layers import REGISTRY
 from cnncalc.layers.base import EVERYTHING, Layer, Positive, Weight, along
 from cnncalc.report.analyze import document
-from cnncalc.report.check import check
 from cnncalc.sources import load_text
 from cnncalc.spec import fields
 from cnncalc.spec.schema import spec_schema
@@ -203,8 +204,16 @@ def test_a_layer_without_a_cost_in_any_budget_is_no_pass(registry):
             return inputs[0]
 
     report = cnncalc.analyze(load_text("input: [3, 8, 8]\nlayers: [mystery]\n"))
-    assert check(report, {"macs": {"max": 10**12}}).status == "fail"
-    assert check(report, {"params": {"max": 10**12}}).status == "pass"
+    assert check(report.model, of_report(report), {"macs": {"max": 10**12}}).status == "fail"
+    assert check(report.model, of_report(report), {"params": {"max": 10**12}}).status == "pass"
+    limits = {"peak": {"max": 10**12, "min": 1}, "memory": {"max": 10**12}}
+    found = checked(load_text("input: [3, 8, 8]\nlayers: [mystery]\n"), "net", 1, limits).report.checks
+    assert [(one.metric, one.limit, one.status) for one in found] == [
+        ("peak", "max", "fail"),
+        ("peak", "min", "pass"),
+        ("memory", "max", "fail"),
+    ]
+    assert {one.reason for one in found} == {"unknown: the value is a lower bound without mystery1"}
 
 
 # The names of layers.

@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from cnncalc import units
 from cnncalc.analysis.fold import folded
+from cnncalc.analysis.metrics import unknown_in
 from cnncalc.analysis.report import LayerReport, ReceptiveField, Report
 from cnncalc.document.column import Column, Value, human, percent, sort_rows
 from cnncalc.errors import unknown_name
@@ -53,13 +54,6 @@ def _count(name: str, header: str, help: str, priority: int) -> Column:
         return at_least(report, name) + units.show(getattr(report.totals, name))
 
     return Column(name, header, value, help, human, True, priority, total)
-
-
-def unknown_in(report: Report, metric: str) -> list[str]:
-    """Paths of the layers whose ``metric`` is unknown; its total is then a lower bound."""
-    if report.totals.status == "complete":
-        return []
-    return [layer.path for layer in report.layers if getattr(layer, metric) is None]
 
 
 def at_least(report: Report, metric: str) -> str:

@@ -11,15 +11,14 @@ from cnncalc.graph import Graph, Node, Place, Ref
 from cnncalc.layers.axes import describe
 from cnncalc.layers.base import MAX_SIZE, Shape
 from cnncalc.spec import reader
+from cnncalc.spec.budget import METRICS
+from cnncalc.spec.budget import bound as parse_bound
 from cnncalc.spec.builder import TOO_DEEP, Builder
 from cnncalc.spec.expression import ExpressionError, Name, evaluate
 from cnncalc.spec.fields import written
 from cnncalc.spec.mentions import leftovers
 from cnncalc.spec.problem import listed, nearest
 from cnncalc.spec.state import Scope
-from cnncalc.units import parse as parse_count
-
-METRICS = ("params", "buffers", "macs", "flops", "elementwise_ops", "activations")
 
 
 class Assembly(Builder):
@@ -198,7 +197,7 @@ class Assembly(Builder):
             for side, bound in value.entries:
                 if side.text not in ("max", "min"):
                     raise self.source.error(f"a limit has 'max' or 'min', not '{side.text}'", side)
-                sides[side.text] = self.bound(bound)
+                sides[side.text] = self.bound(key.text, bound)
         return limits
 
     def budget_places(self) -> dict[str, dict[str, Place]]:
@@ -209,11 +208,11 @@ class Assembly(Builder):
             if isinstance(value, reader.Mapping)
         }
 
-    def bound(self, node: reader.Node) -> int:
+    def bound(self, metric: str, node: reader.Node) -> int:
         if isinstance(node, reader.Scalar) and isinstance(node.value, int) and not isinstance(node.value, bool):
             return node.value
         try:
-            return parse_count(node.text if isinstance(node, reader.Scalar) else "?")
+            return parse_bound(metric, node.text if isinstance(node, reader.Scalar) else "?")
         except ValueError as error:
             raise self.source.error(str(error), node) from None
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from cnncalc.layers import REGISTRY, Layer
-from cnncalc.spec.assembly import METRICS
+from cnncalc.spec.budget import METRICS
 from cnncalc.spec.document import META, STRUCTURES, TOP_KEYS
 from cnncalc.spec.fields import required_fields
 
@@ -91,7 +91,10 @@ def spec_schema() -> Schema:
 def _forms() -> Schema:
     """The parts of the language besides its layers."""
     count = {"anyOf": [{"type": "integer", "minimum": 0}, ref("expression")]}
-    limit = {"description": "A count, with a unit or without: 26M, 4.2G, 100000.", "type": ["number", "string"]}
+    limit = {
+        "description": "A count, with a unit or without: 26M, 4.2G, 100000; of memory a size too: 100MiB.",
+        "type": ["number", "string"],
+    }
     return {
         "expression": {
             "description": "An expression over arguments, in_channels, in_height, in_width, index, …: '2 * width'.",
