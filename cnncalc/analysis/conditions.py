@@ -9,14 +9,14 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from cnncalc import units
+from cnncalc.analysis.fold import COUNTS
+from cnncalc.analysis.metrics import ALIASES
 from cnncalc.errors import CnncalcError, unknown_name
 
-METRICS = ("params", "buffers", "macs", "flops", "elementwise_ops", "activations", "layers", "rf", "jump")
+METRICS = (*COUNTS, "layers", "rf", "jump")
 """What two nets are compared by."""
 EDITS = ("added", "removed", "changed", "moved", "renamed", "affected", "differ")
 """Numbers of layers of the comparison itself; ``differ``: all that are not the same."""
-ALIASES = {"ops": "elementwise_ops", "elementwise": "elementwise_ops", "acts": "activations", "receptive_field": "rf"}
-"""Other names of metrics."""
 
 _FORM = re.compile(r"\s*([A-Za-z_]+)\s*(!=|>=|<=|>|<)\s*(.*?)\s*", re.DOTALL)
 _DECIMAL = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]+))?")

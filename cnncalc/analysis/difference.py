@@ -13,6 +13,7 @@ from cnncalc.analysis.assemble import assemble
 from cnncalc.analysis.conditions import METRICS, Condition, Outcome, Pair, judge
 from cnncalc.analysis.diff import Match, compare
 from cnncalc.analysis.fold import BLOCK, COUNTS, block
+from cnncalc.analysis.metrics import last_field
 from cnncalc.analysis.report import LayerReport, Report
 from cnncalc.graph import Graph, Node
 
@@ -218,24 +219,8 @@ def _pairs(old: Report, new: Report) -> dict[str, Pair]:
     }
     pairs["layers"] = Pair(len(old.layers), len(new.layers))
     for name, part in (("rf", "size"), ("jump", "jump")):
-        pairs[name] = Pair(_last_field(old, part), _last_field(new, part))
+        pairs[name] = Pair(last_field(old, part)[0], last_field(new, part)[0])
     return pairs
-
-
-def _last_field(report: Report, part: str) -> int | None:
-    """Size or jump of the last local field, along the axis where it is largest (a jump that is no integer: none).
-
-    There is none where a whole map before it sees everything, as after squeeze and excitation.
-    """
-    for layer in reversed(report.layers):
-        field = layer.receptive_field
-        if field is not None and field.kind == "global" and max(layer.output_shape[1:], default=1) > 1:
-            return None
-        if field is not None and field.kind == "local" and field.size is not None and field.jump is not None:
-            known = [value for value in getattr(field, part) if value is not None]
-            largest = max(known, default=None)
-            return largest if isinstance(largest, int) else None
-    return None
 
 
 def _difference(metric: str, pair: Pair) -> Difference:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from cnncalc.analysis.report import Report, Totals
+from cnncalc.analysis.fold import COUNTS
+from cnncalc.analysis.report import Report
 from cnncalc.graph import Graph
 from cnncalc.spec.budget import BYTES
 
-COUNTS = Totals.__struct_fields__[1:]
 ALIASES = {"ops": "elementwise_ops", "elementwise": "elementwise_ops", "acts": "activations", "receptive_field": "rf"}
 """Other names of metrics."""
 

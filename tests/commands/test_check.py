@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnncalc.analysis.check import check, checked, together
-from cnncalc.analysis.metrics import COUNTS, of_report
+from cnncalc.analysis.fold import COUNTS
+from cnncalc.analysis.metrics import of_report
 from cnncalc.analysis.report import Report
 from cnncalc.api import load
 from cnncalc.document.terminal import render
