@@ -8,7 +8,6 @@ from typing import NamedTuple
 from cnncalc.analysis.fold import COUNTS
 from cnncalc.analysis.report import Report
 from cnncalc.graph import Graph
-from cnncalc.spec.budget import BYTES
 
 ALIASES = {"ops": "elementwise_ops", "elementwise": "elementwise_ops", "acts": "activations", "receptive_field": "rf"}
 """Other names of metrics."""
@@ -22,18 +21,28 @@ class Measured(NamedTuple):
 
 
 def measure(report: Report, graph: Graph, asked: Collection[str]) -> dict[str, Measured]:
-    """The metrics of a net, of memory only those that are asked for."""
-    return of_report(report) | (of_memory(graph, report.model.batch, asked) if set(asked) & {*BYTES} else {})
+    """The metrics of a net; ``memory``, of a training step with Adam in float32, only where it is asked for."""
+    found = of_report(report)
+    if "memory" in asked or ("peak" in asked and found["peak"].value is None):
+        from cnncalc.analysis.memory.training import Setting, training
+
+        held = training(graph, report.model.batch, Setting())
+        reason = f"unknown: {'; '.join(held.unknown)}" if held.unknown else ""
+        found["memory"] = Measured(held.total, reason)
+        found["peak"] = found["peak"]._replace(reason=reason)
+    return found
 
 
 def of_report(report: Report) -> dict[str, Measured]:
-    """Totals, number of layers, and the receptive field."""
+    """Totals, number of layers, receptive field, and the memory of weights and of inference."""
     found = {name: Measured(getattr(report.totals, name), _missing(unknown_in(report, name))) for name in COUNTS}
     unseen = [path for one in report.diagnostics if one.code == "unknown-receptive-field" for path in one.layers]
     for name, part in (("rf", "size"), ("jump", "jump")):
         value, reason = last_field(report, part)
         found[name] = Measured(value, reason or _missing(unseen))
-    return {**found, "layers": Measured(len(report.layers))}
+    found["layers"] = Measured(len(report.layers))
+    found["weights"] = Measured(report.totals.weight_bytes)
+    return found | {"peak": Measured(report.totals.inference_peak_bytes)}
 
 
 def unknown_in(report: Report, metric: str) -> list[str]:
@@ -59,27 +68,6 @@ def last_field(report: Report, part: str) -> tuple[int | None, str]:
                 return largest, ""
             return None, f"the {part} of {layer.path} is not a whole number"
     return None, "no layer has a local receptive field"
-
-
-def of_memory(graph: Graph, batch: int, asked: Collection[str]) -> dict[str, Measured]:
-    """What is asked for of ``weights``, ``peak`` (of inference, the weights apart) and ``memory`` (of a training step
-    with Adam), in bytes of float32.
-    """
-    from cnncalc.analysis.memory.inference import peak
-    from cnncalc.analysis.memory.passes import forward_pass
-    from cnncalc.analysis.memory.training import ELEMENT, Setting, training, weight_bytes
-
-    setting, found = Setting(), {}
-    run = forward_pass(graph, batch, training=False, element=ELEMENT[setting.dtype])
-    missing = _missing([node.path for node, part in zip(graph.nodes, run.nodes, strict=True) if part.unknown])
-    if "weights" in asked:
-        own = [node for node in graph.nodes if node.layer is not None and node.shared is None]
-        found["weights"] = Measured(sum(weight_bytes(node, setting.dtype)[0] for node in own))
-    if "peak" in asked:
-        found["peak"] = Measured(peak(graph, run).bytes, missing)
-    if "memory" in asked:
-        found["memory"] = Measured(training(graph, batch, setting).total, missing)
-    return found
 
 
 def _missing(layers: Sequence[str]) -> str:

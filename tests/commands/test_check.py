@@ -178,12 +178,12 @@ def test_a_jump_that_is_not_whole_and_no_field_at_all_keep_no_limit(run: Run, sp
     assert (one["status"], one["reason"]) == ("fail", "no layer has a local receptive field")
 
 
-def test_memory_is_computed_only_where_it_is_asked_for(spec: Path) -> None:
-    for option, loaded in (("rf=3", "False"), ("peak=1GB", "True")):
+def test_memory_of_training_is_computed_only_where_it_is_asked_for(spec: Path) -> None:
+    for option, loaded in (("rf=3", "False"), ("memory=1GB", "True")):
         code = (
             "import sys\nfrom cnncalc.__main__ import run\n"
             f"run(['check', {str(spec)!r}, '--max', {option!r}])\n"
-            "print('cnncalc.analysis.memory.inference' in sys.modules)"
+            "print('cnncalc.analysis.memory.training' in sys.modules)"
         )
         out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         assert out.splitlines()[-1] == loaded
