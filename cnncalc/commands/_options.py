@@ -55,7 +55,8 @@ Source = Annotated[
 ]
 _SOURCES = typer.Argument(
     metavar="SOURCE...",
-    help="YAML files, folders of them, '-' for standard input, or names of shipped nets (see 'cnncalc zoo').",
+    help="YAML files, folders of them, '-' for standard input, names of shipped nets, e.g. resnet50 (see 'cnncalc "
+    "zoo'), or torch:package.module:factory (torch:path/to/file.py:factory) for a PyTorch module, with --input.",
     show_default=False,
 )
 Sources = Annotated[list[str], _SOURCES]
@@ -129,7 +130,8 @@ Columns = Annotated[
     str | None, typer.Option(metavar="NAMES", help="Which columns, e.g. layer,params; an unknown one lists them all.")
 ]
 Depth = Annotated[
-    int | None, typer.Option(min=1, help="Fold blocks below this level into one row each, e.g. 1.", show_default=False)
+    int | None,
+    typer.Option(min=1, help="Levels of blocks to show, e.g. 1; the row of a block has its sums.", show_default=False),
 ]
 Sort = Annotated[
     str | None, typer.Option(metavar="COLUMN", help="Sort the rows by a column, the largest numbers first.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cnncalc.commands import _options as options
-from cnncalc.commands._command import Sink, command
+from cnncalc.commands._command import Rows, Sink, command
 
 if TYPE_CHECKING:
     from cnncalc.document.blocks import Document
@@ -24,18 +24,8 @@ def analyze(
     kwargs: options.Kwargs = None,
     input_dtype: options.InputDtype = None,
     batch: options.Batch = 1,
-    columns: Annotated[
-        str | None,
-        typer.Option(metavar="NAMES", help="Which columns, e.g. layer,output,params,rf; a wrong name lists them all."),
-    ] = None,
-    depth: Annotated[
-        int | None, typer.Option(min=1, help="Show so many levels of blocks, e.g. 1; a block's row has its sums.")
-    ] = None,
-    sort: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Sort the rows, the largest numbers first, e.g. flops.")
-    ] = None,
-    top: Annotated[int | None, typer.Option(min=1, help="Show only the first rows, e.g. 10 (with --sort).")] = None,
-    all: Annotated[bool, typer.Option("--all", help="On a terminal show every level of the tree.")] = False,
+    *,
+    rows: Rows,
     watch: Annotated[bool, typer.Option("--watch", help="Run again whenever the file changes, until Ctrl-C.")] = False,
     show: options.Show = None,
     label_smoothing: options.LabelSmoothing = None,
@@ -49,7 +39,6 @@ def analyze(
     mixed_precision: options.MixedPrecision = None,
     checkpoint: options.Checkpoint = None,
     fit: options.Fit = None,
-    *,
     sink: Sink,
 ) -> None:
     """Shapes, parameters, FLOPs and receptive fields, layer by layer; --show adds memory, training, speed and more.
@@ -64,11 +53,8 @@ def analyze(
     from cnncalc.errors import CnncalcError
 
     kind = sink.kind()
-    if kind == "json" and columns is not None:
-        raise CnncalcError(
-            "--columns: JSON always holds every number\n  hint: use --format csv for a choice of columns"
-        )
-    if all and depth is not None:
+    rows.check(kind)
+    if rows.all and rows.depth is not None:
         raise CnncalcError("--all: it shows every level\n  hint: leave --depth out")
     reading: dict[str, Any] = {"variant": variant, "input": input, "kwargs": kwargs, "input_dtype": input_dtype}
     settings = {
@@ -84,7 +70,7 @@ def analyze(
         "checkpoint": checkpoint,
         "fit": fit,
     }
-    one = {"--depth": depth, "--show": show} | {f"--{name.replace('_', '-')}": settings[name] for name in settings}
+    one = {"--depth": rows.depth, "--show": show} | {f"--{name.replace('_', '-')}": settings[name] for name in settings}
 
     def run() -> None:
         from cnncalc import targets
@@ -95,12 +81,12 @@ def analyze(
             given = next((name for name, value in one.items() if value is not None), None)
             if given is not None:
                 raise CnncalcError(f"{given}: it takes one net, and there are {len(several)}")
-            page = compared(several, reading, batch, columns, sort, top)
+            page = compared(several, reading, batch, rows)
         else:
             ((net, chosen),) = several
             graph = options.load(net.source, set=chosen, **(reading | {"variant": net.variant}), quiet=True)
-            page = alone(graph, batch, columns, depth, sort, top, show, settings)
-        sink.show(page, kind, fold=not all)
+            page = alone(graph, batch, rows, show, settings)
+        sink.show(page, kind, fold=not rows.all)
 
     if watch:
         from cnncalc.commands._watch import again
@@ -109,20 +95,12 @@ def analyze(
     run()
 
 
-def alone(
-    graph: "Graph",
-    batch: int,
-    columns: str | None,
-    depth: int | None,
-    sort: str | None,
-    top: int | None,
-    show: str | None,
-    settings: dict[str, Any],
-) -> "Document":
+def alone(graph: "Graph", batch: int, rows: Rows, show: str | None, settings: dict[str, Any]) -> "Document":
     """The page of one net."""
     from cnncalc.analysis.assemble import assemble
     from cnncalc.report.analyze import document
 
+    columns, depth, sort, top, _ = rows
     chosen = None
     if columns is not None:
         from cnncalc.report.columns import choose
@@ -133,32 +111,24 @@ def alone(
         from cnncalc.analysis import sections
 
         report = sections.add_wanted(report, graph, show=show, columns=[columns, sort], settings=settings)
-    rows = None
+    shown = None
     if (depth, sort, top) != (None, None, None):
         from cnncalc.report.columns import select
 
-        rows = select(report, depth=depth, sort=sort, top=top)
+        shown = select(report, depth=depth, sort=sort, top=top)
     flat = sort is not None or top is not None
-    return document(report, columns=chosen, rows=rows, depth=None if flat else depth)
+    return document(report, columns=chosen, rows=shown, depth=None if flat else depth)
 
 
-def compared(
-    nets: "list[tuple[Target, list[str]]]",
-    reading: dict[str, Any],
-    batch: int,
-    columns: str | None,
-    sort: str | None,
-    top: int | None,
-) -> "Document":
+def compared(nets: "list[tuple[Target, list[str]]]", reading: dict[str, Any], batch: int, rows: Rows) -> "Document":
     """The page of several nets, each with its arguments; those that cannot be read are named."""
     from cnncalc.analysis.assemble import assemble
     from cnncalc.analysis.broken import broken
     from cnncalc.analysis.compare import compare
     from cnncalc.errors import CnncalcError
-    from cnncalc.report.compare import document, named_column
+    from cnncalc.report.compare import COLUMNS, document
 
-    chosen = None if columns is None else [named_column(name) for name in columns.split(",")]
-    by = None if sort is None else named_column(sort)
+    chosen = rows.pick(COLUMNS)
     reports, unread = [], []
     for net, args in nets:
         try:
@@ -166,7 +136,8 @@ def compared(
             reports.append(assemble(graph, batch))
         except CnncalcError as error:
             unread.append(broken(net.label, error))
-    return document(compare(reports, unread), columns=chosen, sort=by, top=top)
+    answer = compare(reports, unread)
+    return document(answer, columns=chosen, rows=rows.cut(answer.nets, COLUMNS, answer))
 
 
 def combinations(net: "Target", texts: list[str], reading: dict[str, Any]) -> list[list[str]]:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cnncalc import units
-from cnncalc.analysis.compare import CompareReport
+from cnncalc.analysis.compare import CompareReport, NetReport
 from cnncalc.document.blocks import Document, Group, Note, Table
-from cnncalc.document.column import Column, human, sort_rows
-from cnncalc.errors import unknown_name
-from cnncalc.report.columns import ALIASES, field_size
+from cnncalc.document.column import Column, human
+from cnncalc.report.columns import field_size
 from cnncalc.report.remarks import MARKS
 from cnncalc.report.words import about, shapes_text
 
@@ -23,76 +22,57 @@ def _bytes(value: int | None) -> str:
     return "?" if value is None else units.show_bytes(value)
 
 
-COLUMNS: dict[str, Column] = {
-    column.name: column
-    for column in (
-        Column("net", "net", lambda net, _: net.name, "the net, and the arguments that are its own", elastic=True),
-        Column("input", "input", lambda net, _: (*net.model.inputs.values(),), "input shapes", shapes_text, priority=7),
-        Column(
-            "output", "output", lambda net, _: (*net.model.outputs.values(),), "output shapes", shapes_text, priority=8
-        ),
-        _count("params", "params", "learnable scalars", 1),
-        _count("weight_bytes", "weights", "bytes of the weights, float32", 4, _bytes),
-        _count("macs", "MACs", "multiply-accumulates, per batch", 2),
-        Column(
-            "ratio",
-            "× first",
-            lambda net, _: net.macs_ratio,
-            "MACs over those of the first net",
-            lambda value: "?" if value is None else f"{value:.2f}",
-            True,
-            3,
-        ),
-        _count("flops", "FLOPs", "2 × MACs", 6),
-        _count("activations", "activ.", "outputs of convolutions, linears and matrix products, per batch", 9),
-        _count("inference_peak_bytes", "peak", "most bytes of tensors alive in inference, float32", 10, _bytes),
-        Column(
-            "rf",
-            "RF",
-            lambda net, _: "" if net.receptive_field is None else field_size(net.receptive_field),
-            "receptive field of the last map whose units see a part of the input",
-            lambda value: value or "–",
-            right=True,
-            priority=5,
-        ),
-        Column("status", "totals", lambda net, _: net.totals.status, "partial: lower bounds", priority=3),
-    )
-}
-"""All columns by name, in the order in which they stand."""
-
-
-def named_column(name: str) -> Column:
-    """The column that a name, or an alias, stands for.
-
-    Raises:
-        CnncalcError: there is none; the message has the nearest.
-    """
-    known = ALIASES.get(name.strip().lower(), name.strip().lower())
-    known = "net" if known == "layer" else known
-    if known not in COLUMNS:
-        raise unknown_name("column", name.strip(), COLUMNS, COLUMNS)
-    return COLUMNS[known]
+COLUMNS: tuple[Column, ...] = (
+    Column("net", "net", lambda net, _: net.name, "the net, and the arguments that are its own", elastic=True),
+    Column("input", "input", lambda net, _: (*net.model.inputs.values(),), "input shapes", shapes_text, priority=7),
+    Column("output", "output", lambda net, _: (*net.model.outputs.values(),), "output shapes", shapes_text, priority=8),
+    _count("params", "params", "learnable scalars", 1),
+    _count("weight_bytes", "weights", "bytes of the weights, float32", 4, _bytes),
+    _count("macs", "MACs", "multiply-accumulates, per batch", 2),
+    Column(
+        "ratio",
+        "× first",
+        lambda net, _: net.macs_ratio,
+        "MACs over those of the first net",
+        lambda value: "?" if value is None else f"{value:.2f}",
+        True,
+        3,
+    ),
+    _count("flops", "FLOPs", "2 × MACs", 6),
+    _count("activations", "activ.", "outputs of convolutions, linears and matrix products, per batch", 9),
+    _count("inference_peak_bytes", "peak", "most bytes of tensors alive in inference, float32", 10, _bytes),
+    Column(
+        "rf",
+        "RF",
+        lambda net, _: "" if net.receptive_field is None else field_size(net.receptive_field),
+        "receptive field of the last map whose units see a part of the input",
+        lambda value: value or "–",
+        right=True,
+        priority=5,
+    ),
+    Column("status", "totals", lambda net, _: net.totals.status, "partial: lower bounds", priority=3),
+)
+"""All columns, in the order in which they stand."""
 
 
 def document(
     report: CompareReport,
     *,
     columns: Sequence[Column] | None = None,
-    sort: Column | None = None,
-    top: int | None = None,
+    rows: Sequence[NetReport] | None = None,
 ) -> Document:
     """The table of the nets, and what is to be noted about each; status 2 where one could not be read."""
-    shown: Sequence[Column] = [*COLUMNS.values()] if columns is None else columns
+    shown: Sequence[Column] = COLUMNS if columns is None else columns
     if columns is None and all(net.totals.status == "complete" for net in report.nets):
         shown = [column for column in shown if column.name != "status"]
-    rows = (sort_rows(report.nets, sort, report) if sort else list(report.nets))[:top]
+    rows = report.nets if rows is None else rows
     notes = [
         Note(f"{net.name}: {one.message}{about(one.layers)}", MARKS[one.severity])
         for net in rows
         for one in net.diagnostics
     ]
     errors = [Note(one.message.partition("\n")[0].replace("error: ", "", 1), "error") for one in report.broken]
-    every = Table([*COLUMNS.values()] if columns is None else columns, rows, report)
+    every = Table(COLUMNS if columns is None else columns, rows, report)
     table = Table(shown, rows, report, drop=columns is None)
     return Document(
         report, [*([table] if rows else []), Group([*notes, *errors])], every, status=2 if report.broken else 0

@@ -238,7 +238,7 @@ def test_several_nets_are_one_row_each(run: Run) -> None:
         assert net["totals"]["weight_bytes"] == 4 * net["totals"]["params"]
     rows = run("analyze", "resnet18", "resnet50", "--sort", "params", "--top", 1, "--format", "csv").out.splitlines()
     assert [row.split(",")[0] for row in rows] == ["net", "resnet50"]
-    wrong = run("analyze", "resnet18", "resnet50", "--columns", "layer,parms")
+    wrong = run("analyze", "resnet18", "resnet50", "--columns", "net,parms")
     assert (wrong.status, wrong.err) == (2, "error: unknown column 'parms'\n  hint: did you mean 'params'?\n")
     many = run("analyze", "resnet18", "resnet50", "--depth", 1)
     assert (many.status, many.err) == (2, "error: --depth: it takes one net, and there are 2\n")
