@@ -98,6 +98,15 @@ def _edits(row: LayerDiff) -> str:
     return ", ".join(_edit(name, old, new) for name, (old, new) in row.edits.items())
 
 
+def _what(row: LayerDiff) -> str:
+    """The same in little room: of more than two kinds those that came and went, and all others together."""
+    if row.layers is UNSET or len(row.layers) < 3:
+        return _edits(row)
+    came, went = (row.layers.get(status, 0) for status in STATUSES[:2])
+    signs = " ".join(f"{sign}{count}" for sign, count in (("+", came), ("-", went)) if count)
+    return f"{signs}{', ' if signs else ''}{sum(row.layers.values()) - came - went} differ"
+
+
 def _edit(name: str, old: Any, new: Any) -> str:
     """One edit; two values that differ are never written alike. Of many inputs those that differ."""
     if name == "shape":
@@ -140,7 +149,7 @@ def _delta(name: str, header: str, priority: int) -> Column:
 LAYER_COLUMNS = (
     Column("change", "change", lambda row, _: row.status, priority=1),
     Column("layer", "layer", _path, path=True, elastic=True),
-    Column("what", "what", lambda row, _: _edits(row), priority=2, elastic=True),
+    Column("what", "what", lambda row, _: _what(row), priority=2, elastic=True),
     Column("output", "output", lambda row, _: _output(row), priority=5),
     _delta("params", "params", 3),
     _delta("macs", "MACs", 7),

@@ -309,6 +309,16 @@ def test_nets_with_little_in_common_are_compared_by_their_totals_and_blocks() ->
     assert not cnncalc.diff(*small).little_in_common
 
 
+def test_the_row_of_a_block_says_how_many_came_went_and_differ() -> None:
+    """The first stage of ResNet-50 has 32 layers: three bottlenecks of ten, and two for the shortcut."""
+    report = cnncalc.diff("resnet18", "resnet50")
+    (stage,) = [row for row in folded(report.layers, 1) if row.path == "stage1"]
+    assert stage.layers == {"added": 19, "changed": 1, "renamed": 12}
+    page = render(diff_document(report, folded(report.layers, 1))).splitlines()
+    (line,) = [line for line in page if line.split()[1:2] == ["stage1"]]
+    assert "+19, 13 differ" in line
+
+
 def test_many_rows_are_folded_into_the_height_of_a_terminal() -> None:
     """30 blocks of two layers whose kernel differs; a pipe has a row for each layer."""
     blocks = "".join(f"  - b: {{{{name: b{number}, k: {{0}}}}}}\n" for number in range(30))
