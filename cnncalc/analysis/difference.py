@@ -252,8 +252,10 @@ def folded(layers: Sequence[LayerDiff], depth: int) -> list[LayerDiff]:
 def outline(layers: Sequence[LayerDiff]) -> list[LayerDiff]:
     """A row for each block and layer at the top that has parameters, and one for all the others."""
     rows = folded(layers, 1)
-    others = [row for row in rows if not any(side and side.params != 0 for side in (row.before, row.after))]
-    return [*(row for row in rows if row not in others), *([_block(OTHERS, others)] if others else [])]
+    kept, others = [], []
+    for row in rows:
+        (kept if any(side and side.params != 0 for side in (row.before, row.after)) else others).append(row)
+    return [*kept, *([_block(OTHERS, others)] if others else [])]
 
 
 def _at(path: str, depth: int) -> str:
