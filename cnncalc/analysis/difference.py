@@ -251,9 +251,9 @@ def folded(layers: Sequence[LayerDiff], depth: int) -> list[LayerDiff]:
 
 def outline(layers: Sequence[LayerDiff]) -> list[LayerDiff]:
     """A row for each block and layer at the top that has parameters, and one for all the others."""
-    rows = folded(layers, 1)
-    kept, others = [], []
-    for row in rows:
+    kept: list[LayerDiff] = []
+    others: list[LayerDiff] = []
+    for row in folded(layers, 1):
         (kept if any(side and side.params != 0 for side in (row.before, row.after)) else others).append(row)
     return [*kept, *([_block(OTHERS, others)] if others else [])]
 
