@@ -69,39 +69,17 @@ def kinds(context: Context, incomplete: str) -> list[str]:
 
 def columns(context: Context, incomplete: str) -> list[str]:
     """Columns of the command."""
-    if context.info_name == "rf":
-        from cnncalc.report.rf import COLUMNS as MAPS
+    from importlib import import_module
 
-        return _listed([column.name for column in MAPS], incomplete)
-    if context.info_name == "diff":
-        from cnncalc.report.diff import LAYER_COLUMNS
-
-        return _listed([column.name for column in LAYER_COLUMNS], incomplete)
+    command = context.info_name
+    if command in TABLES:
+        module, name = TABLES[command]
+        table = getattr(import_module(f"cnncalc.report.{module}"), name)
+        return _listed([column.name for column in table], incomplete)
     from cnncalc.analysis.sections import SECTIONS
     from cnncalc.report.columns import COLUMNS
 
     return _listed([*COLUMNS, *(name for names in SECTIONS.values() for name in names)], incomplete)
-
-
-def conventions_columns(context: Context, incomplete: str) -> list[str]:
-    """Columns of the layers of ``conventions``."""
-    from cnncalc.report.conventions import LAYER_COLUMNS
-
-    return _listed([column.name for column in LAYER_COLUMNS], incomplete)
-
-
-def bench_columns(context: Context, incomplete: str) -> list[str]:
-    """Columns of ``bench``."""
-    from cnncalc.report.bench import every_column
-
-    return _listed([column.name for column in every_column(backward=True, bounded=True)], incomplete)
-
-
-def zoo_columns(context: Context, incomplete: str) -> list[str]:
-    """Columns of ``zoo``."""
-    from cnncalc.report.zoo import COLUMNS
-
-    return _beginning([column.name for column in COLUMNS], incomplete)
 
 
 def sections(context: Context, incomplete: str) -> list[str]:
@@ -142,6 +120,14 @@ def _listed(names: Iterable[str], incomplete: str) -> list[str]:
     return [before + comma + name for name in _beginning(names, last)]
 
 
+TABLES: dict[str | None, tuple[str, str]] = {
+    "bench": ("bench", "EVERY_COLUMN"),
+    "conventions": ("conventions", "LAYER_COLUMNS"),
+    "diff": ("diff", "LAYER_COLUMNS"),
+    "list": ("zoo", "COLUMNS"),
+    "rf": ("rf", "COLUMNS"),
+}
+"""The columns of a command's table: where they are, if they are not those of ``analyze``."""
 BY_NAME: dict[str, Offers] = {
     "source": nets,
     "sources": nets,
@@ -154,11 +140,6 @@ BY_NAME: dict[str, Offers] = {
     "layers name": kinds,
     "columns": columns,
     "sort": columns,
-    "bench columns": bench_columns,
-    "bench sort": bench_columns,
-    "conventions columns": conventions_columns,
-    "conventions sort": conventions_columns,
-    "list_models sort": zoo_columns,
     "analyze show": sections,
     "machine": machines,
     "tool": tools,

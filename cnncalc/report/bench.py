@@ -77,6 +77,10 @@ def _column(which: str, field: str, header: str, priority: int, total: Callable[
     return Column(name, header, value, "", lambda v: "–" if v is None else show(v), True, priority, total)
 
 
+EVERY_COLUMN = every_column(backward=True, bounded=True)
+"""The columns of the table with both passes and their bounds."""
+
+
 def document(
     report: BenchReport,
     rows: Sequence[LayerBench] | None = None,
