@@ -139,11 +139,12 @@ def _note(block: Note, width: int | None, colour: bool) -> list[str]:
 def _finding(one: Finding, width: int | None, colour: bool) -> list[str]:
     """``file:line:column: code mark subject: message``; lines after the first are indented."""
     where = f"{visible(one.where)}: " if one.where else ""
-    head = f"{where}{one.code} {one.mark}"
+    code = visible(one.code)
+    head = f"{where}{code} {one.mark}"
     first, *rest = wrap(f"{head} {visible(one.message)}", width, "    ")
     if first.startswith(head):
         mark = style(one.mark, _TONES[one.mark], colour)
-        first = f"{style(where, 'dim', colour)}{style(one.code, 'bold', colour)} {mark}{first[len(head) :]}"
+        first = f"{style(where, 'dim', colour)}{style(code, 'bold', colour)} {mark}{first[len(head) :]}"
     return [first, *rest]
 
 

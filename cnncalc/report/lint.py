@@ -9,7 +9,7 @@ import msgspec
 
 from cnncalc.analysis.broken import Broken
 from cnncalc.analysis.lint import Finding, Rule, Severity
-from cnncalc.analysis.lint.answer import LintReport, LintReports, RuleList
+from cnncalc.analysis.lint.answer import Counts, LintReport, LintReports, RuleList
 from cnncalc.document import blocks, github, junit, sarif
 from cnncalc.document.blocks import Block, Document, Fact, Facts, Group, Heading, Note, Table, Text
 from cnncalc.document.column import Column
@@ -61,15 +61,15 @@ def _group(alike: Sequence[Finding]) -> blocks.Finding:
 
 def verdict(lint: LintReport) -> str:
     """The counts in one line."""
-    counts = lint.counts
-    parts = [
-        f"{count} {noun}{'' if count == 1 else 's'}"
-        for count, noun in ((counts.error, "error"), (counts.warning, "warning"), (counts.info, "note"))
-        if count
-    ]
-    silenced = f" ({counts.silenced} silenced by comments)" if counts.silenced else ""
-    name = visible(lint.model.name or lint.model.source)
-    return f"{name}: {', '.join(parts) if parts else 'nothing found'}{silenced}"
+    return f"{visible(lint.model.name or lint.model.source)}: {_counted([lint])}"
+
+
+def _counted(nets: Sequence[LintReport]) -> str:
+    sums = {name: sum(getattr(net.counts, name) for net in nets) for name in Counts.__struct_fields__}
+    nouns = {"error": "error", "warning": "warning", "info": "note"}
+    parts = [f"{sums[name]} {noun}{'' if sums[name] == 1 else 's'}" for name, noun in nouns.items() if sums[name]]
+    silenced = f" ({sums['silenced']} silenced by comments)" if sums["silenced"] else ""
+    return f"{', '.join(parts) or 'nothing found'}{silenced}"
 
 
 def document(answer: LintReport | LintReports | RuleList) -> Document:
@@ -81,6 +81,10 @@ def document(answer: LintReport | LintReports | RuleList) -> Document:
     shown: list[Block] = []
     for net in nets:
         shown += [*([blocks.Findings(grouped(net.findings))] if net.findings else []), Note(verdict(net))]
+    if isinstance(answer, LintReports):
+        unread = f"; {len(broken)} could not be read" if broken else ""
+        count = len(nets) + len(broken)
+        shown.append(Note(f"{count} net{'' if count == 1 else 's'}: {_counted(nets)}{unread}"))
     fired = sorted({rule.rule for net in nets for rule in net.rules})
     if fired:
         shown[-1:] = [

@@ -68,8 +68,9 @@ def test_the_fixture(alone: pytest.Pytester) -> None:
             cnncalc_check("models/a.yaml")
 
         def test_other_limits(cnncalc_check):
-            report = cnncalc_check("models/a.yaml", params={"max": 108, "min": "0.1k"}, macs=3888)
-            assert [one.value for one in report.checks] == [108, 108, 3888, 3888]
+            more = {"weights": "1KiB", "receptive_field": 3}
+            report = cnncalc_check("models/a.yaml", params={"max": 108, "min": "0.1k"}, macs=3888, **more)
+            assert [one.value for one in report.checks] == [108, 108, 3888, 3888, 3, 432]
 
         def test_a_variant(cnncalc_check):
             cnncalc_check("models/a.yaml", variant="narrow")

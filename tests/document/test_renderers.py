@@ -21,6 +21,8 @@ from cnncalc.document.blocks import (
     Equations,
     Fact,
     Facts,
+    Finding,
+    Findings,
     Fold,
     Group,
     Heading,
@@ -86,6 +88,12 @@ BLOCKS = (
     ),
     Group([Verbatim("  conv: {out: 8}\n    ^", "yaml"), Text("gives 8×30×30")]),
     Picture(lambda width, colour: ["+--+", "|#.|", "+--+"]),
+    Findings(
+        [
+            Finding("warning", "CNN101", "loses a row", "conv1", "pixels-lost", ("net.yaml", 4, 5), times=3),
+            Finding("note", "CNN402", "nothing uses it", "width"),
+        ]
+    ),
     Note("branches meet out of line", "warning"),
     Note("1 of 2 checks failed", tone="red"),
 )
@@ -101,6 +109,10 @@ SAID = (
     "stage1",
     "98.0",
     "<0.1",
+    "net.yaml:4:5",
+    "CNN101",
+    "conv1 and 2 more",
+    "nothing uses it",
     "branches meet out of line",
     "1 of 2 checks failed",
 )
@@ -140,6 +152,9 @@ def test_a_pipe_gets_everything_as_it_is() -> None:
         "+--+",
         "|#.|",
         "+--+",
+        "",
+        "net.yaml:4:5: CNN101 warning conv1 and 2 more: loses a row",
+        "CNN402 note width: nothing uses it",
         "",
         "warning: branches meet out of line",
         "",
@@ -251,7 +266,7 @@ def test_html_is_a_whole_page_with_everything() -> None:
     page = Balance()
     page.feed(text)
     assert page.open == []
-    assert page.tables == 4
+    assert page.tables == 5
     for said in SAID:
         assert said in "".join(page.said)
     assert text.startswith("<!doctype html>\n<html")
@@ -271,6 +286,7 @@ def test_text_is_never_markup(text: str) -> None:
         Equations([Equation(text, [text, text], text)]),
         Bars(text, (text,), [Bar(text, ((text, 1.0),))]),
         Fold(text, [Note(text)]),
+        Findings([Finding("error", text, text, text, text, (text, 1, 1))]),
         Verbatim(text),
     ]
     page = Document(Answer(), [*blocks, Table(COLUMNS, [Row(text, 1)])])
@@ -292,6 +308,20 @@ def test_csv_has_exact_rows_and_says_the_notes_elsewhere(capsys: pytest.CaptureF
         ["head", "12", "3x4"],
     ]
     assert err == "warning: branches meet out of line\n1 of 2 checks failed\n"
+
+
+def test_a_finding_in_colour_has_the_same_text() -> None:
+    page = Document(Answer(), [block for block in BLOCKS if isinstance(block, Findings)])
+    first, *_ = render(page, width=40, colour=True).splitlines()
+    assert first == "\x1b[2mnet.yaml:4:5: \x1b[0m\x1b[1mCNN101\x1b[0m \x1b[33mwarning\x1b[0m conv1 and 2"
+    assert render(page, width=40).splitlines()[1] == "    more: loses a row"
+
+
+@pytest.mark.parametrize(("format", "said"), [("table", "error: broken.yaml: is not a spec\n"), ("github", "")])
+def test_complaints_are_said_on_standard_error(capsys: pytest.CaptureFixture[str], format: str, said: str) -> None:
+    page = Document(Answer(), [Note("1 net")], texts={"github": str}, complaints=["broken.yaml: is not a spec"])
+    show(page, format, None)
+    assert capsys.readouterr().err == said
 
 
 def test_json_is_the_answer(capsys: pytest.CaptureFixture[str]) -> None:

@@ -747,6 +747,15 @@ def test_a_budget_is_read():
         "macs": {"max": 4_200_000_000, "min": 1000},
         "flops": {"min": 0},
     }
+    text = HEAD + "  - relu\nbudget: {peak: {max: 16MiB}, memory: {max: 2G}, weights: {max: 4000}, rf: {min: 33}}\n"
+    assert net(text).budget == {
+        "peak": {"max": 16 * 2**20},
+        "memory": {"max": 2 * 10**9},
+        "weights": {"max": 4000},
+        "rf": {"min": 33},
+    }
+    with pytest.raises(CnncalcError, match="'16MiB' is not a count"):
+        net(HEAD + "  - relu\nbudget: {params: {max: 16MiB}}\n")
 
 
 # -- names -----------------------------------------------------------------------------------------
