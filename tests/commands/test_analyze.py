@@ -291,3 +291,58 @@ def test_watch_runs_again_when_the_file_changes(run: Run, spec: Path, monkeypatc
     assert result.err.startswith(f"{spec}:11:9: error: there is no layer or block 'rlu'\n")
     assert result.status == 130
     assert run("analyze", "resnet18", "--watch").err == "error: --watch: resnet18 is not a file\n"
+
+
+@pytest.mark.parametrize("option", ["--all", "--depth=2"])
+def test_on_a_terminal_the_layers_are_a_tree(
+    run: Run, spec: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    """A block's row has the sums: 3·8·9 + 16 and 8·16·9 + 32 parameters."""
+    monkeypatch.setattr("cnncalc.document.output.screen", lambda output: (80, 24, False))
+    lines = run("analyze", spec, option, "--columns", "layer,params,output").out.splitlines()
+    assert lines[3:18] == [
+        "layer             params  output",
+        "──────────────────────────────────",
+        "unit1                232  8×32×32",
+        "  conv1              216  8×32×32",
+        "  batch_norm1         16  8×32×32",
+        "  relu1                0  8×32×32",
+        "unit2              1,184  16×32×32",
+        "  conv1            1,152  16×32×32",
+        "  batch_norm1         32  16×32×32",
+        "  relu1                0  16×32×32",
+        "global_avg_pool1       0  16×1×1",
+        "flatten1               0  16",
+        "linear1              170  10",
+        "──────────────────────────────────",
+        "total              1,586",
+    ]
+    assert "--all" not in lines[-1]
+
+
+def test_a_tree_is_folded_into_the_window_and_says_how_to_see_more(
+    run: Run, spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the rows there are 25 lines, the last line and the prompt among them; two levels take 11 rows."""
+    for height, rows in ((36, 11), (35, 5), (10, 5)):
+        monkeypatch.setattr("cnncalc.document.output.screen", lambda output, height=height: (80, height, False))
+        lines = run("analyze", spec).out.splitlines()
+        first, second = (number for number, line in enumerate(lines) if line.startswith("──"))
+        assert second - first - 1 == rows
+        assert (lines[-1] == "9 layers: --depth 2, or --all") == (rows == 5)
+
+
+def test_a_printed_report_is_the_folded_page(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import cnncalc
+
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("LINES", "30")
+    report = cnncalc.analyze(str(spec))
+    text = str(report)
+    assert text.splitlines()[0] == "small   3×32×32 → 10   batch 1"
+    assert max(map(len, text.splitlines())) <= 60
+    assert text.endswith("9 layers: --depth 2, or --all")
+    notebook = report._repr_html_()
+    assert "\u2003conv1" in notebook  # a notebook scrolls: 40 rows are shown
+    assert "<html" not in notebook
+    assert "| unit1.conv1 " in report.to_markdown()
