@@ -17,7 +17,7 @@ def convert(
         str,
         typer.Argument(
             metavar="TARGET",
-            help="The file to write, whole or not at all; its ending says what. '-' is standard output (with --to).",
+            help="The file to write, atomically; its ending says what. '-' is standard output (with --to).",
             show_default=False,
         ),
     ],

@@ -82,10 +82,10 @@ def sizes(
 
 
 def near_sizes(text: str, axes: "Sequence[SizeAxis]") -> tuple[int, ...]:
-    """The sizes of ``--near``, one for each spatial axis; one alone is meant for all.
+    """The sizes of ``--near``, one for each spatial axis; one alone applies to all.
 
     Raises:
-        CnncalcError: it is no size, or has another number of axes.
+        CnncalcError: it is not a size, or has another number of axes.
     """
     from cnncalc.errors import CnncalcError
 
@@ -99,6 +99,6 @@ def near_sizes(text: str, axes: "Sequence[SizeAxis]") -> tuple[int, ...]:
     if len(sizes) != rank:
         raise CnncalcError(
             f"--near {text}: {len(sizes)} sizes for {rank} spatial axes\n"
-            "  hint: without the channels; one size alone is meant for all axes"
+            "  hint: without the channels; one size alone applies to all axes"
         )
     return sizes

@@ -33,9 +33,12 @@ from cnncalc.document.blocks import (
     Verbatim,
     flat,
 )
-from cnncalc.document.column import Column, exact, human, percent, sort_rows
+from cnncalc.document.column import Column, exact, human, named, percent, sort_rows
 from cnncalc.document.output import show
 from cnncalc.document.terminal import render
+from cnncalc.document.tree import folded, levels
+from cnncalc.document.tree import tree as rows_as_tree
+from cnncalc.errors import CnncalcError
 from cnncalc.text import display_width
 
 
@@ -407,3 +410,44 @@ def test_exact_values(value: object, text: str) -> None:
 @pytest.mark.parametrize(("value", "text"), [(None, "?"), (0.0, "0"), (0.04, "<0.1"), (0.05, "0.1"), (12.34, "12.3")])
 def test_percentages(value: float | None, text: str) -> None:
     assert percent(value) == text
+
+
+def test_a_line_that_is_laid_out_goes_on_below_its_own_beginning() -> None:
+    page = Document(None, [Verbatim("    a line of many words that are too long\n  ^")])
+    assert render(page, width=28).splitlines() == ["    a line of many words", "      that are too long", "  ^"]
+    assert render(page).splitlines() == ["    a line of many words that are too long", "  ^"]
+
+
+def test_the_head_of_a_narrowed_column_is_narrowed_with_it() -> None:
+    """Two columns of 20 and a gap of 2 want 42; in 36 the last one keeps 14."""
+    columns = [
+        Column("first", "the name of the first", lambda row, _: row.path),
+        Column("second", "because it counts it so", lambda row, _: row.path, elastic=True),
+    ]
+    lines = render(Document(None, [Table(columns, [Row("x" * 20, 1)])]), width=37).splitlines()
+    assert lines[0] == "the name of the first  becaus…s it so"
+    assert set(map(len, lines)) == {37}
+
+
+def test_rows_with_paths_become_a_tree_with_sums_for_blocks() -> None:
+    def block(path: str, members: list[Row]) -> Row:
+        return Row(path, sum(member.count for member in members))
+
+    rows = (Row("a.b.c", 1), Row("a.b.d", 2), Row("a.e", 4), Row("f", 8))
+    assert levels(rows) == 3
+    assert [(one.level, one.name, one.row.count, one.open) for one in rows_as_tree(rows, 2, block)] == [
+        (0, "a", 7, True),
+        (1, "b", 3, False),
+        (1, "e", 4, False),
+        (0, "f", 8, False),
+    ]
+    assert [one.name for one in rows_as_tree(rows, 3, block)] == ["a", "b", "c", "d", "e", "f"]
+    assert [(row.path, row.count) for row in folded(rows, 1, block)] == [("a", 7), ("f", 8)]
+    assert [row.path for row in folded(rows, 2, block)] == ["a.b", "a.e", "f"]
+
+
+def test_a_column_is_found_by_its_name_or_its_head() -> None:
+    columns = (Column("median_ps", "time", lambda row, _: row), Column("time", "at", lambda row, _: row))
+    assert [named(name, columns).name for name in ("median_ps", "time", "AT ")] == ["median_ps", "time", "time"]
+    with pytest.raises(CnncalcError, match="unknown column 'tim'"):
+        named("tim", columns)
