@@ -46,7 +46,7 @@ def test_a_column_or_an_option_brings_its_section(run: Run) -> None:
     assert (
         sum(int(row.split(",")[1]) for row in rows[1:]) == 11_689_512 - 9_600 - 1_000
     )  # less batch norms and the biases of the last layer
-    assert "least loss" in run("analyze", "resnet18", "--label-smoothing", 0.1).out
+    assert "minimum loss" in run("analyze", "resnet18", "--label-smoothing", 0.1).out
     ordered = run("analyze", "resnet18", "--sort", "fan_in", "--top", 1, "--columns", "layer,fan_in", "--format", "csv")
     assert ordered.out.splitlines()[1] in {"stage4.basic1.conv_bn2.conv1,4608"}
     for form in ("markdown", "html", "table"):

@@ -25,7 +25,7 @@ def facts(report: Report) -> list[Fact]:
         of = f" of {loss.output}" if len(totals.losses) > 1 else ""
         rows += [
             Fact(f"loss at the start{of}", f"{loss.at_start:.4f}", f"ln {loss.classes:,}: all classes equally likely"),
-            Fact(f"least loss{of}", f"{loss.smoothed_floor:.4f}", f"with label smoothing {totals.label_smoothing:g}"),
+            Fact(f"minimum loss{of}", f"{loss.smoothed_floor:.4f}", f"with label smoothing {totals.label_smoothing:g}"),
         ]
     return rows
 
