@@ -30,7 +30,7 @@ from cnncalc.text import display_width, shorten, visible, wrap
 
 LEAST = 8
 """Columns that a paragraph keeps behind its lead, however narrow the terminal."""
-TITLES = 31
+TITLES = 27
 """Columns that titles of equations get at most; a longer one stands above its equation."""
 NARROW = 72
 """Below this width all titles of equations stand above them."""
@@ -165,7 +165,8 @@ def _facts(block: Facts, width: int | None, colour: bool) -> list[str]:
 
 
 def _equations(block: Equations, width: int | None, colour: bool) -> list[str]:
-    titles = min(TITLES, max((display_width(visible(one.title)) for one in block.equations), default=0))
+    widths = [display_width(visible(one.title)) for one in block.equations]
+    titles = max((width for width in widths if width <= TITLES), default=0)
     indent = "    " if width is not None and width < NARROW else " " * (titles + 4)
     return [line for one in block.equations for line in _equation(one, indent, width, colour)]
 

@@ -60,15 +60,15 @@ def document(found: Explanation, *, all: bool = False, sources: bool = False, de
 
     title = [found.title, *([f"batch {found.batch}"] if found.batch > 1 else []), *([found.dtype] if all else [])]
     blocks: list[Block] = [Heading("   ".join(title), 1)]
-    answer, rows = report(found), None
+    answer = report(found)
+    rows = Table(QUANTITIES, [(layer, one) for layer in answer.layers for one in layer.quantities])
     if found.totals:
-        blocks += _totals(found)
+        rows = _terms(found)
+        blocks += _totals(found, rows)
     elif len(found.parts) > FEW and not all:
         blocks += _net(found, depth)
     else:
         blocks += _layers(found, all, sources)
-    if not found.totals:
-        rows = Table(QUANTITIES, [(layer, one) for layer in answer.layers for one in layer.quantities])
     return Document(answer, blocks, rows, texts={"latex": partial(explain_latex.render, found)})
 
 
@@ -128,7 +128,7 @@ def _layer(part: Part, entries: Sequence[Entry], all: bool, sources: bool) -> Gr
         latex = [TEX.symbol(one.symbol) for one in zeros]
         equations.append(Equation("zero", [*(one.symbol for one in zeros), "0"], latex=[" = ".join(latex), "0"]))
     equations += [equation(entry, part, sources) for entry in part.field]
-    return Group([*blocks, Equations(equations)])
+    return Group([*blocks, Equations(equations)] if equations else blocks)
 
 
 def equation(entry: Entry, part: Part | None, sources: bool) -> Equation:
@@ -275,8 +275,21 @@ def _tree(parts: Sequence[Part], depth: int, level: int = 0) -> list[Branch]:
 # -- totals ----------------------------------------------------------------------------------------
 
 
-def _totals(found: Explanation) -> list[Block]:
-    """Each total as the sum of its terms, and these in a table."""
+def _totals(found: Explanation, table: Table) -> list[Block]:
+    """Each total as the sum of its terms, these in a table, and what is not in them."""
+    notes = [
+        Note(
+            f"{total.symbol} is a lower bound: unknown in {len(total.missing)} of the layers{about(total.missing)}",
+            "warning",
+        )
+        for total in found.totals
+        if total.missing
+    ]
+    return [Equations([_sum_of(total) for total in found.totals]), *([table] if table.rows else []), *notes]
+
+
+def _terms(found: Explanation) -> Table:
+    """What each block adds to the totals, in the order of the net."""
     terms: dict[str, dict[str, int]] = {}
     for total in found.totals:
         for term in total.terms:
@@ -288,13 +301,7 @@ def _totals(found: Explanation) -> list[Block]:
         Column("part", "part", lambda row, _: row[0], path=True, elastic=True),
         *(column for total in found.totals if total.value for column in _of_total(total, len(found.totals) == 1)),
     ]
-    notes = [
-        Note(f"{total.symbol} is a lower bound, without {', '.join(total.missing)}", "warning")
-        for total in found.totals
-        if total.missing
-    ]
-    sums = Equations([_sum_of(total) for total in found.totals])
-    return [sums, Table(columns, rows, found), *notes] if rows else [sums, *notes]
+    return Table(columns, rows, found)
 
 
 def _of_total(total: Total, share: bool) -> list[Column]:

@@ -240,7 +240,7 @@ def test_a_layer_without_a_cost_says_why(registry):  # noqa: F811
         "conv1    1,944  100.0\n"
         "─────────────────────\n"
         "total  ≥ 1,944\n\n"
-        "warning: MACs is a lower bound, without mystery1"
+        "warning: MACs is a lower bound: unknown in 1 of the layers (mystery1)"
     )
 
 

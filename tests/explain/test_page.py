@@ -114,11 +114,11 @@ def test_a_net_is_a_table_folded_to_the_window():
 
 
 def test_depth_folds_in_every_format():
-    found = cnncalc.explain("resnet18")
+    found = cnncalc.explain("resnet50")
     text = page(found, all=False, depth=1)
-    assert "\nstage1 " in text
+    assert "\nstage1            32 layers        256×56×56   215.81 k    1.34 G\n" in text
     assert "stage1." not in text
-    assert "stage1.basic1 " in page(found, all=False, depth=2)
+    assert "stage1.bottleneck1 " in page(found, all=False, depth=2)
 
 
 def test_a_total_that_is_partial_says_which_and_why(registry):  # noqa: F811
@@ -138,6 +138,16 @@ def test_a_total_that_is_partial_says_which_and_why(registry):  # noqa: F811
         "warning: totals are lower bounds: mystery does not say how many MACs it takes; "
         "mystery does not say how many elementwise operations it takes (mystery1)"
     )
+
+
+def test_csv_has_a_row_for_each_quantity_or_term(run):
+    """64·3·49 = 9,408 weights; of LeNet-5's 61,706 parameters c1 has 156, 0.25281172 %; it has no buffers at all."""
+    lines = run("explain", "resnet50", "conv_bn1.conv1", "--format", "csv").out.split("\n")
+    assert lines[0] == "layer,name,symbol,formula,substituted,value,note"
+    assert "conv_bn1.conv1,params,params,C_out·C_in·K²,64·3·7²,9408," in lines
+    lines = run("explain", "lenet5", "--total", "params", "--format", "csv").out.split("\n")
+    assert (lines[0], lines[1][:17]) == ("part,params,share", "c1,156,0.25281172")
+    assert run("explain", "lenet5", "--total", "buffers", "--format", "csv").out == "part\n"
 
 
 def test_patterns_choose_layers():

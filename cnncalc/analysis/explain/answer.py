@@ -285,7 +285,8 @@ def _entries(quantities: Iterable[Quantity], sources: dict[str, int], rank: int 
         if one.axis:
             formula = None if one.expr is None else (GENERAL.write(one.expr), NUMBERS.write(one.expr))
             stem = one.title.removesuffix(one.axis)
-            key = (stem, one.axis.rpartition(", ")[0], spatial(one.symbol), one.note, formula)
+            symbol = spatial(one.symbol.removesuffix(f",{one.axis[0]}"))
+            key = (stem, one.axis.rpartition(", ")[0], symbol, one.note, formula)
         groups.setdefault(key, []).append(one)
     return tuple(_entry(group, sources, len(group) == rank) for group in groups.values())
 
