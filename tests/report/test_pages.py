@@ -113,7 +113,7 @@ SAID: dict[str, tuple[int, list[str], list[str], list[str]]] = {
     ),
     "explain net.yaml --total macs": (
         0,
-        [DEAD, "warning: MACs is a lower bound, without mystery1"],
+        [DEAD, "warning: MACs is a lower bound: unknown in 1 of the layers (mystery1)"],
         ["≥ 94,498"],
         ["94498", '"missing":["mystery1"]'],
     ),
