@@ -84,7 +84,9 @@ def sentence(one: Check) -> str:
 
 def _passed(checks: Sequence[Check]) -> str:
     failed, count = sum(one.status == "fail" for one in checks), len(checks)
-    return f"{failed} of {count} checks failed" if failed else f"all {count} checks passed"
+    if failed:
+        return f"{failed} of {count} checks failed"
+    return "1 check passed" if count == 1 else f"all {count} checks passed"
 
 
 def verdict(checked: Sequence[Checked], broken: Sequence[Broken]) -> str:

@@ -231,6 +231,15 @@ def test_colours_are_codes_around_the_same_text() -> None:
     assert "\x1b[2mstage1.\x1b[0mconv1" in coloured
 
 
+@pytest.mark.parametrize(
+    ("word", "code"),
+    [("pass", 32), ("fail", 31), ("added", 32), ("removed", 31), ("changed", 33), ("?", 33), ("0", 2), ("–", 2)],
+)
+def test_a_cell_that_is_one_word_has_its_colour(word: str, code: int) -> None:
+    page = Document(Answer(), [Table([Column("status", "status", lambda row, _: row)], [word])])
+    assert render(page, width=80, colour=True).splitlines()[-1] == f"\x1b[{code}m{word:<6}\x1b[0m"
+
+
 def test_markdown_has_everything() -> None:
     text = markdown.render(DOCUMENT)
     for said in SAID:
@@ -241,6 +250,12 @@ def test_markdown_has_everything() -> None:
     assert "```yaml\n  conv: {out: 8}\n    ^\n```\n" in text
     assert "**output height**\n\n$$\n\\begin{aligned}\nH &= \\frac{H}{S} \\\\\n&= 55\n\\end{aligned}\n$$\n" in text
     assert text.endswith("- warning: branches meet out of line\n- 1 of 2 checks failed\n")
+    # numbers stand right, each share under its own head
+    assert "| layer        |       count | shape |\n| ------------ | ----------: | ----- |\n" in text
+    assert (
+        "### shares\n\n|  | FLOPs % | params % |\n| --- | ---: | ---: |\n| stage1 | 98.0 | 50.0 |\n"
+        "| head | 2.0 | \\<0.1 |\n" in text
+    )
 
 
 class Balance(HTMLParser):
@@ -277,6 +292,13 @@ def test_html_is_a_whole_page_with_everything() -> None:
     assert 'content="light dark"' in text
     assert "<title>the net</title>" in text
     assert "<html" not in html.part(DOCUMENT)
+    assert "<p><b>warning:</b> branches meet out of line</p>\n<p>1 of 2 checks failed</p>\n" in text
+    assert '<tfoot><tr><td>total</td><td class="n">1234579</td><td></td></tr></tfoot>' in text
+    assert (
+        '<thead><tr><th></th><th class="n">FLOPs %</th><th class="n">params %</th></tr></thead><tbody>\n'
+        '<tr><td>stage1</td><td class="n">98.0</td><td class="n">50.0</td></tr>\n'
+        '<tr><td>head</td><td class="n">2.0</td><td class="n">&lt;0.1</td></tr>\n' in text
+    )
 
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", "a & b", "\x1b[31mred", "| a | b |"])
