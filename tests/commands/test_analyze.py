@@ -346,3 +346,9 @@ def test_a_printed_report_is_the_folded_page(spec: Path, monkeypatch: pytest.Mon
     assert "\u2003conv1" in notebook  # a notebook scrolls: 40 rows are shown
     assert "<html" not in notebook
     assert "| unit1.conv1 " in report.to_markdown()
+
+
+def test_a_batch_is_one_of_each_of_several_nets(run: Run) -> None:
+    """Three times the MACs that torchvision's models have."""
+    rows = run("analyze", "resnet18", "resnet50", "--batch", 3, "--columns", "net,macs", "--format", "csv").out
+    assert rows.splitlines() == ["net,macs", f"resnet18,{3 * 1_814_073_344}", f"resnet50,{3 * 4_089_184_256}"]

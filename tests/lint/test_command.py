@@ -155,6 +155,12 @@ def test_standard_input_has_comments_too(run: Run, monkeypatch: pytest.MonkeyPat
         assert words in run("lint", "-").out
 
 
+def test_each_rule_that_was_broken_can_be_explained(run: Run, write) -> None:
+    upsampled = "  - conv_transpose: {out: 8, kernel: 3, stride: 2}\n"
+    lines = run("lint", write(LOSSY.rstrip() + "\n" + upsampled), "--select", "CNN101,CNN106").out.splitlines()
+    assert lines[-2:] == ["lossy: 2 warnings", "how to fix: cnncalc lint --explain CNN101,CNN106"]
+
+
 def test_findings_of_a_repeated_block_are_one_in_the_table_and_all_in_the_json(run: Run) -> None:
     text = run("lint", "resnet50", "--select", "zero-gamma").out
     assert text.splitlines() == [

@@ -187,6 +187,8 @@ def test_a_unit_as_a_table_with_its_picture(run: Run, spec: Path):
     assert "holes: unit (5, 6) of a (4×12×12) on input (1×12×12)" in out
     assert "9 pixels reach the unit, 36.0% of the box inside the input" in out
     assert "|    @.@.@   |" in out
+    assert out.endswith("+\n:-=+*%#@ few to many paths   . in the box, but not reached\n")
+    assert "pixels reach the unit, 36.0% of the box inside the input (the others lie in holes between the taps" in out
     assert "\x1b" not in out
     assert "@" not in run("rf", spec, "--layer", "a", "--unit", "5,6", "--no-picture").out
 
