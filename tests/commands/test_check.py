@@ -65,6 +65,17 @@ def test_the_command_line_replaces_the_spec_for_that_metric_and_side(run: Run, s
     assert run("check", spec, "--batch", 5).status == 1
 
 
+def test_a_limit_of_the_command_line_has_no_line_in_the_file(run: Run, spec: Path) -> None:
+    spec.write_text(SPEC + "budget: {params: {max: 215}}\n")
+    title = "title=cnncalc check%3A params"
+    assert run("check", spec, "--format", "github").out.splitlines()[0] == (
+        f"::error file={spec},line=5,col=19,{title}::one: params: 216 is over the max of 215 by 1 (0.5 %25)"
+    )
+    assert run("check", spec, "--max", "params=200", "--format", "github").out.splitlines()[0] == (
+        f"::error file={spec},{title}::one: params: 216 is over the max of 200 by 16 (8.0 %25)"
+    )
+
+
 def test_csv_and_markdown(run: Run, spec: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(run("check", spec, "--format", "csv").out)))
     assert [(row["metric"], row["limit"], row["bound"]) for row in rows] == [

@@ -118,7 +118,7 @@ def test_the_facts_by_hand(run: Run, tmp_path: Path) -> None:
         "with weight decay       2,596   weights, of 2,614 parameters",
         "without weight decay       18   biases, and scales and shifts of norms",
         "loss at the start      2.3026   ln 10: all classes equally likely",
-        "least loss             0.5003   with label smoothing 0.1",
+        "minimum loss           0.5003   with label smoothing 0.1",
     ]
     # without caches every tensor passes the memory; fused, 512 + 10,488 + 80 bytes do
     out = run("analyze", tmp_path / "net.yaml", "--batch", 2, "--machine", tmp_path / "bare.yaml").out

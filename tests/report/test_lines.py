@@ -15,7 +15,7 @@ from cnncalc.analysis.report import Diagnostic, LayerReport, Report, SeparablePa
 from cnncalc.analysis.solve import Wanted, solve
 from cnncalc.analysis.solve import answer as solved
 from cnncalc.analysis.verdict import Row, answer, verdict
-from cnncalc.document.blocks import Document
+from cnncalc.document.blocks import Document, Table
 from cnncalc.document.terminal import render
 from cnncalc.layers import REGISTRY
 from cnncalc.report import check as checks
@@ -171,6 +171,8 @@ def test_each_limit_and_the_verdict() -> None:
     limits = {"params": {"max": 200, "min": 250}, "macs": {"max": 5000, "min": 500}, "flops": {"max": 1000}}
     shown = checks.document(held(found, limits))
     assert shown.status == 1
+    assert isinstance(shown.rows, Table)
+    assert [column.name for column in shown.rows.columns][-2:] == ["status", "reason"]
     assert lines(shown) == [
         "metric  limit  value  bound  margin       %  status",
         "params  max      200    200       0       0  pass",
