@@ -244,3 +244,10 @@ def test_neither_torch_nor_numpy_is_loaded() -> None:
         "assert not {'torch', 'numpy', 'fvcore', 'thop'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=300)
+
+
+def test_one_tool_divides_by_the_batch_and_says_so_where_there_is_one(run: Run) -> None:
+    note = "divides what it counts for modules by the batch, and nothing else"
+    said = [line for line in run("conventions", "resnet18", "--batch", 2).out.splitlines() if "divides" in line]
+    assert said == [f"ptflops {note}"]
+    assert note not in run("conventions", "resnet18").out

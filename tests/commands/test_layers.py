@@ -95,3 +95,10 @@ def test_torch_gives_the_example_its_shape(kind: str) -> None:
     }.get(kind, [*fields.values()])
     module = getattr(torch.nn, info.torch.replace("Nd", "2d"))(*values)
     assert tuple(module(torch.zeros(1, *shape)).shape[1:]) == out
+
+
+@pytest.mark.parametrize(
+    ("name", "many"), [("conv", "1"), ("concat", "1 or more"), ("multihead_attention", "1 to 3"), ("subtract", "2")]
+)
+def test_how_many_inputs_a_layer_takes(run: Run, name: str, many: str) -> None:
+    assert f"\ninputs        {many}\n" in run("layers", name).out

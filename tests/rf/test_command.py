@@ -449,3 +449,18 @@ def test_a_picture_of_three_dimensions_has_the_last_two_axes(run: Run, tmp_path:
     picture = [line for line in text.splitlines() if line.startswith("|")]
     # two rows of pixels to a line: rows 1 to 3 and columns 7 to 11, the first line half of it
     assert picture == ["|       %%%%%  |", "|       @@@@@  |", "|              |"]
+
+
+def test_where_every_unit_sees_padding_the_border_is_whole(run: Run, tmp_path: Path):
+    path = tmp_path / "b.yaml"
+    path.write_text("input: [1, 1, 1]\nlayers: [{conv: {out: 4, kernel: 3, padding: 1, name: a}}]\n")
+    out = run("rf", path).out.splitlines()
+    (row,) = [line.split() for line in out if line.startswith("a ")]
+    assert row == ["a", "conv", "4×1×1", "3", "1", "-1", "0", "1", "100"]
+
+
+def test_a_box_that_is_reached_whole_has_no_holes(run: Run, tmp_path: Path):
+    path = tmp_path / "b.yaml"
+    path.write_text("input: [1, 9, 9]\nlayers: [{conv: {out: 4, kernel: 3, padding: 1, name: a}}]\n")
+    out = run("rf", path, "--layer", "a", "--no-picture").out.splitlines()
+    assert "9 pixels reach the unit, 100% of the box inside the input" in out
