@@ -10,8 +10,6 @@ from msgspec import UNSET, UnsetType
 
 from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, model
 from cnncalc.analysis.cost import Cost, costs
-from cnncalc.analysis.memory.inference import peak
-from cnncalc.analysis.memory.passes import forward_pass
 from cnncalc.analysis.receptive_field import (
     InputAxis,
     Local,
@@ -38,8 +36,8 @@ ELEMENT = 4
 GLOBAL = ReceptiveField("global")
 
 
-def assemble(graph: Graph, batch: int = 1) -> Report:
-    """The report of a graph for a batch of ``batch`` samples."""
+def assemble(graph: Graph, batch: int = 1, *, peak: bool = False) -> Report:
+    """The report of a graph for a batch of ``batch`` samples; with ``peak`` its totals have the peak in inference."""
     cost_list = costs(graph, batch)
     fields = receptive_fields(graph)
     groups = _axis_groups(fields.axes)
@@ -79,15 +77,14 @@ def assemble(graph: Graph, batch: int = 1) -> Report:
         schema_version=SCHEMA_VERSION,
         generator=GENERATOR,
         model=model(graph, batch),
-        totals=_totals(graph, batch, cost_list),
+        totals=_totals(graph, batch, cost_list, with_peak=peak),
         layers=tuple(layers),
         diagnostics=tuple(_diagnostics(graph, cost_list, fields)),
         separable=_separable(graph, batch),
     )
 
 
-def _totals(graph: Graph, batch: int, cost_list: list[Cost]) -> Totals:
-    run = forward_pass(graph, batch, training=False, element=ELEMENT)
+def _totals(graph: Graph, batch: int, cost_list: list[Cost], *, with_peak: bool) -> Totals:
     macs = sum(cost.macs or 0 for cost in cost_list)
     return Totals(
         status="partial" if any(cost.unknown for cost in cost_list) else "complete",
@@ -98,8 +95,16 @@ def _totals(graph: Graph, batch: int, cost_list: list[Cost]) -> Totals:
         elementwise_ops=sum(cost.elementwise_ops or 0 for cost in cost_list),
         activations=sum(cost.activations or 0 for cost in cost_list),
         weight_bytes=ELEMENT * sum(cost.params for cost in cost_list),
-        inference_peak_bytes=None if run.unknown else peak(graph, run).bytes,
+        inference_peak_bytes=_peak_bytes(graph, batch) if with_peak else UNSET,
     )
+
+
+def _peak_bytes(graph: Graph, batch: int) -> int | None:
+    from cnncalc.analysis.memory.inference import peak
+    from cnncalc.analysis.memory.passes import forward_pass
+
+    run = forward_pass(graph, batch, training=False, element=ELEMENT)
+    return None if run.unknown else peak(graph, run).bytes
 
 
 def settings_of(layer: Layer) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def checked(graph: Graph, label: str, batch: int, given: Limits) -> Checked:
         limits.setdefault(metric, {}).update(bounds)
         for side in bounds:
             places.get(metric, {}).pop(side, None)
-    report = assemble(graph, batch)
+    report = assemble(graph, batch, peak="peak" in limits)
     return Checked(label, check(report.model, measure(report, graph, limits), limits), places)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from msgspec import UnsetType
+
 from cnncalc.analysis.fold import COUNTS
 from cnncalc.analysis.report import Report
 from cnncalc.graph import Graph
@@ -42,7 +44,8 @@ def of_report(report: Report) -> dict[str, Measured]:
         found[name] = Measured(value, reason or _missing(unseen))
     found["layers"] = Measured(len(report.layers))
     found["weights"] = Measured(report.totals.weight_bytes)
-    return found | {"peak": Measured(report.totals.inference_peak_bytes)}
+    peak = report.totals.inference_peak_bytes
+    return found | {"peak": Measured(None if isinstance(peak, UnsetType) else peak)}
 
 
 def unknown_in(report: Report, metric: str) -> list[str]:

@@ -317,7 +317,7 @@ class Totals(Struct, frozen=True):
     """Sums over all layers; a partial total is a lower bound, and the diagnostics name what it misses.
 
     Bytes are those of float32; ``inference_peak_bytes`` the most of tensors alive at once, the weights apart, null
-    where a layer does not say what it takes.
+    where a layer does not say what it takes; it is computed for pages and limits, not for JSON (``--show memory``).
     """
 
     status: Literal["complete", "partial"]
@@ -328,7 +328,7 @@ class Totals(Struct, frozen=True):
     elementwise_ops: int
     activations: int
     weight_bytes: int
-    inference_peak_bytes: Count
+    inference_peak_bytes: Count | UnsetType = UNSET
 
 
 class Diagnostic(Struct, frozen=True):

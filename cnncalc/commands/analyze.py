@@ -81,11 +81,11 @@ def analyze(
             given = next((name for name, value in one.items() if value is not None), None)
             if given is not None:
                 raise CnncalcError(f"{given}: it takes one net, and there are {len(several)}")
-            page = compared(several, reading, batch, rows)
+            page = compared(several, reading, batch, rows, peak=kind != "json")
         else:
             ((net, chosen),) = several
             graph = options.load(net.source, set=chosen, **(reading | {"variant": net.variant}), quiet=True)
-            page = alone(graph, batch, rows, show, settings)
+            page = alone(graph, batch, rows, show, settings, peak=kind not in ("json", "csv"))
         sink.show(page, kind, fold=not rows.all)
 
     if watch:
@@ -95,7 +95,9 @@ def analyze(
     run()
 
 
-def alone(graph: "Graph", batch: int, rows: Rows, show: str | None, settings: dict[str, Any]) -> "Document":
+def alone(
+    graph: "Graph", batch: int, rows: Rows, show: str | None, settings: dict[str, Any], *, peak: bool
+) -> "Document":
     """The page of one net."""
     from cnncalc.analysis.assemble import assemble
     from cnncalc.report.analyze import document
@@ -106,7 +108,7 @@ def alone(graph: "Graph", batch: int, rows: Rows, show: str | None, settings: di
         from cnncalc.report.columns import choose
 
         chosen = choose(columns)
-    report = assemble(graph, batch)
+    report = assemble(graph, batch, peak=peak)
     if show is not None or columns is not None or sort is not None or any(v is not None for v in settings.values()):
         from cnncalc.analysis import sections
 
@@ -120,7 +122,9 @@ def alone(graph: "Graph", batch: int, rows: Rows, show: str | None, settings: di
     return document(report, columns=chosen, rows=shown, depth=None if flat else depth)
 
 
-def compared(nets: "list[tuple[Target, list[str]]]", reading: dict[str, Any], batch: int, rows: Rows) -> "Document":
+def compared(
+    nets: "list[tuple[Target, list[str]]]", reading: dict[str, Any], batch: int, rows: Rows, *, peak: bool
+) -> "Document":
     """The page of several nets, each with its arguments; those that cannot be read are named."""
     from cnncalc.analysis.assemble import assemble
     from cnncalc.analysis.broken import broken
@@ -133,7 +137,7 @@ def compared(nets: "list[tuple[Target, list[str]]]", reading: dict[str, Any], ba
     for net, args in nets:
         try:
             graph = options.load(net.source, set=args, **(reading | {"variant": net.variant}), quiet=True)
-            reports.append(assemble(graph, batch))
+            reports.append(assemble(graph, batch, peak=peak))
         except CnncalcError as error:
             unread.append(broken(net.label, error))
     answer = compare(reports, unread)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from cnncalc import units
 from cnncalc.analysis.fold import block, folded, groups
@@ -118,8 +118,12 @@ def _memory(report: Report) -> list[Fact]:
     totals, peak = report.totals, report.totals.inference_peak_bytes
     return [
         Fact("weights", at_least(report, "params") + units.show_bytes(totals.weight_bytes), "float32"),
-        Fact("inference peak", "?" if peak is None else units.show_bytes(peak), "of tensors alive at once, float32"),
+        *([] if peak is UNSET else [Fact("inference peak", _bytes(peak), "of tensors alive at once, float32")]),
     ]
+
+
+def _bytes(count: int | None) -> str:
+    return "?" if count is None else units.show_bytes(count)
 
 
 def _sections(report: Report) -> list[Facts]:
