@@ -168,3 +168,11 @@ def test_the_field_is_that_before_the_map_of_one_unit(run: Run, tmp_path: Path) 
     for condition, status in (("rf>6", 1), ("rf>7", 0), ("rf!=", 1), ("rf>=+4", 1), ("rf>+4", 0)):
         result = run("diff", path, "--set-b", "k=7", "--fail-on", condition, "--format", "markdown")
         assert (result.status, "3 → 7" in result.out) == (status, True)
+
+
+def test_the_totals_stand_before_and_after(run: Run, tmp_path: Path) -> None:
+    """4·2 and 4·3 weights: half as many more."""
+    for name, out in (("a", 2), ("b", 3)):
+        (tmp_path / f"{name}.yaml").write_text(f"input: [4]\nlayers: [{{linear: {{out: {out}, bias: false}}}}]\n")
+    rows = [line.split() for line in run("diff", tmp_path / "a.yaml", tmp_path / "b.yaml").out.splitlines()]
+    assert ["parameters", "8", "12", "+4", "+50.0"] in rows
