@@ -258,7 +258,7 @@ def _percent(share: float) -> str:
 def unit_document(report: UnitReport, field: UnitField | None = None, *, picture: bool = True) -> Document:
     """What one unit sees; ``field``: the path counts behind the report, for the picture and the rows of the CSV."""
     blocks: list[Block] = [
-        Heading(unit_heading(report), 1),
+        Note(unit_heading(report), tone="bold"),
         Table(UNIT_COLUMNS, report.axes),
         Group(unit_notes(report)),
         *([heat_map(report, field)] if picture and field is not None else []),
