@@ -175,7 +175,7 @@ def usage_error(error: Any, called: str) -> str:
         near = nearest(error.option_name, [name for one in error.ctx.command.params for name in (*one.opts, "--help")])
     elif parameter is not None:
         name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.human_readable_name
-        said = f"{name}: {error.message.rstrip('.')}" if error.message else f"there is no {name}"
+        said = f"{name}: {error.message.rstrip('.')}" if error.message else f"there is no {name.rstrip('.')}"
         said = re.sub(r"not a valid int\w*( range)?$", "not a whole number", said)
         said = re.sub(r"not a valid float( range)?$", "not a number", said)
         if wrong := re.match(r".*?: '(.*?)' is not one of", said):
