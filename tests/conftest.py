@@ -22,6 +22,10 @@ settings.register_profile("explore", deadline=None, suppress_health_check=LENIEN
 # The same draws in every run, so that only a change can turn CI red; CNNCALC_EXPLORE=1 draws anew.
 settings.load_profile("explore" if os.environ.get("CNNCALC_EXPLORE") else "same")
 
+# What is printed has the terminal's size: that of the run (xdist hands it to its workers) is nobody's business.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
+
 TORCH = find_spec("torch") is not None
 NEED_TORCH = re.compile(r"(torch|cnncalc\.torch|fvcore|ptflops|thop|torchinfo|torchprofile|torchscan)(\..*)?")
 
