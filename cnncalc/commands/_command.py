@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 from cnncalc.commands import _options as options
 
 if TYPE_CHECKING:
+    from cnncalc.analysis.answer import Answer
     from cnncalc.document.blocks import Document
     from cnncalc.document.column import Column
     from cnncalc.graph import Graph
@@ -51,10 +52,14 @@ class Sink(NamedTuple):
         output.keep_existing(self.output, self.force)
         return kind
 
-    def show(self, document: "Document", kind: str, *, fold: bool = True) -> None:
-        """Write the document and end with its status."""
+    def show(self, document: "Document | Answer", kind: str, *, fold: bool = True) -> None:
+        """Write the document and end with its status; for JSON an answer alone is enough."""
+        from cnncalc.analysis.answer import Answer
         from cnncalc.document import output
 
+        if isinstance(document, Answer):
+            output.write(f"{document.to_json()}\n", self.output)
+            return
         status = output.show(document, kind, self.output, fold=fold)
         if status:
             raise SystemExit(status)

@@ -9,6 +9,7 @@ from cnncalc.commands import _options as options
 from cnncalc.commands._command import Rows, Sink, command
 
 if TYPE_CHECKING:
+    from cnncalc.analysis.report import Report
     from cnncalc.document.blocks import Document
     from cnncalc.graph import Graph
     from cnncalc.targets import Target
@@ -75,6 +76,8 @@ def analyze(
     def run() -> None:
         from cnncalc import targets
 
+        page: Document | Report
+
         nets = targets.targets(sources, variant=variant, all_variants=all_variants)
         several = [(net, chosen) for net in nets for chosen in combinations(net, set or [], reading)]
         if targets.is_many(sources) or len(several) > 1:
@@ -85,7 +88,7 @@ def analyze(
         else:
             ((net, chosen),) = several
             graph = options.load(net.source, set=chosen, **(reading | {"variant": net.variant}), quiet=True)
-            page = alone(graph, batch, rows, show, settings, peak=kind not in ("json", "csv"))
+            page = alone(graph, batch, rows, show, settings, kind)
         sink.show(page, kind, fold=not rows.all)
 
     if watch:
@@ -96,11 +99,10 @@ def analyze(
 
 
 def alone(
-    graph: "Graph", batch: int, rows: Rows, show: str | None, settings: dict[str, Any], *, peak: bool
-) -> "Document":
-    """The page of one net."""
+    graph: "Graph", batch: int, rows: Rows, show: str | None, settings: dict[str, Any], kind: str
+) -> "Document | Report":
+    """The page of one net; JSON needs none, and does not wait for one."""
     from cnncalc.analysis.assemble import assemble
-    from cnncalc.report.analyze import document
 
     columns, depth, sort, top, _ = rows
     chosen = None
@@ -108,7 +110,7 @@ def alone(
         from cnncalc.report.columns import choose
 
         chosen = choose(columns)
-    report = assemble(graph, batch, peak=peak)
+    report = assemble(graph, batch, peak=kind not in ("json", "csv"))
     if show is not None or columns is not None or sort is not None or any(v is not None for v in settings.values()):
         from cnncalc.analysis import sections
 
@@ -118,6 +120,12 @@ def alone(
         from cnncalc.report.columns import select
 
         shown = select(report, depth=depth, sort=sort, top=top)
+    if kind == "json":
+        from msgspec.structs import replace
+
+        return report if shown is None else replace(report, layers=shown)
+    from cnncalc.report.analyze import document
+
     flat = sort is not None or top is not None
     return document(report, columns=chosen, rows=shown, depth=None if flat else depth)
 

@@ -8,11 +8,13 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cnncalc.document.blocks import Document, Note, Table, flat
 from cnncalc.errors import CnncalcError
 from cnncalc.text import harmless, message
+
+if TYPE_CHECKING:
+    from cnncalc.document.blocks import Document
 
 ENDINGS = {
     ".json": "json",
@@ -84,6 +86,7 @@ def show(document: Document, format: str, output: str | None, *, fold: bool = Tr
         write(json.render(document.answer) + "\n", output)
     elif format == "csv":
         from cnncalc.document import csv
+        from cnncalc.document.blocks import Note, Table, flat
 
         blocks = flat(document.blocks, folds=True)
         rows = document.rows or next(block for block in blocks if isinstance(block, Table))
