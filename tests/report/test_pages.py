@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterator
 from html import unescape
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -191,7 +190,10 @@ LINES = [
     "layers conv",
     "bench --machines",
 ]
-SLOW = [] if find_spec("torch") is None else ["verify lenet5 --checks shape,params", "bench lenet5 --repeat 1"]
+SLOW = [
+    pytest.param(line, marks=pytest.mark.torch)
+    for line in ("verify lenet5 --checks shape,params", "bench lenet5 --repeat 1")
+]
 
 
 @pytest.mark.usefixtures("net")
