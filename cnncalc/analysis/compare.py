@@ -8,15 +8,16 @@ from msgspec import Struct
 
 from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator, Model
 from cnncalc.analysis.broken import Broken
+from cnncalc.analysis.metrics import last_local
 from cnncalc.analysis.report import Diagnostic, ReceptiveField, Report, Totals
 
 
 class NetReport(Struct, frozen=True):
     """One net of several.
 
-    ``name`` has the arguments that tell nets of one name apart. ``receptive_field`` is that of its last map whose units
-    see a part of the input, null where there is none; ``macs_ratio`` its MACs over those of the first net, null where
-    either is a lower bound or the first has none.
+    ``name`` has the arguments that tell nets of one name apart. ``receptive_field`` is that of the last map whose units
+    see a part of the input, null where there is none, or a map behind it sees all; ``macs_ratio`` its MACs over those
+    of the first net, null where either is a lower bound or the first has none.
     """
 
     name: str
@@ -45,11 +46,12 @@ def compare(reports: Sequence[Report], broken: Sequence[Broken] = ()) -> Compare
             name=_name(report.model, models),
             model=report.model,
             totals=report.totals,
-            receptive_field=_last_field(report),
+            receptive_field=last.receptive_field if last is not None else None,
             macs_ratio=_ratio(report.totals, first),
             diagnostics=report.diagnostics,
         )
         for report in reports
+        for last, _ in [last_local(report)]
     ]
     return CompareReport(SCHEMA_VERSION, GENERATOR, tuple(nets), tuple(broken))
 
@@ -63,11 +65,6 @@ def _name(model: Model, models: Sequence[Model]) -> str:
     if not more and any(one.source != model.source for one in like):
         more = [model.source]
     return " ".join([name, *more])
-
-
-def _last_field(report: Report) -> ReceptiveField | None:
-    fields = (layer.receptive_field for layer in reversed(report.layers))
-    return next((one for one in fields if one is not None and one.kind == "local" and one.jump is not None), None)
 
 
 def _ratio(totals: Totals, first: Totals | None) -> float | None:

@@ -1,30 +1,13 @@
-"""Layers folded into the blocks that hold them, with their sums."""
+"""The row of a block: the sums of the layers that it holds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from cnncalc.analysis.report import LayerReport
 
 COUNTS = ("params", "buffers", "macs", "flops", "elementwise_ops", "activations")
 BLOCK = "block"
-
-
-def folded(layers: Sequence[LayerReport], depth: int) -> list[LayerReport]:
-    """One row for each block at ``depth`` levels, and each layer above that, in the order they begin."""
-    return [
-        members[0] if len(members) == 1 and members[0].path == path else block(path, members)
-        for path, members in groups(layers, depth).items()
-    ]
-
-
-def groups(layers: Sequence[LayerReport], depth: int) -> dict[str, list[LayerReport]]:
-    """The layers by the first ``depth`` parts of their paths, in the order they begin."""
-    found: dict[str, list[LayerReport]] = {}
-    for layer in layers:
-        found.setdefault(".".join(layer.path.split(".")[:depth]), []).append(layer)
-    return found
 
 
 def block(path: str, layers: list[LayerReport]) -> LayerReport:

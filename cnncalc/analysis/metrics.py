@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msgspec import UnsetType
 
 from cnncalc.analysis.fold import COUNTS
-from cnncalc.analysis.report import Report
+from cnncalc.analysis.report import LayerReport, Report
 from cnncalc.graph import Graph
 
 ALIASES = {"ops": "elementwise_ops", "elementwise": "elementwise_ops", "acts": "activations", "receptive_field": "rf"}
@@ -55,22 +55,29 @@ def unknown_in(report: Report, metric: str) -> list[str]:
     return [layer.path for layer in report.layers if getattr(layer, metric) is None]
 
 
-def last_field(report: Report, part: str) -> tuple[int | None, str]:
-    """Size or jump of the last local field, along the axis where it is largest; ``None``, and why, where there is none.
+def last_local(report: Report) -> tuple[LayerReport | None, str]:
+    """The last layer with a local field; ``None``, and why, where there is none.
 
-    There is none where a whole map before it sees everything, as after squeeze and excitation, and no jump that is
-    not a whole number.
+    There is none where a whole map behind it sees everything, as after squeeze and excitation.
     """
     for layer in reversed(report.layers):
         field = layer.receptive_field
         if field is not None and field.kind == "global" and max(layer.output_shape[1:], default=1) > 1:
             return None, f"every unit of {layer.path} sees the whole input"
         if field is not None and field.kind == "local" and field.size is not None and field.jump is not None:
-            largest = max((value for value in getattr(field, part) if value is not None), default=None)
-            if isinstance(largest, int):
-                return largest, ""
-            return None, f"the {part} of {layer.path} is not a whole number"
+            return layer, ""
     return None, "no layer has a local receptive field"
+
+
+def last_field(report: Report, part: str) -> tuple[int | None, str]:
+    """Size or jump of the last local field, along the axis where it is largest; ``None``, and why, where there is none,
+    or where it is not a whole number.
+    """
+    layer, reason = last_local(report)
+    if layer is None:
+        return None, reason
+    largest = max((value for value in getattr(layer.receptive_field, part) if value is not None), default=None)
+    return (largest, "") if isinstance(largest, int) else (None, f"the {part} of {layer.path} is not a whole number")
 
 
 def _missing(layers: Sequence[str]) -> str:

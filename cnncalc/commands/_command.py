@@ -85,12 +85,15 @@ class Rows(NamedTuple):
         return self.sort is not None or self.top is not None
 
     def check(self, kind: str) -> None:
-        """Columns are for tables.
+        """Columns are for tables, and all levels are no number of levels.
 
         Raises:
-            CnncalcError: there are columns for JSON.
+            CnncalcError: there are columns for JSON, or both ``--all`` and ``--depth``.
         """
         from cnncalc.errors import CnncalcError
+
+        if self.all and self.depth is not None:
+            raise CnncalcError("--all: it shows every level\n  hint: leave --depth out")
 
         if kind == "json" and self.columns is not None:
             raise CnncalcError(

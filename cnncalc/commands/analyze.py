@@ -55,8 +55,6 @@ def analyze(
 
     kind = sink.kind()
     rows.check(kind)
-    if rows.all and rows.depth is not None:
-        raise CnncalcError("--all: it shows every level\n  hint: leave --depth out")
     reading: dict[str, Any] = {"variant": variant, "input": input, "kwargs": kwargs, "input_dtype": input_dtype}
     settings = {
         "label_smoothing": label_smoothing,

@@ -132,7 +132,7 @@ def bench(
         backward=backward,
         remarks=_remarks(torch, device, dtype, repeat, limits),
     )
-    layers = found.layers if rows.depth is None or rows.all else folded(found.layers, rows.depth, block)
+    layers = found.layers if rows.depth is None else folded(found.layers, rows.depth, block)
     shown = rows.cut(layers, columns, found)
     sink.show(document(found, shown, chosen, flat=rows.flat), kind, fold=not rows.chosen)
 

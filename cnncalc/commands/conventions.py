@@ -56,7 +56,7 @@ def conventions(
     tools = []
     for one in report.tools:
         layers = one.layers or ()
-        if rows.depth is not None and not rows.all:
+        if rows.depth is not None:
             layers = folded(layers, rows.depth, comparison.block)
         tools.append(one if one.layers is UNSET else replace(one, layers=tuple(rows.cut(layers, LAYER_COLUMNS))))
     shown = replace(report, tools=tuple(tools))

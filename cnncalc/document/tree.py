@@ -20,11 +20,8 @@ def tree(
         path: the attribute that is a row's path.
         level: the level of the first.
     """
-    groups: dict[str, list[Any]] = {}
-    for row in rows:
-        groups.setdefault(".".join(getattr(row, path).split(".")[: level + 1]), []).append(row)
     branches = []
-    for name, members in groups.items():
+    for name, members in groups(rows, level + 1, path).items():
         own = name.rpartition(".")[2]
         if len(members) == 1 and getattr(members[0], path) == name:
             branches.append(Branch(level, own, members[0]))
@@ -36,9 +33,20 @@ def tree(
     return branches
 
 
+def groups(rows: Sequence[Any], depth: int, path: str = "path") -> dict[str, list[Any]]:
+    """The rows by the first ``depth`` parts of their paths, in the order they begin."""
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        found.setdefault(".".join(getattr(row, path).split(".")[:depth]), []).append(row)
+    return found
+
+
 def folded(rows: Sequence[Any], depth: int, block: Callable[[str, list[Any]], Any]) -> tuple[Any, ...]:
     """One row for each block at a level, and each row above it."""
-    return tuple(branch.row for branch in tree(rows, depth, block) if not branch.open)
+    return tuple(
+        members[0] if len(members) == 1 and members[0].path == name else block(name, members)
+        for name, members in groups(rows, depth).items()
+    )
 
 
 def levels(rows: Sequence[Any], path: str = "path") -> int:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from msgspec import UNSET, structs
 
 from cnncalc import units
-from cnncalc.analysis.fold import block, folded, groups
+from cnncalc.analysis.fold import block
 from cnncalc.analysis.fold import total as summed
 from cnncalc.analysis.report import LayerReport, Report
-from cnncalc.document.blocks import Bar, Bars, Block, Branch, Document, Fact, Facts, Group, Heading, Note, Table, Text
+from cnncalc.document.blocks import Bar, Bars, Block, Document, Fact, Facts, Group, Heading, Note, Table, Text
 from cnncalc.document.column import Column
+from cnncalc.document.tree import folded, levels, tree
 from cnncalc.report.columns import COLUMNS, at_least, default_columns, section_columns
 from cnncalc.report.remarks import noted
 from cnncalc.report.words import setting_text, shape_text
@@ -48,14 +49,13 @@ def document(
     shown = report.layers if rows is None else rows
     chosen = default_columns(report) if columns is None else columns
     as_tree = (rows is None or depth is not None) and any(column.path for column in chosen)
-    levels = max((layer.path.count(".") + 1 for layer in report.layers), default=1)
     table = Table(
         chosen,
         shown,
         report,
         drop=columns is None,
-        tree=(lambda depth: tree(report.layers, depth)) if as_tree else None,
-        levels=levels,
+        tree=(lambda depth: tree(report.layers, depth, block)) if as_tree else None,
+        levels=levels(report.layers),
         depth=depth,
         folded=f"{len(report.layers)} layers: --depth {{depth}}, or --all",
     )
@@ -72,20 +72,6 @@ def document(
     answer = report if rows is None else structs.replace(report, layers=tuple(rows))
     every = [*COLUMNS.values(), *section_columns(report)] if columns is None else columns
     return Document(answer, blocks, rows=Table(every, shown, report))
-
-
-def tree(layers: Sequence[LayerReport], depth: int, level: int = 0) -> list[Branch]:
-    """The layers as a tree of so many levels: a block's own row has its sums, whether or not its parts follow."""
-    branches = []
-    for path, members in groups(layers, level + 1).items():
-        name = path.rpartition(".")[2]
-        if len(members) == 1 and members[0].path == path:
-            branches.append(Branch(level, name, members[0]))
-        elif level + 1 == depth:
-            branches.append(Branch(level, name, block(path, members)))
-        else:
-            branches += [Branch(level, name, block(path, members), open=True), *tree(members, depth, level + 1)]
-    return branches
 
 
 def _heading(report: Report) -> Group:
@@ -140,7 +126,7 @@ def _shares(report: Report) -> list[Bars]:
 
     Nothing for a net of very many blocks that are all alike.
     """
-    blocks = [row for row in folded(report.layers, 1) if row.flops != 0 or row.params != 0]
+    blocks = [row for row in folded(report.layers, 1, block) if row.flops != 0 or row.params != 0]
     total, params = report.totals.flops, report.totals.params
     if len(blocks) < 2 or not total:
         return []

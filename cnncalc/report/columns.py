@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from msgspec import UNSET
 
 from cnncalc import units
-from cnncalc.analysis.fold import folded
+from cnncalc.analysis.fold import block
 from cnncalc.analysis.metrics import unknown_in
 from cnncalc.analysis.report import LayerReport, ReceptiveField, Report
 from cnncalc.document.column import Column, Value, human, percent, sort_rows
+from cnncalc.document.tree import folded
 from cnncalc.errors import unknown_name
 from cnncalc.report.words import setting_text, shape_text, shapes_text
 
@@ -199,7 +200,7 @@ def select(
     Raises:
         CnncalcError: ``sort`` names no column.
     """
-    rows = report.layers if depth is None else folded(report.layers, depth)
+    rows: Sequence[LayerReport] = report.layers if depth is None else folded(report.layers, depth, block)
     if sort is not None:
         rows = sort_rows(rows, named_column(sort), report)
     return tuple(rows[:top])

@@ -235,7 +235,7 @@ def unit_notes(report: UnitReport) -> list[Note]:
             notes.append(Note("the pixels reached are those along each axis alone"))
         return notes
     assert report.reached is not None
-    said = f"{report.reached:,} pixels reach the unit"
+    said = f"{report.reached:,} pixel{' reaches' if report.reached == 1 else 's reach'} the unit"
     if report.covered is not None:
         said += f", {_percent(report.covered)} of the box inside the input"
         if report.covered < 1:

@@ -352,3 +352,11 @@ def test_a_batch_is_one_of_each_of_several_nets(run: Run) -> None:
     """Three times the MACs that torchvision's models have."""
     rows = run("analyze", "resnet18", "resnet50", "--batch", 3, "--columns", "net,macs", "--format", "csv").out
     assert rows.splitlines() == ["net,macs", f"resnet18,{3 * 1_814_073_344}", f"resnet50,{3 * 4_089_184_256}"]
+
+
+def test_nets_are_compared_by_the_field_that_check_limits(run: Run) -> None:
+    """Behind squeeze and excitation every unit sees the whole input: no local field is the net's own."""
+    nets = json.loads(run("analyze", "resnet18", "efficientnet_b0", "--format", "json").out)["nets"]
+    assert nets[0]["receptive_field"]["size"] == [435, 435]  # Araujo, Norris & Sim 2019
+    assert nets[1]["receptive_field"] is None
+    assert "every unit of" in run("check", "efficientnet_b0", "--max", "rf=500", "--format", "json").out

@@ -5,22 +5,23 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnncalc.analysis.fold import COUNTS, folded
+from cnncalc.analysis.fold import COUNTS, block
 from cnncalc.analysis.report import Report
+from cnncalc.document.tree import folded
 from cnncalc.report.columns import COLUMNS, select
 from tests.report.draws import layer, report, reports
 
 
 @given(reports(partial=False), st.integers(1, 6))
 def test_sums_over_folded_rows_are_the_totals(net: Report, depth: int) -> None:
-    rows = folded(net.layers, depth)
+    rows = folded(net.layers, depth, block)
     for name in COUNTS:
         assert sum(getattr(row, name) for row in rows) == getattr(net.totals, name)
 
 
 @given(reports(), st.integers(1, 6))
 def test_a_folded_row_stands_for_the_layers_below_its_path(net: Report, depth: int) -> None:
-    rows = folded(net.layers, depth)
+    rows = folded(net.layers, depth, block)
     assert len({row.path for row in rows}) == len(rows)
     for row in rows:
         parts_of = row.path.count(".") + 1
@@ -37,7 +38,7 @@ def test_a_folded_row_stands_for_the_layers_below_its_path(net: Report, depth: i
 
 @given(reports())
 def test_at_full_depth_nothing_is_folded(net: Report) -> None:
-    assert folded(net.layers, 9) == list(net.layers)
+    assert folded(net.layers, 9, block) == net.layers
 
 
 @given(reports(), st.sampled_from(["params", "flops", "activations", "buffers"]), st.integers(1, 5))
