@@ -30,6 +30,7 @@ from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph
 from cnncalc.layers.axes import axis_name
 from cnncalc.layers.base import Layer
+from cnncalc.layers.fields import settings_of
 
 ELEMENT = 4
 """Bytes of an element, float32."""
@@ -105,18 +106,6 @@ def _peak_bytes(graph: Graph, batch: int) -> int | None:
 
     run = forward_pass(graph, batch, training=False, element=ELEMENT)
     return None if run.unknown else peak(graph, run).bytes
-
-
-def settings_of(layer: Layer) -> dict[str, Any]:
-    """The fields that differ from their defaults."""
-    fields, defaults = layer.__struct_fields__, layer.__struct_defaults__
-    optional = len(fields) - len(defaults)
-    return {
-        name: value
-        for position, name in enumerate(fields)
-        for value in (getattr(layer, name),)
-        if position < optional or value != defaults[position - optional]
-    }
 
 
 # -- receptive fields ------------------------------------------------------------------------------

@@ -15,9 +15,10 @@ from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
 from cnncalc.layers import REGISTRY, Layer
+from cnncalc.layers.fields import REQUIRED, defaults_of, required_fields
 from cnncalc.spec.assembly import Assembly
 from cnncalc.spec.document import parse
-from cnncalc.spec.fields import required_fields, written
+from cnncalc.spec.fields import written
 from cnncalc.spec.reader import Source, read
 from cnncalc.spec.schema import plain
 
@@ -105,10 +106,7 @@ def layer_info(layer: type[Layer]) -> LayerInfo:
 
 
 def _fields(layer: type[Layer]) -> tuple[LayerField, ...]:
-    required = required_fields(layer)
-    names = layer.__struct_fields__
-    missing: list[Any] = [None] * (len(names) - len(layer.__struct_defaults__))
-    defaults = dict(zip(names, [*missing, *layer.__struct_defaults__], strict=True))
+    defaults = defaults_of(layer)
     long_names: dict[str, tuple[str, ...]] = {}
     for alias, name in layer.field_aliases.items():
         long_names[name] = (*long_names.get(name, ()), alias)
@@ -116,7 +114,7 @@ def _fields(layer: type[Layer]) -> tuple[LayerField, ...]:
         LayerField(
             name,
             _takes(schema),
-            None if name in required else written(defaults[name]),
+            None if defaults[name] is REQUIRED else written(defaults[name]),
             long_names.get(name, ()),
         )
         for name, schema in _schema(layer)["properties"].items()
@@ -178,7 +176,7 @@ def _example(layer: type[Layer]) -> tuple[Graph, LayerExample] | None:
     count = 0 if most == 0 else max(least, 2 if most is None else 1)
     shapes = {0: ((),), 1: _INPUTS}.get(count, (*((one * count) for one in _INPUTS[:1]), _KERNELS[:count]))
     required = required_fields(layer)
-    others = [name for name in layer.__struct_fields__ if name not in required]
+    others = [name for name in defaults_of(layer) if name not in required]
     tries = 0
     for names in (required, *([*required, name] for name in others)):
         for values in product(*(_values(layer, name) for name in names)):

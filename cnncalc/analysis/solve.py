@@ -17,7 +17,7 @@ from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator
 from cnncalc.errors import CnncalcError, LayerError
 from cnncalc.formulas import size as sizes
 from cnncalc.layers.base import Layer
-from cnncalc.spec.fields import required_fields
+from cnncalc.layers.fields import required_fields
 from cnncalc.spec.resize import Left, has_window, left_out
 
 MOST_KERNEL = 11

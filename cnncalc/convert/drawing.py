@@ -8,6 +8,7 @@ from typing import NamedTuple
 from cnncalc.graph import Graph, Node
 from cnncalc.layers.axes import describe
 from cnncalc.layers.base import Layer
+from cnncalc.layers.fields import settings_of
 from cnncalc.text import visible
 
 
@@ -102,14 +103,7 @@ def _box(path: str, nodes: list[Node], is_output: bool) -> Box:
 
 def settings(layer: Layer) -> str:
     """The fields of a layer that differ from their defaults, as a spec has them."""
-    names, defaults = layer.__struct_fields__, layer.__struct_defaults__
-    required = len(names) - len(defaults)
-    texts = []
-    for position, name in enumerate(names):
-        value = getattr(layer, name)
-        if position < required or value != defaults[position - required]:
-            texts.append(f"{name}={_value(value)}")
-    return " ".join(texts)
+    return " ".join(f"{name}={_value(value)}" for name, value in settings_of(layer).items())
 
 
 def _value(value: object) -> str:

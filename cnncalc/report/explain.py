@@ -7,7 +7,6 @@ from fractions import Fraction
 from functools import partial
 from typing import Any, NamedTuple
 
-from cnncalc.analysis.assemble import settings_of
 from cnncalc.analysis.cost import Cost
 from cnncalc.analysis.explain.answer import (
     INDICES,
@@ -39,6 +38,7 @@ from cnncalc.document.blocks import (
 )
 from cnncalc.document.column import Column, human, percent
 from cnncalc.formulas.cost import flops
+from cnncalc.layers.fields import settings_of
 from cnncalc.report.words import about, setting_text, shape_text, shapes_text
 
 FEW = 2

@@ -10,6 +10,7 @@ from cnncalc.graph import Node, Ref
 from cnncalc.layers import REGISTRY, Layer
 from cnncalc.layers.axes import describe
 from cnncalc.layers.base import Shapes, ShortForm
+from cnncalc.layers.fields import choices
 from cnncalc.layers.merge import Add
 from cnncalc.spec import reader, trace
 from cnncalc.spec.document import (
@@ -24,7 +25,7 @@ from cnncalc.spec.document import (
     unknown_argument,
 )
 from cnncalc.spec.expression import Name, template
-from cnncalc.spec.fields import choices, field_name, find_layer, make_layer, unknown_field, written
+from cnncalc.spec.fields import field_name, find_layer, make_layer, unknown_field, written
 from cnncalc.spec.problem import nearest
 from cnncalc.spec.state import Scope, State, Tensors
 

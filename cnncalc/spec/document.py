@@ -9,16 +9,15 @@ from msgspec import Struct
 
 from cnncalc.graph import Place
 from cnncalc.layers import REGISTRY, Layer
+from cnncalc.layers.fields import choices, required_fields
 from cnncalc.spec.expression import MAX_LENGTH, ExpressionError, evaluate, template, whole
 from cnncalc.spec.fields import (
     aliases,
-    choices,
     field_name,
     find_layer,
     make_layer,
     missing_field,
     named_layer,
-    required_fields,
     unknown_field,
 )
 from cnncalc.spec.problem import listed, nearest

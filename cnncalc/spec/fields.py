@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import typing
 from functools import cache
 from math import isfinite, isnan
 from typing import Any
@@ -11,21 +10,9 @@ from typing import Any
 import msgspec
 
 from cnncalc.layers import REGISTRY, Layer
+from cnncalc.layers.fields import choices, required_fields
 from cnncalc.spec.problem import listed, nearest
 from cnncalc.spec.reader import Node, Scalar, Sequence, Source
-
-
-@cache
-def choices(layer: type[Layer]) -> dict[str, frozenset[str]]:
-    """The fixed choices of each field that has some (``padding``: ``same``, ``valid``)."""
-    hints = typing.get_type_hints(layer, include_extras=True)
-    return {name: frozenset(_literals(hints[name])) for name in layer.__struct_fields__}
-
-
-def _literals(hint: Any) -> list[str]:
-    if typing.get_origin(hint) is typing.Literal:
-        return [value for value in typing.get_args(hint) if isinstance(value, str)]
-    return [value for part in typing.get_args(hint) for value in _literals(part)]
 
 
 @cache
@@ -72,17 +59,6 @@ def unknown_field(source: Source, layer: type[Layer], key: Scalar) -> Exception:
     if key.text == "<<":
         hint = "YAML 1.2 has no merge keys; use a block with arguments for what layers have in common"
     return source.error(f"{layer.kind} has no field '{key.text}'", key, hint=hint)
-
-
-def required_fields(layer: type[Layer]) -> list[str]:
-    """Fields without a default."""
-    fields, defaults = layer.__struct_fields__, layer.__struct_defaults__
-    optional = len(fields) - len(defaults)
-    return [
-        name
-        for position, name in enumerate(fields)
-        if position < optional or defaults[position - optional] is msgspec.NODEFAULT
-    ]
 
 
 def make_layer(source: Source, layer: type[Layer], at: Node, fields: dict[str, tuple[Any, Node]]) -> Layer:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable, Iterator
-from functools import cache
 from math import prod
 from random import Random
 from typing import Any
@@ -21,6 +20,7 @@ from msgspec import Meta
 from cnncalc.errors import LayerError
 from cnncalc.layers import REGISTRY, Layer
 from cnncalc.layers.base import Shape, Shapes, ShortForm
+from cnncalc.layers.fields import REQUIRED, defaults_of, types_of
 from cnncalc.layers.merge import Add
 from cnncalc.layers.regularization import Identity
 
@@ -78,18 +78,6 @@ def keeps_places(layer: Layer, shapes: Shapes) -> bool:
     return True
 
 
-@cache
-def _field_types(layer: type[Layer]) -> dict[str, Any]:
-    hints = typing.get_type_hints(layer, include_extras=True)
-    return {name: hints[name] for name in layer.__struct_fields__}
-
-
-@cache
-def _required(layer: type[Layer]) -> int:
-    """How many fields have no default; they come first."""
-    return len(layer.__struct_fields__) - len(layer.__struct_defaults__)
-
-
 def _classes(fits: Callable[[type[Layer]], bool]) -> tuple[list[type[Layer]], list[float]]:
     """Layer classes, and how often each is drawn."""
     found = [layer for _, layer in sorted(REGISTRY.items()) if layer.drawn and fits(layer)]
@@ -102,7 +90,7 @@ def _weight(layer: type[Layer]) -> float:
         return 1
     if layer.is_product:
         return 6
-    if any("tuple" in str(hint) for hint in _field_types(layer).values()):
+    if any("tuple" in str(hint) for hint in types_of(layer).values()):
         return 2
     return 0.4 if layer.reads is Layer.reads and not issubclass(layer, ShortForm) else 1
 
@@ -131,10 +119,9 @@ class _Fields:
     def draw(self, layer: type[Layer]) -> Data:
         """Fields of a layer; those with a default mostly keep it."""
         fields = {}
-        for number, (name, hint) in enumerate(_field_types(layer).items()):
-            default = None if number < _required(layer) else layer.__struct_defaults__[number - _required(layer)]
-            if number < _required(layer) or default is msgspec.NODEFAULT or self.rng.random() < 0.45:
-                fields[name] = self.value(hint)
+        for name, default in defaults_of(layer).items():
+            if default is REQUIRED or self.rng.random() < 0.45:
+                fields[name] = self.value(types_of(layer)[name])
         return fields
 
     def value(self, hint: Any) -> Any:

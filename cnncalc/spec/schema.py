@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from cnncalc.layers import REGISTRY, Layer
+from cnncalc.layers.fields import required_fields
 from cnncalc.spec.budget import METRICS
 from cnncalc.spec.document import META, STRUCTURES, TOP_KEYS
-from cnncalc.spec.fields import required_fields
 
 Schema = dict[str, Any]
 

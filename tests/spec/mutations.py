@@ -19,11 +19,12 @@ from cnncalc.api import analyze
 from cnncalc.document.terminal import render
 from cnncalc.errors import CnncalcError
 from cnncalc.layers import REGISTRY
+from cnncalc.layers.fields import choices, required_fields
 from cnncalc.report.analyze import document as page
 from cnncalc.sources import load_text, specs_dir
 from cnncalc.spec.document import META, STRUCTURES, TOP_KEYS
 from cnncalc.spec.expression import FUNCTIONS
-from cnncalc.spec.fields import aliases, choice_words, choices, required_fields
+from cnncalc.spec.fields import aliases, choice_words
 
 ZOO = {path.stem: path.read_text(encoding="utf-8") for path in sorted(Path(specs_dir()).glob("*.yaml"))}
 FIELDS = {field for layer in REGISTRY.values() for field in layer.__struct_fields__}

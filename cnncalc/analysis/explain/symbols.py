@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import NODEFAULT
 from msgspec.structs import replace
 
 from cnncalc.analysis.explain.traced import Trace
 from cnncalc.layers.axes import AXIS_NAMES
 from cnncalc.layers.base import AXIS_SYMBOLS, Layer, Shapes
+from cnncalc.layers.fields import REQUIRED, defaults_of
 
 TITLES = {
     "C": "channels",
@@ -43,17 +43,14 @@ def traced_layer(trace: Trace, layer: Layer, shapes: Shapes, general: bool = Fal
     """The layer, its whole numbers traced; those at their default stay plain, which keeps formulas short, unless the
     formulas are to be ``general``.
     """
-    fields, defaults = layer.__struct_fields__, layer.__struct_defaults__
-    optional = len(fields) - len(defaults)
     rank = len(shapes[0]) - 1 if shapes else 0
     changed = {}
-    for position, field in enumerate(fields):
-        default = NODEFAULT if general or position < optional else defaults[position - optional]
+    for field, default in defaults_of(type(layer)).items():
         value = getattr(layer, field)
         symbol = symbol_of(type(layer), field)
         if symbol == field and isinstance(value, tuple) and any(isinstance(one, tuple) for one in value):
             continue  # lists of lists without names
-        traced = _traced(trace, symbol, value, default, rank)
+        traced = _traced(trace, symbol, value, REQUIRED if general else default, rank)
         if traced is not value:
             changed[field] = traced
             if symbol != field:

@@ -23,8 +23,9 @@ from cnncalc.convert.spec.classes import (
 from cnncalc.convert.spec.structure import Fork, Group, Item, Op, Refs, Skip, Source, name_of
 from cnncalc.graph import Graph, Ref
 from cnncalc.layers import REGISTRY, Layer
+from cnncalc.layers.fields import choices
 from cnncalc.layers.merge import Add
-from cnncalc.spec.fields import choices, find_layer
+from cnncalc.spec.fields import find_layer
 
 
 class Wild:
