@@ -26,11 +26,10 @@ from cnncalc.layers.pool import AdaptiveAvgPool, AdaptiveMaxPool, GlobalAvgPool,
 from cnncalc.layers.reduce import Max, Mean, Min, Variance, VectorNorm
 from cnncalc.layers.shape import Pad, Take
 from cnncalc.layers.tensor import Constant, Parameter
-from cnncalc.torch.dims import dim, dims
 from cnncalc.torch.function import Function
 from cnncalc.torch.norm import given_axes
 from cnncalc.torch.padding import each, ends, flat
-from cnncalc.torch.registry import build_layer
+from cnncalc.torch.registry import build_layer, dim, dims
 
 
 def stand_in(layer: Layer, *shapes: Shape) -> nn.Module:

@@ -1,7 +1,10 @@
-"""Layers that rearrange, cut or extend tensors, in PyTorch. The batch is axis 0 there, so every axis is one more."""
+"""Layers that rearrange, cut, extend, join or reduce tensors, in PyTorch. The batch is axis 0 there, so every axis is
+one more.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,43 +12,89 @@ import torch.nn.functional as F  # noqa: N812  (the name that everyone gives it)
 from torch import Tensor, nn
 
 from cnncalc.convert.code import Arg, Call, Verbatim, positional
-from cnncalc.layers.base import Shape
-from cnncalc.layers.shape import (
-    Broadcast,
-    Crop,
-    Flatten,
-    Fold,
-    Pad,
-    Permute,
-    PerSample,
-    Reshape,
-    Roll,
-    Slice,
-    SlidingWindows,
-    Split,
-    Squeeze,
-    Take,
-    Transpose,
-    Unflatten,
-    Unfold,
-    Unsqueeze,
-)
-from cnncalc.torch.dims import dim, dims
+from cnncalc.layers import reduce as reductions
+from cnncalc.layers import shape as moves
+from cnncalc.layers.base import Layer, Shape
+from cnncalc.layers.merge import Concat, Matmul
 from cnncalc.torch.function import Function
 from cnncalc.torch.padding import each, explicit_ends, flat
 from cnncalc.torch.parts import center_crop, per_sample, take
-from cnncalc.torch.registry import builds
+from cnncalc.torch.registry import builds, dim, dims, standard
+
+# -- functions of PyTorch --------------------------------------------------------------------------
+
+FUNCTIONS: dict[type[Layer], Callable[[Any], Function]] = {
+    Matmul: lambda layer: Function(torch.matmul),
+    moves.Permute: lambda layer: Function(torch.permute, dims=(0, *dims(layer.axes))),
+    moves.PerSample: lambda layer: Function(per_sample),
+    moves.Roll: lambda layer: Function(torch.roll, shifts=layer.shifts, dims=dims(layer.axes)),
+    moves.SlidingWindows: lambda layer: Function(
+        Tensor.unfold, dimension=dim(layer.axis), size=layer.size, step=layer.step
+    ),
+    moves.Split: lambda layer: (
+        Function(torch.chunk, chunks=layer.chunks, dim=dim(layer.axis))
+        if layer.chunks is not None
+        else Function(torch.split, split_size_or_sections=layer.sizes, dim=dim(layer.axis))
+    ),
+    moves.Take: lambda layer: Function(take, axis=dim(layer.axis)),
+    moves.Transpose: lambda layer: Function(torch.transpose, dim0=dim(layer.axis0), dim1=dim(layer.axis1)),
+    moves.Unsqueeze: lambda layer: Function(torch.unsqueeze, dim=dim(layer.axis)),
+}
+REDUCTIONS: dict[type[reductions.Reduction], Callable[..., Any]] = {
+    reductions.Mean: torch.mean,
+    reductions.Sum: torch.sum,
+    reductions.Max: torch.amax,
+    reductions.Min: torch.amin,
+    reductions.Variance: torch.var,
+    reductions.VectorNorm: torch.linalg.vector_norm,
+}
 
 
-@builds(Pad)
-def build_pad(layer: Pad, shape: Shape) -> nn.Module:
+@builds(*FUNCTIONS)
+def build_function(layer: Layer, *shapes: Shape) -> nn.Module:
+    """A function of PyTorch that needs to know nothing of the inputs."""
+    return FUNCTIONS[type(layer)](layer)
+
+
+@builds(*REDUCTIONS)
+def build_reduction(layer: reductions.Reduction, shape: Shape) -> nn.Module:
+    """``torch.mean`` and its kin."""
+    axes = dims(layer.axes)
+    arguments: dict[str, Any] = {"dim": axes[0] if len(axes) == 1 else axes}
+    if layer.keepdim:
+        arguments["keepdim"] = True
+    if isinstance(layer, reductions.Variance):
+        arguments["correction"] = layer.correction
+    return Function(REDUCTIONS[type(layer)], **arguments)
+
+
+@builds(moves.Unfold)
+def build_unfold(layer: moves.Unfold, shape: Shape) -> nn.Module:
+    """``nn.Unfold``."""
+    return standard(layer, shape, name="Unfold")
+
+
+@builds(moves.Fold)
+def build_fold(layer: moves.Fold, shape: Shape) -> nn.Module:
+    """``nn.Fold``."""
+    return standard(layer, shape, name="Fold")
+
+
+@builds(moves.Squeeze)
+def build_squeeze(layer: moves.Squeeze, shape: Shape) -> nn.Module:
+    """``torch.squeeze``, which must never take the batch."""
+    return Function(torch.squeeze, dim=tuple(range(1, len(shape) + 1)) if layer.axes is None else dims(layer.axes))
+
+
+@builds(moves.Pad)
+def build_pad(layer: moves.Pad, shape: Shape) -> nn.Module:
     """``F.pad``."""
     value = layer.value or None  # 0 goes without saying
     return Function(F.pad, pad=flat(explicit_ends(layer.padding, len(shape) - 1)), mode=layer.mode, value=value)
 
 
-@builds(Crop)
-def build_crop(layer: Crop, shape: Shape) -> nn.Module:
+@builds(moves.Crop)
+def build_crop(layer: moves.Crop, shape: Shape) -> nn.Module:
     """The middle, or ``F.pad`` by less than nothing."""
     rank = len(shape) - 1
     if layer.cropping is None:
@@ -53,18 +102,37 @@ def build_crop(layer: Crop, shape: Shape) -> nn.Module:
     return Function(F.pad, pad=[-end for end in flat(explicit_ends(layer.cropping, rank))])
 
 
-def slice_args(cut: slice) -> tuple[Arg, ...]:
-    """The three numbers of a slice, without what goes without saying."""
-    step = None if cut.step == 1 else cut.step
-    return Arg("start", cut.start or None), Arg("stop", cut.stop), Arg("step", step)
+# -- what Python writes another way ----------------------------------------------------------------
+
+
+class Joined(nn.Module):
+    """``torch.cat`` of the inputs along one axis (the batch is axis 0)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """One after the other; what is the same for every sample is repeated for each."""
+        batch = max(x.shape[0] for x in inputs)
+        return torch.cat([x if x.shape[0] == batch else x.expand(batch, *x.shape[1:]) for x in inputs], dim=self.dim)
+
+    def source(self, tensors: tuple[Any, ...]) -> Any:
+        """``torch.cat((x, y), dim=1)``"""
+        return Call("torch.cat", (Arg("", Call("(,)", positional(*tensors))), Arg("dim", self.dim, True)))
+
+
+@builds(Concat)
+def build_concat(layer: Concat, *shapes: Shape) -> nn.Module:
+    """``torch.cat``."""
+    return Joined(dim(layer.axis))
 
 
 class SliceAxis(nn.Module):
     """``x[:, …, start:stop:step]`` along one axis (the batch is axis 0)."""
 
-    def __init__(self, axis: int, start: int, stop: int | None, step: int) -> None:
+    def __init__(self, axis: int, cut: slice) -> None:
         super().__init__()
-        cut = slice(start, stop, step)
         self.index = (slice(None),) * axis + (cut,) if axis >= 0 else (..., cut) + (slice(None),) * (-axis - 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,35 +140,22 @@ class SliceAxis(nn.Module):
         return x[self.index]
 
     def source(self, tensors: tuple[Any, ...]) -> Any:
-        """``x[:, 2:5]``"""
-        slices = [Verbatim("...") if one is ... else Call(":", slice_args(one)) for one in self.index]
+        """``x[:, 2:5]``, without what goes without saying"""
+        slices: list[Any] = []
+        for one in self.index:
+            step = None if one is ... or one.step == 1 else one.step
+            slices.append(
+                Verbatim("...")
+                if one is ...
+                else Call(":", (Arg("start", one.start or None), Arg("stop", one.stop), Arg("step", step)))
+            )
         return Call("[]", positional(*tensors, *slices))
 
 
-@builds(Slice)
-def build_slice(layer: Slice, shape: Shape) -> nn.Module:
+@builds(moves.Slice)
+def build_slice(layer: moves.Slice, shape: Shape) -> nn.Module:
     """Indexing."""
-    return SliceAxis(dim(layer.axis), layer.start, layer.stop, layer.step)
-
-
-@builds(Split)
-def build_split(layer: Split, shape: Shape) -> nn.Module:
-    """``torch.chunk`` or ``torch.split``."""
-    if layer.chunks is not None:
-        return Function(torch.chunk, chunks=layer.chunks, dim=dim(layer.axis))
-    return Function(torch.split, split_size_or_sections=layer.sizes, dim=dim(layer.axis))
-
-
-@builds(Flatten)
-def build_flatten(layer: Flatten, shape: Shape) -> nn.Module:
-    """``nn.Flatten``."""
-    return nn.Flatten(dim(layer.start_axis), dim(layer.end_axis))
-
-
-@builds(Unflatten)
-def build_unflatten(layer: Unflatten, shape: Shape) -> nn.Module:
-    """``nn.Unflatten``."""
-    return nn.Unflatten(dim(layer.axis), layer.sizes)
+    return SliceAxis(dim(layer.axis), slice(layer.start, layer.stop, layer.step))
 
 
 class ReshapeSample(nn.Module):
@@ -120,97 +175,34 @@ class ReshapeSample(nn.Module):
         return Call(".reshape", (*positional(*tensors, Verbatim("-1")), *(Arg("size", size) for size in self.made)))
 
 
-@builds(Reshape)
-def build_reshape(layer: Reshape, shape: Shape) -> nn.Module:
+@builds(moves.Reshape)
+def build_reshape(layer: moves.Reshape, shape: Shape) -> nn.Module:
     """``torch.reshape``."""
     return ReshapeSample(layer.shape, layer.output_shape(shape))
 
 
-@builds(Permute)
-def build_permute(layer: Permute, shape: Shape) -> nn.Module:
-    """``torch.permute``."""
-    return Function(torch.permute, dims=(0, *dims(layer.axes)))
-
-
-@builds(Transpose)
-def build_transpose(layer: Transpose, shape: Shape) -> nn.Module:
-    """``torch.transpose``."""
-    return Function(torch.transpose, dim0=dim(layer.axis0), dim1=dim(layer.axis1))
-
-
-@builds(Squeeze)
-def build_squeeze(layer: Squeeze, shape: Shape) -> nn.Module:
-    """``torch.squeeze``, which must never take the batch."""
-    chosen = tuple(range(1, len(shape) + 1)) if layer.axes is None else dims(layer.axes)
-    return Function(torch.squeeze, dim=chosen)
-
-
-@builds(Unsqueeze)
-def build_unsqueeze(layer: Unsqueeze, shape: Shape) -> nn.Module:
-    """``torch.unsqueeze``."""
-    return Function(torch.unsqueeze, dim=dim(layer.axis))
-
-
 class BroadcastSample(nn.Module):
-    """``torch.Tensor.expand`` of each sample of ``rank`` axes, new axes first."""
+    """``torch.Tensor.expand`` of each sample, with ``new`` axes first."""
 
-    def __init__(self, shape: Shape, rank: int) -> None:
+    def __init__(self, shape: Shape, new: int) -> None:
         super().__init__()
         self.shape = shape
-        self.rank = rank
+        self.new = new
 
     def forward(self, x: Tensor) -> Tensor:
         """The same elements again and again."""
-        x = x.reshape(x.shape[0], *(1,) * (len(self.shape) - x.dim() + 1), *x.shape[1:])
-        return x.expand(-1, *self.shape)
+        return x.reshape(x.shape[0], *(1,) * self.new, *x.shape[1:]).expand(-1, *self.shape)
 
     def source(self, tensors: tuple[Any, ...]) -> Any:
         """``x.expand(-1, 8, 4)``, after ``x.unflatten(0, (-1, 1))`` where there are new axes."""
+        if self.new:
+            ones = ", ".join(("-1", *("1",) * self.new))
+            tensors = (Call(".unflatten", positional(*tensors, Verbatim("0"), Verbatim(f"({ones})"))),)
         sizes = (Arg("size", size) for size in self.shape)
-        new = len(self.shape) - self.rank
-        if new:
-            shape = ("-1", *("1",) * new)
-            tensors = (Call(".unflatten", positional(*tensors, Verbatim("0"), Verbatim(f"({', '.join(shape)})"))),)
         return Call(".expand", (*positional(*tensors, Verbatim("-1")), *sizes))
 
 
-@builds(Broadcast)
-def build_broadcast(layer: Broadcast, shape: Shape) -> nn.Module:
+@builds(moves.Broadcast)
+def build_broadcast(layer: moves.Broadcast, shape: Shape) -> nn.Module:
     """``torch.Tensor.expand``."""
-    return BroadcastSample(layer.shape, len(shape))
-
-
-@builds(PerSample)
-def build_per_sample(layer: PerSample, shape: Shape, other: Shape) -> nn.Module:
-    """``torch.Tensor.expand``, of the batch."""
-    return Function(per_sample)
-
-
-@builds(Roll)
-def build_roll(layer: Roll, shape: Shape) -> nn.Module:
-    """``torch.roll``."""
-    return Function(torch.roll, shifts=layer.shifts, dims=dims(layer.axes))
-
-
-@builds(Take)
-def build_take(layer: Take, shape: Shape, index: Shape) -> nn.Module:
-    """Indexing."""
-    return Function(take, axis=dim(layer.axis))
-
-
-@builds(SlidingWindows)
-def build_sliding_windows(layer: SlidingWindows, shape: Shape) -> nn.Module:
-    """``torch.Tensor.unfold``."""
-    return Function(torch.Tensor.unfold, dimension=dim(layer.axis), size=layer.size, step=layer.step)
-
-
-@builds(Unfold)
-def build_unfold(layer: Unfold, shape: Shape) -> nn.Module:
-    """``nn.Unfold``."""
-    return nn.Unfold(layer.kernel, layer.dilation, layer.padding, layer.stride)
-
-
-@builds(Fold)
-def build_fold(layer: Fold, shape: Shape) -> nn.Module:
-    """``nn.Fold``."""
-    return nn.Fold(layer.size, layer.kernel, layer.dilation, layer.padding, layer.stride)
+    return BroadcastSample(layer.shape, len(layer.shape) - len(shape))

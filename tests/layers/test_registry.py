@@ -11,13 +11,15 @@ import torch
 
 from cnncalc.errors import CnncalcError, LayerError
 from cnncalc.layers import REGISTRY
-from cnncalc.layers.base import Layer, Shape, ShortForm
+from cnncalc.layers.base import Elementwise, Layer, Shape, ShortForm
 from cnncalc.layers.conv import Conv
-from cnncalc.torch import BUILDERS, build_layer
+from cnncalc.torch import BUILDERS, build_layer, builds
 
 
 def test_every_layer_can_be_built():
-    assert set(BUILDERS) == {cls for cls in REGISTRY.values() if not issubclass(cls, ShortForm)}
+    layers = {cls for cls in REGISTRY.values() if not issubclass(cls, ShortForm)}
+    assert set(BUILDERS) <= layers
+    assert [cls for cls in layers - set(BUILDERS) if not cls.torch_name] == []
 
 
 def test_no_two_layers_share_a_name():
@@ -50,6 +52,31 @@ def test_a_layer_without_a_builder_says_so():
             build_layer(Unbuilt(), (3, 4, 4))
     finally:
         REGISTRY.pop("unbuilt", None)
+
+
+def test_a_layer_has_one_builder():
+    before = BUILDERS[Conv]
+    with pytest.raises(ValueError, match="Conv has a builder: build_conv"):
+        builds(Conv)(lambda layer, shape: torch.nn.Identity())
+    assert BUILDERS[Conv] is before
+
+
+def test_a_layer_that_torch_nn_has_under_the_same_fields_needs_no_builder():
+    try:
+
+        class Rrelu(Elementwise, frozen=True):
+            """As ``torch.nn.RReLU``. Elementwise operations: 1 per element."""
+
+            torch_name = "RReLU"
+            ops_per_element = 1
+            lower: float = 0.1
+            upper: float = 0.5
+
+        module = build_layer(Rrelu(upper=0.25), (3, 4, 4))
+        assert type(module) is torch.nn.RReLU
+        assert (module.lower, module.upper) == (0.1, 0.25)
+    finally:
+        REGISTRY.pop("rrelu", None)
 
 
 def test_a_layer_that_does_not_fit_is_not_built():
