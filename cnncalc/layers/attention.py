@@ -6,10 +6,10 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from cnncalc.errors import LayerError, ShapeMismatchError
-from cnncalc.formulas import cost
+from cnncalc.formulas.nest import Index, Nest, Operand, Term, loop, macs
 from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import describe
-from cnncalc.layers.base import EVERYTHING, Call, Layer, Positive, Read, Reads, Shape, Weight, along, pointwise
+from cnncalc.layers.base import EVERYTHING, Call, Positive, Product, Read, Reads, Shape, Weight, along, pointwise
 
 if TYPE_CHECKING:
     from cnncalc.layers.tape import Held, Tape
@@ -20,7 +20,7 @@ def score_ops(rows: int, keys: int) -> int:
     return rows * (4 * keys - 1)
 
 
-class ScaledDotProductAttention(Layer, frozen=True):
+class ScaledDotProductAttention(Product, frozen=True):
     """``softmax(Q·Kᵀ/√d)·V`` of inputs ``…×L×d``, ``…×S×d`` and ``…×S×e``, as in ``torch.nn.functional``.
 
     With ``is_causal`` unit ``i`` sees the keys up to ``i``; the masked products are still computed
@@ -30,7 +30,6 @@ class ScaledDotProductAttention(Layer, frozen=True):
 
     aliases = ("sdpa", "attention")
     arity = (3, 3)
-    is_product = True
 
     is_causal: bool = False
 
@@ -63,11 +62,26 @@ class ScaledDotProductAttention(Layer, frozen=True):
     def output_symbols(self, rank: int) -> tuple[str, ...]:
         return (*(f"N_{axis},out" for axis in range(1, rank - 1)), "L_out", "e_out")
 
-    def macs(self, *inputs: Shape) -> int:
+    def equation(self, *inputs: Shape) -> tuple[Nest, ...]:
+        """``s[l, j] += q[l, d]·k[j, d]``, and with the softmax of ``s`` ``y[l, e] += s[l, j]·v[j, e]``."""
         query, key, value = inputs
-        length, features = query[-2:]
-        scores = cost.matmul_macs(length, features, key[-2])
-        return prod(query[:-2]) * (scores + cost.matmul_macs(length, key[-2], value[-1]))
+        heads = {f"n{axis}": size for axis, size in enumerate(query[:-2])}
+        each = tuple(map(loop, heads))
+        lengths = heads | {"l": query[-2], "s": key[-2]}
+        row, column, feature = loop("l"), loop("s"), loop("d")
+        scores = Nest(
+            lengths | {"d": query[-1]},
+            (*each, row, column),
+            (*query[:-1], key[-2]),
+            (Operand(0, query, (*each, row, feature)), Operand(1, key, (*each, column, feature))),
+        )
+        context = Nest(
+            lengths | {"d": value[-1]},
+            (*each, row, feature),
+            self.output_shape(*inputs),
+            (Operand(~0, scores.shape, scores.output), Operand(2, value, (*each, column, feature))),
+        )
+        return scores, context
 
     def direct_macs(self, *inputs: Shape) -> int:
         """Without the scores that a causal mask removes."""
@@ -77,17 +91,6 @@ class ScaledDotProductAttention(Layer, frozen=True):
         seen = keys * length - keys * (keys - 1) // 2 if length >= keys else length * (length + 1) // 2
         pairs = seen if self.is_causal else length * keys
         return prod(query[:-2]) * pairs * (query[-1] + value[-1])
-
-    def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int:
-        query, key, value = inputs
-        rows = prod(query[:-1])
-        scores, context = cost.matmul_macs(rows, query[-1], key[-2]), cost.matmul_macs(rows, key[-2], value[-1])
-        of_query, of_key, of_value = wanted
-        return context * (of_value + (of_query or of_key)) + scores * (of_query + of_key)
-
-    def activations(self, *inputs: Shape) -> int:
-        """The scores and the result."""
-        return prod(inputs[0][:-1]) * inputs[1][-2] + prod(self.output_shape(*inputs))
 
     def elementwise_ops(self, *inputs: Shape) -> int:
         return score_ops(prod(inputs[0][:-1]), inputs[1][-2])
@@ -112,7 +115,7 @@ class ScaledDotProductAttention(Layer, frozen=True):
         )
 
 
-class MultiHeadAttention(Layer, frozen=True):
+class MultiHeadAttention(Product, frozen=True):
     """Multi-head attention over ``length×embed``, with its projections, as ``torch.nn.MultiheadAttention``.
 
     Inputs: one (self-attention), two (query; key and value) or three (query, key, value). MACs: the
@@ -125,7 +128,6 @@ class MultiHeadAttention(Layer, frozen=True):
     aliases = ("mha", "multihead_attention")
     field_aliases: ClassVar[dict[str, str]] = {"heads": "num_heads"}
     arity = (1, 3)
-    is_product = True
     symbols: ClassVar[dict[str, str]] = {"num_heads": "h"}
 
     num_heads: Positive
@@ -167,61 +169,58 @@ class MultiHeadAttention(Layer, frozen=True):
     def output_symbols(self, rank: int) -> tuple[str, ...]:
         return ("L_out", "E_out")
 
-    def input_projections(self, *inputs: Shape) -> tuple[int, int, int]:
-        """MACs of the projections of query, key and value."""
-        (length, embed), (source, key), (_, value) = query_key_value(*inputs)
-        return (
-            cost.matmul_macs(length, embed, embed),
-            cost.matmul_macs(source, key, embed),
-            cost.matmul_macs(source, value, embed),
+    def equation(self, *inputs: Shape) -> tuple[Nest, ...]:
+        """The projections of query, key and value, the scores and the context of each head, and the last projection."""
+        shapes = query_key_value(*inputs)
+        (length, embed), (source, _), _ = shapes
+        sources = query_key_value(*range(len(inputs)))
+        each, row, column = embed // self.num_heads, loop("l"), loop("s")
+
+        def projection(of: int, shape: Shape, name: str) -> Nest:
+            rows, width = shape
+            x = Operand(of, shape, (loop("n"), loop("f")))
+            weight = Operand(name, (embed, width), (loop("o"), loop("f")))
+            bias = Operand(name, (embed,), (loop("o"),)) if self.bias else None
+            loops = {"n": rows, "o": embed, "f": width}
+            return Nest(loops, (loop("n"), loop("o")), (rows, embed), (x, weight), start=bias)
+
+        inner = tuple(projection(*one) for one in zip(sources, shapes, ("query", "key", "value"), strict=True))
+        lengths = {"h": self.num_heads, "l": length, "s": source, "d": each}
+        of_head = Index((Term("h", each), Term("d")))
+        scores = Nest(
+            lengths,
+            (loop("h"), row, column),
+            (self.num_heads, length, source),
+            (Operand(~0, (length, embed), (row, of_head)), Operand(~1, (source, embed), (column, of_head))),
         )
-
-    def products(self, *inputs: Shape) -> int:
-        """MACs of scores and context: ``num_heads`` products of ``embed/num_heads`` features are one of ``embed``."""
-        (length, embed), (source, _), _ = query_key_value(*inputs)
-        return cost.matmul_macs(length, embed, source) + cost.matmul_macs(length, source, embed)
-
-    def macs(self, *inputs: Shape) -> int:
-        length, embed = inputs[0]
-        output_projection = cost.matmul_macs(length, embed, embed)
-        return sum(self.input_projections(*inputs)) + self.products(*inputs) + output_projection
-
-    def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int:
-        length, embed = inputs[0]
-        of_inputs = (wanted[0], wanted[min(1, len(wanted) - 1)], wanted[-1])
-        projections = zip(self.input_projections(*inputs), of_inputs, strict=True)
-        inner = 2 * self.products(*inputs) + cost.matmul_macs(length, embed, embed)
-        return inner + sum(macs for macs, want in projections if want)
-
-    def weight_gradient_macs(self, *inputs: Shape) -> int:
-        length, embed = inputs[0]
-        return sum(self.input_projections(*inputs)) + cost.matmul_macs(length, embed, embed)
-
-    def activations(self, *inputs: Shape) -> int:
-        """The three projections, the scores of every head, the context and the result."""
-        (length, embed), (source, _), _ = query_key_value(*inputs)
-        return (3 * length + 2 * source) * embed + self.num_heads * length * source
+        context = Nest(
+            lengths,
+            (row, of_head),
+            (length, embed),
+            (Operand(~3, scores.shape, scores.output), Operand(~2, (source, embed), (column, of_head))),
+        )
+        return (*inner, scores, context, projection(~4, context.shape, "out"))
 
     def elementwise_ops(self, *inputs: Shape) -> int:
-        (length, embed), (source, _), _ = query_key_value(*inputs)
-        return score_ops(self.num_heads * length, source) + (2 * (length + source) * embed if self.bias else 0)
+        (length, _), (source, _), _ = query_key_value(*inputs)
+        return score_ops(self.num_heads * length, source) + super().elementwise_ops(*inputs)
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
-        shapes = query_key_value(*inputs)
         length, embed = inputs[0]
-        source, heads = shapes[1][0], self.num_heads
-        per_head = [(heads, rows, embed // heads) for rows in (length, source, source)]
-        which = (0, min(1, len(inputs) - 1), len(inputs) - 1)
-        projections = [
-            Call("linear", (shape,), (shape[0], embed), macs, bias=self.bias, reads=number)
-            for shape, macs, number in zip(shapes, self.input_projections(*inputs), which, strict=True)
-        ]
-        attention = Call(ScaledDotProductAttention.kind, tuple(per_head), per_head[0], self.products(*inputs))
+        sources = query_key_value(*range(len(inputs)))
+        *inner, scores, context, last = self.equation(*inputs)
+
+        def linear(nest: Nest, reads: int | None = None, in_order: bool = True) -> Call:
+            x = nest.operands[0].shape
+            return Call("linear", (x,), nest.shape, macs(nest), bias=self.bias, reads=reads, in_order=in_order)
+
+        projections = map(linear, inner, sources)
+        per_head = [(self.num_heads, rows, embed // self.num_heads) for rows in scores.shape[1:]]
+        work = macs(scores) + macs(context)
+        attention = Call(ScaledDotProductAttention.kind, (*per_head, per_head[1]), per_head[0], work)
         # the heads are put side by side in a copy; for heads of one feature exchanging the axes does it
-        copied = embed > heads or 1 in (heads, length)
-        last_macs = cost.matmul_macs(length, embed, embed)
-        last = Call("linear", inputs[:1], inputs[0], last_macs, bias=self.bias, in_order=copied)
-        return (*projections, attention, last)
+        copied = embed > self.num_heads or 1 in (self.num_heads, length)
+        return (*projections, attention, linear(last, in_order=copied))
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         query, key, value = query_key_value(*inputs)

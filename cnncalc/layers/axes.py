@@ -9,7 +9,8 @@ from msgspec import Meta
 from cnncalc.errors import LayerError
 from cnncalc.formulas import size as sizes
 from cnncalc.formulas import traffic
-from cnncalc.formulas.receptive_field import MAX_PERIOD, Taps, Window, sliding_window
+from cnncalc.formulas.nest import Index, loop, slid
+from cnncalc.formulas.receptive_field import MAX_PERIOD, Taps, Window
 from cnncalc.layers.base import NonNegative, Shape
 
 Pair = tuple[int, int]
@@ -37,10 +38,6 @@ class Axis(NamedTuple):
         """``(K − 1)·D + 1``"""
         return sizes.effective_kernel(self.kernel, self.dilation)
 
-    def window(self) -> Window:
-        """What output units read along this axis."""
-        return sliding_window(self.kernel, self.stride, self.padding[0], self.dilation)
-
     def together(self, units: int) -> Window | None:
         """What ``units`` windows read together: a phase for each window, or for each tap where there are fewer taps;
         ``None`` where there are too many to list.
@@ -55,14 +52,31 @@ class Axis(NamedTuple):
         """Pairs of a unit (of ``units``) and a tap that fall on the input, not on its padding."""
         return traffic.pairs_inside(self.size, units, self.kernel, self.stride, self.padding[0], self.dilation)
 
-    def taps_inside(self, units: int) -> int:
-        """Taps that fall on the input for at least one of ``units`` units."""
-        return traffic.taps_inside(self.size, units, self.kernel, self.stride, self.padding[0], self.dilation)
-
     def meets(self, unit: int) -> bool:
         """Whether a unit's window covers some of the input, not only padding."""
         first = unit * self.stride - self.padding[0]
         return traffic.pairs_inside(self.size, 1, self.kernel, self.stride, -first, self.dilation) > 0
+
+
+class Windows(NamedTuple):
+    """The loops of windows that slide over spatial axes: ``loops`` over their positions and taps, where tap ``k`` of
+    the window at ``p`` lies (``slid``), and the position itself (``at``).
+    """
+
+    loops: dict[str, int]
+    slid: tuple[Index, ...]
+    at: tuple[Index, ...]
+
+    @classmethod
+    def of(cls, axes: tuple[Axis, ...], positions: Shape) -> Windows:
+        """The windows at so many positions along each axis."""
+        numbered = list(zip(range(1, len(axes) + 1), axes, positions, strict=True))
+        loops = {f"p{number}": count for number, _, count in numbered}
+        return cls(
+            loops | {f"k{number}": axis.kernel for number, axis, _ in numbered},
+            tuple(slid(number, axis.stride, axis.padding[0], axis.dilation) for number, axis, _ in numbered),
+            tuple(map(loop, loops)),
+        )
 
 
 MOST_SPATIAL = 3

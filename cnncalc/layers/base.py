@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 from msgspec import Meta, Struct
 
 from cnncalc.errors import LayerError, ShapeMismatchError
-from cnncalc.formulas.receptive_field import POINT, Window
+from cnncalc.formulas import nest as nests
+from cnncalc.formulas.nest import Nest
 from cnncalc.formulas.traffic import positions_read
+from cnncalc.layers.reads import EVERYTHING, SCATTERED, UNTOLD, Read, Reads, along, pointwise, reads_of
 
 if TYPE_CHECKING:
     from cnncalc.layers.tape import Held, Tape
@@ -66,33 +68,6 @@ class Unknown(NamedTuple):
     reason: str
 
 
-class Read(NamedTuple):
-    """How the outputs read one axis of an input.
-
-    ``axis`` and ``window``: output units along ``axis`` read this input axis through ``window``.
-    Without them the outputs read the axis as a whole (``EVERYTHING``), or a part of it that depends on
-    several output axes (``SCATTERED``); a window without an axis gives, with the taps of all its phases, what they
-    then read together.
-    ``border`` says what a tap beyond the input reads: nothing (``zeros``), the unit that the padding
-    mode puts there, or another input of the layer (``joined``). ``across`` names further output axes
-    that decide which part is read: the units along them read the window together. ``partly``: all outputs together
-    may read only some of it, depending on values, not on shapes. ``untold``: unknown operator.
-    """
-
-    axis: int | None = None
-    window: Window | None = None
-    whole: bool = False
-    border: str = "zeros"
-    across: tuple[int, ...] = ()
-    partly: bool = False
-    untold: bool = False
-
-    def units(self, output: Shape) -> int:
-        """How many units read the window: those along the axis, or without an axis one per phase."""
-        assert self.window is not None
-        return len(self.window.taps) if self.axis is None else output[self.axis]
-
-
 class Call(NamedTuple):
     """One call of a PyTorch function that a layer's module makes, as a counter of operations sees it.
 
@@ -117,13 +92,6 @@ class Call(NamedTuple):
     batched: bool = True
 
 
-EVERYTHING = Read(whole=True)
-SCATTERED = Read()
-UNTOLD = Read(untold=True)
-Reads = tuple[Read, ...]
-"""One :class:`Read` for each axis of an input, channels first."""
-
-
 AXIS_SYMBOLS = {0: (), 1: ("C",), 2: ("C", "L"), 3: ("C", "H", "W"), 4: ("C", "Z", "H", "W")}
 """Symbols of a tensor's axes in formulas, channels first (``D`` is dilation, so depth is ``Z``)."""
 
@@ -131,16 +99,6 @@ AXIS_SYMBOLS = {0: (), 1: ("C",), 2: ("C", "L"), 3: ("C", "H", "W"), 4: ("C", "Z
 def axis_symbols(rank: int) -> tuple[str, ...]:
     """Symbols of the axes of a tensor of ``rank`` axes in formulas."""
     return AXIS_SYMBOLS.get(rank) or tuple(f"N_{axis + 1}" for axis in range(rank))
-
-
-def along(axis: int, window: Window = POINT, border: str = "zeros") -> Read:
-    """Output units along ``axis`` read this input axis through ``window``."""
-    return Read(axis, window, border=border)
-
-
-def pointwise(shape: Shape) -> Reads:
-    """Each output reads only the input unit at its own position, along every axis."""
-    return tuple(along(axis) for axis in range(len(shape)))
 
 
 class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -216,9 +174,20 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         check_number(largest, f"a size of {largest}")
         return outputs
 
+    def equation(self, *inputs: Shape) -> tuple[Nest, ...]:
+        """What it computes, as loop nests one after the other, from which the rest follows; empty where it is said
+        method by method.
+        """
+        return ()
+
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         """The tensors that the layer owns, named and shaped as PyTorch's."""
-        return ()
+        return tuple(
+            Weight(str(operand.source), operand.shape)
+            for nest in self.equation(*inputs)
+            for operand in (*nest.operands, *([nest.start] if nest.start else []))
+            if operand.learned
+        )
 
     def macs(self, *inputs: Shape) -> int | Unknown:
         """Multiply-accumulates per sample."""
@@ -341,11 +310,44 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
         """For each input, what the outputs read of each of its axes."""
-        return tuple(pointwise(shape) for shape in inputs)
+        equation = self.equation(*inputs)
+        if not equation:
+            return tuple(pointwise(shape) for shape in inputs)
+        (nest,) = equation
+        read = (*nest.operands, *([nest.start] if nest.start else []))
+        return tuple(reads_of(nest, operand) for operand in read if not operand.learned)
 
     def port_reads(self, port: int, *inputs: Shape) -> tuple[Reads, ...]:
         """For each input, what output number ``port`` reads of each of its axes."""
         return self.reads(*inputs)
+
+
+class Product(Layer, frozen=True):
+    """Base of the layers that sum products: convolutions, linear maps, matrix products, attention.
+
+    Elementwise operations: one addition per output element where there is a bias.
+    """
+
+    abstract = True
+    is_product = True
+
+    def macs(self, *inputs: Shape) -> int:
+        return sum(map(nests.macs, self.equation(*inputs)))
+
+    def elementwise_ops(self, *inputs: Shape) -> int:
+        return sum(prod(nest.shape) for nest in self.equation(*inputs) if nest.start)
+
+    def activations(self, *inputs: Shape) -> int:
+        return sum(prod(nest.shape) for nest in self.equation(*inputs))
+
+    def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int:
+        return nests.gradient_macs(self.equation(*inputs), wanted)[0]
+
+    def weight_gradient_macs(self, *inputs: Shape) -> int:
+        return nests.gradient_macs(self.equation(*inputs), (False,) * len(inputs))[1]
+
+    def direct_macs(self, *inputs: Shape) -> int:
+        return sum(map(nests.multiplied, self.equation(*inputs)))
 
 
 class Movement(Layer, frozen=True):

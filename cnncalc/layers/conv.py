@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
-from cnncalc.formulas import cost
+from cnncalc.formulas import nest as nests
 from cnncalc.formulas import size as sizes
-from cnncalc.formulas.receptive_field import MAX_PERIOD, Taps, Window, transposed_window
+from cnncalc.formulas.nest import Nest, Operand, Source, grouped, loop
 from cnncalc.layers.axes import (
     Axis,
     ExplicitPadding,
     Padding,
+    Windows,
     axis_name,
     check_fits,
     describe,
@@ -23,22 +24,7 @@ from cnncalc.layers.axes import (
     spatial,
     window_axes,
 )
-from cnncalc.layers.base import (
-    EVERYTHING,
-    SCATTERED,
-    Call,
-    Layer,
-    NonNegative,
-    PerAxis,
-    Positive,
-    Read,
-    Reads,
-    Shape,
-    Shapes,
-    ShortForm,
-    Weight,
-    along,
-)
+from cnncalc.layers.base import Call, Layer, NonNegative, PerAxis, Positive, Product, Shape, Shapes, ShortForm
 from cnncalc.layers.linear import Linear
 
 if TYPE_CHECKING:
@@ -62,25 +48,49 @@ def check_groups(in_channels: int, out: int, groups: int) -> None:
             )
 
 
-def pairs_inside(axes: tuple[Axis, ...], outputs: Shape) -> int:
-    """Pairs of an output position and a tap that fall on the input, over all axes."""
-    return prod(axis.pairs_inside(out) for axis, out in zip(axes, outputs, strict=True))
+class Convolution(Product, frozen=True):
+    """Base of the convolutions. MACs: one for each pair of an output and what its window covers."""
+
+    abstract = True
+
+    def bilinear_macs(self, *inputs: Shape) -> int:
+        """One product for each input position read and for each output position (see :class:`Layer`)."""
+        (nest,) = self.equation(*inputs)
+        positions = self.elements_read(*inputs)[0] // inputs[0][0]
+        if len(nest.output[-1].terms) == 1:  # each output position has its window
+            positions = max(positions, prod(nest.shape[1:]))
+        return min(self.direct_macs(*inputs), positions * nest.loops["c"] * nest.loops["o"])
+
+    def weights_read(self, *inputs: Shape) -> int:
+        """Without the taps that only see padding."""
+        (nest,) = self.equation(*inputs)
+        used = sum(nests.elements_used(nest, operand) for operand in nest.operands if operand.learned)
+        return used + (prod(nest.start.shape) if nest.start and nest.start.learned else 0)
 
 
-def taps_inside(axes: tuple[Axis, ...], outputs: Shape) -> int:
-    """Taps that fall on the input for at least one output position, over all axes."""
-    return prod(axis.taps_inside(out) for axis, out in zip(axes, outputs, strict=True))
+def gathered(
+    axes: tuple[Axis, ...], shape: Shape, out: Shape, groups: int, weight: Source, bias: Source | None, border: str
+) -> Nest:
+    """``y[o, p] += w[o, c, k] · x[⌊o/O⌋·C + c, S·p − P + D·k]``, with ``C`` and ``O`` the channels of a group."""
+    windows = Windows.of(axes, out[1:])
+    each = shape[0] // groups
+    taps = tuple(axis.kernel for axis in axes)
+    kernel = tuple(loop(f"k{number}") for number in range(1, len(axes) + 1))
+    channels = grouped("o", out[0] // groups, "c", each, groups)
+    return Nest(
+        windows.loops | {"c": each, "o": out[0]},
+        (loop("o"), *windows.at),
+        out,
+        (
+            Operand(0, shape, (channels, *windows.slid)),
+            Operand(weight, (out[0], each, *taps), (loop("o"), loop("c"), *kernel)),
+        ),
+        start=None if bias is None else Operand(bias, out[:1], (loop("o"),)),
+        border=border,
+    )
 
 
-def group_read(in_channels: int, out: int, groups: int) -> Read:
-    """How output channels read the input channels: all of them, or those of their own group."""
-    each, outs = in_channels // groups, out // groups
-    if groups == 1:
-        return EVERYTHING
-    return SCATTERED if outs > MAX_PERIOD else along(0, Window(each, (Taps(0, each - 1),) * outs))
-
-
-class Conv(Layer, frozen=True):
+class Conv(Convolution, frozen=True):
     """Convolution (cross-correlation) over 1, 2 or 3 spatial axes, as ``torch.nn.Conv2d``.
 
     ``same`` padding gives ⌈size/stride⌉ with the odd pixel after. Elementwise operations: one
@@ -90,7 +100,6 @@ class Conv(Layer, frozen=True):
     torch_name = "ConvNd"
     aliases = ("conv1d", "conv2d", "conv3d", "convolution")
     field_aliases = LONG_NAMES
-    is_product = True
 
     out: Positive
     kernel: PerAxis
@@ -125,42 +134,14 @@ class Conv(Layer, frozen=True):
                     hint=f"{self.padding_mode} padding can be at most {axis.size - limit} here",
                 )
 
-    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
-        kernel = per_axis(self.kernel, len(inputs[0]) - 1, "kernel")
-        weight = Weight("weight", (self.out, inputs[0][0] // self.groups, *kernel))
-        return (weight, Weight("bias", (self.out,))) if self.bias else (weight,)
-
-    def macs(self, *inputs: Shape) -> int:
+    def equation(self, *inputs: Shape) -> tuple[Nest, ...]:
         (shape,) = inputs
-        taps = prod(per_axis(self.kernel, len(shape) - 1, "kernel"))
-        return cost.conv_macs(prod(self.output_shape(shape)[1:]), taps, shape[0], self.out, self.groups)
-
-    def elementwise_ops(self, *inputs: Shape) -> int:
-        return prod(self.output_shape(*inputs)) if self.bias else 0
+        out, bias = self.output_shape(shape), "bias" if self.bias else None
+        return (gathered(self.axes(shape), shape, out, self.groups, "weight", bias, self.padding_mode),)
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         name, weight = f"conv{len(inputs[0]) - 1}d", self.weights(*inputs)[0].shape
         return (Call(name, inputs, self.output_shape(*inputs), self.macs(*inputs), weight=weight, bias=self.bias),)
-
-    def direct_macs(self, *inputs: Shape) -> int:
-        (shape,) = inputs
-        if self.padding_mode != "zeros":
-            return self.macs(shape)
-        pairs = pairs_inside(self.axes(shape), self.output_shape(shape)[1:])
-        return cost.conv_macs(pairs, 1, shape[0], self.out, self.groups)
-
-    def bilinear_macs(self, *inputs: Shape) -> int:
-        (shape,) = inputs
-        outputs = prod(self.output_shape(shape)[1:])
-        positions = max(outputs, self.elements_read(shape)[0] // shape[0])
-        return min(self.direct_macs(shape), cost.conv_macs(positions, 1, shape[0], self.out, self.groups))
-
-    def weights_read(self, *inputs: Shape) -> int:
-        (shape,) = inputs
-        if self.padding_mode != "zeros":
-            return super().weights_read(shape)
-        taps = taps_inside(self.axes(shape), self.output_shape(shape)[1:])
-        return cost.conv_weight_count(taps, shape[0], self.out, self.groups) + self.out * self.bias
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         (x,) = inputs
@@ -170,11 +151,6 @@ class Conv(Layer, frozen=True):
             x = tape.padded(x, tuple(axis.size + sum(axis.padding) for axis in axes), self.padding_mode)
         shape = (tape.batch, self.out, *(sizes.conv_output_size(*axis) for axis in axes))
         return tape.convolved(shape, x, tuple(axis.kernel for axis in axes), self.groups)
-
-    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
-        axes = self.axes(inputs[0])
-        channels = group_read(inputs[0][0], self.out, self.groups)
-        return ((channels, *(along(i + 1, axis.window(), self.padding_mode) for i, axis in enumerate(axes))),)
 
     def derived(self, *inputs: Shape) -> dict[str, Shape]:
         return same_pads(self.padding, self.axes(inputs[0]))
@@ -206,7 +182,7 @@ class Conv(Layer, frozen=True):
         return replace(self, out=out, groups=gcd(self.groups, inputs[0][0], out))
 
 
-class ConvTranspose(Layer, frozen=True):
+class ConvTranspose(Convolution, frozen=True):
     """Transposed convolution, as ``torch.nn.ConvTranspose2d``.
 
     Elementwise operations: one addition per output element where there is a bias.
@@ -215,7 +191,6 @@ class ConvTranspose(Layer, frozen=True):
     torch_name = "ConvTransposeNd"
     aliases = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "deconv", "deconvolution")
     field_aliases = LONG_NAMES
-    is_product = True
 
     out: Positive
     kernel: PerAxis
@@ -229,11 +204,6 @@ class ConvTranspose(Layer, frozen=True):
     def axes(self, shape: Shape) -> tuple[Axis, ...]:
         """Kernel, stride, padding and dilation along each spatial axis."""
         return window_axes(shape, self.kernel, self.stride, self.padding, self.dilation)
-
-    def gathering(self, shape: Shape) -> tuple[Axis, ...]:
-        """The axes of the convolution in the opposite direction, which gathers where this one scatters."""
-        sizes_out = self.output_shape(shape)[1:]
-        return tuple(axis._replace(size=out) for axis, out in zip(self.axes(shape), sizes_out, strict=True))
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
@@ -256,18 +226,20 @@ class ConvTranspose(Layer, frozen=True):
                 )
         return (self.out, *out)
 
-    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
-        kernel = per_axis(self.kernel, len(inputs[0]) - 1, "kernel")
-        weight = Weight("weight", (inputs[0][0], self.out // self.groups, *kernel))
-        return (weight, Weight("bias", (self.out,))) if self.bias else (weight,)
-
-    def macs(self, *inputs: Shape) -> int:
+    def equation(self, *inputs: Shape) -> tuple[Nest, ...]:
+        """``y[⌊c/C⌋·O + o, S·p − P + D·k] += w[c, o, k] · x[c, p]``: a convolution's with ``x`` and ``y`` exchanged."""
         (shape,) = inputs
-        taps = prod(per_axis(self.kernel, len(shape) - 1, "kernel"))
-        return cost.conv_macs(prod(shape[1:]), taps, shape[0], self.out, self.groups)
-
-    def elementwise_ops(self, *inputs: Shape) -> int:
-        return prod(self.output_shape(*inputs)) if self.bias else 0
+        axes, out = self.axes(shape), self.output_shape(shape)
+        windows = Windows.of(axes, shape[1:])
+        each = out[0] // self.groups
+        channels = grouped("c", shape[0] // self.groups, "o", each, self.groups)
+        taps = tuple(axis.kernel for axis in axes)
+        kernel = tuple(loop(f"k{number}") for number in range(1, len(axes) + 1))
+        x = Operand(0, shape, (loop("c"), *windows.at))
+        weight = Operand("weight", (shape[0], each, *taps), (loop("c"), loop("o"), *kernel))
+        bias = Operand("bias", out[:1], (channels,)) if self.bias else None
+        loops = windows.loops | {"c": shape[0], "o": each}
+        return (Nest(loops, (channels, *windows.slid), out, (x, weight), start=bias),)
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         name, weight = f"conv_transpose{len(inputs[0]) - 1}d", self.weights(*inputs)[0].shape
@@ -275,21 +247,6 @@ class ConvTranspose(Layer, frozen=True):
         whole = any(before != after for _, _, _, (before, after), _ in self.axes(inputs[0]))
         out = (replace(self, padding=0) if whole else self).output_shape(*inputs)
         return (Call(name, inputs, out, self.macs(*inputs), weight=weight, bias=self.bias),)
-
-    def direct_macs(self, *inputs: Shape) -> int:
-        (shape,) = inputs
-        pairs = pairs_inside(self.gathering(shape), shape[1:])
-        return cost.conv_macs(pairs, 1, shape[0], self.out, self.groups)
-
-    def bilinear_macs(self, *inputs: Shape) -> int:
-        (shape,) = inputs
-        positions = self.elements_read(shape)[0] // shape[0]
-        return min(self.direct_macs(shape), cost.conv_macs(positions, 1, shape[0], self.out, self.groups))
-
-    def weights_read(self, *inputs: Shape) -> int:
-        (shape,) = inputs
-        taps = taps_inside(self.gathering(shape), shape[1:])
-        return cost.conv_weight_count(taps, shape[0], self.out, self.groups) + self.out * self.bias
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         (x,) = inputs
@@ -306,18 +263,12 @@ class ConvTranspose(Layer, frozen=True):
             part = tape.narrow(part, number, size)
         return tape.alike(part)
 
-    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
-        axes = self.axes(inputs[0])
-        windows = (transposed_window(a.kernel, a.stride, a.padding[0], a.dilation) for a in axes)
-        channels = group_read(inputs[0][0], self.out, self.groups)
-        return ((channels, *(along(i + 1, window) for i, window in enumerate(windows))),)
-
     def narrowed(self, divisor: int, *inputs: Shape) -> ConvTranspose:
         out = max(1, self.out // divisor)
         return replace(self, out=out, groups=gcd(self.groups, inputs[0][0], out))
 
 
-class FunctionalConv(Layer, frozen=True):
+class FunctionalConv(Convolution, frozen=True):
     """Convolution by a weight that is itself a tensor of the net, as ``torch.nn.functional.conv2d``.
 
     Inputs: the feature map, the weight ``out×in/groups×K…``, and a bias ``out`` where there is one. Elementwise
@@ -325,7 +276,6 @@ class FunctionalConv(Layer, frozen=True):
     """
 
     arity: ClassVar[tuple[int, int | None]] = (2, 3)
-    is_product = True
     drawn = False
 
     stride: PerAxis = 1
@@ -352,33 +302,16 @@ class FunctionalConv(Layer, frozen=True):
         check_fits(axes)
         return (weight[0], *(sizes.conv_output_size(*axis) for axis in axes))
 
-    def macs(self, *inputs: Shape) -> int:
+    def equation(self, *inputs: Shape) -> tuple[Nest, ...]:
         shape, weight = inputs[:2]
-        return cost.conv_macs(prod(self.output_shape(*inputs)[1:]), prod(weight[2:]), shape[0], weight[0], self.groups)
-
-    def direct_macs(self, *inputs: Shape) -> int:
-        shape, weight = inputs[:2]
-        pairs = pairs_inside(self.axes(shape, weight), self.output_shape(*inputs)[1:])
-        return cost.conv_macs(pairs, 1, shape[0], weight[0], self.groups)
-
-    def bilinear_macs(self, *inputs: Shape) -> int:
-        shape, weight = inputs[:2]
-        positions = max(prod(self.output_shape(*inputs)[1:]), self.elements_read(*inputs)[0] // shape[0])
-        return min(self.direct_macs(*inputs), cost.conv_macs(positions, 1, shape[0], weight[0], self.groups))
+        axes, out = self.axes(shape, weight), self.output_shape(*inputs)
+        return (gathered(axes, shape, out, self.groups, 1, 2 if len(inputs) > 2 else None, "zeros"),)
 
     def elements_read(self, *inputs: Shape) -> tuple[int, ...]:
         """The taps of the weight that fall on the map, not only on padding."""
-        shape, weight = inputs[:2]
-        taps = taps_inside(self.axes(shape, weight), self.output_shape(*inputs)[1:])
+        (nest,) = self.equation(*inputs)
         of_map, _, *of_bias = super().elements_read(*inputs)
-        return (of_map, prod(weight[:2]) * taps, *of_bias)
-
-    def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int:
-        """For the map and for the weight, each as many as the convolution itself."""
-        return self.macs(*inputs) * sum(wanted[:2])
-
-    def elementwise_ops(self, *inputs: Shape) -> int:
-        return prod(self.output_shape(*inputs)) if len(inputs) > 2 else 0
+        return (of_map, nests.elements_used(nest, nest.operands[1]), *of_bias)
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         # the bias, where there is one, is added to the convolution's result
@@ -406,15 +339,6 @@ class FunctionalConv(Layer, frozen=True):
             return own
         bias = tape.reshape(inputs[2], (inputs[2].shape[0], inputs[2].shape[1], *(1 for _ in axes)))
         return tape.pointwise(own, bias)
-
-    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
-        shape, weight = inputs[:2]
-        axes = self.axes(shape, weight)
-        channels = group_read(shape[0], weight[0], self.groups)
-        of_map = (channels, *(along(i + 1, axis.window()) for i, axis in enumerate(axes)))
-        # Units at the border skip the taps that fall on the padding.
-        of_weight = (along(0), EVERYTHING, *(SCATTERED for _ in weight[2:]))
-        return (of_map, of_weight, (along(0),))[: len(inputs)]
 
 
 class DepthwiseConv(ShortForm, frozen=True):

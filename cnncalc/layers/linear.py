@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 from cnncalc.errors import LayerError
-from cnncalc.formulas import cost
-from cnncalc.layers.base import EVERYTHING, Call, Layer, Positive, Reads, Shape, Weight, pointwise
+from cnncalc.formulas.nest import Nest, Operand, loop
+from cnncalc.layers.base import Call, Positive, Product, Shape
 
 if TYPE_CHECKING:
     from cnncalc.layers.tape import Held, Tape
 
 
-class Linear(Layer, frozen=True):
+class Linear(Product, frozen=True):
     """Linear map of the last axis, at every place of the others, as ``torch.nn.Linear``.
 
     Elementwise operations: one addition per output element where there is a bias.
@@ -22,7 +21,6 @@ class Linear(Layer, frozen=True):
     torch_name = "Linear"
     aliases = ("fc", "dense", "fully_connected")
     field_aliases: ClassVar[dict[str, str]] = {"out_features": "out"}
-    is_product = True
     symbols: ClassVar[dict[str, str]] = {"out": "F_out"}
 
     out: Positive
@@ -34,16 +32,15 @@ class Linear(Layer, frozen=True):
             raise LayerError("needs an input with at least one axis, got a scalar")
         return (*shape[:-1], self.out)
 
-    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
-        weight = Weight("weight", (self.out, inputs[0][-1]))
-        return (weight, Weight("bias", (self.out,))) if self.bias else (weight,)
-
-    def macs(self, *inputs: Shape) -> int:
+    def equation(self, *inputs: Shape) -> tuple[Nest, ...]:
         *leading, features = inputs[0]
-        return cost.matmul_macs(prod(leading), features, self.out)
-
-    def elementwise_ops(self, *inputs: Shape) -> int:
-        return prod(self.output_shape(*inputs)) if self.bias else 0
+        places = {f"n{axis}": size for axis, size in enumerate(leading)}
+        loops = places | {"o": self.out, "f": features}
+        output = (*map(loop, places), loop("o"))
+        x = Operand(0, inputs[0], (*map(loop, places), loop("f")))
+        weight = Operand("weight", (self.out, features), (loop("o"), loop("f")))
+        bias = Operand("bias", (self.out,), (loop("o"),)) if self.bias else None
+        return (Nest(loops, output, (*leading, self.out), (x, weight), start=bias),)
 
     def input_symbols(self, *inputs: Shape) -> tuple[tuple[str, ...], ...]:
         return ((*(f"N_{axis}" for axis in range(1, len(inputs[0]))), "F_in"),)
@@ -58,6 +55,3 @@ class Linear(Layer, frozen=True):
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         (x,) = inputs
         return tape.linear(x, tape.weight(self.out, x.shape[-1]), tape.weight(self.out) if self.bias else None)
-
-    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
-        return ((*pointwise(inputs[0][:-1]), EVERYTHING),)

@@ -6,10 +6,10 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 from cnncalc.errors import LayerError, ShapeMismatchError
-from cnncalc.formulas import cost
+from cnncalc.formulas.nest import Index, Nest, Operand, loop
 from cnncalc.formulas.receptive_field import Taps, Window
 from cnncalc.layers.axes import describe
-from cnncalc.layers.base import EVERYTHING, Call, Layer, Movement, Read, Reads, Shape, along, axis_symbols, normal_axis
+from cnncalc.layers.base import Call, Layer, Movement, Product, Read, Reads, Shape, along, axis_symbols, normal_axis
 from cnncalc.layers.shape import place_name
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class Minimum(Merge, frozen=True):
         return tape.pointwise(first, second, keep=(first, second))
 
 
-class Matmul(Layer, frozen=True):
+class Matmul(Product, frozen=True):
     """Matrix product of the last two axes, ``…×n×k`` by ``…×k×m``, as ``torch.matmul``.
 
     Both have the same number of axes; those before the last two are equal or broadcast. Elementwise
@@ -241,7 +241,6 @@ class Matmul(Layer, frozen=True):
     """
 
     arity = (2, 2)
-    is_product = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
         first, second = inputs
@@ -265,21 +264,22 @@ class Matmul(Layer, frozen=True):
     def output_symbols(self, rank: int) -> tuple[str, ...]:
         return (*super().output_symbols(rank - 2), "n_out", "m_out")
 
-    def macs(self, *inputs: Shape) -> int:
-        *leading, rows, columns = self.output_shape(*inputs)
-        return prod(leading) * cost.matmul_macs(rows, inputs[0][-1], columns)
+    def equation(self, *inputs: Shape) -> tuple[Nest, ...]:
+        *leading, rows, columns = out = self.output_shape(*inputs)
+        first, second = (self._stacked(shape[:-2], leading) for shape in inputs)
+        loops = {f"n{axis}": size for axis, size in enumerate(leading)} | {"i": rows, "j": columns, "k": inputs[0][-1]}
+        left = Operand(0, inputs[0], (*first, loop("i"), loop("k")))
+        right = Operand(1, inputs[1], (*second, loop("k"), loop("j")))
+        places = (*(loop(f"n{axis}") for axis in range(len(leading))), loop("i"), loop("j"))
+        return (Nest(loops, places, out, (left, right)),)
 
-    def elementwise_ops(self, *inputs: Shape) -> int:
-        return 0
+    def _stacked(self, shape: Shape, leading: list[int]) -> tuple[Index, ...]:
+        """Which of its matrices an input multiplies at each place; the only one where it is broadcast."""
+        sizes = enumerate(zip(shape, leading, strict=True))
+        return tuple(loop(f"n{axis}", int(size == out)) for axis, (size, out) in sizes)
 
     def torch_calls(self, *inputs: Shape) -> tuple[Call, ...]:
         return (Call("matmul", inputs, self.output_shape(*inputs), self.macs(*inputs)),)
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         return tape.matrix_product(*inputs)
-
-    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
-        out = self.output_shape(*inputs)
-        rank = len(out)
-        first, second = (tuple(map(broadcast_read, range(rank - 2), shape, out)) for shape in inputs)
-        return (*first, along(rank - 2), EVERYTHING), (*second, EVERYTHING, along(rank - 1))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas import size as sizes
+from cnncalc.formulas.nest import Nest, Operand, loop
 from cnncalc.formulas.receptive_field import adaptive_pool_taps, adaptive_pool_window
 from cnncalc.layers.axes import (
     Axis,
     Padding,
+    Windows,
     axis_name,
     check_fits,
     few_spatial,
@@ -67,6 +69,7 @@ class SlidingPool(Layer, frozen=True):
 
     abstract = True
     field_aliases: ClassVar[dict[str, str]] = {"kernel_size": "kernel"}
+    collect: ClassVar[Literal["sum", "max"]] = "sum"
 
     kernel: PerAxis
     stride: PerAxis | None = None
@@ -87,6 +90,12 @@ class SlidingPool(Layer, frozen=True):
 
     def macs(self, *inputs: Shape) -> int:
         return 0
+
+    def equation(self, *inputs: Shape) -> tuple[Nest, ...]:
+        out = self.output_shape(*inputs)
+        windows = Windows.of(self.axes(inputs[0]), out[1:])
+        x = Operand(0, inputs[0], (loop("c"), *windows.slid))
+        return (Nest({"c": out[0]} | windows.loops, (loop("c"), *windows.at), out, (x,), self.collect),)
 
     def pool(self, tape: Tape, x: Held, shape: Shape) -> Held:
         """The windows of ``x``, which is padded where PyTorch's own pool does not do so."""
@@ -150,10 +159,6 @@ class SlidingPool(Layer, frozen=True):
         # a pool of an input that is padded by hand is not called by its name
         return (Call(name, (padded or shape,), out, patched=f"F.{name}" if padded is None else ""),)
 
-    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
-        axes = self.axes(inputs[0])
-        return ((along(0), *(along(i + 1, axis.window()) for i, axis in enumerate(axes))),)
-
 
 class MaxPool(SlidingPool, frozen=True):
     """Maximum over a sliding window, as ``torch.nn.MaxPool2d``; ``stride`` is ``kernel`` where not given.
@@ -163,6 +168,7 @@ class MaxPool(SlidingPool, frozen=True):
     element, every window taken as full.
     """
 
+    collect = "max"
     torch_name = "MaxPoolNd"
     aliases = ("max_pool1d", "max_pool2d", "max_pool3d", "maxpool", "max_pooling")
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from cnncalc.analysis.receptive_field import WHOLE, Spread
 from cnncalc.analysis.verdict import Verdict
+from cnncalc.formulas.nest import macs
 from cnncalc.formulas.receptive_field import Field, Taps, Window, taps_of
 from cnncalc.layers.base import EVERYTHING, Weight, along, pointwise
 from cnncalc.layers.pool import MaxPool
@@ -149,7 +150,7 @@ def fault(target: str, spec: str, layer: str, check: str) -> Callable[[Any], Any
 
 
 SIZE = "cnncalc.formulas.size"
-COST = "cnncalc.formulas.cost"
+NEST = "cnncalc.formulas.nest"
 RF = "cnncalc.formulas.receptive_field"
 RESAMPLE = "cnncalc.formulas.resample"
 LAYERS = "cnncalc.layers"
@@ -293,34 +294,34 @@ def replicated_border_reads_zeros(real, read, unit, size):
 # windows
 
 
-@fault(f"{LAYERS}.axes:Axis.window", CONV, "conv1", "pixels, width")
-def window_begins_with_the_padding_after(real, axis):
-    return real(axis._replace(padding=axis.padding[::-1]))
+@fault(f"{LAYERS}.conv:Windows.of", CONV, "conv1", "pixels, width")
+def window_begins_with_the_padding_after(real, axes, positions):
+    return real(tuple(axis._replace(padding=axis.padding[::-1]) for axis in axes), positions)
 
 
-@fault(f"{LAYERS}.axes:sliding_window", CONV, "conv1", "pixels, height")
+@fault(f"{LAYERS}.reads:sliding_window", CONV, "conv1", "pixels, height")
 def window_starts_with_the_wrong_sign(real, k, s, before, d):
     return real(k, s, -before, d)
 
 
-@fault(f"{LAYERS}.axes:sliding_window", CONV, "conv1", "pixels, height")
+@fault(f"{LAYERS}.reads:sliding_window", CONV, "conv1", "pixels, height")
 def window_has_one_tap_too_many(real, k, s, before, d):
     return real(k + 1, s, before, d)
 
 
-@fault(f"{LAYERS}.axes:sliding_window", CONV, "conv1", "pixels, height")
+@fault(f"{LAYERS}.reads:sliding_window", CONV, "conv1", "pixels, height")
 def window_ignores_dilation(real, k, s, before, d):
     return real(k, s, before, 1)
 
 
-@fault(f"{LAYERS}.axes:sliding_window", CONV, "conv1", "pixels, height")
+@fault(f"{LAYERS}.reads:sliding_window", CONV, "conv1", "pixels, height")
 def window_fills_the_holes_of_dilation(k, s, before, d):
     return Window(s, (Taps(-before, -before + d * (k - 1), 1),))
 
 
-@fault(f"{LAYERS}.axes:sliding_window", CONV, "conv2", "field, height")
-def window_ignores_the_stride(real, k, s, before, d):
-    return real(k, 1, before, d)
+@fault(f"{LAYERS}.axes:slid", CONV, "conv2", "field, height")
+def window_ignores_the_stride(real, number, stride, before, dilation):
+    return real(number, 1, before, dilation)
 
 
 @fault(f"{LAYERS}.pool:MaxPool.axes", POOL, "max_pool1", "shape")
@@ -358,17 +359,17 @@ def adaptive_windows_are_equal(index, size, out):
     return index * (size // out), (index + 1) * (size // out)
 
 
-@fault(f"{LAYERS}.conv:transposed_window", TRANSPOSED, "conv_transpose1", "pixels, height")
+@fault(f"{LAYERS}.reads:transposed_window", TRANSPOSED, "conv_transpose1", "pixels, height")
 def transposed_window_has_the_wrong_phase(real, k, s, before, d):
     return real(k, s, -before, d)
 
 
-@fault(f"{LAYERS}.conv:transposed_window", TRANSPOSED, "conv_transpose1", "field, width")
+@fault(f"{LAYERS}.reads:transposed_window", TRANSPOSED, "conv_transpose1", "field, width")
 def transposed_window_ignores_dilation(real, k, s, before, d):
     return real(k, s, before, 1)
 
 
-@fault(f"{LAYERS}.conv:transposed_window", TRANSPOSED_ENDS, "conv_transpose1", "pixels, width")
+@fault(f"{LAYERS}.reads:transposed_window", TRANSPOSED_ENDS, "conv_transpose1", "pixels, width")
 def transposed_window_is_a_convolution(k, s, before, d):
     return Window(s, (Taps(-before, -before + d * (k - 1), d),))
 
@@ -605,9 +606,9 @@ def shared_weights_count_twice(graph, batch=1):
 # forward FLOPs
 
 
-@fault(f"{COST}:conv_weight_count", CONV, "conv2", "flops")
-def macs_ignore_groups(taps, ins, outs, groups):
-    return taps * ins * outs
+@fault(f"{NEST}:macs", CONV, "conv2", "flops")
+def macs_ignore_groups(real, nest):
+    return real(nest) // nest.loops["c"] * nest.operands[0].shape[0]
 
 
 @fault(f"{LAYERS}.conv:Conv.macs", CONV, "conv1", "flops")
@@ -630,9 +631,9 @@ def linear_forgets_the_other_axes(layer, shape):
     return shape[-1] * layer.out
 
 
-@fault(f"{COST}:matmul_macs", MATRICES, "matmul1", "flops")
-def matmul_forgets_its_columns(rows, inner, columns):
-    return rows * inner
+@fault(f"{NEST}:macs", MATRICES, "matmul1", "flops")
+def matmul_forgets_its_columns(real, nest):
+    return real(nest) // nest.loops["j"]
 
 
 @fault(f"{LAYERS}.merge:Matmul.macs", MATRICES, "matmul1", "flops")
@@ -642,7 +643,7 @@ def matmul_forgets_its_leading_axes(real, layer, first, second):
 
 @fault(f"{LAYERS}.attention:MultiHeadAttention.macs", TOKENS, "multi_head_attention1", "flops")
 def attention_does_not_project_its_output(layer, *shapes):
-    return sum(layer.input_projections(*shapes)) + layer.products(*shapes)
+    return sum(map(macs, layer.equation(*shapes)[:-1]))
 
 
 @fault(f"{LAYERS}.attention:ScaledDotProductAttention.macs", TOKENS, "scaled_dot_product_attention1", "flops")
@@ -673,12 +674,12 @@ def gradients_stop_at_every_layer(graph):
     return [False] * len(graph.nodes)
 
 
-@fault(f"{LAYERS}.base:Layer.weight_gradient_macs", FIRST, "conv1", "backward")
+@fault(f"{LAYERS}.base:Product.weight_gradient_macs", FIRST, "conv1", "backward")
 def the_weight_gradient_is_forgotten(layer, *shapes):
     return 0
 
 
-@fault(f"{LAYERS}.base:Layer.weight_gradient_macs", FIRST, "conv2", "backward")
+@fault(f"{LAYERS}.base:Product.weight_gradient_macs", FIRST, "conv2", "backward")
 def the_weight_gradient_ignores_groups(real, layer, *shapes):
     return real(layer, *shapes) * getattr(layer, "groups", 1)
 
@@ -690,12 +691,12 @@ def the_gradients_of_inputs_are_taken_for_those_of_weights(real, forward, input_
 
 @fault(f"{LAYERS}.attention:MultiHeadAttention.weight_gradient_macs", TOKENS, "multi_head_attention1", "backward")
 def attention_learns_no_output_projection(layer, *shapes):
-    return sum(layer.input_projections(*shapes))
+    return sum(map(macs, layer.equation(*shapes)[:3]))
 
 
 @fault(f"{LAYERS}.attention:MultiHeadAttention.input_gradient_macs", TOKENS, "multi_head_attention1", "backward")
 def attention_has_no_gradient_within(layer, wanted, *shapes):
-    return sum(layer.input_projections(*shapes)) * any(wanted)
+    return sum(map(macs, layer.equation(*shapes)[:3])) * any(wanted)
 
 
 @fault(
