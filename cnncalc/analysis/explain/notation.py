@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 from cnncalc.analysis.explain.tree import Call, Ceil, Const, Expr, Floor, Name, Power, Product, Ratio, Rest, Sum, Truth
 from cnncalc.text import visible
@@ -14,132 +13,109 @@ SUM, PRODUCT, POWER, ATOM = 1, 2, 3, 4
 """How tightly what is written holds together; what binds less than its place asks for is put in brackets."""
 
 
-class Notation(ABC):
+class Notation:
     """One way to write; ``numbers`` puts the values in the place of the symbols, ``general`` drops axes from these."""
 
-    plus, minus, times = " + ", " − ", "·"
+    minus: ClassVar[str]
+    times: ClassVar[str]
+    forms: ClassVar[dict[str, str]]
+    """A template for each kind of expression and each function; ``function`` for the other functions."""
+    signs: ClassVar[dict[str, str]]
+    """The signs of comparisons."""
+    fraction_parts: ClassVar[tuple[int, int]]
+    """How tightly the two parts of a fraction must bind."""
+    fraction_factor: ClassVar[int]
+    """How tightly a fraction must bind that is a factor."""
 
     def __init__(self, *, numbers: bool = False, general: bool = False) -> None:
         self.numbers = numbers
         self.general = general
 
+    def symbol(self, name: str) -> str:
+        """A name, which ``_`` parts from its index."""
+        raise NotImplementedError
+
     def write(self, expr: Expr, least: int = 0) -> str:
         """The expression, in brackets where it binds less tightly than ``least``."""
         text, binds = self._written(expr)
-        return self.bracket(text) if binds < least else text
+        return self.forms["bracket"].format(text) if binds < least else text
 
     def _written(self, expr: Expr) -> tuple[str, int]:
         parts: Any = expr.parts
         match expr:
-            case Const():
-                return self._number(parts[0])
-            case Name():
-                if not self.numbers:
-                    return self.symbol(expr.general if self.general else parts[0]), ATOM
-                text, binds = self._number(expr.value)
-                return text, binds
+            case Name() if not self.numbers:
+                return self.symbol(expr.general if self.general else expr.symbol), ATOM
+            case Const() | Name():
+                return self._number(expr.value)
             case Sum():
                 return self._sum(*parts), SUM
             case Product():
                 return self._product(*parts)
             case Power():
-                return self.power(self.write(parts[0], ATOM), self.write(parts[1])), POWER
+                return self._power(parts[0], self.write(parts[1])), POWER
             case Floor() | Ceil():
-                return self.rounded(isinstance(expr, Ceil), *self._division(parts)), ATOM
+                return self._form(type(expr).__name__, self._fraction(*parts)), ATOM
             case Ratio():
-                return self.fraction(*self._division(parts)), PRODUCT
+                return self._fraction(*parts), PRODUCT
             case Rest():
-                return self.rest(self.write(parts[0], PRODUCT), self.write(parts[1], POWER)), SUM
+                return self._form("Rest", self.write(parts[0], PRODUCT), self.write(parts[1], POWER)), SUM
             case Truth():
-                return self.truth(parts[0], self.write(parts[1]), self.write(parts[2])), ATOM
+                return self._form("Truth", self.write(parts[1]), self.signs[parts[0]], self.write(parts[2])), ATOM
             case Call():
-                return self.function(parts[0], [self.write(one) for one in parts[1:]]), ATOM
+                arguments = ", ".join(map(self.write, parts[1:]))
+                form = parts[0] if parts[0] in self.forms else "function"
+                return self.forms[form].format(arguments, name=parts[0]), ATOM
         raise TypeError(type(expr).__name__)
+
+    def _form(self, form: str, *texts: str) -> str:
+        return self.forms[form].format(*texts)
 
     def _number(self, value: Any) -> tuple[str, int]:
         if isinstance(value, Fraction) and value.denominator > 1:
-            top, bottom = self.integer(value.numerator), self.integer(value.denominator)
-            return self.fraction((top, top), (bottom, bottom)), SUM if value < 0 else PRODUCT
+            text = self._form("Ratio", self._integer(value.numerator), self._integer(value.denominator))
+            return text, SUM if value < 0 else PRODUCT
         if isinstance(value, float):
             return repr(value), ATOM
-        return self.integer(int(value)), SUM if value < 0 else ATOM
+        return self._integer(int(value)), SUM if value < 0 else ATOM
 
-    def integer(self, value: int) -> str:
-        """A whole number."""
-        return str(value).replace("-", self.minus.strip())
+    def _integer(self, value: int) -> str:
+        return str(value).replace("-", self.minus)
 
     def _sum(self, constant: Any, terms: Any) -> str:
-        ordered = [(n, term) for n, term in terms]
-        if ordered[0][0] < 0:  # what is added comes first, if anything is
-            first = next((i for i, (n, _) in enumerate(ordered) if n > 0), 0)
+        ordered = list(terms)
+        if ordered[0][1] < 0:  # what is added comes first, if anything is
+            first = next((i for i, (_, n) in enumerate(ordered) if n > 0), 0)
             ordered.insert(0, ordered.pop(first))
-        signed = [(n < 0, self._scaled(abs(n), term)) for n, term in ordered]
+        signed = [(n, self._times([*self._beside(n), self.write(term, PRODUCT)])) for term, n in ordered]
         if constant:
-            lead = constant > 0 and signed[0][0]
-            signed.insert(0 if lead else len(signed), (constant < 0, self._number(abs(constant))[0]))
-        text = (self.minus.strip() if signed[0][0] else "") + signed[0][1]
-        for negative, term in signed[1:]:
-            text += (self.minus if negative else self.plus) + term
-        return text
-
-    def _scaled(self, number: Any, term: Expr) -> str:
-        if number == 1:
-            return self.write(term, PRODUCT)
-        return self._number(number)[0] + self.times + self.write(term, PRODUCT)
+            lead = constant > 0 > signed[0][0]
+            signed.insert(0 if lead else len(signed), (constant, self._number(abs(constant))[0]))
+        text = "".join(f" {self.minus if number < 0 else '+'} {term}" for number, term in signed)
+        return text[3:] if signed[0][0] > 0 else self.minus + text[3:]
 
     def _product(self, coefficient: Any, factors: Any) -> tuple[str, int]:
-        written = [] if abs(coefficient) == 1 else [self._number(abs(coefficient))[0]]
-        for factor, power in factors:
-            if power == 1:
-                written.append(self.factor(factor))
-            else:
-                written.append(self.power(self.write(factor, ATOM), str(power)))
-        text = self.times.join(written)
-        binds = POWER if len(written) == 1 else PRODUCT
-        return (self.minus.strip() + text, SUM) if coefficient < 0 else (text, binds)
+        written = [*self._beside(coefficient), *(self._factor(*factor) for factor in factors)]
+        text, binds = self._times(written), POWER if len(written) == 1 else PRODUCT
+        return (self.minus + text, SUM) if coefficient < 0 else (text, binds)
 
-    def _division(self, parts: Any) -> tuple[tuple[str, str], tuple[str, str]]:
-        """Numerator and denominator, each by itself and as it stands beside a slash."""
-        top, bottom = parts
-        return (self.write(top), self.write(top, PRODUCT)), (self.write(bottom), self.write(bottom, POWER))
+    def _beside(self, number: Any) -> list[str]:
+        """What is written for the absolute value of a number before its factors: for 1 nothing."""
+        return [] if abs(number) == 1 else [self._number(abs(number))[0]]
 
-    # what differs
+    def _times(self, factors: list[str]) -> str:
+        return self.times.join(factors)
 
-    @abstractmethod
-    def bracket(self, text: str) -> str:
-        """``(text)``"""
+    def _factor(self, factor: Expr, power: int) -> str:
+        if power != 1:
+            return self._power(factor, str(power))
+        return self.write(factor, self.fraction_factor if isinstance(factor, Ratio) else ATOM)
 
-    @abstractmethod
-    def symbol(self, name: str) -> str:
-        """A name, which ``_`` parts from its index."""
+    def _power(self, base: Expr, exponent: str) -> str:
+        return self._form("Power", self.write(base, ATOM), exponent)
 
-    @abstractmethod
-    def factor(self, factor: Expr) -> str:
-        """One factor of several."""
-
-    @abstractmethod
-    def power(self, base: str, exponent: str) -> str:
-        """``base^exponent``"""
-
-    @abstractmethod
-    def fraction(self, top: tuple[str, str], bottom: tuple[str, str]) -> str:
-        """``a/b``; each part by itself, and as it stands beside a slash."""
-
-    @abstractmethod
-    def rounded(self, up: bool, top: tuple[str, str], bottom: tuple[str, str]) -> str:
-        """``⌊a/b⌋`` or ``⌈a/b⌉``"""
-
-    @abstractmethod
-    def rest(self, top: str, bottom: str) -> str:
-        """``a mod b``"""
-
-    @abstractmethod
-    def truth(self, sign: str, first: str, second: str) -> str:
-        """``[a < b]``"""
-
-    @abstractmethod
-    def function(self, name: str, arguments: list[str]) -> str:
-        """``max(a, b)`` and others"""
+    def _fraction(self, top: Expr, bottom: Expr) -> str:
+        above, below = self.fraction_parts
+        return self._form("Ratio", self.write(top, above), self.write(bottom, below))
 
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -148,121 +124,73 @@ SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 class Unicode(Notation):
     """Plain text: ``⌊(H + 2·P − K)/S⌋ + 1``."""
 
-    def bracket(self, text: str) -> str:
-        return f"({text})"
+    minus, times = "−", "·"
+    forms: ClassVar[dict[str, str]] = {
+        "bracket": "({})",
+        "Power": "{}^({})",
+        "Ratio": "{}/{}",
+        "Floor": "⌊{}⌋",
+        "Ceil": "⌈{}⌉",
+        "Rest": "{} mod {}",
+        "Truth": "[{} {} {}]",
+        "abs": "|{}|",
+        "floor": "⌊{}⌋",
+        "function": "{name}({})",
+    }
+    signs: ClassVar[dict[str, str]] = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠"}
+    fraction_parts, fraction_factor = (PRODUCT, POWER), ATOM
 
     def symbol(self, name: str) -> str:
         return name
 
-    def factor(self, factor: Expr) -> str:
-        return self.write(factor, ATOM)
-
-    def power(self, base: str, exponent: str) -> str:
-        return base + exponent.translate(SUPERSCRIPTS) if exponent.isdigit() else f"{base}^({exponent})"
-
-    def fraction(self, top: tuple[str, str], bottom: tuple[str, str]) -> str:
-        return f"{top[1]}/{bottom[1]}"
-
-    def rounded(self, up: bool, top: tuple[str, str], bottom: tuple[str, str]) -> str:
-        inside = self.fraction(top, bottom)
-        return f"⌈{inside}⌉" if up else f"⌊{inside}⌋"
-
-    def rest(self, top: str, bottom: str) -> str:
-        return f"{top} mod {bottom}"
-
-    def truth(self, sign: str, first: str, second: str) -> str:
-        return f"[{first} {Truth.signs[sign]} {second}]"
-
-    def function(self, name: str, arguments: list[str]) -> str:
-        if name in ("abs", "floor"):
-            return ("|{}|" if name == "abs" else "⌊{}⌋").format(*arguments)
-        return f"{name}({', '.join(arguments)})"
+    def _power(self, base: Expr, exponent: str) -> str:
+        if exponent.isdigit():
+            return self.write(base, ATOM) + exponent.translate(SUPERSCRIPTS)
+        return super()._power(base, exponent)
 
 
 class Latex(Notation):
     """LaTeX for mathematics mode, with what ``amsmath`` has."""
 
-    minus, times = " - ", r" \cdot "
-    signs = {"lt": "<", "le": r"\le", "gt": ">", "ge": r"\ge", "eq": "=", "ne": r"\ne"}  # noqa: RUF012
-
-    def bracket(self, text: str) -> str:
-        return rf"\left({text}\right)"
+    minus, times = "-", r" \cdot "
+    forms: ClassVar[dict[str, str]] = {
+        "bracket": r"\left({}\right)",
+        "Power": "{}^{{{}}}",
+        "Ratio": r"\frac{{{}}}{{{}}}",
+        "Floor": r"\left\lfloor {} \right\rfloor",
+        "Ceil": r"\left\lceil {} \right\rceil",
+        "Rest": r"{} \bmod {}",
+        "Truth": r"\left[{} {} {}\right]",
+        "abs": r"\left|{}\right|",
+        "floor": r"\left\lfloor {} \right\rfloor",
+        "function": r"\{name}\left({}\right)",
+    }
+    signs: ClassVar[dict[str, str]] = {"lt": "<", "le": r"\le", "gt": ">", "ge": r"\ge", "eq": "=", "ne": r"\ne"}
+    fraction_parts, fraction_factor = (0, 0), PRODUCT
 
     def symbol(self, name: str) -> str:
         base, _, index = name.partition("_")
         if (len(base) > 1 and base not in ROMAN) or not re.fullmatch(r"[A-Za-z0-9,]*", index):
             return rf"\mathrm{{{escaped(name)}}}"
-        written = base if len(base) == 1 else rf"\mathrm{{{base}}}"
-        if not index:
-            return written
-        parts = [one if len(one) == 1 else rf"\mathrm{{{one}}}" for one in index.split(",")]
-        return f"{written}_{{{','.join(parts)}}}"
-
-    def factor(self, factor: Expr) -> str:
-        return self.write(factor, PRODUCT if isinstance(factor, Ratio) else ATOM)
-
-    def power(self, base: str, exponent: str) -> str:
-        return f"{base}^{{{exponent}}}"
-
-    def fraction(self, top: tuple[str, str], bottom: tuple[str, str]) -> str:
-        return rf"\frac{{{top[0]}}}{{{bottom[0]}}}"
-
-    def rounded(self, up: bool, top: tuple[str, str], bottom: tuple[str, str]) -> str:
-        left, right = (r"\left\lceil ", r" \right\rceil") if up else (r"\left\lfloor ", r" \right\rfloor")
-        return left + self.fraction(top, bottom) + right
-
-    def rest(self, top: str, bottom: str) -> str:
-        return rf"{top} \bmod {bottom}"
-
-    def truth(self, sign: str, first: str, second: str) -> str:
-        return rf"\left[{first} {self.signs[sign]} {second}\right]"
-
-    def function(self, name: str, arguments: list[str]) -> str:
-        if name == "abs":
-            return rf"\left|{arguments[0]}\right|"
-        if name == "floor":
-            return rf"\left\lfloor {arguments[0]} \right\rfloor"
-        return rf"\{name}\left({', '.join(arguments)}\right)"
+        written, *parts = (one if len(one) == 1 else rf"\mathrm{{{one}}}" for one in (base, *index.split(",")))
+        return f"{written}_{{{','.join(parts)}}}" if index else written
 
 
 ROMAN = ("MACs", "FLOPs", "params", "buffers", "ops", "acts", "bytes", "start", "first", "last")
 """Words that may have an index."""
 
+_MATHEMATICS = r"""·\cdot ×\times −- ±\pm ≤\le ≥\ge << >> || →\to √\surd ∂\partial ½\frac{1}{2} ⌊\lfloor ⌋\rfloor
+⌈\lceil ⌉\rceil Σ\Sigma ρ\rho π\pi ¹^{1} ²^{2} ³^{3} ᵈ^{d} ᵀ^{T}"""
+"""Characters of formulas, each before what it is in mathematics mode."""
 _LATEX = {
     "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    **{c: rf"\{c}" for c in "_&%#$"},
-    "·": r"$\cdot$",
-    "×": r"$\times$",
-    "−": "$-$",
-    "⌊": r"$\lfloor$",
-    "⌋": r"$\rfloor$",
-    "⌈": r"$\lceil$",
-    "⌉": r"$\rceil$",
-    "≤": r"$\le$",
-    "≥": r"$\ge$",
-    "→": r"$\to$",
-    "√": r"$\surd$",
-    "Σ": r"$\Sigma$",
-    "ρ": r"$\rho$",
-    "½": r"$\frac{1}{2}$",
-    "²": r"$^{2}$",
-    "³": r"$^{3}$",
-    "ᵈ": r"$^{d}$",
-    "±": r"$\pm$",
-    "π": r"$\pi$",
-    "ᵀ": r"$^{T}$",
-    "¹": r"$^{1}$",
-    "∂": r"$\partial$",
+    **{c: rf"\{c}" for c in "_&%#${}"},
+    **{c: f"${written}$" for c, written in re.findall(r"(\S)(\S+)", _MATHEMATICS)},
     "§": r"\S{}",
     "–": "--",
     "…": r"\dots{}",
-    "<": "$<$",
-    ">": "$>$",
-    "|": "$|$",
     '"': "''",
 }
 

@@ -9,8 +9,8 @@ that was given a name (:meth:`Trace.define`) is written by that name from then o
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from importlib import import_module
 from pkgutil import iter_modules
 from types import CodeType, FrameType, FunctionType
@@ -31,7 +31,7 @@ class Trace:
     def __init__(self) -> None:
         self.known: dict[Expr, Name] = {}
         """Quantities by the expression that gave them."""
-        self.exact: set[tuple[Expr, Expr]] = set()
+        self.exact: set[tuple[Expr, ...]] = set()
         """Divisions known to be exact: the layer's code checked that ``a % b`` is 0."""
         self.order: dict[str, int] = {}
         """The order of the given symbols."""
@@ -57,6 +57,34 @@ class Trace:
         return Traced.of(name, (), self)
 
 
+def _operations(build: Callable[[Expr, Expr], Expr]) -> Iterator[Any]:
+    """The methods of an operation with another number on the right, and with one on the left."""
+    for swapped in (False, True):
+
+        def method(self: Traced, other: Any, swapped: bool = swapped) -> Any:
+            if isinstance(other, float) and build is tree.multiply:
+                return TracedFloat.of(self, other)
+            if not isinstance(other, int):
+                return NotImplemented
+            pair = (expression(other), self.expr) if swapped else (self.expr, expression(other))
+            return self._of(build(*pair), other)
+
+        yield method
+
+
+def _comparison(operator: str) -> Any:
+    """The method of a comparison."""
+
+    def method(self: Traced, other: Any) -> Any:
+        if not isinstance(other, int):
+            return NotImplemented
+        holds = getattr(int, f"__{operator}__")(self, other)
+        expr = tree.Truth((operator, self.expr, expression(other)), int(holds))
+        return Traced.of(expr, self.via + via(other), self.trace)
+
+    return method
+
+
 class Traced(int):
     """A whole number with the expression that computes it."""
 
@@ -75,6 +103,8 @@ class Traced(int):
     def _of(self, expr: Expr, *others: Any) -> Traced:
         """A result of an operation on this number and others."""
         known = self.trace.known
+        if isinstance(expr, tree.Floor) and expr.parts in self.trace.exact:
+            expr = tree.Ratio(expr.parts, expr.value)
         if known and expr in known:
             return Traced.of(known[expr], (), self.trace)
         if isinstance(expr, Name):  # passed on unchanged
@@ -86,53 +116,22 @@ class Traced(int):
         here = _formula(sys._getframe(2))
         return Traced.of(expr, via if here is None or here in via else (*via, here), self.trace)
 
-    # arithmetic
-
-    def __add__(self, other: int) -> int:
-        return self._of(tree.add(self.expr, _expr(other)), other) if isinstance(other, int) else NotImplemented
-
-    def __radd__(self, other: int) -> int:
-        return self._of(tree.add(_expr(other), self.expr), other) if isinstance(other, int) else NotImplemented
-
-    def __sub__(self, other: int) -> int:
-        return self._of(tree.add(self.expr, _expr(other), -1), other) if isinstance(other, int) else NotImplemented
-
-    def __rsub__(self, other: int) -> int:
-        return self._of(tree.add(_expr(other), self.expr, -1), other) if isinstance(other, int) else NotImplemented
-
-    def __mul__(self, other: Any) -> Any:
-        if isinstance(other, float):
-            return TracedFloat.of(self, other)
-        return self._of(tree.multiply(self.expr, _expr(other)), other) if isinstance(other, int) else NotImplemented
-
-    def __rmul__(self, other: Any) -> Any:
-        if isinstance(other, float):
-            return TracedFloat.of(self, other)
-        return self._of(tree.multiply(_expr(other), self.expr), other) if isinstance(other, int) else NotImplemented
-
-    def __floordiv__(self, other: int) -> int:
-        return self._of(self._divided(self, other), other) if isinstance(other, int) else NotImplemented
-
-    def __rfloordiv__(self, other: int) -> int:
-        return self._of(self._divided(other, self), other) if isinstance(other, int) else NotImplemented
-
-    def __mod__(self, other: int) -> int:
-        return self._of(self._rest(self, other), other) if isinstance(other, int) else NotImplemented
-
-    def __rmod__(self, other: int) -> int:
-        return self._of(self._rest(other, self), other) if isinstance(other, int) else NotImplemented
+    __add__, __radd__ = _operations(tree.add)
+    __sub__, __rsub__ = _operations(tree.subtract)
+    __mul__, __rmul__ = _operations(tree.multiply)
+    __floordiv__, __rfloordiv__ = _operations(tree.floor_divide)
+    __mod__, __rmod__ = _operations(tree.remainder)
+    __pow__, __rpow__ = _operations(tree.raise_to)
+    # the built-in functions would lose the expression (see cnncalc.formulas.number)
+    least, _ = _operations(partial(tree.call, "min"))
+    greatest, _ = _operations(partial(tree.call, "max"))
+    common_divisor, _ = _operations(partial(tree.call, "gcd"))
 
     def __divmod__(self, other: int) -> tuple[int, int]:
         return self // other, self % other
 
     def __rdivmod__(self, other: int) -> tuple[int, int]:
         return other // self, other % self
-
-    def __pow__(self, other: Any, modulo: Any = None) -> Any:
-        return self._of(tree.raise_to(self.expr, _expr(other)), other) if isinstance(other, int) else NotImplemented
-
-    def __rpow__(self, other: Any, modulo: Any = None) -> Any:
-        return self._of(tree.raise_to(_expr(other), self.expr), other) if isinstance(other, int) else NotImplemented
 
     def __neg__(self) -> int:
         return self._of(tree.negate(self.expr))
@@ -143,59 +142,13 @@ class Traced(int):
     def __abs__(self) -> int:
         return self._of(tree.call("abs", self.expr))
 
-    def _divided(self, top: int, bottom: int) -> Expr:
-        above, below = _expr(top), _expr(bottom)
-        value = above.value // below.value
-        exact = (above, below) in self.trace.exact and above.value == value * below.value
-        return tree.floor_divide(above, below, value, exact)
-
-    def _rest(self, top: int, bottom: int) -> Expr:
-        above, below = _expr(top), _expr(bottom)
-        return tree.Rest((above, below), above.value % below.value)
-
-    # the built-in functions would lose the expression (see cnncalc.formulas.number)
-
-    def least(self, other: int) -> int:
-        """``min``"""
-        return self._of(tree.call("min", self.expr, _expr(other)), other)
-
-    def greatest(self, other: int) -> int:
-        """``max``"""
-        return self._of(tree.call("max", self.expr, _expr(other)), other)
-
-    def common_divisor(self, other: int) -> int:
-        """``gcd``"""
-        return self._of(tree.call("gcd", self.expr, _expr(other)), other)
-
-    # comparisons: a bool is a number too, which a formula may subtract
-
-    def _holds(self, sign: str, holds: bool, other: Any) -> Any:
-        expr = tree.Truth((sign, self.expr, _expr(other)), int(holds))
-        return Traced.of(expr, self.via + (other.via if isinstance(other, Traced) else ()), self.trace)
-
-    def __lt__(self, other: int) -> Any:
-        return self._holds("lt", int.__lt__(self, other), other) if isinstance(other, int) else NotImplemented
-
-    def __le__(self, other: int) -> Any:
-        return self._holds("le", int.__le__(self, other), other) if isinstance(other, int) else NotImplemented
-
-    def __gt__(self, other: int) -> Any:
-        return self._holds("gt", int.__gt__(self, other), other) if isinstance(other, int) else NotImplemented
-
-    def __ge__(self, other: int) -> Any:
-        return self._holds("ge", int.__ge__(self, other), other) if isinstance(other, int) else NotImplemented
-
-    def __eq__(self, other: object) -> Any:
-        return self._holds("eq", int.__eq__(self, other), other) if isinstance(other, int) else NotImplemented
-
-    def __ne__(self, other: object) -> Any:
-        return self._holds("ne", int.__ne__(self, other), other) if isinstance(other, int) else NotImplemented
-
+    # a bool is a number too, which a formula may subtract
+    __lt__, __le__, __gt__, __ge__, __eq__, __ne__ = map(_comparison, ("lt", "le", "gt", "ge", "eq", "ne"))
     __hash__ = int.__hash__
 
     def __bool__(self) -> bool:
         if isinstance(self.expr, tree.Rest) and not self.expr.value:
-            self.trace.exact.add((self.expr.parts[0], self.expr.parts[1]))
+            self.trace.exact.add(self.expr.parts)
         return int.__bool__(self)
 
 
@@ -217,12 +170,9 @@ class TracedFloat(float):
         return self.whole._of(tree.Call(("floor", inside), int(self)))
 
 
-def _expr(value: int) -> Expr:
+def expression(value: int) -> Expr:
     """The expression of any whole number."""
     return value.expr if isinstance(value, Traced) else tree.const(int(value))
-
-
-expression = _expr
 
 
 def via(value: object) -> Via:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import reduce
 from math import gcd
-from typing import Any, ClassVar
+from typing import Any
 
 Number = Any
 """A value: an ``int``; a ``Fraction`` for a jump; a ``float`` for a scale factor, until it is rounded."""
-Terms = list[tuple[int, "Expr"]]
-Factors = list[tuple["Expr", int]]
+Counts = dict["Expr", Any]
+"""Terms with their coefficients, or factors with their powers, in the order in which they are written."""
 
 
 class Expr:
@@ -70,24 +71,26 @@ class Name(Expr):
         return symbol
 
 
-class Sum(Expr):
-    """``Σ coefficient·term + constant``: ``parts = (constant, ((coefficient, term), …))``."""
+class Gathered(Expr):
+    """Base of what is gathered: ``parts = (number, ((expression, count), …))``."""
 
     __slots__ = ()
 
     def inner(self) -> Iterator[Expr]:
-        for _, term in self.parts[1]:
-            yield term
+        for one, _ in self.parts[1]:
+            yield one
 
 
-class Product(Expr):
+class Sum(Gathered):
+    """``Σ coefficient·term + constant``: ``parts = (constant, ((term, coefficient), …))``."""
+
+    __slots__ = ()
+
+
+class Product(Gathered):
     """``coefficient·Π factor^power``: ``parts = (coefficient, ((factor, power), …))``."""
 
     __slots__ = ()
-
-    def inner(self) -> Iterator[Expr]:
-        for factor, _ in self.parts[1]:
-            yield factor
 
 
 class Quotient(Expr):
@@ -133,14 +136,13 @@ class Call(Expr):
 
 
 class Truth(Expr):
-    """``[a < b]``, 1 where it holds and else 0 (Iverson): ``parts = (sign, a, b)``."""
+    """``[a < b]``, 1 where it holds and else 0 (Iverson): ``parts = (operator, a, b)``, the operator as ``lt``."""
 
     __slots__ = ()
 
-    signs: ClassVar[dict[str, str]] = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠"}
 
-
-ZERO, ONE = Const((0,), 0), Const((1,), 1)
+ZERO: Expr = Const((0,), 0)
+ONE: Expr = Const((1,), 1)
 
 
 def const(value: Number) -> Expr:
@@ -163,52 +165,57 @@ def names_in(*expressions: Expr) -> dict[str, Name]:
 # -- sums ------------------------------------------------------------------------------------------
 
 
-def _terms(one: Expr) -> tuple[Number, Terms]:
+def _terms(one: Expr) -> tuple[Number, Counts]:
     if isinstance(one, Const):
-        return one.value, []
+        return one.value, {}
     if isinstance(one, Sum):
-        return one.parts[0], list(one.parts[1])
+        return one.parts[0], dict(one.parts[1])
     if isinstance(one, Product) and one.parts[0] != 1:
-        return 0, [(one.parts[0], _product(1, list(one.parts[1])))]
-    return 0, [(1, one)]
+        return 0, {_product(1, dict(one.parts[1])): one.parts[0]}
+    return 0, {one: 1}
 
 
 def add(first: Expr, second: Expr, sign: int = 1) -> Expr:
     """``first + sign·second``"""
     constant, terms = _terms(first)
     more, others = _terms(second)
-    for coefficient, term in others:
-        _gather(terms, sign * coefficient, term)
+    for term, coefficient in others.items():
+        _gather(terms, term, sign * coefficient)
     return _sum(constant + sign * more, terms)
 
 
-def _gather(terms: Terms, coefficient: int, term: Expr) -> None:
-    """Add a term to a list: to the like one, or into a bracket that shares its other factors."""
-    for i, (have, one) in enumerate(terms):
-        if one == term:
-            terms[i] = (have + coefficient, one)
-            if not terms[i][0]:
-                del terms[i]
-            return
-    for i, (have, one) in enumerate(terms):
-        joined = _into_bracket(have, one, coefficient, term) or _into_bracket(coefficient, term, have, one)
+def subtract(first: Expr, second: Expr) -> Expr:
+    """``first − second``"""
+    return add(first, second, -1)
+
+
+def _gather(terms: Counts, term: Expr, coefficient: Number) -> None:
+    """Add a term to others: to the like one, or into a bracket that shares its other factors."""
+    if term in terms:
+        terms[term] += coefficient
+        if not terms[term]:
+            del terms[term]
+        return
+    for one, have in terms.items():
+        joined = _into_bracket(one, have, term, coefficient) or _into_bracket(term, coefficient, one, have)
         if joined is not None:
-            del terms[i]
+            del terms[one]
             number, factors = _factors(joined)
             if number:
-                _gather(terms, number, _product(1, factors))
+                _gather(terms, _product(1, factors), number)
             return
-    terms.append((coefficient, term))
+    terms[term] = coefficient
 
 
-def _into_bracket(have: int, one: Expr, coefficient: int, term: Expr) -> Expr | None:
+def _into_bracket(one: Expr, have: Number, term: Expr, coefficient: Number) -> Expr | None:
     """``(a + b)·r + c·r`` as ``(a + b + c)·r``, if that shortens the bracket."""
     if have not in (1, -1) or not isinstance(one, Product):
         return None
-    for i, (bracket, power) in enumerate(one.parts[1]):
+    for bracket, power in one.parts[1]:
         if not isinstance(bracket, Sum) or power != 1:
             continue
-        rest = list(one.parts[1][:i] + one.parts[1][i + 1 :])
+        rest = dict(one.parts[1])
+        del rest[bracket]
         left = _without(_factors(term)[1], rest)
         if left is None:
             continue
@@ -224,21 +231,21 @@ def _length(one: Expr) -> int:
     return len(terms) + bool(constant)
 
 
-def _sum(constant: Number, terms: Terms) -> Expr:
+def _sum(constant: Number, terms: Counts) -> Expr:
     if not terms:
         return const(constant)
     if constant == 0 and len(terms) == 1:
-        return scale(terms[0][1], terms[0][0])
-    value = constant + sum(coefficient * term.value for coefficient, term in terms)
-    return Sum((constant, tuple(terms)), value)
+        return scale(*next(iter(terms.items())))
+    value = constant + sum(coefficient * term.value for term, coefficient in terms.items())
+    return Sum((constant, tuple(terms.items())), value)
 
 
-def scale(one: Expr, coefficient: int) -> Expr:
+def scale(one: Expr, coefficient: Number) -> Expr:
     """``coefficient·one``; a sum may only change its sign."""
     if coefficient == 1:
         return one
     if isinstance(one, Sum) and coefficient == -1:
-        return _sum(-one.parts[0], [(-have, term) for have, term in one.parts[1]])
+        return _sum(-one.parts[0], {term: -have for term, have in one.parts[1]})
     number, factors = _factors(one)
     return _product(coefficient * number, factors)
 
@@ -250,76 +257,62 @@ def negate(one: Expr) -> Expr:
     return scale(one, -1)
 
 
-def _scale_of(one: Expr) -> Any:
+def _scale_of(one: Expr) -> Number:
     """The coefficient of a product or of the first term of a sum."""
-    if isinstance(one, Sum):
-        return one.parts[1][0][0]
-    return _factors(one)[0]
+    return one.parts[1][0][1] if isinstance(one, Sum) else _factors(one)[0]
 
 
 # -- products --------------------------------------------------------------------------------------
 
 
-def _factors(one: Expr) -> tuple[Any, Factors]:
+def _factors(one: Expr) -> tuple[Number, Counts]:
     if isinstance(one, Const):
-        return one.value, []
+        return one.value, {}
     if isinstance(one, Product):
-        return one.parts[0], list(one.parts[1])
-    return 1, [(one, 1)]
+        return one.parts[0], dict(one.parts[1])
+    return 1, {one: 1}
 
 
 def multiply(first: Expr, second: Expr) -> Expr:
     """``first·second``"""
     number, factors = _factors(first)
     more, others = _factors(second)
-    for factor, power in others:
-        for i, (have, had) in enumerate(factors):
-            if have == factor:
-                factors[i] = (have, had + power)
-                break
-        else:
-            factors.append((factor, power))
+    for factor, power in others.items():
+        factors[factor] = factors.get(factor, 0) + power
     return _product(number * more, factors)
 
 
-def _product(coefficient: Any, factors: Factors) -> Expr:
+def _product(coefficient: Number, factors: Counts) -> Expr:
     if coefficient == 0 or not factors:
         return const(coefficient)
-    if len(factors) == 1 and factors[0][1] == 1:
+    first, power = next(iter(factors.items()))
+    if len(factors) == 1 and power == 1:
         if coefficient == 1:
-            return factors[0][0]
-        if coefficient == -1 and isinstance(factors[0][0], Sum):
-            return scale(factors[0][0], -1)
-    for i, (factor, power) in enumerate(factors):  # (1 − a)·b is written −(a − 1)·b
-        if isinstance(factor, Sum) and power % 2 and all(number < 0 for number, _ in factor.parts[1]):
-            factors[i] = (scale(factor, -1), power)
-            coefficient = -coefficient
+            return first
+        if coefficient == -1 and isinstance(first, Sum):
+            return scale(first, -1)
+    written: Counts = {}
     value = coefficient
-    for factor, power in factors:
+    for factor, power in factors.items():
         value *= factor.value**power
-    return Product((coefficient, tuple(factors)), value)
+        if isinstance(factor, Sum) and power % 2 and all(number < 0 for _, number in factor.parts[1]):
+            factor, coefficient = scale(factor, -1), -coefficient  # (1 − a)·b is written −(a − 1)·b
+        written[factor] = written.get(factor, 0) + power
+    return Product((coefficient, tuple(written.items())), value)
 
 
-def _without(factors: Factors, divisor: Factors) -> Factors | None:
+def _without(factors: Counts, divisor: Counts) -> Counts | None:
     """``factors`` without those of ``divisor``; ``None`` if some are missing."""
-    left = list(factors)
-    for factor, power in divisor:
-        for i, (have, had) in enumerate(left):
-            if have == factor and had >= power:
-                left[i : i + 1] = [(have, had - power)] if had > power else []
-                break
-        else:
-            return None
-    return left
+    if any(factors.get(factor, 0) < power for factor, power in divisor.items()):
+        return None
+    left = {factor: power - divisor.get(factor, 0) for factor, power in factors.items()}
+    return {factor: power for factor, power in left.items() if power}
 
 
 def raise_to(base: Expr, exponent: Expr) -> Expr:
     """``base^exponent``"""
     if isinstance(exponent, Const) and isinstance(exponent.value, int) and exponent.value >= 0:
-        result: Expr = ONE
-        for _ in range(exponent.value):
-            result = multiply(result, base)
-        return result
+        return reduce(multiply, [base] * exponent.value, ONE)
     value: Any = base.value**exponent.value
     return Power((base, exponent), value)
 
@@ -333,28 +326,23 @@ def cancel(top: Expr, bottom: Expr) -> Expr | None:
         by = bottom.value
         if by == 1:
             return top
-        if isinstance(by, int) and by > 0:
-            constant, terms = _terms(top)
-            if isinstance(constant, int) and all(n % by == 0 for n in (constant, *(n for n, _ in terms))):
-                return _sum(constant // by, [(n // by, term) for n, term in terms])
-        return None
-    if isinstance(top, Sum) and not isinstance(bottom, Sum):
-        parts = [cancel(scale(term, n), bottom) for n, term in top.parts[1]]
-        if top.parts[0] or None in parts:
+        constant, terms = _terms(top)
+        numbers = (constant, *terms.values())
+        if not isinstance(by, int) or by < 1 or not isinstance(constant, int) or any(n % by for n in numbers):
             return None
-        result: Expr = ZERO
-        for part in parts:
-            assert part is not None
-            result = add(result, part)
-        return result
+        return _sum(constant // by, {term: n // by for term, n in terms.items()})
+    if isinstance(top, Sum) and not isinstance(bottom, Sum):
+        parts = [part for term, n in top.parts[1] if (part := cancel(scale(term, n), bottom)) is not None]
+        return None if top.parts[0] or len(parts) < len(top.parts[1]) else reduce(add, parts, ZERO)
     number, factors = _factors(top)
     by, divisors = _factors(bottom)
     left = _without(factors, divisors)
     return None if left is None or number % by else _product(number // by, left)
 
 
-def floor_divide(top: Expr, bottom: Expr, value: int, exact: bool = False) -> Expr:
-    """``⌊top/bottom⌋``; ``exact`` says that it divides, whatever the numbers are."""
+def floor_divide(top: Expr, bottom: Expr) -> Expr:
+    """``⌊top/bottom⌋``"""
+    value: Any = top.value // bottom.value
     done = cancel(top, bottom)
     if done is not None:
         return done
@@ -362,47 +350,44 @@ def floor_divide(top: Expr, bottom: Expr, value: int, exact: bool = False) -> Ex
         return const(value)
     if bottom == Const((2,), 2) and (half := _positive_part(top)) is not None:
         return half
-    if isinstance(bottom, Call) and bottom.parts[0] == "gcd" and top in bottom.parts[1:]:
-        exact = True
+    exact = isinstance(bottom, Call) and bottom.parts[0] == "gcd" and top in bottom.parts[1:]
     return (Ratio if exact else Floor)((top, bottom), value)
+
+
+def remainder(top: Expr, bottom: Expr) -> Expr:
+    """``top mod bottom``"""
+    return Rest((top, bottom), top.value % bottom.value)
 
 
 def _positive_part(top: Expr) -> Expr | None:
     """``(x + |x|)/2`` as ``max(x, 0)``."""
-    if isinstance(top, Sum):
-        for coefficient, term in top.parts[1]:
-            if coefficient == 1 and isinstance(term, Call) and term.parts[0] == "abs":
-                inside = term.parts[1]
-                if add(top, term, -1) == inside:
-                    return call("max", inside, ZERO)
+    for term, coefficient in top.parts[1] if isinstance(top, Sum) else ():
+        if coefficient == 1 and isinstance(term, Call) and term.parts[0] == "abs":
+            inside: Expr = term.parts[1]
+            if subtract(top, term) == inside:
+                return call("max", inside, ZERO)
     return None
 
 
 def ratio(top: Expr, bottom: Expr) -> Expr:
     """The exact quotient, common factors cancelled term by term; a fraction if it is not whole."""
     if isinstance(top, Sum):
-        result: Expr = ZERO
         constant, terms = _terms(top)
-        for part in [*(scale(term, n) for n, term in terms), *([const(constant)] if constant else [])]:
-            result = add(result, ratio(part, bottom))
-        return result
-    for one, other in ((top, bottom), (bottom, top)):
-        for factor, power in _factors(one)[1]:
-            if isinstance(factor, Ratio) and power == 1:  # a/b of the one is b in the other
-                rest = _without(_factors(one)[1], [(factor, 1)]) or []
-                one = multiply(_product(_factors(one)[0], rest), factor.parts[0])
-                other = multiply(other, factor.parts[1])
-                return ratio(one, other) if factor in dict(_factors(top)[1]) else ratio(other, one)
+        parts = [*(scale(term, n) for term, n in terms.items()), *([const(constant)] if constant else [])]
+        return reduce(add, [ratio(part, bottom) for part in parts], ZERO)
     number, factors = _factors(top)
     by, divisors = _factors(bottom)
-    for factor, power in list(divisors):
-        have = dict(factors).get(factor, 0)
-        common = min(have, power)
-        if common:
-            factors = [(f, p - common * (f == factor)) for f, p in factors if p > common * (f == factor)]
-            divisors = [(f, p - common * (f == factor)) for f, p in divisors if p > common * (f == factor)]
+    for inner in (one for one, power in factors.items() if isinstance(one, Ratio) and power == 1):
+        above, below = inner.parts  # a/b of the one is b in the other
+        return ratio(multiply(_product(number, _without(factors, {inner: 1}) or {}), above), multiply(bottom, below))
+    for inner in (one for one, power in divisors.items() if isinstance(one, Ratio) and power == 1):
+        above, below = inner.parts
+        return ratio(multiply(top, below), multiply(_product(by, _without(divisors, {inner: 1}) or {}), above))
+    shared = {factor: min(power, divisors.get(factor, 0)) for factor, power in factors.items()}
+    shared = {factor: power for factor, power in shared.items() if power}
     common = gcd(number, by)
-    above, below = _product(number // common, factors), _product(by // common, divisors)
+    above = _product(number // common, _without(factors, shared) or {})
+    below = _product(by // common, _without(divisors, shared) or {})
     return above if below == ONE else Ratio((above, below), Fraction(above.value) / Fraction(below.value))
 
 
