@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import pytest
 
+from cnncalc import sources
 from cnncalc.__main__ import run as run_line
 
 
@@ -17,6 +19,16 @@ class Outcome(NamedTuple):
 
 
 Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def zoo_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For lists of the shipped nets: each is read once for all tests, not once for each list."""
+    load = sources.load
+    monkeypatch.setattr(sources, "load", lambda source, **given: load(source, **given) if given else _as_it_is(source))
+
+
+_as_it_is = cache(sources.load)
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import pytest
 
 from tests.commands.conftest import Run
 
+pytestmark = pytest.mark.usefixtures("zoo_once")
+
 SPEC = "name: small\ninput: [3, 8, 8]\nlayers: [{conv: {out: 4, kernel: 3}}, relu]\nbudget: {params: {max: 200}}\n"
 LINES = {
     "analyze": "analyze {}",

@@ -276,7 +276,7 @@ ROWS: dict[str, dict[str, str]] = {
                 ("--backward", "--backward"),
                 ("--machine", "--machine t4"),
                 ("--machines", "--machines"),
-                ("--calibrate", "--calibrate no/such/folder/mine.yaml"),
+                ("--calibrate", "--calibrate there.yaml"),  # refused before it measures
                 ("--depth", "--depth 1"),
                 ("--format", "--format csv"),
                 ("--output", "--output written"),

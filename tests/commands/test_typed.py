@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -257,30 +258,44 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def in_folder(folder: Path, *words: str) -> tuple[int, str, str]:
-    line = [sys.executable, "-m", "cnncalc", *words]
-    result = subprocess.run(line, capture_output=True, text=True, cwd=folder, timeout=300)
-    return result.returncode, result.stdout, result.stderr
-
-
 @pytest.mark.parametrize("source", PYTHON)
-def test_python_code_is_shown_the_form_with_torch(folder: Path, source: str) -> None:
+def test_python_code_is_shown_the_form_with_torch(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.chdir(folder)
     said = f"{source}: error: Python code is a source with torch: before it\n  hint: {PYTHON[source]}\n"
     for command in ([], ["analyze"], ["explain"]):
-        assert in_folder(folder, *command, source) == (2, "", said)
+        assert run(*command, source) == (2, "", said)
 
 
-@pytest.mark.parametrize("line", TORCH)
-def test_what_is_wrong_with_a_torch_source_is_said_before_torch_is_imported(folder: Path, line: str) -> None:
-    source, *more = line.split()
-    what, hint = TORCH[line]
-    said = f"{source}: error: {what}\n" + (f"  hint: {hint}\n" if hint else "")
-    for command in ("analyze", "verify"):
-        assert in_folder(folder, command, source, *more) == (2, "", said)
+def in_folder(folder: Path, lines: list[list[str]]) -> list[tuple[int, str, str]]:
+    """What command lines give, in one process for all, in which PyTorch has not been imported before."""
+    code = (
+        "import sys, json; from io import StringIO; from contextlib import redirect_stderr, redirect_stdout\n"
+        "from cnncalc.__main__ import run\n"
+        "found = []\n"
+        "for line in json.loads(sys.argv[1]):\n"
+        "    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err: status = run(line)\n"
+        "    found.append((status, out.getvalue(), err.getvalue()))\n"
+        "print(json.dumps(found))"
+    )
+    line = [sys.executable, "-c", code, json.dumps(lines)]
+    result = subprocess.run(line, capture_output=True, text=True, cwd=folder, timeout=300, check=True)
+    return [tuple(one) for one in json.loads(result.stdout)]
+
+
+def test_what_is_wrong_with_a_torch_source_is_said_before_torch_is_imported(folder: Path) -> None:
+    lines, said = [], []
+    for line, (what, hint) in TORCH.items():
+        source, *more = line.split()
+        lines += [[command, source, *more] for command in ("analyze", "verify")]
+        said += [(2, "", f"{source}: error: {what}\n" + (f"  hint: {hint}\n" if hint else ""))] * 2
+    assert in_folder(folder, lines) == said
 
 
 def test_the_stub_of_torch_tells(folder: Path) -> None:
-    assert "torch is imported" in in_folder(folder, "analyze", "torch:net.py:Net", "--input", "3x8x8")[2]
+    (found,) = in_folder(folder, [["analyze", "torch:net.py:Net", "--input", "3x8x8"]])
+    assert "torch is imported" in found[2]
 
 
 OFFERED = {
@@ -321,28 +336,47 @@ OFFERED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("line", OFFERED)
-@pytest.mark.parametrize("shell", ["bash", "fish"])
-def test_a_shell_offers_what_can_follow(tmp_path: Path, shell: str, line: str) -> None:
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """A folder with a spec, and a function that sets what a shell hands over when it asks what can follow a line."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.yaml").write_text(
         "input: [3, 8, 8]\nargs: {twice: false}\nvariants: {single: {}, double: {twice: true}}\n"
         "blocks: {stage: {layers: [{conv: {out: 3, kernel: 1}}, {conv: {out: 3, kernel: 1}}]}}\n"
         "layers: [stage, {if: twice, then: [stage]}, relu]\n"
     )
-    asked = {"COMP_WORDS": f"cnncalc {line}", "COMP_CWORD": str(line.count(" ") + 1)}
-    if shell == "fish":
-        asked = {"_TYPER_COMPLETE_ARGS": f"cnncalc {line}", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
-    result = subprocess.run(
-        [sys.executable, "-m", "cnncalc"],
-        env={**os.environ, **asked, "_CNNCALC_COMPLETE": f"complete_{shell}"},
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        timeout=300,
-    )
+    monkeypatch.chdir(tmp_path)
+
+    def ask(shell: str, line: str) -> None:
+        given = {"COMP_WORDS": f"cnncalc {line}", "COMP_CWORD": str(line.count(" ") + 1)}
+        if shell == "fish":
+            given = {"_TYPER_COMPLETE_ARGS": f"cnncalc {line}", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+        for name, value in {**given, "_CNNCALC_COMPLETE": f"complete_{shell}"}.items():
+            monkeypatch.setenv(name, value)
+
+    return ask
+
+
+def offered(out: str) -> list[str]:
+    return [row.partition("\t")[0] for row in out.split("\n") if row]
+
+
+@pytest.mark.parametrize("line", OFFERED)
+@pytest.mark.parametrize("shell", ["bash", "fish"])
+def test_a_shell_offers_what_can_follow(asked: Callable[[str, str], None], run: Run, shell: str, line: str) -> None:
+    asked(shell, line)
+    result = run()
+    assert result.err == ""
+    assert offered(result.out) == OFFERED[line]
+
+
+@pytest.mark.parametrize("shell", ["bash", "fish"])
+def test_a_shell_asks_in_a_process_of_its_own(asked: Callable[[str, str], None], shell: str) -> None:
+    line = "rf folder/a.yaml --layer "
+    asked(shell, line)
+    result = subprocess.run([sys.executable, "-m", "cnncalc"], capture_output=True, text=True, timeout=300)
     assert result.stderr == ""
-    assert [row.partition("\t")[0] for row in result.stdout.split("\n") if row] == OFFERED[line]
+    assert offered(result.stdout) == OFFERED[line]
 
 
 def test_nothing_of_completion_is_imported_for_a_command() -> None:

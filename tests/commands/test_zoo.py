@@ -14,6 +14,8 @@ from cnncalc.document import output
 from cnncalc.report.schema import report_schema
 from tests.commands.conftest import Run
 
+pytestmark = pytest.mark.usefixtures("zoo_once")
+
 
 def test_the_list_has_every_net_with_its_numbers(run: Run) -> None:
     answer = json.loads(run("zoo", "list", "--format", "json").out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from fractions import Fraction
+from functools import cache
 
 import jsonschema
 import pytest
@@ -241,11 +242,16 @@ def test_latex_is_mathematics_that_a_typesetter_reads(run):
         assert out.count(r"\begin") == out.count(r"\end")
 
 
+@cache
+def explained(source, path):
+    return cnncalc.explain(source, path, compare=True)
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 140])
 def test_text_fits_the_terminal(width):
     for source, path in (("alexnet", None), ("resnet18", "stage1"), ("unet", None)):
         for all in (True, False):
-            text = page(cnncalc.explain(source, path, compare=True), width=width, all=all, sources=all)
+            text = page(explained(source, path), width=width, all=all, sources=all)
             assert max(map(display_width, text.split("\n"))) <= width
     squeezed = re.sub(r"\s+", "", page(cnncalc.explain("alexnet"), width=width))
     for part in ("⌊(224+2·2−11)/4⌋+1", "=70,276,800"):

@@ -32,11 +32,13 @@ def check(graph, **options):
     return sum(one.equations for one in read), check_latex(found.to_latex())
 
 
-LARGEST = {"densenet161", "densenet169", "densenet201", "resnet152", "resnet101"}
-NETS = sorted(zoo_names())
+FAMILIES = {*{file: name for name, (file, _) in reversed(zoo_names().items())}.values(), "resnet18", "resnext50_32x4d"}
+"""The first net of each file, and each kind of residual block; the others repeat their layers in other sizes."""
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in FAMILIES)) for name in sorted(zoo_names())]
+)
 def test_the_zoo(name):
     text, latex = check(cnncalc.load(name))
     assert text > 30
@@ -45,7 +47,7 @@ def test_the_zoo(name):
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "float64", "int8"])
 @pytest.mark.parametrize("name", ["alexnet", "resnet18", "convnext_tiny", "efficientnet_b0"])
-def test_a_batch_and_bytes(name, dtype):
+def test_bytes(name, dtype):
     """Memory as the section of that name has it: ``analyze --show memory``."""
     graph = cnncalc.load(name)
     report = add_wanted(cnncalc.analyze(graph, batch=3), graph, show="memory", columns=(), settings={"dtype": dtype})
@@ -55,7 +57,11 @@ def test_a_batch_and_bytes(name, dtype):
         said = next(other for other in read if other.path == one.like).values if one.like else one.values
         assert said["bytes_out"] == rows[one.path].output
         assert said["bytes_params"] + said["bytes_buffers"] == rows[one.path].weights
-    check(graph, batch=3, dtype=dtype)
+
+
+@pytest.mark.parametrize("name", ["alexnet", "resnet18", "convnext_tiny", "efficientnet_b0"])
+def test_a_batch(name):
+    check(cnncalc.load(name), batch=3, dtype="float16")
 
 
 def one_layer(layer, shapes):

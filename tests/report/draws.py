@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from msgspec import UNSET, structs
 
@@ -10,6 +11,8 @@ from cnncalc.analysis.fold import COUNTS
 from cnncalc.analysis.report import Diagnostic, LayerReport, ReceptiveField, Report, SeparablePair, Totals
 
 NASTY = "\x1b[31m\x07\x9b2J\u202e\r\n\t|`<b>&\"',;[red]*_é漢字\u0301"
+few = settings(max_examples=50)
+"""A draw of a report takes longer than what is asked of it."""
 texts = st.text(st.sampled_from("abcxyz019 " + NASTY), max_size=8)
 counts = st.integers(0, 10**12) | st.integers(0, 3) | st.just(10**30)
 shapes = st.lists(st.integers(1, 4096), min_size=1, max_size=3).map(tuple)

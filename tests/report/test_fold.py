@@ -9,9 +9,10 @@ from cnncalc.analysis.fold import COUNTS, block
 from cnncalc.analysis.report import Report
 from cnncalc.document.tree import folded
 from cnncalc.report.columns import COLUMNS, select
-from tests.report.draws import layer, report, reports
+from tests.report.draws import few, layer, report, reports
 
 
+@few
 @given(reports(partial=False), st.integers(1, 6))
 def test_sums_over_folded_rows_are_the_totals(net: Report, depth: int) -> None:
     rows = folded(net.layers, depth, block)
@@ -19,6 +20,7 @@ def test_sums_over_folded_rows_are_the_totals(net: Report, depth: int) -> None:
         assert sum(getattr(row, name) for row in rows) == getattr(net.totals, name)
 
 
+@few
 @given(reports(), st.integers(1, 6))
 def test_a_folded_row_stands_for_the_layers_below_its_path(net: Report, depth: int) -> None:
     rows = folded(net.layers, depth, block)
@@ -36,17 +38,20 @@ def test_a_folded_row_stands_for_the_layers_below_its_path(net: Report, depth: i
             assert getattr(row, name) == (None if None in parts else sum(parts))
 
 
+@few
 @given(reports())
 def test_at_full_depth_nothing_is_folded(net: Report) -> None:
     assert folded(net.layers, 9, block) == net.layers
 
 
+@few
 @given(reports(), st.sampled_from(["params", "flops", "activations", "buffers"]), st.integers(1, 5))
 def test_sorting_puts_unknown_first_and_then_the_largest(net: Report, name: str, top: int) -> None:
     expected = sorted(net.layers, key=lambda row: (getattr(row, name) is not None, -(getattr(row, name) or 0)))
     assert [getattr(row, name) for row in select(net, sort=name, top=top)] == [getattr(r, name) for r in expected[:top]]
 
 
+@few
 @given(reports(), st.sampled_from(sorted(COLUMNS)))
 def test_every_column_can_be_sorted_by(net: Report, name: str) -> None:
     rows = select(net, sort=name)

@@ -28,7 +28,7 @@ from cnncalc.report.remarks import noted
 from cnncalc.report.schema import report_schema
 from cnncalc.sources import load_text
 from cnncalc.text import visible
-from tests.report.draws import layer, report, reports
+from tests.report.draws import few, layer, report, reports
 
 
 def as_table(net: Report, *, width: int | None = None, colour: bool = False, tree: bool = False) -> str:
@@ -56,6 +56,7 @@ def columns_of(line: str) -> int:
     return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in line)
 
 
+@few
 @given(reports(), st.integers(40, 240))
 def test_no_line_of_a_table_is_wider_than_the_terminal(net: Report, width: int) -> None:
     assume(max(getattr(net.totals, name) for name in COUNTS) < 10**15)  # all digits of a total are shown, come what may
@@ -63,6 +64,7 @@ def test_no_line_of_a_table_is_wider_than_the_terminal(net: Report, width: int) 
         assert columns_of(line) <= width
 
 
+@few
 @given(reports())
 def test_without_a_terminal_nothing_is_cut_and_nothing_coloured(net: Report) -> None:
     text = as_table(net)
@@ -73,18 +75,21 @@ def test_without_a_terminal_nothing_is_cut_and_nothing_coloured(net: Report) -> 
         assert f"{getattr(net.totals, name):,}" in text
 
 
+@few
 @given(reports(), st.none() | st.integers(30, 200))
 def test_colour_adds_escapes_and_nothing_else(net: Report, width: int | None) -> None:
     coloured = as_table(net, width=width, colour=True)
     assert SGR.sub("", coloured).replace(" ", "") == as_table(net, width=width).replace(" ", "")
 
 
+@few
 @given(reports(), st.booleans())
 def test_control_characters_never_reach_the_terminal(net: Report, colour: bool) -> None:
     for text in (as_table(net, colour=colour), as_csv(net), as_markdown(net), as_html(net)):
         assert all(line.isprintable() for line in SGR.sub("", text).split("\n"))
 
 
+@few
 @given(reports())
 def test_csv_reads_back_exactly(net: Report) -> None:
     def guarded(text: str) -> str:  # what a spreadsheet would take for a formula
@@ -100,6 +105,7 @@ def test_csv_reads_back_exactly(net: Report) -> None:
         assert row["settings"] == guarded(COLUMNS["settings"].value(one, net))
 
 
+@few
 @given(reports())
 def test_markdown_has_a_cell_for_each_column_in_each_row(net: Report) -> None:
     text = as_markdown(net, columns=choose("layer,settings,params"))
@@ -136,6 +142,7 @@ class Reader(HTMLParser):
             self.rows[-1][-1] += data
 
 
+@few
 @given(reports())
 def test_html_reads_back(net: Report) -> None:
     reader = Reader()
@@ -167,6 +174,7 @@ def test_html_reads_back(net: Report) -> None:
     assert [(row[0], row[1]) for row in reader.rows[1 : len(shown) + 1]] == shown
 
 
+@few
 @given(reports())
 def test_json_reads_back_and_keeps_to_its_schema(net: Report) -> None:
     text = net.to_json()
