@@ -57,10 +57,11 @@ class UNet(nn.Module):
 
 
 def test_no_number_of_a_tensor_stands_in_a_spec():
-    """A block that reads no skip connection in some of its calls is given none there."""
+    """A block is given the skip connection that it reads by name, and one that reads none has no argument for it."""
     text = spec.render(capture(UNet().eval(), SHAPE).graph)
-    calls = [item for item in yaml.safe_load(text)["layers"] if "block" in item]
-    assert [item["block"].get("skip") for item in calls] == ["down.1", "down.0", None]
+    data = yaml.safe_load(text)
+    assert [item["block"]["skip"] for item in data["layers"] if "block" in item] == ["down.1", "down.0"]
+    assert "skip" not in data["blocks"]["block_2"].get("args", {})
     graph = load_text(text)
     agree(graph, render(graph))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -18,9 +19,9 @@ from msgspec.structs import replace
 import cnncalc
 from cnncalc.__main__ import run as run_line
 from cnncalc.analysis.cost import costs
+from cnncalc.convert.scopes import build
 from cnncalc.convert.spec import render
 from cnncalc.convert.spec.equal import difference
-from cnncalc.convert.spec.structure import build
 from cnncalc.convert.spec.writing import written
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph, Node, Ref
@@ -119,23 +120,22 @@ def test_resnet50_with_torchvision_names():
 
 
 def test_mobilenet_v3_large_with_torchvision_names():
-    """Howard et al. 2019, Table 1: a row for each block: expansion, channels out, kernel, squeeze-excite, stride."""
+    """Howard et al. 2019, Table 1: a row for each block: kernel, expansion, channels out, activation, stride."""
     text = round_trip(mobilenet_v3("mobilenet_v3_large"))
     assert text.count("\n") <= 150
-    defaults = {"kernel": "3", "stride": "1", "se": "false", "act": "hardswish"}
-    args = re.search(r"\n  inverted_residual:\n    args: \{(.*)\}", text)
-    assert args is not None
-    defaults |= {k: v for k, v in (pair.split(": ") for pair in args[1].split(", ")) if v != "required"}
+    blocks = yaml.safe_load(text)["blocks"]
     rows = []
-    for times, fields in re.findall(r"(?:times: (\d), layers: \[\{|- )inverted_residual: \{([^}]*)\}", text):
-        row = defaults | dict(pair.split(": ") for pair in fields.split(", "))
-        rows += [tuple(row[key] for key in ("kernel", "width", "out", "se", "act", "stride"))] * int(times or 1)
+    for item in blocks["features"]["layers"]:
+        times, inner = (item["repeat"]["times"], item["repeat"]["layers"][0]) if "repeat" in item else (1, item)
+        for name, fields in inner.items() if isinstance(inner, dict) else ():
+            row = {"kernel": 3, **blocks[name]["args"], **fields}
+            if "width" in row:
+                rows += [" ".join(str(row[key]) for key in ("kernel", "width", "out", "act", "stride"))] * times
     table = """
-        3 16 16 false relu 1; 3 64 24 false relu 2; 3 72 24 false relu 1; 5 72 40 true relu 2; 5 120 40 true relu 1;
-        5 120 40 true relu 1; 3 240 80 false hardswish 2; 3 200 80 false hardswish 1; 3 184 80 false hardswish 1;
-        3 184 80 false hardswish 1; 3 480 112 true hardswish 1; 3 672 112 true hardswish 1;
-        5 672 160 true hardswish 2; 5 960 160 true hardswish 1; 5 960 160 true hardswish 1"""
-    assert rows == [tuple(row.split()) for row in table.split(";")]
+        3 64 24 relu 2; 3 72 24 relu 1; 5 72 40 relu 2; 5 120 40 relu 1; 5 120 40 relu 1; 3 240 80 hardswish 2;
+        3 200 80 hardswish 1; 3 184 80 hardswish 1; 3 184 80 hardswish 1; 3 480 112 hardswish 1; 3 672 112 hardswish 1;
+        5 672 160 hardswish 2; 5 960 160 hardswish 1; 5 960 160 hardswish 1"""
+    assert rows == [row.strip() for row in table.split(";")]  # after the first, which does not expand
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet101", "resnet152", "resnext50_32x4d"])

@@ -7,44 +7,26 @@ so that nothing unequal is ever written.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
 
-from cnncalc.convert.spec.blocks import (
-    WILD,
-    Block,
-    Leaf,
-    Literal,
-    Param,
-    TCall,
-    Templates,
-    TensorName,
-    TFork,
-    TIf,
-    TItem,
-    TOp,
-    TRepeat,
-    TSkip,
-    keyed,
-)
-from cnncalc.convert.spec.classes import REQUIRED, Apart, Classes, Mismatch, default_of
+from cnncalc.convert.arguments import CLASSES
+from cnncalc.convert.families import Families
+from cnncalc.convert.scopes import build
+from cnncalc.convert.spec.data import BlockData
 from cnncalc.convert.spec.equal import difference
-from cnncalc.convert.spec.names import BlockNames, Namer, braced
-from cnncalc.convert.spec.repeats import compress
-from cnncalc.convert.spec.structure import MARK, Tree, build
-from cnncalc.convert.spec.text import WIDTH, Data, Text, lines, scalar
+from cnncalc.convert.spec.language import SpecLanguage
+from cnncalc.convert.spec.text import WIDTH, Data, lines, scalar
+from cnncalc.convert.template import Mismatch
+from cnncalc.convert.tree import MARK, Tree, result_of
 from cnncalc.errors import CnncalcError
-from cnncalc.graph import Graph, Ref
+from cnncalc.graph import Graph
 from cnncalc.spec.assembly import Assembly
 from cnncalc.spec.document import parse
 from cnncalc.spec.reader import Source, read
 
-CLASSES = "classes"
-"""The argument of a net for how many classes it tells apart."""
 LINE = 8
 """The cost of a line besides its characters when texts are compared."""
-MOST_TRIES = 24
-"""How often groups that do not fit one block are set apart before blocks are given up."""
+MOST_TRIES = 8
+"""How often levels around a layer that comes back unequal are taken apart before all are."""
 
 
 def to_spec(graph: Graph) -> str:
@@ -54,11 +36,9 @@ def to_spec(graph: Graph) -> str:
         CnncalcError: the language cannot say the net; the message names what.
     """
     check(graph)
-    texts: list[str] = []
-    nested = any(MARK.search(node.path) for node in graph.nodes)
-    for marks in (True, False) if nested and build(graph, nested=True).branching else (False,):
-        text = attempt(graph, nested=marks)
-        texts += [] if text is None else [text]
+    marked = any(MARK.search(node.path) for node in graph.nodes) and build(graph, nested=True).branching
+    tried = [attempt(graph, nested=nested) for nested in ((True, False) if marked else (False,))]
+    texts = [text for text in tried if text is not None]
     if not texts:
         text = written(build(graph, nested=False, plain=True))
         unequal = difference(graph, load(text))
@@ -94,80 +74,61 @@ def load(text: str) -> Graph:
 
 
 def attempt(graph: Graph, *, nested: bool) -> str | None:
-    """A text with blocks that loads back to an equal graph; ``None`` where that fails."""
-    apart = Apart()
-    for _ in range(MOST_TRIES):
+    """A text with blocks that loads back to an equal graph; ``None`` where that fails.
+
+    Path levels around a layer that comes back unequal are taken apart.
+    """
+    levels = {node.path[: dot.start()] for node in graph.nodes for dot in re.finditer(r"\.", node.path)}
+    loose: set[str] = set()
+    for tries in range(MOST_TRIES):
         try:
-            text = written(build(graph, nested=nested, loose=apart.loose), apart)
-        except Mismatch as error:
-            if not apart.learn(error):
-                return None
-            continue
-        try:
+            text = written(build(graph, nested=nested, loose=loose))
             unequal = difference(graph, load(text))
+        except Mismatch:
+            unequal = ""
         except CnncalcError:  # most likely a name that means something else in its place
             unequal = ""
         if unequal is None:
             return text
-        if not apart.doubt({node.path for node in graph.nodes}, unequal):
+        named = re.match("'(.*?)' ", unequal) if tries < MOST_TRIES - 2 else None
+        more = {level for level in levels if named is None or named[1].startswith(f"{level}.")} - loose
+        if not more:
+            more = levels - loose
+        if not more:
             return None
+        loose |= more
     return None
 
 
-def written(tree: Tree, apart: Apart | None = None) -> str:
+def written(tree: Tree) -> str:
     """The text of a tree.
 
     Raises:
-        Mismatch: groups that were taken to be of one class are not.
+        Mismatch: it has a block that cannot be written.
     """
-    templates = Templates(Classes(tree, apart or Apart()), BlockNames(tree.graph))
-    for block in [*templates.order, templates.top]:
-        try:
-            Namer(block, nested=tree.nested).run()
-        except Mismatch as error:
-            error.groups = error.groups or block.groups
-            raise
     graph = tree.graph
+    found = Families(tree, SpecLanguage(graph, nested=tree.nested))
     top: dict[str, Data] = {}
     if graph.name:
         top["name"] = graph.name
     if graph.citation:
         top["source"] = graph.citation
-    inputs = graph.inputs
-    shapes = {name: list(shape) for name, shape in inputs.items()}
+    shapes = {name: list(shape) for name, shape in graph.inputs.items()}
     top["input"] = shapes["input"] if list(shapes) == ["input"] else shapes
-    if (classes := name_classes(tree.graph, templates)) is not None:
-        top["args"] = {CLASSES: classes}
+    if found.templates.size is not None:
+        top["args"] = {CLASSES: found.templates.size}
     if tree.branching and not tree.nested:
         top["flat_branches"] = True
-    if templates.top.numbered:
+    if found.net.numbered:
         top["numbered"] = True
-    if templates.order:
-        top["blocks"] = {block.name: Writer(block).block() for block in templates.order}
-    top["layers"] = Writer(templates.top).items(templates.top.body)
-    if (outputs := outputs_of(tree, templates)) is not None:
+    if found.order:
+        top["blocks"] = {block.name: BlockData(block, found).block() for block in found.order}
+    top["layers"] = BlockData(found.net, found).items(found.net.body)
+    if (outputs := outputs_of(tree)) is not None:
         top["outputs"] = outputs
     if graph.budget:
         top["budget"] = graph.budget
     return document(top)
-
-
-def name_classes(graph: Graph, templates: Templates) -> int | None:
-    """Makes the size of a classifier's result an argument of the net, where the last layer has it; gives its value."""
-    if len(graph.outputs) != 1 or any(CLASSES in node.path for node in graph.nodes):
-        return None
-    node = graph.nodes[graph.outputs[0][1].node]
-    if node.layer is None or not node.layer.is_product or len(node.output_shape) != 1:
-        return None
-    for block in [templates.top, *templates.order]:
-        prefix = f"{block.groups[0].path}." if block.groups[0].path else ""
-        for item in block.body if len(block.groups) == 1 else ():
-            if isinstance(item, TOp) and item.fields and prefix + str(item.named.names[0]) == node.path:
-                leaf = next(iter(item.fields.values()))
-                if leaf.constant == node.output_shape[0]:
-                    leaf.expression = CLASSES
-                    return node.output_shape[0]
-    return None
 
 
 def document(top: dict[str, Data]) -> str:
@@ -198,141 +159,12 @@ def folded(text: str) -> list[str]:
     return rows
 
 
-def outputs_of(tree: Tree, templates: Templates) -> Data:
+def outputs_of(tree: Tree) -> Data:
     """The value of ``outputs``: empty if the results are the last layer's."""
-    graph, body = tree.graph, tree.body
-    last = body[-1]
-    result = templates.result(last)
-    if tuple((graph.path(ref), ref) for ref in result) == graph.outputs:
+    graph = tree.graph
+    if tuple((graph.path(ref), ref) for ref in result_of(graph, tree.body[-1])) == graph.outputs:
         return None
     paths = [graph.path(ref) for _, ref in graph.outputs]
     if [name for name, _ in graph.outputs] == paths:
         return paths
     return {name: path for (name, _), path in zip(graph.outputs, paths, strict=True)}
-
-
-class Writer:
-    """A block's template as data for the text."""
-
-    def __init__(self, block: Block) -> None:
-        self.block_ = block
-
-    def block(self) -> Data:
-        data: dict[str, Data] = {}
-        if self.block_.params:
-            data["args"] = {param.name: self.default(param) for param in ordered(self.block_.params)}
-        if self.block_.numbered:
-            data["numbered"] = True
-        data["layers"] = self.items(self.block_.body)
-        return data
-
-    def default(self, param: Param) -> Data:
-        if param.default is REQUIRED:
-            return Text("required")
-        if param is self.block_.entry:
-            return Text(param.default)
-        return self.constant(param.default)
-
-    def items(self, body: Sequence[TItem]) -> list[Data]:
-        return compress([self.item(item) for item in body])
-
-    def item(self, item: TItem) -> Data:
-        if isinstance(item, TOp):
-            return self.layer(item, item.source, None)
-        if isinstance(item, TFork):
-            return self.layer(item.op, item.source, [self.items(branch) for branch in item.branches])
-        if isinstance(item, TCall):
-            return self.call(item, item.named.label())
-        if isinstance(item, TRepeat):
-            call = self.call(item.call, None, item.pattern)
-            return {"repeat": {"times": self.times(item), "layers": [call]}}
-        if isinstance(item, TIf):
-            return {"if": self.value(item.condition), "then": self.items(item.then)}
-        return self.residual(item)
-
-    def residual(self, item: TSkip) -> Data:
-        data = self.meta(item.named.label(), item.source, None)
-        if item.when is not None:
-            data["when"] = self.value(item.when)
-        data["body"] = self.items(item.body)
-        if item.shortcut is not None:
-            data["shortcut"] = self.items(item.shortcut)
-        return {"residual": data["body"] if list(data) == ["body"] else data}
-
-    def meta(self, label: str | None, source: list[Leaf] | None, share: str | None) -> dict[str, Data]:
-        data: dict[str, Data] = {}
-        if label is not None:
-            number = re.fullmatch(r"[0-9]+(\.[0-9]+)*", label)
-            data["name"] = Text(label) if number else braced(label)
-        if source is not None:
-            names = [self.value(leaf) for leaf in source]
-            data["from"] = names[0] if len(names) == 1 else names
-        if share is not None:
-            data["share"] = braced(share)
-        return data
-
-    def layer(self, item: TOp, source: list[Leaf] | None, branches: list[Data] | None) -> Data:
-        data = self.meta(item.named.label(), source, item.share)
-        if isinstance(item.kind, Leaf):
-            kind = self.value(item.kind)
-            if not data:
-                return {"activation": kind} if item.kind.expression else kind
-            return {kind: data}
-        for name, leaf in item.fields.items():
-            if leaf.expression or not at(default_of(item.layer, name), leaf.constant):
-                data[name] = self.value(leaf)
-        if branches is None:
-            return {item.kind: data} if data else item.kind
-        if not data:
-            return {item.kind: branches}
-        return {item.kind: {**data, "branches": branches}}
-
-    def call(self, item: TCall, label: str | None, pattern: str | None = None) -> Data:
-        data = self.meta(label, item.source, item.share)
-        if pattern is not None:
-            data = {"name": pattern, **data}
-        for param in ordered(item.block.params):
-            leaf = item.args.get(param.name)
-            if leaf is None:
-                continue
-            if leaf.expression:
-                data[param.name] = self.value(leaf)
-                continue
-            value = leaf.constant
-            if value is WILD:
-                value = (
-                    param.default if param.default is not REQUIRED else next(v for v in param.values if v is not WILD)
-                )
-            if not at(param.default, value):
-                data[param.name] = self.constant(value)
-        return {item.block.name: data} if data else item.block.name
-
-    def times(self, item: TRepeat) -> Data:
-        if item.times.expression:
-            text = str(self.value(item.times))
-            return Text(f"{text} - {item.less}") if item.less else Text(text)
-        return item.times.constant - item.less
-
-    def value(self, leaf: Leaf) -> Data:
-        if leaf.expression:
-            return Text(leaf.expression.format(*[param.name for param in leaf.params]))
-        return self.constant(leaf.constant)
-
-    def constant(self, value: Any) -> Data:
-        if isinstance(value, TensorName):
-            return str(value)
-        if isinstance(value, Literal):
-            return Text(repr(str(value)))
-        if isinstance(value, tuple) and not isinstance(value, Ref):
-            return [self.constant(part) for part in value]
-        return Text(value) if isinstance(value, str) else value
-
-
-def at(default: Any, value: Any) -> bool:
-    """Whether a value is the default, and need not be written."""
-    return default is not REQUIRED and bool(keyed(default) == keyed(value))
-
-
-def ordered(params: Sequence[Param]) -> list[Param]:
-    """Arguments that must be given first."""
-    return sorted(params, key=lambda param: param.default is not REQUIRED)
