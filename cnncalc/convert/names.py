@@ -11,8 +11,8 @@ from cnncalc.convert.tree import stem
 from cnncalc.graph import Graph
 from cnncalc.layers import REGISTRY
 from cnncalc.layers.merge import Multiply
-from cnncalc.spec.document import META, STRUCTURES
 from cnncalc.spec.fields import aliases
+from cnncalc.spec.language import META, STRUCTURES
 
 RESERVED = ("layers", "index", "in_channels", "in_size")
 MARKS = ("branch", "shortcut", "module", "block", "blocks", "layers")

@@ -18,7 +18,6 @@ from cnncalc.spec.expression import ExpressionError, Name, evaluate
 from cnncalc.spec.fields import written
 from cnncalc.spec.mentions import leftovers
 from cnncalc.spec.problem import listed, nearest
-from cnncalc.spec.state import Scope
 
 
 class Assembly(Builder):
@@ -31,10 +30,8 @@ class Assembly(Builder):
         try:
             self.run(self.document.body)
         except RecursionError:
-            scope: Scope | None = self.scope
-            while scope is not None and scope.call is None:
-                scope = scope.parent
-            raise self.problem(TOO_DEEP, scope.call.node if scope and scope.call else None) from None
+            calls = (scope.call.node for scope in self.scope.outwards if scope.call is not None)
+            raise self.problem(TOO_DEEP, next(calls, None)) from None
         if all(node.layer is None for node in self.nodes):
             raise self.source.error("the net has no layers", self.document.layers)
         self.check_paths()
@@ -68,7 +65,7 @@ class Assembly(Builder):
             if name in settings:
                 self.file_args[name] = self.setting(name, settings[name])
             elif name in chosen:
-                self.file_args[name] = self.value(chosen[name][1])
+                self.file_args[name] = self.value(chosen[name])
             elif default is not None:
                 self.file_args[name] = self.value(default)
             else:
@@ -187,7 +184,7 @@ class Assembly(Builder):
     def budget(self) -> dict[str, dict[str, int]]:
         """Limits by metric and side; counts may carry units."""
         limits: dict[str, dict[str, int]] = {}
-        for key, value in self.document.budget.entries if self.document.budget else ():
+        for key, value in self.document.budget:
             if key.text not in METRICS:
                 hint = nearest(key.text, METRICS) or f"metrics: {listed(METRICS)}"
                 raise self.source.error(f"there is no metric '{key.text}' to limit", key, hint=hint)
@@ -204,7 +201,7 @@ class Assembly(Builder):
         """Where the limits are written, for reports that point at them."""
         return {
             key.text: {side.text: self.place(side) for side, _ in value.entries}
-            for key, value in (self.document.budget.entries if self.document.budget else ())
+            for key, value in (self.document.budget)
             if isinstance(value, reader.Mapping)
         }
 

@@ -25,9 +25,9 @@ from cnncalc.spec.document import (
     unknown_argument,
 )
 from cnncalc.spec.expression import Name, template
-from cnncalc.spec.fields import field_name, find_layer, make_layer, unknown_field, written
+from cnncalc.spec.fields import field_name, find_layer, first_field, written
 from cnncalc.spec.problem import nearest
-from cnncalc.spec.state import Scope, State, Tensors
+from cnncalc.spec.state import MISSING, Scope, State, Tensors
 
 MAX_LAYERS = 500_000
 MAX_EMPTY_CALLS = 20_000
@@ -64,17 +64,13 @@ class Builder(State):
             raise self.problem(
                 f"{count(times)} rounds{of}{inside} are too many: a net has at most {MAX_LAYERS:,} layers", item.times
             )
-        args, outer, before = self.scope.args, self.rounds, self.scope.args.get("index")
-        had_index = "index" in args
+        scope, outer = self.scope, self.rounds
+        outside = scope.args
         self.rounds *= max(times, 1)
         for index in range(times):
-            args["index"] = index
+            scope.args = {**outside, "index": index}
             self.run(item.body)
-        self.rounds = outer
-        if had_index:
-            args["index"] = before
-        else:
-            args.pop("index", None)
+        scope.args, self.rounds = outside, outer
 
     def residual(self, item: Residual) -> None:
         self.current = start = self.sources(item.source, item.node)
@@ -91,44 +87,69 @@ class Builder(State):
             skip = self.branch(item.shortcut, start, "shortcut")
         else:
             skip = start
-        path = self.new_path(item.label, Add.kind, item.node)
+        path = self.new_path(item.label, Add.kind)
         self.current = self.emit(ADD, (*out, *skip), path, item, None)
         self.bind(path, item.label)
 
     def branch(self, body: Body, start: Tensors, name: str) -> Tensors:
         """Runs a body on the given tensors, under its own path."""
         scope = self.scope
+        self.current = start
         if self.document.flat_branches:
-            self.current = start
             self.run(body)
             return self.current
-        path = self.new_path(None, name, None, numbered=False)
-        self.scope = Scope(f"{path}.", scope.args, scope, home=scope.home, start=scope.start, twinned=scope.twinned)
-        self.current = start
+        path = self.new_path(None, name, numbered=False)
+        around, twinned = scope.outwards, scope.twinned
+        self.scope = Scope(f"{path}.", scope.args, around, home=scope.home, start=scope.start, twinned=twinned)
         self.run(body)
         self.scope = scope
         self.tensors[path] = self.current
         return self.current
 
     def call(self, item: Call) -> None:
-        layer = item.layer
-        if layer is None:
-            self.dynamic_call(item)
+        """Runs a block, or makes a layer, its expressions evaluated where the call stands, and places it."""
+        target = item.target or self.held(item)
+        if target is None:
             return
+        if isinstance(target, Block):
+            self.block(item, target)
+            return
+        alone = item.source is None and target.arity[1] == 0
         if item.branches is not None:
-            refs = self.branches(item, layer)
-        elif item.source is None and layer.arity[1] == 0:
-            self.place_layer(item, item.ready or self.make(item, layer), ())
-            return
-        elif item.source is None and self.current:
-            refs = self.current
+            refs = self.branches(item, target)
         else:
-            refs = self.sources(item.source, item.node)
-        ready = item.ready
-        if ready is None:
-            self.current = refs
-            ready = self.make(item, layer)
-        self.place_layer(item, ready, refs)
+            refs = () if alone else self.sources(item.source, item.node)
+        layer = item.ready
+        if layer is None:
+            self.current = self.current if alone else refs
+            layer = self.make(item, target)
+        self.place_layer(item, layer, refs)
+
+    def held(self, item: Call) -> type[Layer] | Block | None:
+        """What a name that is an argument's stands for; ``None`` for nothing."""
+        name = item.name
+        held = self.argument(name)
+        if held is None and not item.fields.keys() - {None}:
+            return None
+        if isinstance(held, str):
+            name = held
+        elif held is not MISSING and find_layer(name) is None:
+            raise self.problem(f"the argument '{name}' holds {held}, which is not a layer", item.node)
+        target = self.document.blocks.get(name) or find_layer(name)
+        if target is None:
+            hint = nearest(name, [*REGISTRY, *self.document.blocks])
+            raise self.problem(f"there is no layer or block '{name}'", item.node, hint=hint)
+        return target
+
+    def make(self, item: Call, layer: type[Layer]) -> Layer:
+        fields: dict[str, tuple[Any, reader.Node]] = {}
+        for name, (key, node) in item.fields.items():
+            if name is None:
+                field = first_field(self.source, layer, item.name, node)
+            else:
+                field = name if item.target else field_name(self.source, layer, key)
+            fields[field] = (self.value(node, choices(layer)[field]), node)
+        return self.maker.make(layer, item.node, fields)
 
     def place_layer(self, item: Call, layer: Layer, refs: Tensors) -> None:
         if len(refs) != 1 or layer.arity[0] != 1 or layer.arity[1] == 0:
@@ -136,7 +157,7 @@ class Builder(State):
         if isinstance(layer, ShortForm):
             self.short_form(item, layer, refs)
             return
-        path = self.new_path(item.label, layer.kind, item.node)
+        path = self.new_path(item.label, layer.kind)
         self.current = self.emit(layer, refs, path, item, self.label(item.share) if item.share else None)
         if item.label is not None:
             self.bind(path, item.label)
@@ -147,10 +168,10 @@ class Builder(State):
             layers = short.expand(self.shape(refs[0]))
         except LayerError as error:
             self.refuse(item, short, refs, error)
-        path = self.new_path(item.label, short.kind, item.node)
+        path = self.new_path(item.label, short.kind)
         share = self.label(item.share) if item.share else None
         for number, made in enumerate(layers, 1):
-            layer = self.layers.setdefault(made, made)
+            layer = self.maker.one(made)
             inner = path if len(layers) == 1 else f"{path}.{layer.kind}{number}"
             self.current = refs = self.emit(layer, refs, inner, item, f"{share}.{number}" if share else None)
         self.bind(path, item.label)
@@ -185,76 +206,26 @@ class Builder(State):
             hint=hint,
         )
 
-    def dynamic_call(self, item: Call) -> None:
-        """A block, or a name that an argument holds."""
-        if item.block is not None:
-            self.block(item, item.block)
-            return
-        name = item.name
-        for values in (self.scope.args, self.file_args):
-            if name in values:
-                held = values[name]
-                if held is None and not item.fields:
-                    return
-                if isinstance(held, str):
-                    name = held
-                elif find_layer(name) is None:
-                    raise self.problem(f"the argument '{name}' holds {held}, which is not a layer", item.node)
-                break
-        block = self.document.blocks.get(name)
-        if block is not None:
-            self.block(item, block)
-            return
-        layer = find_layer(name)
-        if layer is None:
-            hint = nearest(name, [*REGISTRY, *self.document.blocks])
-            raise self.problem(f"there is no layer or block '{name}'", item.node, hint=hint)
-        alone = item.source is None and layer.arity[1] == 0
-        refs = () if alone else self.sources(item.source, item.node)
-        self.current = self.current if alone else refs
-        self.place_layer(item, self.make(item, layer), refs)
-
-    def make(self, item: Call, layer: type[Layer]) -> Layer:
-        """The layer of a call, its expressions evaluated where the call stands."""
-        fields: dict[str, tuple[Any, reader.Node]] = {}
-        if item.scalar is not None and layer.__struct_fields__:
-            first = layer.__struct_fields__[0]
-            fields[first] = (self.value(item.scalar, choices(layer)[first]), item.scalar)
-        for wrote, (key, node) in item.fields.items():
-            field = field_name(layer, wrote)
-            if field is None:
-                raise unknown_field(self.source, layer, key)
-            fields[field] = (self.value(node, choices(layer)[field]), node)
-        made = make_layer(self.source, layer, item.node, fields)
-        return self.layers.setdefault(made, made)
-
     def block(self, item: Call, block: Block) -> None:
         caller = self.scope
         self.current = self.sources(item.source, item.node)
         args: dict[str, Any] = {}
-        for wrote, (key, node) in item.fields.items():
-            if wrote not in block.args:
+        for name, (key, node) in item.fields.items():
+            if name is None and not block.args:
+                raise self.problem(f"block '{block.name}' has no arguments", node)
+            name = next(iter(block.args)) if name is None else name
+            if name not in block.args:
                 raise unknown_argument(self.source, block, key)
-            args[wrote] = self.argument(node)
-        if item.scalar is not None:
-            if not block.args:
-                raise self.problem(f"block '{block.name}' has no arguments", item.scalar)
-            args[next(iter(block.args))] = self.argument(item.scalar)
+            args[name] = self.given(node)
         self.guard(item, block)
-        path = self.new_path(item.label, block.name, item.node)
+        path = self.new_path(item.label, block.name)
         share = path_in(caller, path) if item.share is None else self.label(item.share)
         home = self.homes.setdefault((caller.home, share), len(self.homes) + 1)
         twinned = caller.twinned or item.share is not None
-        self.scope = Scope(
-            f"{path}.", args, caller, block=block, call=item, home=home, start=len(path), twinned=twinned
-        )
-        missing = [name for name in block.args if name not in args]
-        for name in missing:
-            default = block.args[name]
-            if default is None:
-                self.scope = caller
-                missing_arguments(self.source, block, item if item.scalar is None else _with_first(item, block))
-            else:
+        missing_arguments(self.source, block, args, item.node)
+        self.scope = Scope(f"{path}.", args, caller.outwards, block, item, block.numbered, home, len(path), twinned)
+        for name, default in block.args.items():
+            if name not in args and default is not None:
                 args[name] = self.value(default)
         self.run(block.body)
         self.scope = caller
@@ -266,7 +237,7 @@ class Builder(State):
         if label is not None and len(template(label.text)) == 1:
             self.tensors[self.scope.prefix + label.text] = self.current
 
-    def argument(self, node: reader.Node) -> Any:
+    def given(self, node: reader.Node) -> Any:
         """An argument's value; a path with dots, or a number in quotes, may name a tensor."""
         if (
             isinstance(node, reader.Scalar)
@@ -280,14 +251,11 @@ class Builder(State):
 
     def guard(self, item: Call, block: Block) -> None:
         """No block may call itself, and the number of calls is bounded."""
-        chain = [block.name]
-        scope: Scope | None = self.scope
-        while scope is not None:
-            if scope.block is not None:
-                chain.append(scope.block.name)
-                if scope.block is block:
-                    raise self.problem(f"block '{block.name}' calls itself: {' → '.join(reversed(chain))}", item.node)
-            scope = scope.parent
+        chain = [scope.block for scope in self.scope.outwards if scope.block is not None]
+        if block in chain:
+            calls = [block, *chain[: chain.index(block) + 1]]
+            names = " → ".join(one.name for one in reversed(calls))
+            raise self.problem(f"block '{block.name}' calls itself: {names}", item.node)
         try:
             least = least_layers(self.document, block.body)
         except RecursionError:
@@ -295,7 +263,7 @@ class Builder(State):
         if least > MAX_LAYERS:
             raise self.problem(f"block '{block.name}' makes more than {MAX_LAYERS:,} layers", item.node)
         self.calls += 1
-        if len(chain) > MAX_CALL_DEPTH:
+        if len(chain) >= MAX_CALL_DEPTH:
             raise self.problem(f"blocks call each other more than {MAX_CALL_DEPTH} deep", item.node)
         if self.calls > MAX_EMPTY_CALLS + 20 * len(self.nodes):
             raise self.problem(
@@ -306,40 +274,40 @@ class Builder(State):
 
     # -- nodes ---------------------------------------------------------------------------------
 
-    def new_path(
-        self, label: reader.Scalar | None, kind: str, at: reader.Node | None, *, numbered: bool | None = None
-    ) -> str:
+    def new_path(self, label: reader.Scalar | None, kind: str, *, numbered: bool | None = None) -> str:
         """A path that is not yet taken: the label's, or the kind's with the next number, or just the number."""
         scope = self.scope
         if label is not None:
-            name = self.label(label)
-            path = scope.prefix + name
-            if "index" in scope.args and len(template(label.text)) == 1:
-                number = scope.counters[name] = scope.counters.get(name, 0) + 1
-                path = f"{path}{number}"
-            elif re.fullmatch("[0-9]+", first := name.partition(".")[0]):
-                scope.counters[NUMBERS] = int(first) + 1
-            if path in self.places:
-                other = self.places[path]
-                where = f"; it is already in line {other.line}" if other else ""
-                raise self.problem(f"the name '{name}' is taken{where}", label)
-            self.places[path] = self.place(label)
-            return path
+            return self.labelled_path(label)
         if scope.numbered if numbered is None else numbered:
-            while True:
-                number = scope.counters.get(NUMBERS, 0)
-                scope.counters[NUMBERS] = number + 1
-                path = f"{scope.prefix}{number}"
-                if path not in self.places:
-                    self.places[path] = None
-                    return path
-        gap = "_" if kind[-1].isdigit() else ""  # relu6_1, not relu61
+            counter, stem, first = NUMBERS, scope.prefix, 0
+        else:
+            gap = "_" if kind[-1].isdigit() else ""  # relu6_1, not relu61
+            counter, stem, first = kind, f"{scope.prefix}{kind}{gap}", 1
         while True:
-            number = scope.counters[kind] = scope.counters.get(kind, 0) + 1
-            path = f"{scope.prefix}{kind}{gap}{number}"
+            number = scope.counters.get(counter, first)
+            scope.counters[counter] = number + 1
+            path = f"{stem}{number}"
             if path not in self.places:
                 self.places[path] = None
                 return path
+
+    def labelled_path(self, label: reader.Scalar) -> str:
+        """The path of a name, numbered where a repeat gives the same name in each round."""
+        scope, name = self.scope, self.label(label)
+        path = scope.prefix + name
+        if "index" in scope.args and len(template(label.text)) == 1:
+            number = scope.counters.get(name, 1)
+            scope.counters[name] = number + 1
+            path = f"{path}{number}"
+        elif re.fullmatch("[0-9]+", first := name.partition(".")[0]):
+            scope.counters[NUMBERS] = int(first) + 1
+        if path in self.places:
+            other = self.places[path]
+            where = f"; it is already in line {other.line}" if other else ""
+            raise self.problem(f"the name '{name}' is taken{where}", label)
+        self.places[path] = self.place(label)
+        return path
 
     def emit(self, layer: Layer, refs: Tensors, path: str, item: Call | Residual, share: str | None) -> Tensors:
         """Adds one node and returns its outputs."""
@@ -391,12 +359,9 @@ class Builder(State):
         """A layer's error at the field at fault, with the sizes that led to it."""
         at: reader.Node = item.node
         if isinstance(item, Call) and error.field is not None:
-            if error.field in item.fields:
-                at = item.fields[error.field][1]
-            else:
-                for wrote, (_, node) in item.fields.items():
-                    if type(layer).field_aliases.get(wrote) == error.field:
-                        at = node
+            for wrote, (_, node) in item.fields.items():
+                if wrote is not None and error.field in (wrote, layer.field_aliases.get(wrote)):
+                    at = node
         titles, hint = None, error.hint
         if isinstance(item, Residual):
             titles = ("body", "skip" if item.shortcut is None else "shortcut")
@@ -421,11 +386,3 @@ def path_in(scope: Scope, path: str) -> str:
 def count(number: int) -> str:
     """A count for a message; it may be absurdly large."""
     return f"{number:,}" if number < 10**18 else f"more than {10**18:,}"
-
-
-def _with_first(item: Call, block: Block) -> Call:
-    """The call with its short value under the name of the block's first argument."""
-    assert isinstance(item.node, reader.Scalar)
-    assert item.scalar is not None
-    first = next(iter(block.args))
-    return Call(item.name, item.node, item.place, {first: (item.node, item.scalar), **item.fields})

@@ -1,4 +1,4 @@
-"""A layer's fields: from YAML values to a validated layer, and from an error back to its place."""
+"""Layers by name, and their fields: from values to a layer, and from an error back to its place."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 
 from cnncalc.layers import REGISTRY, Layer
 from cnncalc.layers.fields import choices, required_fields
+from cnncalc.spec.language import META
 from cnncalc.spec.problem import listed, nearest
 from cnncalc.spec.reader import Node, Scalar, Sequence, Source
 
@@ -45,89 +46,104 @@ def named_layer(name: str) -> type[Layer] | None:
     return find_layer(name) or next((layer for one, layer in aliases().items() if bare(one) == bare(name)), None)
 
 
-def field_name(layer: type[Layer], written: str) -> str | None:
-    """The field of a written name, PyTorch's long forms included."""
-    name = layer.field_aliases.get(written, written)
-    return name if name in layer.__struct_fields__ else None
+def field_name(source: Source, layer: type[Layer], key: Scalar) -> str:
+    """The field of a written name, PyTorch's long forms included.
 
-
-def unknown_field(source: Source, layer: type[Layer], key: Scalar) -> Exception:
-    """The error for an unknown field."""
-    meta = ["name", "from", "share", *(["branches"] if layer.arity[1] != 1 else [])]
-    fields = [*layer.__struct_fields__, *meta]
+    Raises:
+        SpecError: the layer has no such field.
+    """
+    name = layer.field_aliases.get(key.text, key.text)
+    if name in layer.__struct_fields__:
+        return name
+    fields = [*layer.__struct_fields__, *META, *(["branches"] if layer.arity[1] != 1 else [])]
     hint = nearest(key.text, fields, layer.field_aliases) or f"{layer.kind} takes {listed(fields, most=20)}"
     if key.text == "<<":
         hint = "YAML 1.2 has no merge keys; use a block with arguments for what layers have in common"
-    return source.error(f"{layer.kind} has no field '{key.text}'", key, hint=hint)
+    raise source.error(f"{layer.kind} has no field '{key.text}'", key, hint=hint)
 
 
-def make_layer(source: Source, layer: type[Layer], at: Node, fields: dict[str, tuple[Any, Node]]) -> Layer:
-    """A validated layer from evaluated values and the nodes they came from.
+def first_field(source: Source, layer: type[Layer], name: str, value: Node) -> str:
+    """The field that a value without a field's name is for (``- linear: 10``).
 
     Raises:
-        SpecError: a field is missing or of the wrong type or range; points at the value.
+        SpecError: the layer has no fields.
     """
-    try:
-        return msgspec.convert({name: value for name, (value, _) in fields.items()}, layer)
-    except msgspec.ValidationError as error:
-        problem = str(error)
-    if missing := re.search(r"missing required field `(\w+)`", problem):
-        raise missing_field(source, layer, at, missing[1]) from None
-    match = re.fullmatch(r"(.*) - at `\$\.(\w+)(.*)`", problem)
-    assert match, problem
-    name, indices = match[2], [int(index) for index in re.findall(r"\[(\d+)\]", match[3])]
-    value, node = fields[name]
-    for index in indices:
-        if isinstance(value, tuple):
-            value = value[index]
-        if isinstance(node, Sequence) and index < len(node.items):
-            node = node.items[index]
-    raise source.error(
-        f"'{name}' of {layer.kind} {_expected(match[1], layer, name)}, got {_show(value, node)}",
-        node,
-        hint=_hint(layer, name, value, match[1]),
-    ) from None
+    for field in layer.__struct_fields__:
+        return field
+    raise source.error(f"{name} takes no value, got {form(value)}", value)
 
 
-_TYPES = {
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "str": "a word",
-    "array": "a list",
-    "null": "null",
-}
+def form(node: Node) -> str:
+    """A value in a message about its form."""
+    if isinstance(node, Scalar):
+        return "nothing" if node.value is None else f"'{node.text}'"
+    return "a list" if isinstance(node, Sequence) else "a mapping"
 
 
-def _expected(problem: str, layer: type[Layer], name: str) -> str:
+class Maker:
+    """Makes the layers of a spec; equal ones are one object."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.made: dict[Layer, Layer] = {}
+
+    def one(self, layer: Layer) -> Layer:
+        """The object that stands for all layers equal to this one."""
+        return self.made.setdefault(layer, layer)
+
+    def make(self, layer: type[Layer], at: Node, fields: dict[str, tuple[Any, Node]]) -> Layer:
+        """A layer from evaluated values and the nodes they came from.
+
+        Raises:
+            SpecError: a field is missing or of the wrong type or range; points at the value.
+        """
+        try:
+            return self.one(msgspec.convert({name: value for name, (value, _) in fields.items()}, layer))
+        except msgspec.ValidationError as error:
+            problem = str(error)
+        if missing := re.search(r"missing required field `(\w+)`", problem):
+            raise missing_field(self.source, layer, at, missing[1]) from None
+        match = re.fullmatch(r"(.*) - at `\$\.(\w+)(.*)`", problem)
+        assert match, problem
+        name = match[2]
+        value, node = fields[name]
+        for index in map(int, re.findall(r"\[(\d+)\]", match[3])):
+            if isinstance(value, tuple):
+                value = value[index]
+            if isinstance(node, Sequence) and index < len(node.items):
+                node = node.items[index]
+        words = choices(layer)[name]
+        message = f"'{name}' of {layer.kind} {_expected(match[1], words)}, got {_show(value, node)}"
+        raise self.source.error(message, node, hint=_hint(value, words, match[1])) from None
+
+
+def missing_field(source: Source, layer: type[Layer], at: Node, name: str) -> Exception:
+    """The error for a missing required field."""
+    example = ", ".join(f"{field}: …" for field in required_fields(layer))
+    return source.error(f"{layer.kind} needs '{name}'", at, hint=f"write '- {layer.kind}: {{{example}}}'")
+
+
+_WORDS = {
+    "int": "a whole number", "float": "a number", "bool": "true or false", "str": "a word", "array": "a list",
+    ">=": "of at least", "<=": "of at most", ">": "above", "<": "below",
+}  # fmt: skip
+"""What msgspec calls types and bounds, in plain words."""
+
+
+def _expected(problem: str, words: frozenset[str]) -> str:
     """What msgspec expected, in plain words."""
-    words = choices(layer)[name]
     if problem.startswith(("Invalid enum value", "Expected `str`")):
         return f"must be one of {', '.join(sorted(words))}" if words else "must be a word"
-    if match := re.fullmatch(r"Expected `array` of length (.*)", problem):
-        length = {">=": "at least", "<=": "at most"}
-        rule = match[1].split(" ")
-        return (
-            f"must be a list of {length.get(rule[0], 'exactly')} {rule[-1]} values"
-            if len(rule) > 1
-            else f"must be a list of {rule[0]} values"
-        )
-    match = re.match(r"Expected `([^`]*)`(.*)", problem)
+    if match := re.fullmatch(r"Expected `array` of length (.)= (\d+)", problem):
+        return f"must be a list of at {'least' if match[1] == '>' else 'most'} {match[2]} values"
+    match = re.match(r"Expected `([^`]*)`(?: (\S+) ([^,]*))?", problem)
     if match is None:
         return f"is wrong ({problem})"
-    kinds = [_TYPES.get(kind, kind) for kind in match[1].split(" | ")]
+    kinds = [_WORDS.get(kind, kind) for kind in match[1].split(" | ")]
     if words and "a word" in kinds:
         kinds.remove("a word")
         kinds += [f"'{word}'" for word in sorted(words)]
-    bound = (
-        match[2]
-        .split(",")[0]
-        .replace(">=", "of at least")
-        .replace("<=", "of at most")
-        .replace(">", "above")
-        .replace("<", "below")
-        .removesuffix(".0")
-    )
+    bound = f" {_WORDS[match[2]]} {match[3].removesuffix('.0')}" if match[2] in _WORDS else ""
     return f"must be {', '.join(kinds[:-1])}{' or ' if len(kinds) > 1 else ''}{kinds[-1]}{bound}"
 
 
@@ -151,17 +167,9 @@ def written(value: Any) -> str:
     return text if len(text) <= 40 or isinstance(value, str) else f"{text[:10]}… ({len(text)} digits)"
 
 
-def _hint(layer: type[Layer], name: str, value: Any, problem: str) -> str | None:
+def _hint(value: Any, words: frozenset[str], problem: str) -> str | None:
     if isinstance(value, float) and not isfinite(value):
         return None if isnan(value) else "the number is too large"
     if isinstance(value, float) and not value.is_integer() and "`int" in problem:
         return "'//' divides to a whole number; round(), floor() and ceil() make one"
-    if isinstance(value, str):
-        return nearest(value, choices(layer)[name])
-    return None
-
-
-def missing_field(source: Source, layer: type[Layer], at: Node, name: str) -> Exception:
-    """The error for a missing required field."""
-    example = ", ".join(f"{field}: …" for field in required_fields(layer))
-    return source.error(f"{layer.kind} needs '{name}'", at, hint=f"write '- {layer.kind}: {{{example}}}'")
+    return nearest(value, words) if isinstance(value, str) else None

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Iterator
 
 from cnncalc.graph import Leftover, Place
-from cnncalc.spec.document import Body, Call, Choice, Document, Repeat, bodies
+from cnncalc.spec.document import Body, Call, Document, items
 from cnncalc.spec.expression import FUNCTIONS
 from cnncalc.spec.problem import nearest
-from cnncalc.spec.reader import Mapping, Node, Scalar
+from cnncalc.spec.reader import Mapping, Node, Scalar, Sequence
 
 _NAME = re.compile(r"[^\W\d]\w*")
 
@@ -24,9 +24,9 @@ def leftovers(document: Document) -> tuple[Leftover, ...]:
         return ()
     # A name in a block means first the block's own argument, then the file's.
     inside = {block.name: {*_in_body(block.body), *_in_nodes(block.args.values())} for block in blocks}
-    settings = [value for variant in document.variants.values() for _, value in variant.values()]
-    outside = {*_in_body(document.body), *_in_nodes([document.input, document.outputs, *document.args.values()])}
-    outside.update(_in_nodes(settings))
+    settings = [value for variant in document.variants.values() for value in variant.values()]
+    others = [document.input, document.outputs, *document.args.values(), *settings]
+    outside = {*_in_body(document.body), *_in_nodes(others)}
     used = outside.union(*(inside[block.name].difference(block.args) for block in blocks))
     called = outside.union(*(names - {name} for name, names in inside.items()))
 
@@ -42,39 +42,28 @@ def leftovers(document: Document) -> tuple[Leftover, ...]:
     for block in blocks:
         if block.name not in called:
             add("block", block.name, block.node, called)
+        known = {*block.args, *inside[block.name]} - FUNCTIONS.keys()
         for name, default in block.args.items():
             if name not in inside[block.name]:
-                add(
-                    "block argument", name, default or block.node, {*block.args, *inside[block.name]} - FUNCTIONS.keys()
-                )
+                add("block argument", name, default or block.node, known)
     return tuple(sorted(found, key=lambda one: one.place[1:]))
 
 
-def _in_nodes(nodes: Iterable[Node | None]) -> Iterator[str]:
+def _in_nodes(nodes: Iterable[object]) -> Iterator[str]:
     """Every word of the values below some nodes; texts that are not expressions do no harm."""
-    waiting = [*nodes]
-    while waiting:
-        node = waiting.pop()
+    for node in nodes:
         if isinstance(node, Scalar):
             yield from _NAME.findall(node.text)
+        elif isinstance(node, Sequence):
+            yield from _in_nodes(node.items)
         elif isinstance(node, Mapping):
-            waiting += [value for _, value in node.entries]
-        elif node is not None:
-            waiting += node.items
+            yield from _in_nodes(value for _, value in node.entries)
 
 
 def _in_body(body: Body) -> Iterator[str]:
     """Every word of the values and names of layers in a body."""
-    for item in body:
+    for item in items(body):
         if isinstance(item, Call):
             yield item.name
-            values = [value for _, value in item.fields.values()]
-            yield from _in_nodes([item.scalar, item.label, item.source, item.share, *values])
-        elif isinstance(item, Repeat):
-            yield from _in_nodes([item.times])
-        elif isinstance(item, Choice):
-            yield from _in_nodes([item.condition])
-        else:
-            yield from _in_nodes([item.when, item.label, item.source])
-        for inner in bodies(item):
-            yield from _in_body(inner)
+            yield from _in_nodes(value for _, value in item.fields.values())
+        yield from _in_nodes(getattr(item, part) for part in item.__struct_fields__ if part != "node")

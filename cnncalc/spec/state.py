@@ -5,18 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NoReturn
 
+from msgspec import Struct
+
 from cnncalc.graph import Node, Place, Ref
-from cnncalc.layers import REGISTRY, Layer
+from cnncalc.layers import REGISTRY
 from cnncalc.layers.axes import describe
 from cnncalc.layers.base import Shape, Shapes
 from cnncalc.spec import reader, trace
-from cnncalc.spec.document import (
-    Block,
-    Call,
-    Document,
-)
+from cnncalc.spec.document import Block, Call, Document
 from cnncalc.spec.expression import ExpressionError, Name, UnknownNameError, check_size, evaluate, template, whole
 from cnncalc.spec.fields import choice_words, find_layer, written
+from cnncalc.spec.language import SIZES
 from cnncalc.spec.problem import listed, nearest
 
 MOST_CALLS = 8
@@ -26,41 +25,33 @@ SIZE_NAMES = {1: ("in_length",), 2: ("in_height", "in_width"), 3: ("in_depth", "
 MAX_WORK = 2_000_000
 WORK_PER_LAYER = 100
 """The most steps of evaluation for a net, and how many more for each of its layers."""
-IN_NAMES = ("in_channels", "in_size", "in_length", "in_height", "in_width", "in_depth")
+MISSING: Any = object()
 Tensors = tuple[Ref, ...]
 
 
-class Scope:
-    """A scope of names: the arguments, the counters of automatic names, and the enclosing scope.
+class Scope(Struct):
+    """A scope of names: the arguments, the counters of automatic names, and the scopes around it, the nearest first.
 
     ``home`` is the number of the block call whose share names these are, the same for calls that share all their
     weights, and ``start`` the length of its path. In a ``twinned`` call every layer shares with its twin.
     """
 
-    __slots__ = ("args", "block", "call", "counters", "home", "numbered", "parent", "prefix", "start", "twinned")
+    prefix: str
+    args: dict[str, Any]
+    around: tuple[Scope, ...] = ()
+    block: Block | None = None
+    call: Call | None = None
+    numbered: bool = False
+    home: int = 0
+    start: int = 0
+    twinned: bool = False
+    counters: dict[str, int] = {}
+    """The next number of each automatic name."""
 
-    def __init__(
-        self,
-        prefix: str,
-        args: dict[str, Any],
-        parent: Scope | None = None,
-        *,
-        block: Block | None = None,
-        call: Call | None = None,
-        home: int = 0,
-        start: int = 0,
-        twinned: bool = False,
-    ) -> None:
-        self.prefix = prefix
-        self.args = args
-        self.parent = parent
-        self.block = block
-        self.call = call
-        self.home = home
-        self.start = start
-        self.twinned = twinned
-        self.numbered = block is not None and block.numbered
-        self.counters: dict[str, int] = {}
+    @property
+    def outwards(self) -> tuple[Scope, ...]:
+        """This scope and those around it."""
+        return (self, *self.around)
 
 
 class State:
@@ -69,13 +60,12 @@ class State:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.source = document.source
+        self.maker = document.maker
         self.nodes: list[Node] = []
         self.tensors: dict[str, Tensors] = {}
         self.places: dict[str, Place | None] = {}
         self.shapes: dict[tuple[int, Shapes], Shapes] = {}
         """Output shapes by the layer's identity and its input shapes; the nodes keep the layers alive."""
-        self.layers: dict[Layer, Layer] = {}
-        """One layer object for each group of equal layers."""
         self.homes: dict[tuple[int, str], int] = {}
         """Numbers of block calls by their home and the share name or path there."""
         self.owners: dict[tuple[int, str], int] = {}
@@ -83,8 +73,7 @@ class State:
         self.current: Tensors = ()
         self.file_args: dict[str, Any] = {}
         self.replaced: dict[str, Shape] = {}
-        self.scope = Scope("", {})
-        self.scope.numbered = document.numbered
+        self.scope = Scope("", {}, numbered=document.numbered)
         self.rounds = 1
         self.calls = 0
         self.work = 0
@@ -152,12 +141,16 @@ class State:
             pieces[number] = str(value)
         return "".join(pieces)
 
+    def argument(self, name: str) -> Any:
+        """The value of an argument in scope; :data:`MISSING` where there is no such argument."""
+        return self.scope.args.get(name, self.file_args.get(name, MISSING))
+
     def lookup(self, name: str) -> Any:
         """The value of a name in the current scope."""
-        for values in (self.scope.args, self.file_args):
-            if name in values:
-                return values[name]
-        if name in IN_NAMES:
+        held = self.argument(name)
+        if held is not MISSING:
+            return held
+        if name in SIZES:
             return self.in_size(name)
         if name in self.document.blocks or find_layer(name):
             return Name(name)
@@ -166,8 +159,7 @@ class State:
             return Name(path)
         if name in choice_words():
             return Name(name)
-        rank = len(self.shape(self.current[0])) if len(self.current) == 1 else 0
-        sizes = ["in_channels", "in_size", *SIZE_NAMES.get(rank - 1, ())] if rank else []
+        sizes = sizes_of(self.shape(self.current[0])) if len(self.current) == 1 else {}
         known = [*dict.fromkeys([*self.scope.args, *self.file_args, *sizes])]
         hint = (
             nearest(name, known)
@@ -184,17 +176,10 @@ class State:
             several = f"{len(self.current)} of them" if self.current else "none"
             raise UnknownNameError(f"'{name}' needs exactly one tensor before it; here there is {several}", 0)
         shape = self.shape(self.current[0])
-        if not shape:
-            hint = "a scalar has neither channels nor spatial sizes"
-            raise UnknownNameError(f"the tensor {describe(shape)} here has no '{name}'", 0, hint)
-        if name == "in_channels":
-            return shape[0]
-        if name == "in_size":
-            return shape[1:]
-        sizes = SIZE_NAMES.get(len(shape) - 1, ())
+        sizes = sizes_of(shape)
         if name in sizes:
-            return shape[1 + sizes.index(name)]
-        hint = f"choose from: {listed(['in_channels', 'in_size', *sizes])}"
+            return sizes[name]
+        hint = f"choose from: {listed(sizes)}" if sizes else "a scalar has neither channels nor spatial sizes"
         raise UnknownNameError(f"the tensor {describe(shape)} here has no '{name}'", 0, hint)
 
     # -- tensors -------------------------------------------------------------------------------
@@ -212,11 +197,9 @@ class State:
 
     def find_path(self, name: str) -> str | None:
         """The full path of a name, looked up from the innermost scope outwards."""
-        scope: Scope | None = self.scope
-        while scope is not None:
+        for scope in self.scope.outwards:
             if scope.prefix + name in self.tensors:
                 return scope.prefix + name
-            scope = scope.parent
         return None
 
     def tensor(self, node: reader.Node) -> Tensors:
@@ -234,10 +217,9 @@ class State:
 
     def named_tensor(self, node: reader.Scalar) -> Tensors:
         name = node.text
-        for values in (self.scope.args, self.file_args):
-            if isinstance(values.get(name), str):
-                name = values[name]
-                break
+        held = self.argument(name)
+        if isinstance(held, str):
+            name = held
         path = self.find_path(name)
         if path is not None:
             return self.tensors[path]
@@ -286,7 +268,7 @@ class State:
 
     def sources(self, node: reader.Node | None, at: reader.Node) -> Tensors:
         if node is None:
-            return self.need_current(at)
+            return self.current or self.need_current(at)
         if isinstance(node, reader.Sequence):
             return tuple(ref for item in node.items for ref in self.tensor(item))
         return self.tensor(node)
@@ -305,13 +287,19 @@ class State:
         hint: str | None = None,
     ) -> Exception:
         """An error at a node, with the chain of block calls that led there."""
-        chain = []
-        scope: Scope | None = self.scope
-        while scope is not None:
-            if scope.block is not None and scope.call is not None:
-                place = scope.call.place
-                chain.append(f"  in block '{scope.block.name}', called at {place.file}:{place.line}:{place.column}")
-            scope = scope.parent
+        chain = [
+            f"  in block '{scope.block.name}', called at {':'.join(map(str, scope.call.place))}"
+            for scope in self.scope.outwards
+            if scope.block is not None and scope.call is not None
+        ]
         if len(chain) > MOST_CALLS:
             chain[MOST_CALLS - 2 : -1] = [f"  … {len(chain) - MOST_CALLS + 1} more calls"]
         return self.source.error(message, at, details=[*(details or []), *chain], hint=hint)
+
+
+def sizes_of(shape: Shape) -> dict[str, Any]:
+    """The sizes of a tensor that expressions can name; a scalar has none."""
+    if not shape:
+        return {}
+    named = zip(SIZE_NAMES.get(len(shape) - 1, ()), shape[1:], strict=False)
+    return {"in_channels": shape[0], "in_size": shape[1:], **dict(named)}

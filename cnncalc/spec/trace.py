@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from cnncalc.graph import Node, Ref
 from cnncalc.layers.axes import describe
 from cnncalc.layers.base import Shape
 from cnncalc.spec import reader
-from cnncalc.spec.document import Body, Call, Document, Residual, bodies
+from cnncalc.spec.document import Call, Document, Residual, items
 
 MOST_LINES = 14
 MOST_INPUTS = 4
@@ -80,12 +80,5 @@ def _row(node: Node, size: str) -> tuple[str, str]:
 def find_label(document: Document, name: str) -> reader.Node | None:
     """The first place in the document where a ``name:`` is given."""
     bodies = [document.body, *(block.body for block in document.blocks.values())]
-    return next((label for body in bodies for label in _labels(body) if label.text == name), None)
-
-
-def _labels(body: Body) -> Iterator[reader.Scalar]:
-    for item in body:
-        if isinstance(item, (Call, Residual)) and item.label is not None:
-            yield item.label
-        for inner in bodies(item):
-            yield from _labels(inner)
+    labels = (item.label for body in bodies for item in items(body) if isinstance(item, (Call, Residual)))
+    return next((label for label in labels if label is not None and label.text == name), None)
