@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import prod
 from random import Random
 from typing import Any
@@ -23,11 +23,12 @@ from cnncalc.layers.base import Shape, Shapes, ShortForm
 from cnncalc.layers.fields import REQUIRED, defaults_of, types_of
 from cnncalc.layers.merge import Add
 from cnncalc.layers.regularization import Identity
+from cnncalc.spec.fields import written
 
 Data = dict[str, Any]
 """A spec as plain data."""
 Items = list[Any]
-"""The layers of a body, each a name or a name with its fields."""
+"""The layers of a body, each a mapping from its name to its fields."""
 Drawn = tuple[Items, Shape]
 """Layers, and their output shape."""
 Accept = Callable[[Shape], bool]
@@ -40,6 +41,8 @@ MOST_CHANNELS = 12
 MOST_ELEMENTS = 3000
 MOST_TAPS = 100_000
 FLOATS = (-1.0, 0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
+STRUCTURE = {"branches", "layers", "body"}
+"""Fields that hold layers."""
 
 
 def random_spec(rng: Random) -> str:
@@ -61,24 +64,20 @@ def outputs_of(layer: Layer, shapes: Shapes) -> Shapes:
     Raises:
         LayerError: it cannot take its inputs.
     """
-    if not isinstance(layer, ShortForm):
-        return layer.output_shapes(*shapes)
-    for part in layer.expand(*shapes):
+    for part in layer.expand(*shapes) if isinstance(layer, ShortForm) else (layer,):
         shapes = part.output_shapes(*shapes)
     return shapes
 
 
 def keeps_places(layer: Layer, shapes: Shapes) -> bool:
     """Whether units still have positions in the input: no spatial axis is read as a whole or scattered."""
-    parts = layer.expand(*shapes) if isinstance(layer, ShortForm) else (layer,)
-    for part in parts[:1]:
-        for shape, reads in zip(shapes, part.reads(*shapes), strict=True):
-            if any(read.window is None and size > 1 for read, size in zip(reads[1:], shape[1:], strict=True)):
-                return False
-    return True
+    first = layer.expand(*shapes)[:1] if isinstance(layer, ShortForm) else (layer,)
+    inputs = [pair for part in first for pair in zip(shapes, part.reads(*shapes), strict=True)]
+    axes = [axis for shape, reads in inputs for axis in zip(shape[1:], reads[1:], strict=True)]
+    return all(read.window is not None or size <= 1 for size, read in axes)
 
 
-def _classes(fits: Callable[[type[Layer]], bool]) -> tuple[list[type[Layer]], list[float]]:
+def classes(fits: Callable[[type[Layer]], bool]) -> tuple[list[type[Layer]], list[float]]:
     """Layer classes, and how often each is drawn."""
     found = [layer for _, layer in sorted(REGISTRY.items()) if layer.drawn and fits(layer)]
     return found, [_weight(layer) for layer in found]
@@ -95,18 +94,7 @@ def _weight(layer: type[Layer]) -> float:
     return 0.4 if layer.reads is Layer.reads and not issubclass(layer, ShortForm) else 1
 
 
-def _takes_one(layer: type[Layer]) -> bool:
-    return layer.arity[0] <= 1
-
-
-def _takes_several(layer: type[Layer]) -> bool:
-    return layer.arity[1] is None or layer.arity[1] > 1
-
-
-# -- fields ----------------------------------------------------------------------------------------
-
-
-class _Fields:
+class Fields:
     """Draws values of declared types that suit the current shapes."""
 
     def __init__(self, rng: Random, shapes: Shapes, wanted: Shape = ()) -> None:
@@ -118,20 +106,16 @@ class _Fields:
 
     def draw(self, layer: type[Layer]) -> Data:
         """Fields of a layer; those with a default mostly keep it."""
-        fields = {}
-        for name, default in defaults_of(layer).items():
-            if default is REQUIRED or self.rng.random() < 0.45:
-                fields[name] = self.value(types_of(layer)[name])
-        return fields
+        hints, defaults = types_of(layer), defaults_of(layer)
+        drawn = (name for name, default in defaults.items() if default is REQUIRED or self.rng.random() < 0.45)
+        return {name: self.value(hints[name]) for name in drawn}
 
     def value(self, hint: Any) -> Any:
         """A value of one type."""
-        rng = self.rng
+        rng, limits = self.rng, Meta()
+        if typing.get_origin(hint) is typing.Annotated:
+            hint, limits = typing.get_args(hint)
         origin, parts = typing.get_origin(hint), typing.get_args(hint)
-        limits = Meta()
-        if origin is typing.Annotated:
-            hint, limits = parts[0], next((part for part in parts[1:] if isinstance(part, Meta)), limits)
-            origin, parts = typing.get_origin(hint), typing.get_args(hint)
         if origin in (typing.Union, types.UnionType):
             weights = [0.4 if part is type(None) else 2 if typing.get_origin(part) is tuple else 1 for part in parts]
             return self.value(rng.choices(parts, weights)[0])
@@ -143,16 +127,13 @@ class _Fields:
             return rng.random() < 0.5
         if hint is int:
             return self.whole(limits.ge)
-        if hint is float:
-            return rng.choice([f for f in FLOATS if _within(f, limits)])
-        return None
+        return rng.choice([one for one in FLOATS if _within(one, limits)]) if hint is float else None
 
     def values(self, hint: Any, limits: Meta) -> list[Any]:
         """A list with one entry per spatial axis unless the type fixes its length."""
         rng = self.rng
-        if limits.min_length is not None:
-            length = limits.min_length
-        else:
+        length = limits.min_length
+        if length is None:
             length = rng.choices([max(self.axes - 1, 0), self.axes, 1, 2], [7, 2, 1, 1])[0]
         if hint is int and rng.random() < 0.7:  # axes, each once
             return rng.sample(range(self.axes), min(length, self.axes))
@@ -165,18 +146,15 @@ class _Fields:
             return rng.randint(-self.axes - (rng.random() < 0.1), self.axes + 2)
         if least <= 0 and rng.random() < 0.4:
             return int(least)
-        if rng.random() < 0.5:
-            return rng.choice(self.counts)
-        return rng.choice((1, 2, 2, 2, 3, 3, 3, 4, 5))
+        return rng.choice(self.counts if rng.random() < 0.5 else (1, 2, 2, 2, 3, 3, 3, 4, 5))
 
 
 def _within(value: float, limits: Meta) -> bool:
-    return (
-        (limits.ge is None or value >= limits.ge)
-        and (limits.gt is None or value > limits.gt)
-        and (limits.le is None or value <= limits.le)
-        and (limits.lt is None or value < limits.lt)
-    )
+    try:
+        msgspec.convert(value, typing.Annotated[float, limits])
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 # -- nets ------------------------------------------------------------------------------------------
@@ -189,9 +167,9 @@ class _Draw:
         self.labels = 0
         self.shares = 0
         self.left = rng.randint(1, 10)
-        self.one = _classes(_takes_one)
-        self.several = _classes(_takes_several)
-        self.splitters = _classes(lambda layer: layer.output_shapes is not Layer.output_shapes)
+        self.takes_one = classes(lambda layer: layer.arity[0] <= 1)
+        self.takes_several = classes(lambda layer: layer.arity[1] is None or layer.arity[1] > 1)
+        self.splits = classes(lambda layer: layer.output_shapes is not Layer.output_shapes)
 
     def net(self) -> Data:
         """Inputs, layers, and sometimes several outputs."""
@@ -199,16 +177,14 @@ class _Draw:
         first = self.input_shape()
         if rng.random() < 0.12:
             others = [self.other_input(first) for _ in range(rng.randint(1, 2))]
-            inputs = {f"in{number}": list(shape) for number, shape in enumerate([first, *others], 1)}
+            inputs: Any = {f"in{number}": list(shape) for number, shape in enumerate([first, *others], 1)}
             self.named = [(name, tuple(shape)) for name, shape in inputs.items()]
-            layers = self.body(first, self.left, top=True)[0]
-            if not layers:
-                layers = [{Identity.kind: {}}]
-            self.start_from(layers, "in1")
-            data: Data = {"input": inputs, "layers": layers}
+            layers = self.from_first_input(self.body(first, self.left, top=True)[0])
         else:
-            data = {"input": list(first), "layers": self.body(first, self.left, top=True)[0]}
-        inner = [name for name, _ in self.named if name not in data["input"]]
+            inputs = list(first)
+            layers = self.body(first, self.left, top=True)[0]
+        data = {"input": inputs, "layers": layers}
+        inner = [name for name, _ in self.named if name not in inputs]
         if inner and rng.random() < 0.2:
             data["outputs"] = rng.sample(inner, rng.randint(1, min(2, len(inner))))
         return data
@@ -228,18 +204,14 @@ class _Draw:
             return first
         return (self.rng.randint(1, MOST_CHANNELS), *first[1:]) if dice < 0.7 else self.input_shape()
 
-    def start_from(self, layers: Items, name: str) -> None:
-        """Names what the first layer reads, which a net of several inputs must say."""
-        kind, fields = next(iter(layers[0].items())) if isinstance(layers[0], dict) else (layers[0], {})
-        if isinstance(fields, dict) and not {"branches", "layers", "times", "body"} & set(fields):
-            source = fields.get("from", -1)
-            if source == -1:
-                fields["from"] = name
-            elif isinstance(source, list):
-                fields["from"] = [name if one == -1 else one for one in source]
-            layers[0] = {kind: fields}
-        else:
-            layers.insert(0, {Identity.kind: {"from": name}})
+    def from_first_input(self, layers: Items) -> Items:
+        """The layers, the first of which says what it reads, as it must in a net of several inputs."""
+        ((kind, fields),) = layers[0].items() if layers else ((Identity.kind, {}),)
+        if STRUCTURE & set(fields):
+            return [{Identity.kind: {"from": "in1"}}, *layers]
+        source = fields.get("from", -1)
+        source = ["in1" if one == -1 else one for one in source] if isinstance(source, list) else source
+        return [{kind: {**fields, "from": "in1" if source == -1 else source}}, *layers[1:]]
 
     def body(self, shape: Shape, length: int, top: bool = False, depth: int = 0) -> Drawn:
         """Layers one after the other."""
@@ -274,16 +246,14 @@ class _Draw:
 
     def label(self, items: Items, shape: Shape) -> None:
         """Gives the last layer a name that others can read from."""
-        last = items[-1]
-        kind, fields = next(iter(last.items())) if isinstance(last, dict) else (last, {})
-        if isinstance(fields, list):
-            fields = {"body" if kind == "residual" else "branches": fields}
-        if "times" in fields or "name" in fields:
-            return
+        ((kind, fields),) = items[-1].items()
+        if "times" not in fields and "name" not in fields:
+            items[-1] = {kind: {**fields, "name": self.new_name()}}
+            self.named.append((items[-1][kind]["name"], shape))
+
+    def new_name(self) -> str:
         self.labels += 1
-        name = f"t{self.labels}"
-        items[-1] = {kind: {**fields, "name": name}}
-        self.named.append((name, shape))
+        return f"t{self.labels}"
 
     # -- single layers -----------------------------------------------------------------------------
 
@@ -306,21 +276,11 @@ class _Draw:
                 return None
         return outputs
 
-    def layer(self, shape: Shape, *, free: bool = False, wanted: Shape = ()) -> Drawn | None:
-        """A layer of one input."""
-        for _ in range(30):
-            kind = self.rng.choices(*self.one)[0]
-            for _ in range(6):
-                made = self.attempt(kind, (shape,), free, wanted)
-                if made is not None and len(made[1]) == 1:
-                    return [made[0]], made[1][0]
-        return None
-
     def attempt(
-        self, kind: type[Layer], shapes: Shapes, free: bool, wanted: Shape = (), more: Data | None = None
-    ) -> tuple[Any, Shapes] | None:
+        self, kind: type[Layer], shapes: Shapes, *, free: bool = False, wanted: Shape = (), more: Data | None = None
+    ) -> tuple[Items, Shapes] | None:
         """One draw of a layer's fields: the layer as a spec writes it and its output shapes, if it is valid."""
-        fields = _Fields(self.rng, shapes, wanted).draw(kind)
+        fields = Fields(self.rng, shapes, wanted).draw(kind)
         try:
             layer = msgspec.convert(fields, kind)
         except msgspec.ValidationError:
@@ -328,8 +288,22 @@ class _Draw:
         outputs = self.fits(layer, shapes, free)
         if outputs is None or any(out[:1] > (4 * MOST_CHANNELS,) for out in outputs):
             return None
-        fields |= more or {}
-        return ({kind.kind: fields} if fields else kind.kind), outputs
+        return [{kind.kind: fields | (more or {})}], outputs
+
+    def single(self, kind: type[Layer], shapes: Shapes, **options: Any) -> Drawn | None:
+        """As :meth:`attempt`, for a layer of one output."""
+        made = self.attempt(kind, shapes, **options)
+        return (made[0], made[1][0]) if made is not None and len(made[1]) == 1 else None
+
+    def layer(self, shape: Shape, *, free: bool = False, wanted: Shape = ()) -> Drawn | None:
+        """A layer of one input."""
+        for _ in range(30):
+            kind = self.rng.choices(*self.takes_one)[0]
+            for _ in range(6):
+                made = self.single(kind, (shape,), free=free, wanted=wanted)
+                if made is not None:
+                    return made
+        return None
 
     def search(
         self, shape: Shape, accept: Accept, *, wanted: Shape = (), free: bool = False, tries: int = 80
@@ -345,63 +319,62 @@ class _Draw:
                 return made
         return None
 
+    def join(self, kind: type[Layer], shapes: Shapes, more: Data | None = None) -> Drawn | None:
+        """A layer that takes several inputs, and its output shape."""
+        for _ in range(4):
+            made = self.single(kind, shapes, free=self.rng.random() < 0.5, more=more)
+            if made is not None:
+                return made
+        return None
+
     # -- structure ---------------------------------------------------------------------------------
 
     def residual(self, shape: Shape, depth: int) -> Drawn | None:
         """A body and what is added to it: the tensor itself if the sizes allow it, else a shortcut."""
         body, out = self.body(shape, self.rng.randint(1, 3), depth=depth)
-        merged = _merged(Add(), (out, shape))
-        if merged is not None and self.affordable(merged):
-            return [{"residual": body}], merged
+        try:
+            merged = Add().output_shape(out, shape)
+        except LayerError:
+            merged = None
+        if merged is not None and prod(merged) <= MOST_ELEMENTS:
+            return [{"residual": {"body": body}}], merged
         found = self.search(shape, lambda other: other == out, wanted=out)
         if found is None:
             return body, out
         return [{"residual": {"body": body, "shortcut": found[0]}}], out
 
-    def affordable(self, shape: Shape) -> bool:
-        """Whether a tensor is small enough."""
-        return prod(shape) <= MOST_ELEMENTS
-
     def merge(self, shape: Shape, depth: int) -> Drawn | None:
         """Branches, joined by a layer of several inputs."""
         rng = self.rng
-        kind = rng.choices(*self.several)[0]
+        kind = rng.choices(*self.takes_several)[0]
         least, most = kind.arity
         count = rng.randint(max(least, 2), min(most or 4, 4))
         for _ in range(6):
             branches = [self.body(shape, rng.randint(0, 2), depth=depth)]
             while len(branches) < count:
-                so_far = tuple(out for _, out in branches)
-                if len(branches) + 1 < least:
-                    found: Drawn | None = self.search(shape, lambda out: True, free=rng.random() < 0.5)
-                elif rng.random() < 0.4 and self.join(kind, (*so_far, shape)):
-                    found = [], shape
-                else:
-                    found = self.search(
-                        shape,
-                        lambda out, so_far=so_far: self.join(kind, (*so_far, out)) is not None,  # type: ignore[misc]
-                        wanted=so_far[0],
-                        free=rng.random() < 0.3,
-                        tries=25,
-                    )
+                found = self.next_branch(kind, tuple(out for _, out in branches), shape)
                 if found is None:
                     break
                 branches.append(found)
-            joined = self.join(kind, tuple(out for _, out in branches)) if len(branches) == count else None
-            if joined is not None:
-                fields, out = joined
-                bodies = [items for items, _ in branches]
-                return [{kind.kind: {**fields, "branches": bodies} if fields else bodies}], out
+            else:
+                items, shapes = zip(*branches, strict=True)
+                joined = self.join(kind, shapes, {"branches": [*items]})
+                if joined is not None:
+                    return joined
         return None
 
-    def join(self, kind: type[Layer], shapes: Shapes) -> tuple[Data, Shape] | None:
-        """Fields with which a layer takes several inputs, and its output shape."""
-        for _ in range(4):
-            made = self.attempt(kind, shapes, free=self.rng.random() < 0.5)
-            if made is not None and len(made[1]) == 1:
-                written, (out,) = made
-                return (written[kind.kind] if isinstance(written, dict) else {}), out
-        return None
+    def next_branch(self, kind: type[Layer], others: Shapes, shape: Shape) -> Drawn | None:
+        """A branch whose output a layer can join with those of the others."""
+        rng = self.rng
+        if len(others) + 1 < kind.arity[0]:
+            return self.search(shape, lambda out: True, free=rng.random() < 0.5)
+        if rng.random() < 0.4 and self.join(kind, (*others, shape)):
+            return [], shape
+
+        def joins(out: Shape) -> bool:
+            return self.join(kind, (*others, out)) is not None
+
+        return self.search(shape, joins, wanted=others[0], free=rng.random() < 0.3, tries=25)
 
     def skip(self, shape: Shape, depth: int) -> Drawn | None:
         """The previous tensor joined with a named one, after a layer that makes the two fit if they do not."""
@@ -411,12 +384,12 @@ class _Draw:
         if rng.random() < 0.1:
             name, other = rng.choice(self.named)
             for _ in range(10):
-                made = self.attempt(rng.choices(*self.one)[0], (other,), False, more={"from": name})
-                if made is not None and len(made[1]) == 1:
-                    return [made[0]], made[1][0]
+                made = self.single(rng.choices(*self.takes_one)[0], (other,), more={"from": name})
+                if made is not None:
+                    return made
         for _ in range(6):
             name, other = rng.choice(self.named)
-            kind = rng.choices(*self.several)[0]
+            kind = rng.choices(*self.takes_several)[0]
             if kind.arity[0] > 2:
                 continue
 
@@ -424,10 +397,9 @@ class _Draw:
                 return self.join(kind, (out, other)) is not None
 
             found = ([], shape) if joins(shape) else self.search(shape, joins, wanted=other, tries=12)
-            joined = self.join(kind, (found[1], other)) if found else None
+            joined = self.join(kind, (found[1], other), {"from": [-1, name]}) if found else None
             if found and joined:
-                fields, out = joined
-                return [*found[0], {kind.kind: {**fields, "from": [-1, name]}}], out
+                return found[0] + joined[0], joined[1]
         return None
 
     def repeat(self, shape: Shape, depth: int) -> Drawn | None:
@@ -442,31 +414,27 @@ class _Draw:
         """A layer of several outputs: each through its own branch, or one of them chosen."""
         rng = self.rng
         for _ in range(20):
-            kind = rng.choices(*self.splitters)[0]
-            made = self.attempt(kind, (shape,), True)
+            kind = rng.choices(*self.splits)[0]
+            made = self.attempt(kind, (shape,), free=True)
             if made is None:
                 continue
-            written, parts = made
+            items, parts = made
             if len(parts) > 1 and rng.random() < 0.3:
-                self.labels += 1
-                name, port = f"t{self.labels}", rng.randrange(len(parts))
-                following = self.attempt(
-                    rng.choices(*self.one)[0], (parts[port],), False, more={"from": f"{name}.{port}"}
-                )
-                if following is not None and len(following[1]) == 1:
-                    return [{kind.kind: {**written[kind.kind], "name": name}}, following[0]], following[1][0]
+                name, port = self.new_name(), rng.randrange(len(parts))
+                after = rng.choices(*self.takes_one)[0]
+                following = self.single(after, (parts[port],), more={"from": f"{name}.{port}"})
+                if following is not None:
+                    return [{kind.kind: {**items[0][kind.kind], "name": name}}, *following[0]], following[1]
                 continue
-            several = rng.choices(*self.several)[0]
+            several = rng.choices(*self.takes_several)[0]
             bodies = [self.body(part, rng.randint(0, 1), depth=depth) for part in parts]
-            most = several.arity[1]
-            if len(parts) < several.arity[0] or (most is not None and len(parts) > most):
+            least, most = several.arity
+            if not least <= len(parts) <= (most or len(parts)):
                 continue
-            joined = self.join(several, tuple(out for _, out in bodies))
+            branches, shapes = zip(*bodies, strict=True)
+            joined = self.join(several, shapes, {"branches": [*branches]})
             if joined is not None and len(parts) > 1:
-                fields, out = joined
-                branches = [items for items, _ in bodies]
-                merged = {several.kind: {**fields, "branches": branches} if fields else branches}
-                return [written, merged], out
+                return items + joined[0], joined[1]
         return None
 
     def shared(self, shape: Shape, depth: int) -> Drawn | None:
@@ -477,9 +445,11 @@ class _Draw:
 
         for _ in range(6):
             made = self.search(shape, same, wanted=shape, tries=10)
-            if made is None or len(made[0]) != 1 or not isinstance(made[0][0], dict):
+            if made is None or len(made[0]) != 1:
                 continue
             ((kind, fields),) = made[0][0].items()
+            if not fields:
+                continue
             layer = msgspec.convert(fields, REGISTRY[kind])
             between: Drawn | None = ([], made[1])
             if self.rng.random() < 0.5:
@@ -498,69 +468,43 @@ class _Draw:
         return None
 
 
-def _merged(layer: Layer, shapes: Shapes) -> Shape | None:
-    try:
-        return layer.output_shape(*shapes)
-    except LayerError:
-        return None
-
-
 # -- as a spec is written --------------------------------------------------------------------------
 
-WIDTH = 100
+WIDTH = 90
 
 
 def render(data: Data) -> str:
     """A spec's data as YAML text: one line for each layer if it fits."""
-    lines = [f"{key}: {flow(value)}" for key, value in data.items() if key not in ("layers", "outputs")]
-    lines += ["layers:", *_body(data["layers"], "  ")] if data["layers"] else ["layers: []"]
-    if "outputs" in data:
-        lines.append(f"outputs: {flow(data['outputs'])}")
+    lines = []
+    for key, value in data.items():
+        inner = _items(value) if key == "layers" else []
+        lines += [f"{key}:", *(f"  {line}" for line in inner)] if inner else [f"{key}: {flow(value)}"]
     return "\n".join(lines) + "\n"
 
 
 def flow(value: Any) -> str:
-    """A value on one line."""
+    """A value on one line; a layer without fields is just its name."""
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {flow(entry)}' for key, entry in value.items())}}}"
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(flow, value))}]"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
+        parts = [f"{key}: {flow(part)}" for key, part in value.items()]
+        return next(iter(value)) if [*value.values()] == [{}] else f"{{{', '.join(parts)}}}"
+    return f"[{', '.join(map(flow, value))}]" if isinstance(value, (list, tuple)) else written(value)
 
 
-def _body(items: Items, indent: str) -> Iterator[str]:
-    """The lines of a list of layers."""
-    for item in items:
-        if not isinstance(item, dict):
-            yield f"{indent}- {flow(item)}"
-            continue
-        ((name, fields),) = item.items()
-        short = f"{indent}- {name}: {flow(fields)}"
-        if len(short) <= WIDTH:
-            yield short
-            continue
-        yield f"{indent}- {name}:"
-        inner = indent + "    "
-        if isinstance(fields, list):
-            yield from _body(fields, inner) if name == "residual" else _branches(fields, inner)
-            continue
-        for key, value in fields.items():
-            if key == "branches":
-                yield f"{inner}branches:"
-                yield from _branches(value, inner + "  ")
-            elif key in ("body", "shortcut", "layers") and value:
-                yield f"{inner}{key}:"
-                yield from _body(value, inner + "  ")
-            else:
-                yield f"{inner}{key}: {flow(value)}"
-
-
-def _branches(bodies: list[Items], indent: str) -> Iterator[str]:
-    for body in bodies:
-        if body:
-            yield f"{indent}-"
-            yield from _body(body, indent + "  ")
+def _items(values: Items) -> list[str]:
+    """The lines of a list of layers, or of branches."""
+    lines = []
+    for value in values:
+        if isinstance(value, dict) and any(value.values()):
+            ((name, fields),) = value.items()
+            lines += _entry(f"- {name}:", fields, indent="    ")
         else:
-            yield f"{indent}- []"
+            lines += _entry("-", value)
+    return lines
+
+
+def _entry(head: str, value: Any, indent: str = "  ") -> list[str]:
+    text = f"{head} {flow(value)}"
+    if len(text) <= WIDTH or not isinstance(value, (dict, list)):
+        return [text]
+    parts = [_entry(f"{key}:", part) for key, part in value.items()] if isinstance(value, dict) else [_items(value)]
+    return [head, *(indent + line for part in parts for line in part)]

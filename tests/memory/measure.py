@@ -13,15 +13,15 @@ from torch import Tensor
 from cnncalc.errors import LayerError
 from cnncalc.layers.base import Layer, Shapes, ShortForm
 from cnncalc.layers.tape import Held, Tape
-from cnncalc.spec.random import _classes, _Fields
+from cnncalc.spec.random import Fields, classes
 from cnncalc.torch.memory import Live
 from cnncalc.torch.registry import build_layer
 
 
 def draw_layer(rng: Random) -> tuple[Layer, Shapes] | None:
     """A layer of any class and shapes that it takes, with many axes of size 1; ``None`` where none is found."""
-    classes, _ = _classes(lambda layer: not issubclass(layer, ShortForm))
-    kind = rng.choice(classes)
+    kinds, _ = classes(lambda layer: not issubclass(layer, ShortForm))
+    kind = rng.choice(kinds)
     rank = rng.choices((0, 1, 2, 3), (1, 3, 5, 3))[0]
     shape = (rng.choice([1, 2, 3, 4, 6, 8]), *(rng.randint(1, 6) for _ in range(rank)))
     most = 9 if kind.arity[1] is None else kind.arity[1]
@@ -29,7 +29,7 @@ def draw_layer(rng: Random) -> tuple[Layer, Shapes] | None:
     for _ in range(30):
         shapes = tuple(shape if rng.random() < 0.6 else _with_ones(rng, shape) for _ in range(count))
         try:
-            layer = msgspec.convert(_Fields(rng, shapes).draw(kind), kind, strict=False)
+            layer = msgspec.convert(Fields(rng, shapes).draw(kind), kind, strict=False)
             outputs = layer.output_shapes(*shapes)
         except (LayerError, msgspec.ValidationError):
             continue

@@ -14,7 +14,7 @@ from cnncalc.errors import LayerError
 from cnncalc.layers import REGISTRY, conv, linear
 from cnncalc.layers.base import ShortForm
 from cnncalc.sources import load_text
-from cnncalc.spec.random import _Fields, outputs_of, random_net, random_spec, render
+from cnncalc.spec.random import Fields, outputs_of, random_net, random_spec, render
 from cnncalc.torch.random_nets import BATCH, candidates, faults, hunt, kinds, shrink
 from cnncalc.torch.verify import CHECKS, verify
 
@@ -100,6 +100,16 @@ def test_nothing_of_a_seed_depends_on_the_process() -> None:
     assert len(texts) == 1
 
 
+def test_the_second_call_of_a_shared_layer_reads_what_stands_before_it() -> None:
+    """Also where the first one, which begins a net of several inputs, must say what it reads."""
+    calls = []
+    for net in five_hundred():
+        shared = [fields for item in net["layers"] for fields in item.values() if "share" in fields]
+        calls += zip(shared[::2], shared[1::2], strict=True)
+    assert any("from" in first for first, _ in calls)
+    assert not any("from" in second for _, second in calls)
+
+
 SHAPES = [(), (1,), (5,), (1, 1), (2, 3), (4, 1, 1), (4, 5, 6), (1, 1, 1, 1), (6, 4, 4, 4), (2, 2, 2, 2, 2)]
 
 
@@ -112,7 +122,7 @@ def test_no_layer_fails_but_with_a_reason(kind: str) -> None:
         for count in range(least, (most or 3) + 1):
             shapes = (shape,) * count
             for _ in range(20):
-                fields = _Fields(rng, (shape or (3,),)).draw(layer_class)
+                fields = Fields(rng, (shape or (3,),)).draw(layer_class)
                 try:
                     layer = msgspec.convert(fields, layer_class)
                     outputs_of(layer, shapes)
