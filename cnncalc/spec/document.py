@@ -24,10 +24,7 @@ from cnncalc.spec.fields import (
 )
 from cnncalc.spec.language import BLOCK, CHOICE, META, REPEAT, RESIDUAL, SPEC, STRUCTURES, Keys
 from cnncalc.spec.problem import listed, nearest
-from cnncalc.spec.reader import Mapping, Node, Scalar, Sequence, Source
-
-Entry = tuple[Scalar, Node]
-"""A key of a mapping and its value."""
+from cnncalc.spec.reader import Entry, Mapping, Node, Scalar, Sequence, Source
 
 
 class Call(Struct):

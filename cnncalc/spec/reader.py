@@ -52,6 +52,8 @@ class Mapping(Struct, gc=False):
 
 
 Node = Scalar | Sequence | Mapping
+Entry = tuple[Scalar, Node]
+"""A key of a mapping and its value."""
 
 
 class Source(Struct, frozen=True):
