@@ -57,7 +57,8 @@ class Assembly(Builder):
             if name not in args:
                 hint = nearest(name, args) or f"arguments: {listed(args) or 'none'}"
                 raise self.source.error(f"cannot set '{name}': the spec has no such argument", None, hint=hint)
-        for name, value in (args if variant is None else args | variants[variant]).items():
+        chosen = {} if variant is None else variants[variant]
+        for name, value in {**args, **chosen}.items():
             if name in settings:
                 self.file_args[name] = self.setting(name, settings[name])
             elif value is not None:
