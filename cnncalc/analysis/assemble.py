@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, model
+from cnncalc.analysis.answer import model
 from cnncalc.analysis.cost import Cost, costs
 from cnncalc.analysis.receptive_field import (
     InputAxis,
@@ -75,8 +75,6 @@ def assemble(graph: Graph, batch: int = 1, *, peak: bool = False) -> Report:
             )
         )
     return Report(
-        schema_version=SCHEMA_VERSION,
-        generator=GENERATOR,
         model=model(graph, batch),
         totals=_totals(graph, batch, cost_list, with_peak=peak),
         layers=tuple(layers),
