@@ -11,7 +11,7 @@ from msgspec import Struct
 from cnncalc.graph import Place
 from cnncalc.layers import REGISTRY, Layer
 from cnncalc.layers.fields import choices, required_fields
-from cnncalc.spec.expression import CONSTANTS, MAX_LENGTH, ExpressionError, evaluate, template, whole
+from cnncalc.spec.expression import CONSTANTS, MAX_LENGTH, ExpressionError, template, whole
 from cnncalc.spec.fields import (
     Maker,
     aliases,
@@ -175,10 +175,9 @@ def least_layers(document: Document, body: Body) -> int:
 def _least(document: Document, item: Item) -> int:
     inside = [least_layers(document, body) for body in bodies(item)]
     if isinstance(item, Choice):
-        condition = _known(item.condition)
-        return min(inside) if condition is None else inside[0 if condition else 1]
+        return {True: inside[0], False: inside[1]}.get(_literal(item.condition), min(inside))
     if isinstance(item, Repeat):
-        times = _known(item.times)
+        times = _literal(item.times)
         return times * inside[0] if isinstance(times, int) and times > 0 else 0
     if isinstance(item, Residual):
         return inside[0] + (item.when is None)
@@ -187,18 +186,9 @@ def _least(document: Document, item: Item) -> int:
     return sum(inside, 1 if item.target else 0)
 
 
-def _known(node: Node) -> Any:
-    """A value without names in it; ``None`` for every other."""
-    if not isinstance(node, Scalar) or not isinstance(node.value, str):
-        return node.value if isinstance(node, Scalar) else None
-
-    def no_names(name: str) -> Any:
-        raise ExpressionError(name)
-
-    try:
-        return evaluate(node.value, no_names)
-    except ExpressionError:
-        return None
+def _literal(node: Node) -> Any:
+    """A value that is written as it is; ``None`` for an expression."""
+    return node.value if isinstance(node, Scalar) and not isinstance(node.value, str) else None
 
 
 class _Parser:
