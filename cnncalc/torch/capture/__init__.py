@@ -13,7 +13,6 @@ from cnncalc.torch.capture import operators
 from cnncalc.torch.capture.batch import DifferentError, mark
 from cnncalc.torch.capture.export import Inputs, exported, first_line, named_inputs
 from cnncalc.torch.capture.naming import calls, name_nodes
-from cnncalc.torch.capture.nested import inline
 from cnncalc.torch.capture.simplify import simplified
 from cnncalc.torch.capture.tracer import Tracer
 from cnncalc.torch.capture.values import BATCH, Batch, Value
@@ -68,14 +67,14 @@ def programmed(
         one = exported(module, shapes, dtype, 1)
     except CnncalcError as error:
         try:
-            one, many = exported(module, shapes, dtype, 4), exported(module, shapes, dtype, 5)
-            _mark(one, many, (4, 5))
+            few, many = exported(module, shapes, dtype, 4), exported(module, shapes, dtype, 5)
+            mark(few.graph, many.graph, (4, 5))
         except (CnncalcError, DifferentError):
             raise error from None
         return many, BATCH, Note("batch", f"the net does not take one sample: {first_line(error)}")
     try:
         many = exported(module, shapes, dtype, 2)
-        _mark(one, many, (1, 2))
+        mark(one.graph, many.graph, (1, 2))
     except CnncalcError as error:
         why = f"the net does not take two samples: {first_line(error)}"
     except DifferentError as difference:
@@ -83,12 +82,6 @@ def programmed(
     else:
         return many, BATCH, None
     return one, 1, Note("batch", f"{why}: its numbers are right for a batch of 1")
-
-
-def _mark(few: torch.export.ExportedProgram, many: torch.export.ExportedProgram, counts: tuple[int, int]) -> None:
-    for program in (few, many):
-        inline(program.graph)
-    mark(few.graph, many.graph, counts)
 
 
 def captured(
@@ -106,7 +99,6 @@ def captured(
     parameters = {one: first.get(name, name) for one, name in signature.inputs_to_parameters.items()}
     buffers = {one: first.get(name, name) for one, name in signature.inputs_to_buffers.items()}
     given = [one for one in signature.user_inputs if isinstance(one, str)]
-    inline(program.graph)
     tracer = Tracer(program.graph, parameters, buffers, given, samples)
     results = tracer.run()
     assert operators.__all__

@@ -11,9 +11,17 @@ from typing import Any
 
 from torch import fx
 
-from cnncalc.torch.capture.tracer import IGNORED, SAME, named_arguments, output_shapes
+from cnncalc.torch.capture.program import SAME, named_arguments, output_shapes
 from cnncalc.torch.capture.values import BATCH
 
+IGNORED = {
+    "_assert_tensor_metadata",
+    "_assert_async",
+    "_assert_scalar",
+    "sym_constrain_range",
+    "sym_constrain_range_for_size",
+}
+"""Operators that return no tensor."""
 VIEWS = {"view", "reshape", "_unsafe_view", "_reshape_alias"}
 NUMBERS = {"other", "value", "exponent", "alpha", "beta"}
 """Arguments that are operands, not sizes."""
