@@ -141,14 +141,17 @@ class Builder(State):
         return target
 
     def make(self, item: Call, layer: type[Layer]) -> Layer:
-        fields: dict[str, tuple[Any, reader.Node]] = {}
-        for name, (key, node) in item.fields.items():
-            if name is None:
-                field = first_field(self.source, layer, item.name, node)
-            else:
-                field = name if item.target else field_name(self.source, layer, key)
-            fields[field] = (self.value(node, choices(layer)[field]), node)
-        return self.maker.make(layer, item.node, fields)
+        fields = item.fields
+        if item.target is None:
+            fields = {
+                first_field(self.source, layer, item.name, node)
+                if name is None
+                else field_name(self.source, layer, key): (key, node)
+                for name, (key, node) in fields.items()
+            }
+        words = choices(layer)
+        values = {name: self.value(node, words[str(name)]) for name, (_, node) in fields.items()}
+        return self.maker.make(layer, item.node, values, fields)
 
     def place_layer(self, item: Call, layer: Layer, refs: Tensors) -> None:
         if len(refs) != 1 or layer.arity[0] != 1 or layer.arity[1] == 0:

@@ -425,6 +425,7 @@ class _Parser:
 
     def settings(self, call: Call, value: Mapping) -> None:
         target = call.target
+        layer = None if isinstance(target, Block) else target
         for key, setting in value.entries:
             if key.text == "name":
                 call.label = self.label(setting, "name")
@@ -432,18 +433,18 @@ class _Parser:
                 call.source = setting
             elif key.text == "share":
                 call.share = self.label(setting, "share")
-            elif target is None or isinstance(target, Block):
-                if target is not None and key.text not in target.args:
+            elif layer is None:
+                if isinstance(target, Block) and key.text not in target.args:
                     raise unknown_argument(self.source, target, key)
                 call.fields[key.text] = (key, setting)
-            elif key.text == "branches" and target.arity[1] != 1:
+            elif key.text == "branches" and layer.arity[1] != 1:
                 if not isinstance(setting, Sequence):
                     raise self.source.error(
                         f"'branches' must be a list of lists of layers, got {form(setting)}", setting
                     )
                 call.branches = [self.body(branch) for branch in setting.items]
             else:
-                field = field_name(self.source, target, key)
+                field = field_name(self.source, layer, key)
                 if field in call.fields:
                     raise self.source.error(f"'{key.text}' and '{call.fields[field][0].text}' are the same field", key)
                 call.fields[field] = (key, setting)
@@ -452,18 +453,19 @@ class _Parser:
 
     def make(self, call: Call, layer: type[Layer]) -> None:
         """Makes the layer if none of its fields needs evaluation; else checks what can be checked without."""
-        fields: dict[str, tuple[Any, Node]] = {}
+        values: dict[str | None, Any] = {}
         for name, (_, node) in call.fields.items():
-            assert name is not None
+            if type(node) is Scalar and type(node.value) is not str:
+                values[name] = whole(node.value)
+                continue
             if isinstance(node, Mapping):
                 raise self.source.error(f"'{name}' of {layer.kind} cannot be a mapping", node)
-            words = () if type(node) is Scalar and type(node.value) is not str else choices(layer)[name]
             try:
-                fields[name] = (constant(node, words), node)
+                values[name] = constant(node, choices(layer)[str(name)])
             except _NotConstantError:
                 break
         else:
-            call.ready = self.maker.make(layer, call.node, fields)
+            call.ready = self.maker.make(layer, call.node, values, call.fields)
             return
         for name in required_fields(layer):
             if name not in call.fields:
