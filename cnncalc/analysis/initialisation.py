@@ -17,8 +17,6 @@ from typing import Any
 from cnncalc.analysis.report import LayerInitialisation
 from cnncalc.formulas.initialisation import fan_in, fan_out
 from cnncalc.graph import Graph, Node
-from cnncalc.layers.merge import Add
-from cnncalc.layers.regularization import PassThrough
 
 LINEAR = 1.0
 """The gain where no activation follows."""
@@ -92,12 +90,12 @@ def last_scales(graph: Graph) -> dict[int, int]:
     for number, node in enumerate(graph.nodes):
         own = node.layer is not None and node.layer.is_product
         depth.append(max((depth[ref.node] for ref in node.inputs), default=0) + own)
-        if not isinstance(node.layer, Add) or len(node.inputs) != 2:
+        if node.layer is None or node.layer.role != "sum" or len(node.inputs) != 2:
             continue
         skip, body = sorted((ref.node for ref in node.inputs), key=lambda one: depth[one])
         if depth[skip] == depth[body]:
             continue
-        while isinstance(graph.nodes[body].layer, PassThrough):
+        while (layer := graph.nodes[body].layer) is not None and layer.role == "pass-through":
             body = graph.nodes[body].inputs[0].node
         if _only_scales(graph.nodes[body]):
             found[body] = number
