@@ -119,7 +119,8 @@ class Tracer:
         self.inputs = inputs
         self.pending: list[Pending] = []
         self.scopes = Scopes()
-        self.scope = self.scopes.root
+        self.root = self.scopes.known[()]
+        self.scope = self.root
         self.values: dict[fx.Node, Any] = {}
         self.made: dict[Any, Ref] = {}
         """What is one node however often it is used: tensors that the net holds, by name; the first layer with its
@@ -158,7 +159,7 @@ class Tracer:
         if node.name not in self.inputs:
             return Value(shape, batch, None, f"%{node.name}")
         batch = Batch(0) if shape[:1] == (self.samples,) else batch
-        self.pending.append(Pending(None, (), (), (sample_shape(shape, batch),), self.scopes.root, {}, False))
+        self.pending.append(Pending(None, (), (), (sample_shape(shape, batch),), self.root, {}, False))
         return Value(shape, batch, Ref(len(self.pending) - 1))
 
     def is_constant(self, value: Value) -> bool:
@@ -331,7 +332,7 @@ class Tracer:
             if 0 in shape:
                 raise UnsupportedError(f"{name} is empty")
             layer = Parameter(shape=shape) if name in self.learned else Constant(shape=shape, buffer=True)
-            before, self.scope = self.scope, self.scopes.root
+            before, self.scope = self.scope, self.root
             (self.made[name],) = self.emit(layer, weights={"weight": name})
             self.pending[-1].owner = name
             self.scope = before
