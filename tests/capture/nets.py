@@ -290,8 +290,7 @@ class Moves(nn.Module):
 
 
 class Written(nn.Module):
-    """Writes that another tensor sees: by a view of a view, to the whole of which a part was taken, to zeros, and by a
-    dimension that is none of the graph's."""
+    """Writes that another tensor sees: by a view of a view, to the whole of which a part was taken, to a part."""
 
     def __init__(self):
         super().__init__()
@@ -303,9 +302,9 @@ class Written(nn.Module):
         y.tanh_()
         part.permute(0, 2, 3, 1).view(x.shape[0], -1, 4)[:, 2:5].mul_(2)
         y.flatten(1).neg_()
-        halves = torch.zeros_like(y)
-        halves[:, :4], halves[:, 4:] = y[:, 4:], part
-        return part * 3, y, halves
+        turned = y.clone()
+        turned[:, :4], turned[:, 4:] = y[:, 4:], part
+        return part * 3, y, turned
 
 
 class Equations(nn.Module):

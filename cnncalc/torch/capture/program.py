@@ -67,13 +67,14 @@ def output_shapes(node: fx.Node) -> Shapes:
     )
 
 
-def _name(node: fx.Node) -> str:
+def operator_name(node: fx.Node) -> str:
+    """The name without namespace and overload; empty for what is no operator."""
     return named_arguments(node)[0] if node.op == "call_function" else ""
 
 
 def writes(node: fx.Node) -> bool:
     """Whether an operator writes its result to its first argument."""
-    name = _name(node)
+    name = operator_name(node)
     return name.endswith("_") and not name.startswith("__")
 
 
@@ -101,7 +102,7 @@ def _seen_elsewhere(graph: fx.Graph) -> bool:
         done.add(node)
         base: Any = node.args[0] if node.args else None
         sharing[node] = sharing[base] if isinstance(base, fx.Node) and _shares(node) else []
-        if node.op == "placeholder" or not (varying.isdisjoint(node.all_input_nodes) or _name(node) in FRESH):
+        if node.op == "placeholder" or not (varying.isdisjoint(node.all_input_nodes) or operator_name(node) in FRESH):
             varying.add(node)
         if node in varying and writes(node):
             others = (one for one in sharing[node] if one is not base)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -32,16 +33,14 @@ from cnncalc.torch.capture.values import (
 Refs = tuple[Ref, ...]
 
 
+@dataclass(slots=True)
 class Call:
     """One call of an operator: its arguments by the names of its schema."""
 
-    __slots__ = ("arguments", "name", "node", "outputs")
-
-    def __init__(self, node: fx.Node, name: str, arguments: dict[str, Any], outputs: Shapes) -> None:
-        self.node = node
-        self.name = name
-        self.arguments = arguments
-        self.outputs = outputs
+    node: fx.Node
+    name: str
+    arguments: dict[str, Any]
+    outputs: Shapes
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments.get(name)
@@ -73,33 +72,23 @@ class Call:
             raise UnsupportedError(f"the {others} used")
 
 
+@dataclass(slots=True, eq=False)
 class Pending:
-    """A future node: a layer on its inputs, and its place in the module."""
+    """A future node: a layer on its inputs, and its place in the module.
 
-    __slots__ = ("alike", "input_shapes", "inputs", "layer", "output_shapes", "owner", "scope", "shared", "weights")
+    ``weights`` holds for each of the layer's weights the module's name of the tensor, and ``owner`` is the module that
+    has them all. What is ``alike`` depends on no input, and so is the same for all samples.
+    """
 
-    def __init__(
-        self,
-        layer: Layer | None,
-        inputs: Refs,
-        input_shapes: Shapes,
-        output_shapes: Shapes,
-        scope: Scope,
-        weights: dict[str, str],
-        alike: bool,
-    ) -> None:
-        self.layer = layer
-        self.inputs = inputs
-        self.input_shapes = input_shapes
-        self.output_shapes = output_shapes
-        self.scope = scope
-        self.weights = weights
-        """For each of the layer's weights the module's name of the tensor."""
-        self.owner = _common_owner(weights)
-        """The module that has the weights."""
-        self.alike = alike
-        """Whether it depends on no input, and so is the same for all samples."""
-        self.shared: int | None = None
+    layer: Layer | None
+    inputs: Refs
+    input_shapes: Shapes
+    output_shapes: Shapes
+    scope: Scope
+    weights: dict[str, str] = field(default_factory=dict)
+    alike: bool = False
+    owner: str | None = None
+    shared: int | None = None
 
 
 class Tracer:
@@ -159,7 +148,7 @@ class Tracer:
         if node.name not in self.inputs:
             return Value(shape, batch, None, f"%{node.name}")
         batch = Batch(0) if shape[:1] == (self.samples,) else batch
-        self.pending.append(Pending(None, (), (), (sample_shape(shape, batch),), self.root, {}, False))
+        self.pending.append(Pending(None, (), (), (sample_shape(shape, batch),), self.root))
         return Value(shape, batch, Ref(len(self.pending) - 1))
 
     def is_constant(self, value: Value) -> bool:
@@ -299,6 +288,7 @@ class Tracer:
         node = Pending(layer, inputs, shapes, outputs, self.scope, weights or {}, alike)
         number = len(self.pending)
         if weights:
+            node.owner = _common_owner(weights)
             first = self.made.setdefault(tuple(sorted(weights.items())), Ref(number)).node
             if first != number:
                 theirs = self.pending[first]
@@ -418,11 +408,9 @@ class Tracer:
 
 def _common_owner(weights: dict[str, str]) -> str | None:
     """The module that has all these tensors under exactly these names."""
-    owners = {
-        name.removesuffix(f".{weight}") if name.endswith(f".{weight}") else None for weight, name in weights.items()
-    }
+    owners = {name.removesuffix(f".{weight}") for weight, name in weights.items()}
     (owner,) = owners if len(owners) == 1 else (None,)
-    return owner
+    return owner if all(name == f"{owner}.{weight}" for weight, name in weights.items()) else None
 
 
 def _checked(call: Call, result: Any) -> Any:

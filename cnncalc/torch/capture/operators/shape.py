@@ -185,23 +185,17 @@ def cut(tracer: Tracer, x: Value, dim: int, start: int, stop: int, step: int = 1
 
 def _ends(x: Value, call: Call) -> tuple[int, int, int]:
     """Where a slice starts and stops, and its step."""
-    size = x.shape[x.dim(call["dim"])]
-    return slice(call["start"] or 0, size if call["end"] is None else call["end"], call["step"]).indices(size)
+    size, start, end = x.shape[x.dim(call["dim"])], call["start"] or 0, call["end"]
+    if call["length"] is not None:
+        end = start + call["length"]
+    return slice(start, size if end is None else end, call["step"]).indices(size)
 
 
-@captures("slice")
+@captures("slice", "narrow")
 def slice_(tracer: Tracer, call: Call) -> Value:
     """``x[:, start:stop:step]``"""
     x = call.first()
-    if call.shape == x.shape:
-        return x
-    return cut(tracer, x, call["dim"], *_ends(x, call))
-
-
-@captures("narrow")
-def narrow(tracer: Tracer, call: Call) -> Value:
-    """``torch.narrow``"""
-    return cut(tracer, call.first(), call["dim"], call["start"], call["start"] + call["length"])
+    return x if call.shape == x.shape else cut(tracer, x, call["dim"], *_ends(x, call))
 
 
 def _is_alone(x: Value, dim: int) -> bool:
