@@ -18,6 +18,7 @@ from cnncalc.sources import load as load_source
 if TYPE_CHECKING:
     from cnncalc.analysis.difference import DiffReport
     from cnncalc.analysis.explain.answer import Explanation
+    from cnncalc.torch import Net
 
 
 @contextmanager
@@ -159,6 +160,21 @@ def diff(
     graphs = [one if isinstance(one, Graph) else load(one) for one in (before, after)]
     with _no_collection():
         return compare(*graphs, batch=batch, conditions=conditions)
+
+
+def build(source: Any, **options: Any) -> Net:
+    """A net as a PyTorch module, with PyTorch's own initial weights; also ``cnncalc.torch.build``.
+
+    Args:
+        source: what :func:`load` takes, or a graph.
+        **options: as for :func:`load`.
+
+    Raises:
+        CnncalcError: the source is not a valid net, or has a layer that PyTorch cannot build.
+    """
+    from cnncalc.torch.module import Net
+
+    return Net(_graph(source, 1, **options))
 
 
 def _graph(source: Any, batch: int, **options: Any) -> Graph:

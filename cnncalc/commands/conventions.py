@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+import typer
+
 from cnncalc.commands import _options as options
 from cnncalc.commands._command import Net, Rows, Sink, command
 
@@ -10,14 +12,18 @@ from cnncalc.commands._command import Net, Rows, Sink, command
 def conventions(
     net: Net,
     tool: Annotated[
-        options.Texts, options.option("Only this tool, with each layer, e.g. thop. Repeatable.", "NAME")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Only this tool, with each layer, e.g. thop. Repeatable.", show_default=False
+        ),
     ] = None,
     functional: Annotated[
-        options.Text,
-        options.option(
-            "These types of layers are calls of functions, not modules, e.g. relu,add: tools that look at "
+        str | None,
+        typer.Option(
+            metavar="TYPES",
+            help="These types of layers are calls of functions, not modules, e.g. relu,add: tools that look at "
             "modules do not see them.",
-            "TYPES",
+            show_default=False,
         ),
     ] = None,
     batch: options.Batch = 1,

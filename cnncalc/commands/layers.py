@@ -2,14 +2,18 @@
 
 from typing import Annotated
 
-from cnncalc.commands import _options as options
+import typer
+
 from cnncalc.commands._command import Sink, command
 
 
 @command
 def layers(
     name: Annotated[
-        options.Text, options.argument("[NAME]", "A layer, e.g. conv or Conv2d, or a family, e.g. pool.")
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="A layer, e.g. conv or Conv2d, or a family, e.g. pool.", show_default=False
+        ),
     ] = None,
     *,
     sink: Sink,

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from cnncalc.commands import _options as options
 from cnncalc.commands._command import Net, Rows, Sink, command
 
 
@@ -12,16 +11,19 @@ from cnncalc.commands._command import Net, Rows, Sink, command
 def rf(
     net: Net,
     layer: Annotated[
-        options.Text, options.option("Exactly what one unit of this layer (or block) sees, e.g. stage3.", "PATH")
+        str | None,
+        typer.Option(metavar="PATH", help="Exactly what one unit of this layer (or block) sees, e.g. stage3."),
     ] = None,
     unit: Annotated[
-        options.Text,
-        options.option(
-            "Which unit of --layer: an index for each spatial axis, centre, or corner.", "Y,X", show_default="centre"
+        str | None,
+        typer.Option(
+            metavar="Y,X",
+            help="Which unit of --layer: an index for each spatial axis, centre, or corner.",
+            show_default="centre",
         ),
     ] = None,
     from_: Annotated[
-        options.Text,
+        str | None,
         typer.Option("--from", metavar="PATH", help="The field on this layer's output instead of on the input."),
     ] = None,
     picture: Annotated[
@@ -33,11 +35,14 @@ def rf(
         ),
     ] = None,
     plot: Annotated[
-        options.Text,
-        options.option("Draw the growth along the depth, or with --layer the unit: .png, .svg or .pdf.", "FILE"),
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Draw the growth along the depth, or with --layer the unit: .png, .svg or .pdf."
+        ),
     ] = None,
     image: Annotated[
-        options.Text, options.option("With --plot and --layer: your own image under the heat map.", "FILE")
+        str | None,
+        typer.Option(metavar="FILE", help="With --plot and --layer: your own image under the heat map."),
     ] = None,
     *,
     rows: Rows,

@@ -6,8 +6,26 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from cnncalc.document import blocks
-from cnncalc.document.blocks import flat, folded
+from cnncalc.document.blocks import (
+    FINDING_COLUMNS,
+    Bars,
+    Block,
+    Branch,
+    Document,
+    Equations,
+    Facts,
+    Findings,
+    Fold,
+    Group,
+    Heading,
+    Note,
+    Picture,
+    Table,
+    Text,
+    Verbatim,
+    flat,
+    folded,
+)
 from cnncalc.document.column import Column
 from cnncalc.document.grid import cells, totals_row
 from cnncalc.text import visible
@@ -31,56 +49,56 @@ _PAGE = (
 _FONT = "<style>body{font:1em/1.4 system-ui,sans-serif;margin:2em}pre{line-height:1.2}</style>"
 
 
-def render(document: blocks.Document) -> str:
+def render(document: Document) -> str:
     """A whole page."""
-    titles = [block.text for block in flat(document.blocks) if isinstance(block, blocks.Heading)]
+    titles = [block.text for block in flat(document.blocks) if isinstance(block, Heading)]
     title = f"<title>{_text(titles[0] if titles else 'cnncalc')}</title>\n"
     return f"{_PAGE}{title}{_FONT}\n</head>\n<body>\n{part(document)}</body>\n</html>\n"
 
 
-def part(document: blocks.Document, *, height: int | None = None) -> str:
+def part(document: Document, *, height: int | None = None) -> str:
     """The document as a ``<div>``, for a notebook's cell; tables that are trees are folded into ``height`` rows."""
     return f"<div>{_STYLE}\n{''.join([_block(block, height) for block in document.blocks])}</div>\n"
 
 
-def _block(block: blocks.Block, height: int | None = None) -> str:
+def _block(block: Block, height: int | None = None) -> str:
     match block:
-        case blocks.Heading():
+        case Heading():
             return f"<h{block.level}>{_text(block.text)}</h{block.level}>\n"
-        case blocks.Text():
-            written = _text(block.said)
+        case Text():
+            written = _text(f"{block.lead.strip()} {block.text}".strip())
             return f"<p><b>{written}</b></p>\n" if block.tone == "bold" else f"<p>{written}</p>\n"
-        case blocks.Note():
+        case Note():
             mark = f"<b>{block.mark}:</b> " if block.mark else ""
             return f"<p>{mark}{_text(block.text)}</p>\n"
-        case blocks.Facts():
+        case Facts():
             sides = ("", ' class="n"', "")
             body = "".join(f"<tr>{_row(sides, list(map(_text, fact)))}</tr>\n" for fact in block.facts)
             return _small(block.title, body)
-        case blocks.Equations():
+        case Equations():
             rows = [[one.title, " = ".join(one.steps), one.remark] for one in block.equations]
             return _small("", "".join(f"<tr>{_row(('', '', ''), list(map(_text, row)))}</tr>\n" for row in rows))
-        case blocks.Table():
+        case Table():
             if block.tree is None or height is None:
                 return table(block.columns, block.rows, block.whole)
             tree, said = folded(block, height)
             return table(block.columns, [], block.whole, tree) + (f"<p>{_text(said)}</p>\n" if said else "")
-        case blocks.Bars():
+        case Bars():
             heads = "".join(f'<th class="n">{_text(head)}</th>' for head in block.heads)
             kinds = ("", *[' class="n"'] * len(block.heads))
             rows = [[bar.name, *(text for text, _ in bar.parts)] for bar in block.bars]
             body = "".join(f"<tr>{_row(kinds, list(map(_text, row)))}</tr>\n" for row in rows)
             return _small(block.title, body, f"<thead><tr><th></th>{heads}</tr></thead>")
-        case blocks.Verbatim():
+        case Verbatim():
             return f"<pre>{escape(visible(block.text, keep=chr(10)))}</pre>\n"
-        case blocks.Picture():
+        case Picture():
             return f"<pre>{escape(chr(10).join(block.draw(None, False)))}</pre>\n"
-        case blocks.Findings():
-            return table(blocks.FINDING_COLUMNS, block.findings)
-        case blocks.Fold():
+        case Findings():
+            return table(FINDING_COLUMNS, block.findings)
+        case Fold():
             inner = "".join([_block(one, height) for one in block.blocks])
             return f"<details open><summary>{_text(block.title)}</summary>\n{inner}</details>\n"
-        case blocks.Group():
+        case Group():
             return "".join([_block(one, height) for one in block.blocks])
 
 
@@ -90,7 +108,7 @@ def _small(title: str, body: str, head: str = "") -> str:
 
 
 def table(
-    columns: Sequence[Column], rows: Sequence[Any], whole: Any = None, tree: Sequence[blocks.Branch] | None = None
+    columns: Sequence[Column], rows: Sequence[Any], whole: Any = None, tree: Sequence[Branch] | None = None
 ) -> str:
     """Rows of any kind, or in their place those of a tree with indented names, as a ``<div>``."""
     if tree is not None:

@@ -92,7 +92,8 @@ def show(document: Document, format: str, output: str | None, *, fold: bool = Tr
         rows = document.rows or next(block for block in blocks if isinstance(block, Table))
         rows = rows if isinstance(rows, Table) else rows()
         write(csv.table(rows.columns, rows.rows, rows.whole), output)
-        said = [block.said for block in blocks if isinstance(block, Note)]
+        notes = [block for block in blocks if isinstance(block, Note)]
+        said = [f"{note.mark}: {note.text}" if note.mark else note.text for note in notes]
     elif format == "table":
         from cnncalc.document.terminal import render
 

@@ -162,7 +162,6 @@ class Add(Merge, frozen=True):
     Elementwise operations: one addition per output element for each input after the first.
     """
 
-    role = "sum"
     commutative = True
     verb = "add"
 

@@ -344,7 +344,6 @@ class Flatten(Movement, frozen=True):
     Elementwise operations: none.
     """
 
-    role = "flattening"
     torch_name = "Flatten"
     is_view = True
 

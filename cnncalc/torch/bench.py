@@ -10,13 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from cnncalc.analysis.timing import Measured, Measurement, Timing, timing
-from cnncalc.analysis.traffic import BYTES
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
 from cnncalc.torch import room
-from cnncalc.torch.measure import Progress
-from cnncalc.torch.module import Net, example_inputs, run_module
-from cnncalc.torch.verify import DTYPES, usable_device
+from cnncalc.torch.module import Net, example_inputs
+from cnncalc.torch.running import Progress, run_module, usable
 
 WARM_UPS = 3
 WARM_NS = 20_000_000
@@ -86,33 +84,26 @@ def measure(
     Raises:
         CnncalcError: no such device or dtype, or a layer that PyTorch cannot build or run.
     """
-    where = usable_device(device)
-    if dtype not in DTYPES:
-        raise CnncalcError(f"error: there is no dtype '{dtype}'\n  hint: choose from {', '.join(DTYPES)}")
-    room.check_net(graph, batch, BYTES[dtype], where)
-    clock = Clock(where)
-    net = Net(graph).to(device=where, dtype=DTYPES[dtype]).eval()
-    inputs = example_inputs(graph, batch, device=where, dtype=DTYPES[dtype])
+    element = usable(device, dtype)
+    room.check_net(graph, batch, element.itemsize, device)
+    clock = Clock(device)
+    net = Net(graph).to(device=device, dtype=element).eval()
+    inputs = example_inputs(graph, batch, device=device, dtype=element)
     layers: dict[int, Measured] = {}
     values = net.start(*inputs)
-    learns: dict[int, tuple[bool, ...]] = dict.fromkeys(values, (False,))
-    for step in net.steps:
-        node = graph.nodes[step.number]
+    learns: dict[int, bool] = dict.fromkeys(values, False)
+    for step, given in net.walk(values):
+        node, module = graph.nodes[step.number], step.module
         progress(node.path)
-        given = [values[ref.node][ref.port] for ref in step.inputs]
-        wanted = [learns[ref.node][ref.port] for ref in step.inputs]
         with torch.no_grad():
-            out = run_module(step.module, given)
+            out = run_module(module, given)
             if isinstance(out, str):
                 raise CnncalcError(f"error: {node.path}: PyTorch refuses it: {out}")
-            forward = clock.several(lambda module=step.module, given=given: module(*given), repeat)  # type: ignore[misc]
-        back = _backward(clock, step.module, given, wanted, repeat) if backward else None
-        layers[step.number] = Measured(forward, back)
-        own = any(parameter.requires_grad for parameter in step.module.parameters())
-        learns[step.number] = (own or any(wanted),) * len(out)
+            forward = clock.several(lambda module=module, given=given: module(*given), repeat)  # type: ignore[misc]
+        wanted = [learns[ref.node] for ref in step.inputs]
+        layers[step.number] = Measured(forward, _backward(clock, module, given, wanted, repeat) if backward else None)
+        learns[step.number] = any(wanted) or any(parameter.requires_grad for parameter in module.parameters())
         values[step.number] = out
-        for number in step.done:
-            del values[number]
     progress("the whole net")
     with torch.no_grad():
         whole = clock.several(lambda: net(*inputs), repeat)

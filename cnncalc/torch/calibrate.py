@@ -27,8 +27,7 @@ from torch import Tensor, nn
 from cnncalc.analysis.roofline import Cache, Machine
 from cnncalc.formulas.cost import conv_macs, flops, matmul_macs
 from cnncalc.torch.bench import Clock
-from cnncalc.torch.measure import Progress
-from cnncalc.torch.verify import DTYPES, usable_device
+from cnncalc.torch.running import DTYPES, Progress, threads, usable
 
 HEADROOM = (115, 100)
 BUSY_HEADROOM = (130, 100)
@@ -64,16 +63,16 @@ def calibrate(device: str = "cpu", *, progress: Progress = lambda what: None) ->
     Raises:
         CnncalcError: PyTorch cannot use the device.
     """
-    where = usable_device(device)
+    usable(device)
     with torch.no_grad():
-        if where.partition(":")[0] == "cpu":
+        if device.partition(":")[0] == "cpu":
             return _processor(progress)
-        return Calibration(_accelerator(where, progress))
+        return Calibration(_accelerator(device, progress))
 
 
 def _processor(progress: Progress) -> Calibration:
-    clock, threads, held, load = Clock("cpu"), torch.get_num_threads(), cpu_caches(), load_average()
-    with _threads(1):
+    clock, count, held, load = Clock("cpu"), torch.get_num_threads(), cpu_caches(), load_average()
+    with threads(1):
         alone = _peaks("cpu", clock, progress)
         near = _bandwidth("cpu", _sizes(held or 1 << 26), clock, progress)
         far = near if load > BUSY or not held else _bandwidth("cpu", [max(4 * held, 1 << 27)], clock, progress)
@@ -89,12 +88,12 @@ def _processor(progress: Progress) -> Calibration:
             "calibrate again when all is quiet"
         )
     machine = Machine(
-        name=f"{_cpu_name()}, {threads} {'threads' if threads > 1 else 'thread'}",
+        name=f"{_cpu_name()}, {count} {'threads' if count > 1 else 'thread'}",
         source=_source("cpu", note, headroom),
-        peak={dtype: _with_headroom(rate * threads, headroom) for dtype, rate in alone.items()},
-        bandwidth=_with_headroom(far * threads, headroom),
-        caches=(Cache(held, _with_headroom(near * threads, headroom)),) if held else (),
-        threads=threads,
+        peak={dtype: _with_headroom(rate * count, headroom) for dtype, rate in alone.items()},
+        bandwidth=_with_headroom(far * count, headroom),
+        caches=(Cache(held, _with_headroom(near * count, headroom)),) if held else (),
+        threads=count,
     )
     return Calibration(machine, warning)
 
@@ -137,16 +136,6 @@ def _with_headroom(rate: int, headroom: tuple[int, int] = HEADROOM) -> int:
     value = -(-rate * headroom[0] // headroom[1])
     unit: int = 10 ** max(0, len(str(value)) - 4)
     return -(-value // unit) * unit
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _rate(kernel: Kernel, clock: Clock) -> int:

@@ -20,11 +20,11 @@ from cnncalc.torch.registry import builds, standard
 @builds(Conv)
 def build_conv(layer: Conv, shape: Shape) -> nn.Module:
     """``nn.ConvNd``, with padding by hand where it is ``same`` or differs between the two ends."""
-    padding = symmetric(layer.padding, len(shape) - 1)
+    pairs = ends(layer.padding, shape[1:], layer.kernel, layer.stride, layer.dilation)
+    padding = symmetric(pairs, len(shape) - 1)
     if padding is not None:
         return standard(layer, shape, padding=padding)
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    pairs = ends(layer.padding, shape[1:], layer.kernel, layer.stride, layer.dilation)
     module = standard(layer, shape, padding=0, padding_mode="zeros")
     module.register_forward_pre_hook(Hook(Function(F.pad, pad=flat(pairs), mode=mode)))
     return module
@@ -54,9 +54,12 @@ class ConvByTensor(nn.Module):
         layer, sizes, kernel = self.layer, tuple(x.shape[2:]), tuple(weight.shape[3:])
         convolve = (F.conv1d, F.conv2d, F.conv3d)[len(sizes) - 1]
         x = F.pad(x, flat(ends(layer.padding, sizes, kernel, layer.stride, layer.dilation)))
-        samples = x.split(1) if len(weight) > 1 else [x]
         shared: dict[str, Any] = {"stride": layer.stride, "dilation": layer.dilation, "groups": layer.groups}
-        out = torch.cat([convolve(some, one, None, **shared) for some, one in zip(samples, weight, strict=True)])
+        if len(weight) == 1:
+            out: Tensor = convolve(x, weight[0], None, **shared)
+        else:
+            pairs = zip(x.split(1), weight, strict=True)
+            out = torch.cat([convolve(sample, one, None, **shared) for sample, one in pairs])
         return out if bias is None else out + bias.reshape(len(bias), -1, *(1 for _ in sizes))
 
 

@@ -11,25 +11,25 @@ from torch import nn
 from cnncalc.analysis.initialisation import initialisation, loss_at_start, smoothed_loss_floor
 from cnncalc.analysis.verdict import Row, compare
 from cnncalc.graph import Graph
-from cnncalc.torch.measure import Progress, Wanted
-from cnncalc.torch.module import Net, module_of, or_refused
+from cnncalc.torch.module import Net
+from cnncalc.torch.running import Plan, tried
 
 CHECKS = ("init",)
 SMOOTHING = 0.1
 
 
-def measure_initialisation(graph: Graph, *, wanted: Wanted, progress: Progress) -> Iterator[Row]:
+def measured(graph: Graph, plan: Plan) -> Iterator[Row]:
     """Rows for the fans of every layer, the split of the parameters by weight decay, and the losses of a classifier.
 
     The modules are made on the ``meta`` device: their shapes are enough.
     """
-    progress("initialisation")
+    plan.progress("initialisation")
     with torch.device("meta"):
-        net = Net(graph, or_refused(module_of))
+        net = tried(graph)
     parts = initialisation(graph)
     modules = {step.number: step.module for step in net.steps}
     for number, (node, part) in enumerate(zip(graph.nodes, parts, strict=True)):
-        if part.fan_in is not None and wanted(node.path):
+        if part.fan_in is not None and plan.wants(node):
             claimed = f"fan-in {part.fan_in}, fan-out {part.fan_out}"
             yield compare(node.path, "init", claimed, _fans(modules[number]))
     claimed = f"{sum(part.decayed for part in parts)} decayed, {sum(part.not_decayed for part in parts)} not"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -13,12 +13,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from cnncalc.analysis.memory.inference import peak
-from cnncalc.analysis.memory.passes import forward_pass
+from cnncalc.analysis.memory.passes import Pass, forward_pass
 from cnncalc.analysis.memory.training import Setting, kept_by_node, training
 from cnncalc.analysis.verdict import Row, compare
 from cnncalc.graph import Graph
-from cnncalc.torch.measure import Progress
-from cnncalc.torch.module import REFUSALS, Net, example_inputs, first_line, module_of, or_refused
+from cnncalc.torch.module import Net, example_inputs
+from cnncalc.torch.running import REFUSALS, Plan, first_line, threads, tried
 
 CHECKS = ("peak", "saved", "optimizer")
 OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = {
@@ -128,43 +128,26 @@ def measured_state(net: nn.Module, optimizer: str) -> int:
     return sum(value.nbytes for state in made.state.values() for value in state.values() if isinstance(value, Tensor))
 
 
-def measure_memory(
-    graph: Graph,
-    *,
-    checks: frozenset[str],
-    progress: Progress,
-    batch: int,
-    dtype: torch.dtype,
-) -> Iterator[Row]:
+def measured(graph: Graph, plan: Plan) -> Iterator[Row]:
     """Rows for the net: the peak of a pass in inference, what autograd keeps, what optimisers hold.
 
     On the CPU, whatever the device of the other checks: what a GPU's kernels keep differs (see the
-    documentation). A net that PyTorch takes in inference alone has no rows for training.
+    documentation). A net that PyTorch takes in inference alone has no numbers for training.
     """
-    element = dtype.itemsize
-    net = Net(graph, or_refused(module_of)).to(dtype=dtype)
-    if "peak" in checks:
-        progress("peak of memory")
-        run = forward_pass(graph, batch, training=False, element=element)
-        try:
-            measured = measured_peak(net, example_inputs(graph, batch, dtype=dtype))
-        except REFUSALS as error:
-            yield _refused("peak", error)
-            return
-        yield _row("peak", peak(graph, run).bytes, run.unknown, measured)
-    if not checks & {"saved", "optimizer"}:
-        return
-    progress("memory of training")
-    run = forward_pass(graph, batch, training=True, element=element)
-    try:
-        kept = measured_kept(net, example_inputs(graph, batch, dtype=dtype))
-    except REFUSALS as error:
-        yield from (_refused(check, error) for check in ("saved", "optimizer") if check in checks)
-        return
-    if "saved" in checks:
-        yield _row("saved", sum(kept_by_node(graph, run)), run.unknown, kept)
-    if "optimizer" in checks:
-        yield _optimizers(graph, net, batch, dtype)
+    net = tried(graph).to(dtype=plan.dtype)
+    with several_threads():
+        for check, row in (("peak", _peak), ("saved", _saved), ("optimizer", _optimizers)):
+            if check in plan.checks and plan.layers == "*":
+                plan.progress(f"memory: {check}")
+                try:
+                    yield row(graph, net, plan)
+                except REFUSALS as error:
+                    yield _refused(check, error)
+
+
+def several_threads() -> AbstractContextManager[None]:
+    """For one thread alone PyTorch leaves some convolutions over three axes to another kernel."""
+    return threads(max(torch.get_num_threads(), 2))
 
 
 def _refused(check: str, error: BaseException) -> Row:
@@ -175,36 +158,39 @@ def _refused(check: str, error: BaseException) -> Row:
     return Row("", check, "bytes", "none", reason)
 
 
-@contextmanager
-def several_threads() -> Iterator[None]:
-    """For one thread alone PyTorch leaves some convolutions over three axes to another kernel."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(threads, 2))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def _peak(graph: Graph, net: Net, plan: Plan) -> Row:
+    run = forward_pass(graph, plan.batch, training=False, element=plan.dtype.itemsize)
+    return _row("peak", peak(graph, run).bytes, run, measured_peak(net, _inputs(graph, plan)))
 
 
-def _row(check: str, claimed: int, unknown: tuple[str, ...], measured: int) -> Row:
+def _saved(graph: Graph, net: Net, plan: Plan) -> Row:
+    run = forward_pass(graph, plan.batch, training=True, element=plan.dtype.itemsize)
+    return _row("saved", sum(kept_by_node(graph, run)), run, measured_kept(net, _inputs(graph, plan)))
+
+
+def _row(check: str, claimed: int, run: Pass, found: int) -> Row:
     """Claimed and measured bytes; if some layer does not say what it takes, the claim is a lower bound."""
-    if unknown:
-        return Row("", check, f"≥ {claimed:,} bytes", f"{measured:,} bytes", note=unknown[0])
-    return compare("", check, f"{claimed:,} bytes", f"{measured:,} bytes")
+    if run.unknown:
+        return Row("", check, f"≥ {claimed:,} bytes", f"{found:,} bytes", note=run.unknown[0])
+    return compare("", check, f"{claimed:,} bytes", f"{found:,} bytes")
 
 
-def _optimizers(graph: Graph, net: Net, batch: int, dtype: torch.dtype) -> Row:
+def _optimizers(graph: Graph, net: Net, plan: Plan) -> Row:
     """The gradients, and the state of every optimiser after a step."""
-    out = net(*example_inputs(graph, batch, dtype=dtype))
+    out = net.train()(*_inputs(graph, plan))
     results = [x for x in (out.values() if isinstance(out, dict) else [out]) if x.requires_grad]
     if results:
         torch.autograd.backward(results, [torch.zeros_like(result) for result in results])
-    name = str(dtype).removeprefix("torch.")
+    name = str(plan.dtype).removeprefix("torch.")
+    claims = {optimizer: training(graph, plan.batch, Setting(name, optimizer)) for optimizer in OPTIMIZERS}
     gradients = sum(parameter.grad.nbytes for parameter in net.parameters() if parameter.grad is not None)
-    claims = {optimizer: training(graph, batch, Setting(name, optimizer)) for optimizer in OPTIMIZERS}
     claimed = {"gradients": claims["sgd"].gradients} | {one: claim.optimizer for one, claim in claims.items()}
-    measured = {"gradients": gradients} | {one: measured_state(net, one) for one in OPTIMIZERS}
-    return compare("", "optimizer", _listed(claimed), _listed(measured))
+    found = {"gradients": gradients} | {one: measured_state(net, one) for one in OPTIMIZERS}
+    return compare("", "optimizer", _listed(claimed), _listed(found))
+
+
+def _inputs(graph: Graph, plan: Plan) -> list[Tensor]:
+    return example_inputs(graph, plan.batch, dtype=plan.dtype)
 
 
 def _listed(sizes: dict[str, int]) -> str:

@@ -20,12 +20,15 @@ from torch.utils._pytree import tree_leaves
 
 from cnncalc.analysis.cost import costs
 from cnncalc.analysis.verdict import Row
-from cnncalc.graph import Graph, Node
+from cnncalc.graph import Graph
+from cnncalc.layers.base import Layer, Shape
 from cnncalc.layers.tensor import Constant, Opaque
 from cnncalc.torch.capture import Captured, copy_weights
 from cnncalc.torch.capture.export import arguments, evaluation, users_code
 from cnncalc.torch.capture.values import Batch
-from cnncalc.torch.module import Net, first_line, module_of, or_refused, relative_difference, run_module
+from cnncalc.torch.module import Net
+from cnncalc.torch.registry import build_layer
+from cnncalc.torch.running import first_line, relative_difference, run_module, tried
 
 CHECKS = ("source",)
 SAMPLES = 2
@@ -81,7 +84,7 @@ def measure_source(original: Original, *, progress: Callable[[str], None]) -> It
         try:
             with _norm_statistics(module):
                 _run(module, example, seed=0)
-            net = Net(captured.graph, _built_or_nothing).to(_float_type(module)).eval()
+            net = tried(captured.graph, _built_or_nothing).to(_float_type(module)).eval()
             try:
                 copy_weights(captured, module, net)
             except (RuntimeError, KeyError) as error:
@@ -197,9 +200,9 @@ def _outside(graph: Graph) -> dict[str, str]:
     return found
 
 
-def _built_or_nothing(node: Node) -> nn.Module:
+def _built_or_nothing(layer: Layer, *shapes: Shape) -> nn.Module:
     """What has no module is not run."""
-    return nn.Identity() if isinstance(node.layer, Opaque) else or_refused(module_of)(node)
+    return nn.Identity() if isinstance(layer, Opaque) else build_layer(layer, *shapes)
 
 
 def _net_outputs(net: Net, inputs: list[Tensor], outside: dict[str, str]) -> dict[str, Tensor | str]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from copy import deepcopy
 from random import Random
 from time import monotonic
 from typing import Any
 
-import torch
 from msgspec import Struct
 
 from cnncalc.analysis.verdict import Verdict
 from cnncalc.errors import CnncalcError
 from cnncalc.sources import load_text
-from cnncalc.spec.random import Data, random_net, render
+from cnncalc.spec.random import Data, Items, random_net, render
+from cnncalc.torch.running import threads
 from cnncalc.torch.verify import CHECKS, verify
 
 BATCH = 2
@@ -72,9 +71,7 @@ def hunt(
     failures: list[Failure] = []
     layers: dict[str, int] = {}
     rows = 0
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the nets are too small to share out
-    try:
+    with threads(1):  # the nets are too small to share out
         for number in range(seed, seed + count):
             progress(f"seed {number}")
             net = draw(Random(number))
@@ -87,8 +84,6 @@ def hunt(
                 found, _ = faults(small, wanted, device)
                 what = "\n".join(found.values())
                 failures.append(Failure(number, what, render({"name": f"random{number}", **small})))
-    finally:
-        torch.set_num_threads(threads)
     return Hunt(count, seed, rows, dict(sorted(layers.items())), tuple(failures))
 
 
@@ -115,13 +110,11 @@ def _has_layers(graph: Any) -> bool:
 
 def kinds(net: Data) -> set[str]:
     """The names of the layers and structures that a net is written with."""
-    return {item if isinstance(item, str) else next(iter(item)) for body in _bodies(net) for item in _at(net, body)}
+    items = [item for body in _bodies(net["layers"]) for item in body]
+    return {item if isinstance(item, str) else next(iter(item)) for item in items}
 
 
 # -- shrinking -------------------------------------------------------------------------------------
-
-Place = tuple[Any, ...]
-"""Keys and indices that lead to a part of a net."""
 
 
 def shrink(net: Data, fault: Faults, checks: Iterable[str], device: str = "cpu") -> Data:
@@ -152,84 +145,59 @@ def _fails(net: Data, checks: tuple[str, ...], device: str) -> Faults:
 
 def candidates(net: Data) -> Iterator[Data]:
     """Nets that are one step smaller, the boldest steps first."""
-    bodies = list(_bodies(net))
-    for place in bodies:
-        items = _at(net, place)
-        for size in sorted({len(items), len(items) // 2, 2, 1} - {0}, reverse=True):
-            for begin in range(0, len(items) - size + 1, size):
-                yield _with(net, place, items[:begin] + items[begin + size :])
-    for place in bodies:
-        items = _at(net, place)
-        for index, item in enumerate(items):
-            for inner in _inner_bodies(item):
-                yield _with(net, place, [*items[:index], *_at(item, inner), *items[index + 1 :]])
-    if isinstance(net["input"], dict):
-        for name in net["input"]:
-            yield {**net, "input": {key: shape for key, shape in net["input"].items() if key != name}}
-    are_bodies = set(bodies)
-    hold_bodies = {place[:-1] for place in bodies}
-    for place, value in list(_parts(net)):
-        if place[:1] == ("input",) or place in are_bodies:
-            continue
-        if isinstance(value, dict) and place and place[:-1] not in are_bodies:
-            for key in value:
-                yield _with(net, place, {k: v for k, v in value.items() if k != key})
-        elif isinstance(value, list):
-            for index in range(len(value)):
-                yield _with(net, place, value[:index] + value[index + 1 :])
-            if value and place not in hold_bodies:
-                yield _with(net, place, value[0])
     if "outputs" in net:
         yield {key: value for key, value in net.items() if key != "outputs"}
-    for place, value in list(_parts(net)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            continue
-        for less in dict.fromkeys((0, 1, 2, value // 2, value - 1)):
-            if abs(less) < abs(value):
-                yield _with(net, place, int(less) if isinstance(value, int) else float(less))
+    for key in ("layers", "outputs"):
+        for less in _smaller(net.get(key)):
+            yield {**net, key: less}
+    shapes = net["input"] if isinstance(net["input"], dict) else {"": net["input"]}
+    for name, shape in shapes.items():
+        if name:
+            yield {**net, "input": {other: one for other, one in shapes.items() if other != name}}
+        for axis, size in enumerate(shape):
+            for less in _smaller(size):
+                made = [*shape[:axis], less, *shape[axis + 1 :]]
+                yield {**net, "input": {**shapes, name: made} if name else made}
 
 
-def _parts(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
-    """Every part of a net with its place."""
-    yield place, value
-    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, part in entries:
-        yield from _parts(part, (*place, key))
+def _smaller(value: Any) -> Iterator[Any]:
+    """Parts of a net that are one step smaller: without some of its entries, with what an entry consists of in its
+    place, one number for all axes, or with one entry smaller.
+    """
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield {other: one for other, one in value.items() if other != key}
+            for less in _smaller(part):
+                yield {**value, key: less}
+    elif isinstance(value, list):
+        count = len(value)
+        for size in sorted({count, count // 2, 2, 1} - {0}, reverse=True):
+            for begin in range(0, count - size + 1, size):
+                yield value[:begin] + value[begin + size :]
+        if count and isinstance(value[0], (int, float)):
+            yield value[0]
+        for index, item in enumerate(value):
+            before, after = value[:index], value[index + 1 :]
+            for body in _bodies(item):
+                yield before + body + after
+            if isinstance(item, dict):  # a layer with fields is a mapping of its name alone
+                ((name, fields),) = item.items()
+                yield from ([*before, {name: less}, *after] for less in _smaller(fields))
+            else:
+                yield from ([*before, less, *after] for less in _smaller(item))
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        for number in dict.fromkeys((0, 1, 2, value // 2, value - 1)):
+            if abs(number) < abs(value):
+                yield type(value)(number)
 
 
-def _bodies(net: Data) -> Iterator[Place]:
-    """The places of all lists of layers, the outermost first."""
-    todo: list[Place] = [("layers",)]
-    while todo:
-        place = todo.pop(0)
-        yield place
-        for index, item in enumerate(_at(net, place)):
-            todo += [(*place, index, *inner) for inner in _inner_bodies(item)]
-
-
-def _inner_bodies(item: Any) -> list[Place]:
-    """The places, within an item, of the lists of layers in it."""
-    if not isinstance(item, dict):
-        return []
-    ((name, fields),) = item.items()
-    if name == "residual" and isinstance(fields, list):
-        return [(name,)]
-    if isinstance(fields, list):
-        return [(name, index) for index in range(len(fields))]
-    if not isinstance(fields, dict):
-        return []
-    places: list[Place] = [(name, key) for key in ("body", "shortcut", "layers") if key in fields]
-    return places + [(name, "branches", index) for index in range(len(fields.get("branches", ())))]
-
-
-def _at(value: Any, place: Place) -> Any:
-    for key in place:
-        value = value[key]
-    return value
-
-
-def _with(net: Data, place: Place, new: Any) -> Data:
-    """A copy of the net with one part replaced."""
-    copy = deepcopy(net)
-    _at(copy, place[:-1])[place[-1]] = deepcopy(new)
-    return copy
+def _bodies(value: Any) -> Iterator[Items]:
+    """The lists of layers in a part of a net."""
+    if isinstance(value, list):
+        if any(isinstance(item, (str, dict)) for item in value):
+            yield value
+        for item in value:
+            yield from _bodies(item)
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from _bodies(part) if key != "from" else ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cnncalc.analysis.verdict import Row
 from cnncalc.graph import Graph, Node
 from cnncalc.reference import evaluate_layer
-from cnncalc.torch.module import Net, module_of, or_refused, relative_difference, run_module
+from cnncalc.torch.running import Plan, precise, relative_difference, run_module, threads
 
 CHECKS = ("values",)
 BATCH = 2
@@ -22,31 +22,28 @@ TOLERANCE = 1e-9
 """Largest difference, relative to the largest value of a layer's output; both sides are float64."""
 
 
-def measure_values(
-    graph: Graph, *, wanted: Callable[[str], bool], progress: Callable[[str], None], device: str = "cpu"
-) -> Iterator[Row]:
-    """A row for every layer in ``wanted``: the same input and weights through PyTorch and through NumPy.
+def measured(graph: Graph, plan: Plan) -> Iterator[Row]:
+    """A row for every layer: the same input and weights through PyTorch and through NumPy.
 
     Each layer gets inputs of its own, normally distributed: what is left of a net that dies or cancels
     on the way would prove little.
     """
-    progress("values")
+    plan.progress("values")
     narrow = graph.narrowed()
     torch.manual_seed(0)
-    net = Net(narrow, or_refused(module_of)).to(device=device, dtype=torch.float64).eval()
+    net = precise(narrow, plan.precise_device)
     generator = torch.Generator().manual_seed(1)
     known: dict[tuple[object, ...], Row] = {}
-    with torch.no_grad():
+    with torch.no_grad(), threads(1):
         for step in net.steps:
             node = narrow.nodes[step.number]
-            assert node.layer is not None
             key = (node.layer, node.input_shapes)
-            if not wanted(node.path):
+            if not plan.wants(node):
                 continue
             # what was compared on this shape already need not be computed again
             if key not in known:
                 drawn = [torch.randn((BATCH, *shape), generator=generator) for shape in node.input_shapes]
-                inputs = [x.to(device=device, dtype=torch.float64) for x in drawn]
+                inputs = [x.to(device=plan.precise_device, dtype=torch.float64) for x in drawn]
                 known[key] = _compared(node, step.module, inputs)
             yield replace(known[key], layer=node.path)
 

@@ -7,7 +7,7 @@ import torch
 
 import cnncalc
 from cnncalc.sources import load, load_text, zoo_names
-from cnncalc.torch.module import build
+from cnncalc.torch import build
 
 PLAIN = """\
 input: [3, 64, 48]

@@ -10,7 +10,7 @@ import torch
 
 from cnncalc.errors import CnncalcError
 from cnncalc.sources import load_text
-from cnncalc.torch.module import build
+from cnncalc.torch import build
 from tests.commands.conftest import Run
 
 TEXTS = {

@@ -107,6 +107,7 @@ OWN_TENSORS = [
       - math: {function: divide_into, value: 2}
       - math: {function: exp}
     """,
+    "{input: [3, 12, 12], layers: [{conv: {out: 4, kernel: 12, stride: 2, padding: same}}, relu]}",
     "{input: [3, 9, 8], layers: [{conv: {out: 4, kernel: 1}}, {unfold: {kernel: 2, stride: 2}}, {variance: 0}]}",
     "{input: [3, 9, 8], layers: [{conv: {out: 4, kernel: 1}}, {unfold: {kernel: 2, stride: 2}}, relu, "
     "{fold: {size: [9, 8], kernel: 2, stride: 2}}, relu]}",

@@ -16,8 +16,9 @@ from cnncalc.analysis.cost import costs
 from cnncalc.analysis.training import backward_macs
 from cnncalc.graph import Graph
 from cnncalc.sources import load
-from cnncalc.torch.measure import measure_costs
+from cnncalc.torch.measure import measured
 from cnncalc.torch.module import Net
+from cnncalc.torch.running import Plan
 
 BATCH = 2
 RESNET50 = 48_598_155_264
@@ -118,15 +119,7 @@ def test_grouped_nets_take_the_sum_of_their_groups(name: str, answered: float | 
 
 def test_verify_names_the_discrepancy_as_pytorchs() -> None:
     graph = load("mobilenet_v2", input=(3, 64, 64))
-    rows = list(
-        measure_costs(
-            graph,
-            checks=frozenset({"flops", "backward"}),
-            wanted=lambda path: True,
-            progress=lambda what: None,
-            batch=BATCH,
-        )
-    )
+    rows = list(measured(graph, Plan(frozenset({"flops", "backward"}), batch=BATCH)))
     assert not [row for row in rows if row.reason]
     assert int(rows[-1].claimed) + int(rows[-2].claimed) == claimed(graph)
     depthwise = [node.path for node in graph.nodes if getattr(node.layer, "groups", 1) > 1]

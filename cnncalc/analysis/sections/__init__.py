@@ -2,7 +2,7 @@
 
 A section is one module of this package with
 
-- ``measured(report, graph, settings)``: the section's totals, its part for each node, and more diagnostics;
+- ``add(report, graph, settings)``: the report with the section's totals and layers;
 - ``folded(parts)``: what one row for several layers has.
 
 Its structures stand in ``analysis/report.py``, its columns in ``report/sections/``.
@@ -14,7 +14,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct
-from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -99,11 +98,7 @@ def add(report: Report, graph: Graph, wanted: Iterable[str], settings: Settings)
     """The report with these sections."""
     for section in SECTIONS:
         if section in wanted:
-            totals, parts, *more = module(section).measured(report, graph, settings)
-            own = [part for node, part in zip(graph.nodes, parts, strict=True) if node.layer is not None]
-            layers = [replace(layer, **{section: part}) for layer, part in zip(report.layers, own, strict=True)]
-            report = replace(report, layers=tuple(layers), **{section: totals})
-            report = replace(report, diagnostics=(*report.diagnostics, *more))
+            report = module(section).add(report, graph, settings)
     return report
 
 

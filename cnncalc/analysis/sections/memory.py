@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
 
-from cnncalc.analysis.fold import sums
+from msgspec.structs import replace
+
 from cnncalc.analysis.memory.in_place import in_place_nodes
 from cnncalc.analysis.memory.inference import Peak, peak
 from cnncalc.analysis.memory.order import best_order
@@ -35,8 +35,8 @@ from cnncalc.graph import Graph
 from cnncalc.units import parse_bytes
 
 
-def measured(report: Report, graph: Graph, settings: Settings) -> tuple[Any, ...]:
-    """The memory of the net and of its nodes, and which layers do not say what they take.
+def add(report: Report, graph: Graph, settings: Settings) -> Report:
+    """The report with the memory of its layers.
 
     Raises:
         CnncalcError: settings that do not go together, or a size that is none.
@@ -53,10 +53,15 @@ def measured(report: Report, graph: Graph, settings: Settings) -> tuple[Any, ...
     trained = None if setting.dtype == "int8" else training(graph, batch, setting)
     size = _size(settings.fit)
     samples = graph.samples(batch)
-    parts = [
-        LayerMemory(sum(own[number]), sum(map(prod, node.output_shapes)) * samples[number] * element, *held)
-        for number, (node, *held) in enumerate(zip(graph.nodes, saved, now.highest, strict=True))
-    ]
+    parts = {
+        node.path: LayerMemory(
+            weights=sum(own[number]),
+            output=sum(prod(shape) for shape in node.output_shapes) * samples[number] * element,
+            saved=saved[number],
+            live=now.highest[number],
+        )
+        for number, node in enumerate(graph.nodes)
+    }
     totals = MemoryTotals(
         status="partial" if run.unknown else "complete",
         dtype=setting.dtype,
@@ -66,7 +71,9 @@ def measured(report: Report, graph: Graph, settings: Settings) -> tuple[Any, ...
         training=None if trained is None else _training(graph, trained, setting),
         fit=None if size is None else Fit(size, largest_batch(graph, size, setting)),
     )
-    return totals, parts, *_diagnostics(graph, run)
+    layers = tuple([replace(layer, memory=parts[layer.path]) for layer in report.layers])
+    more = tuple(_diagnostics(graph, run))
+    return replace(report, layers=layers, memory=totals, diagnostics=report.diagnostics + more)
 
 
 def _size(fit: str | None) -> int | None:
@@ -144,4 +151,9 @@ def _diagnostics(graph: Graph, run: Pass) -> list[Diagnostic]:
 
 def folded(parts: Sequence[LayerMemory]) -> LayerMemory:
     """A block's sums; of what is alive the most."""
-    return LayerMemory(**sums(parts, ("weights", "output", "saved")), live=max(part.live for part in parts))
+    return LayerMemory(
+        weights=sum(part.weights for part in parts),
+        output=sum(part.output for part in parts),
+        saved=sum(part.saved for part in parts),
+        live=max(part.live for part in parts),
+    )
