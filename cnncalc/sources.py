@@ -57,7 +57,7 @@ def load(
     if is_torch(source):
         given = _factory_arguments(source, variant, args, kwargs)
         _check_code(os.fspath(source), input)
-        graph: Graph = _capture("load")(os.fspath(source), input=input, kwargs=given, dtype=dtype)
+        graph: Graph = _capture("load_captured")(os.fspath(source), input=input, kwargs=given, dtype=dtype)[0].graph
         return graph
     if kwargs or dtype is not None:
         raise CnncalcError(

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from cnncalc import __version__
 
@@ -56,8 +56,8 @@ def model(graph: Graph, batch: int = 1) -> Model:
     )
 
 
-class Answer(Struct, frozen=True):
-    """The whole answer of a command; ``print`` it, or take its JSON."""
+class Shown(Struct, frozen=True):
+    """What a command shows; ``print`` it, or take its JSON."""
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain dicts, lists, strings and numbers (the JSON of schema version 1)."""
@@ -89,15 +89,22 @@ class Answer(Struct, frozen=True):
         return text
 
 
+class Answer(Shown, frozen=True):
+    """The whole answer of a command, by whom and in which version."""
+
+    schema_version: int = field(default_factory=lambda: SCHEMA_VERSION)
+    generator: Generator = field(default_factory=lambda: GENERATOR)
+
+
 WIDTH, LINES = 120, 40
 """Size of a printed page where no terminal gives another: trees are folded into it."""
 
 
-def _page(answer: Answer) -> Any:
+def _page(answer: Shown) -> Any:
     return import_module("cnncalc.report").document(answer)
 
 
-def _text(answer: Answer, *, colour: bool) -> str:
+def _text(answer: Shown, *, colour: bool) -> str:
     from shutil import get_terminal_size
 
     terminal, size = import_module("cnncalc.document.terminal"), get_terminal_size((WIDTH, LINES))

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, model
+from cnncalc.analysis.answer import model
 from cnncalc.analysis.cost import Cost, costs
 from cnncalc.analysis.receptive_field import (
     InputAxis,
@@ -23,7 +23,7 @@ from cnncalc.analysis.receptive_field import (
     receptive_fields,
 )
 from cnncalc.analysis.remarks import remarks
-from cnncalc.analysis.report import Diagnostic, LayerReport, ReceptiveField, Report, SeparablePair, Totals
+from cnncalc.analysis.report import Diagnostic, LayerReport, ReceptiveField, Report, Totals
 from cnncalc.analysis.separable import separable_pairs
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.formulas.cost import flops
@@ -75,13 +75,11 @@ def assemble(graph: Graph, batch: int = 1, *, peak: bool = False) -> Report:
             )
         )
     return Report(
-        schema_version=SCHEMA_VERSION,
-        generator=GENERATOR,
         model=model(graph, batch),
         totals=_totals(graph, batch, cost_list, with_peak=peak),
         layers=tuple(layers),
         diagnostics=tuple(_diagnostics(graph, cost_list, fields)),
-        separable=_separable(graph, batch),
+        separable=tuple(separable_pairs(graph, batch)),
     )
 
 
@@ -209,20 +207,3 @@ def _misaligned(graph: Graph, fields: Result) -> list[Diagnostic]:
         message = f"branches meet out of line: {'; '.join(dict.fromkeys(parts))}"
         result.append(Diagnostic("misaligned", "warning", message, (graph.nodes[number].path,)))
     return result
-
-
-def _separable(graph: Graph, batch: int) -> tuple[SeparablePair, ...]:
-    samples = graph.samples(batch)
-    return tuple(
-        SeparablePair(
-            depthwise=graph.nodes[pair.depthwise].path,
-            pointwise=graph.nodes[pair.pointwise].path,
-            macs=pair.macs * samples[pair.pointwise],
-            standard_macs=pair.standard_macs * samples[pair.pointwise],
-            ratio=pair.ratio[0] / pair.ratio[1],
-            ratio_exact=f"{pair.ratio[0]}/{pair.ratio[1]}",
-            rule=pair.rule[0] / pair.rule[1],
-            rule_exact=f"{pair.rule[0]}/{pair.rule[1]}",
-        )
-        for pair in separable_pairs(graph)
-    )

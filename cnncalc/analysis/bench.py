@@ -8,7 +8,7 @@ from typing import Any, Literal
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator, Shape
+from cnncalc.analysis.answer import Answer, Shape
 from cnncalc.analysis.fold import BLOCK
 from cnncalc.analysis.roofline import Algorithms, Machine
 from cnncalc.analysis.timing import Bounds, Measured, Measurement, Timing, bounds
@@ -41,14 +41,12 @@ class LayerBench(Struct, frozen=True, gc=False):
     backward: TimeReport | UnsetType | None = UNSET
 
 
-class BenchReport(Answer, frozen=True):
+class BenchReport(Answer, frozen=True, kw_only=True):
     """The whole answer to ``bench``. ``layers_forward_ps`` is the sum of the layers' medians: what the net as a whole
     takes less is what it saves by running on, what it takes more is between the layers. ``above_measured`` names what
     was measured faster than its bound; the machine file is then not this machine's.
     """
 
-    schema_version: int
-    generator: Generator
     name: str
     source: str
     device: str
@@ -111,8 +109,6 @@ def answer(
     forward, back = _time(measured.net.forward, _of(whole, "forward")), _backward(measured.net, whole, backward)
     passes = [(row.path, one) for row in layers for one in (row.forward, row.backward)]
     return BenchReport(
-        schema_version=SCHEMA_VERSION,
-        generator=GENERATOR,
         name=graph.name,
         source=graph.source,
         device=device,

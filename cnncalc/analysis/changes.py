@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator
+from cnncalc.analysis.answer import Answer
 from cnncalc.analysis.broken import Broken, broken
 from cnncalc.analysis.conditions import Condition
 from cnncalc.analysis.difference import DiffReport, diff
@@ -33,15 +33,13 @@ class NetChange(Struct, frozen=True):
     report: DiffReport
 
 
-class ChangesReport(Answer, frozen=True):
+class ChangesReport(Answer, frozen=True, kw_only=True):
     """The whole answer to ``diff --git``. ``same``: nets of changed specs in which nothing differs.
 
     ``status`` is ``fail`` where a condition is met by a net that was there before and still is, ``error``
     where a spec cannot be read.
     """
 
-    schema_version: int
-    generator: Generator
     status: Literal["pass", "fail", "error"]
     base: str
     unchanged_files: int
@@ -82,8 +80,6 @@ def changes(
     found.sort(key=lambda one: KINDS.index(one.change))
     failed = any(one.report.status == "fail" for one in found)
     return ChangesReport(
-        schema_version=SCHEMA_VERSION,
-        generator=GENERATOR,
         status="error" if unread else "fail" if failed else "pass",
         base=base,
         unchanged_files=unchanged_files,

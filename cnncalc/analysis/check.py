@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 
-from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator, Model
+from cnncalc.analysis.answer import Answer, Model
 from cnncalc.analysis.assemble import assemble
 from cnncalc.analysis.broken import Broken
 from cnncalc.analysis.metrics import ALIASES, Measured, measure
@@ -36,24 +36,20 @@ class Check(Struct, frozen=True):
     reason: str | UnsetType = UNSET
 
 
-class CheckReport(Answer, frozen=True):
+class CheckReport(Answer, frozen=True, kw_only=True):
     """The whole answer to ``check``."""
 
-    schema_version: int
-    generator: Generator
     model: Model
     status: Verdict
     checks: tuple[Check, ...]
 
 
-class CheckReports(Answer, frozen=True):
+class CheckReports(Answer, frozen=True, kw_only=True):
     """The answer to ``check`` of several nets.
 
     ``broken`` are those that could not be read; where there are any, ``status`` is ``error``.
     """
 
-    schema_version: int
-    generator: Generator
     status: Literal["pass", "fail", "error"]
     nets: tuple[CheckReport, ...]
     broken: tuple[Broken, ...]
@@ -104,7 +100,7 @@ def check(model: Model, measured: Mapping[str, Measured], limits: Limits) -> Che
         for limit, bound in sorted(limits.get(metric, {}).items())
     )
     status: Verdict = "pass" if all(one.status == "pass" for one in checks) else "fail"
-    return CheckReport(SCHEMA_VERSION, GENERATOR, model, status, checks)
+    return CheckReport(model=model, status=status, checks=checks)
 
 
 def _check(metric: str, measured: Measured, limit: str, bound: int) -> Check:
@@ -119,4 +115,4 @@ def together(nets: Sequence[Checked], broken: Sequence[Broken]) -> CheckReports:
     """Several nets as one answer."""
     failed = any(net.report.status == "fail" for net in nets)
     status: Literal["pass", "fail", "error"] = "error" if broken else "fail" if failed else "pass"
-    return CheckReports(SCHEMA_VERSION, GENERATOR, status, tuple(net.report for net in nets), tuple(broken))
+    return CheckReports(status=status, nets=tuple(net.report for net in nets), broken=tuple(broken))

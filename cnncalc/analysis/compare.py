@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator, Model
+from cnncalc.analysis.answer import Answer, Model
 from cnncalc.analysis.broken import Broken
 from cnncalc.analysis.metrics import last_local
 from cnncalc.analysis.report import Diagnostic, ReceptiveField, Report, Totals
@@ -28,11 +28,9 @@ class NetReport(Struct, frozen=True):
     diagnostics: tuple[Diagnostic, ...]
 
 
-class CompareReport(Answer, frozen=True):
+class CompareReport(Answer, frozen=True, kw_only=True):
     """The answer to ``analyze`` of several nets; ``broken`` are those that could not be read."""
 
-    schema_version: int
-    generator: Generator
     nets: tuple[NetReport, ...]
     broken: tuple[Broken, ...]
 
@@ -53,7 +51,7 @@ def compare(reports: Sequence[Report], broken: Sequence[Broken] = ()) -> Compare
         for report in reports
         for last, _ in [last_local(report)]
     ]
-    return CompareReport(SCHEMA_VERSION, GENERATOR, tuple(nets), tuple(broken))
+    return CompareReport(nets=tuple(nets), broken=tuple(broken))
 
 
 def _name(model: Model, models: Sequence[Model]) -> str:

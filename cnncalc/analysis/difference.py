@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator, Model
+from cnncalc.analysis.answer import Answer, Model
 from cnncalc.analysis.assemble import assemble
 from cnncalc.analysis.conditions import METRICS, Condition, Outcome, Pair, judge
 from cnncalc.analysis.diff import Match, compare
@@ -74,7 +74,7 @@ class Counts(Struct, frozen=True):
     same: int
 
 
-class DiffReport(Answer, frozen=True):
+class DiffReport(Answer, frozen=True, kw_only=True):
     """The whole answer to ``diff``. ``same``: not one layer, input or output differs.
 
     ``net`` holds what differs of the nets as wholes: ``args``, and which tensors are the ``outputs``.
@@ -83,8 +83,6 @@ class DiffReport(Answer, frozen=True):
     are one, runs of such blocks too, and so are many new names and all layers that are only affected.
     """
 
-    schema_version: int
-    generator: Generator
     before: Model
     after: Model
     status: Literal["pass", "fail"]
@@ -129,8 +127,6 @@ def diff(before: Graph, after: Graph, *, batch: int = 1, conditions: Sequence[Co
     edits: dict[str, Pair] = {name: Pair(0, statuses.count(name)) for name in STATUSES}
     outcomes = judge(conditions, {**pairs, **edits, "differ": Pair(0, len(rows))})
     return DiffReport(
-        schema_version=SCHEMA_VERSION,
-        generator=GENERATOR,
         before=old.model,
         after=new.model,
         status="fail" if any(one.status == "fail" for one in outcomes) else "pass",

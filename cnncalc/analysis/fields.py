@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from msgspec import UNSET, Struct, UnsetType
 
 from cnncalc.analysis import exact_field, unit_field
-from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator, Model, Shape
+from cnncalc.analysis.answer import Answer, Model, Shape
 from cnncalc.analysis.answer import model as model_of
 from cnncalc.analysis.exact_field import exact_fields, indices
 from cnncalc.analysis.receptive_field import Local, Lost, Misalignment, Spread, Track, Whole, receptive_fields
@@ -74,11 +74,9 @@ class Cover(Struct, frozen=True):
     largest_size: tuple[int | None, ...] | None
 
 
-class FieldReport(Answer, frozen=True):
+class FieldReport(Answer, frozen=True, kw_only=True):
     """The whole answer to ``rf`` about a net."""
 
-    schema_version: int
-    generator: Generator
     model: Model
     covers: tuple[Cover, ...]
     maps: tuple[MapField, ...]
@@ -125,8 +123,6 @@ def field_report(graph: Graph, on: str | None = None) -> FieldReport:
     order = {node.path: number for number, node in enumerate(graph.nodes)}
     maps.sort(key=lambda one: order[one.path])
     return FieldReport(
-        schema_version=SCHEMA_VERSION,
-        generator=GENERATOR,
         model=model,
         covers=tuple(covers),
         maps=tuple(maps),
@@ -307,7 +303,7 @@ class UnitAxis(Struct, frozen=True):
         return None if self.reached is None else sum(last - first + 1 for first, last in self.reached)
 
 
-class UnitReport(Answer, frozen=True):
+class UnitReport(Answer, frozen=True, kw_only=True):
     """The whole answer to ``rf --layer``.
 
     ``unit``: its index along each axis; null where every unit of the map sees the same.
@@ -317,8 +313,6 @@ class UnitReport(Answer, frozen=True):
     it is below 2⁵³. Where path counts cannot be given ``reason`` says why, and the numbers are null.
     """
 
-    schema_version: int
-    generator: Generator
     model: Model
     path: str
     type: str
@@ -386,8 +380,6 @@ def unit_report(graph: Graph, layer: str, unit: str | None = None, on: str | Non
     area = prod(0 if axis.clipped is None else axis.clipped[1] - axis.clipped[0] + 1 for axis in axes)
     spans = prod(axis.count or 0 for axis in axes)
     report = UnitReport(
-        schema_version=SCHEMA_VERSION,
-        generator=GENERATOR,
         model=model,
         path=node.path,
         type=node.kind,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cnncalc.analysis.report import LayerReport
@@ -13,11 +14,11 @@ BLOCK = "block"
 def block(path: str, layers: list[LayerReport]) -> LayerReport:
     """The layers below ``path`` as one row: the first one's input, the last one's output, sums of the counts."""
     first, last = layers[0], layers[-1]
-    sums: dict[str, Any] = {name: total([getattr(layer, name) for layer in layers]) for name in COUNTS}
+    sections: dict[str, Any] = {}
     if first.has_sections:
-        from cnncalc.analysis import sections
+        from cnncalc.analysis.sections import folded
 
-        sums |= sections.folded(layers)
+        sections = folded(layers)
     return LayerReport(
         path=path,
         type=BLOCK,
@@ -27,11 +28,17 @@ def block(path: str, layers: list[LayerReport]) -> LayerReport:
         receptive_field=last.receptive_field,
         receptive_fields=last.receptive_fields,
         settings={"layers": len(layers)},
-        **sums,
+        **sums(layers, COUNTS),
+        **sections,
     )
 
 
-def total(counts: list[int | None]) -> int | None:
-    """The sum, unknown where a part is."""
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
+def sums(rows: Iterable[Any], names: Iterable[str]) -> dict[str, Any]:
+    """The sums over the rows of the fields of these names."""
+    several = list(rows)
+    return {name: total([getattr(row, name) for row in several]) for name in names}
+
+
+def total(counts: Sequence[Any]) -> Any:
+    """The sum of numbers, ``None`` (unknown) where one of them is."""
+    return None if None in counts else sum(counts)

@@ -12,42 +12,24 @@ smoothing ε (Szegedy et al. 2016, arXiv:1512.00567, §7) it never falls below t
 from __future__ import annotations
 
 from math import log, prod, sqrt
+from typing import Any
 
-from msgspec import Struct
-
+from cnncalc.analysis.report import LayerInitialisation
 from cnncalc.formulas.initialisation import fan_in, fan_out
 from cnncalc.graph import Graph, Node
-from cnncalc.layers.merge import Add
-from cnncalc.layers.regularization import PassThrough
 
 LINEAR = 1.0
 """The gain where no activation follows."""
 
 
-class Initialisation(Struct, frozen=True):
-    """How to initialise one layer. Fans and deviations are those of its first weight that multiplies its input.
-
-    ``activation`` is the path of the activation whose gain it is; ``zero`` says that its scale is the last of
-    a residual's body, and best starts at 0 (Goyal et al. 2017, arXiv:1706.02677, §5.1). ``decayed`` and ``not_decayed``
-    count the parameters that weight decay is meant for, and the others.
-    """
-
-    decayed: int = 0
-    not_decayed: int = 0
-    fan_in: int | None = None
-    fan_out: int | None = None
-    gain: float | None = None
-    activation: str | None = None
-    he: float | None = None
-    he_fan_out: float | None = None
-    xavier: float | None = None
-    zero: bool = False
+NO_FANS: dict[str, Any] = dict.fromkeys(
+    ("fan_in", "fan_out", "gain", "activation", "he_std", "he_fan_out_std", "xavier_std")
+)
+"""Of what has no weight that multiplies its input."""
+NOTHING = LayerInitialisation(0, 0, **NO_FANS, zero_init=False)
 
 
-NOTHING = Initialisation()
-
-
-def initialisation(graph: Graph) -> list[Initialisation]:
+def initialisation(graph: Graph) -> list[LayerInitialisation]:
     """For every node; one that reuses another's weights has none."""
     follows = _activations_after(graph)
     zeros = last_scales(graph)
@@ -57,7 +39,7 @@ def initialisation(graph: Graph) -> list[Initialisation]:
     ]
 
 
-def _of(graph: Graph, node: Node, activation: int | None, zero: bool) -> Initialisation:
+def _of(graph: Graph, node: Node, activation: int | None, zero: bool) -> LayerInitialisation:
     assert node.layer is not None
     learned = [weight for weight in node.layer.weights(*node.input_shapes) if weight.learnable]
     if not learned:
@@ -66,22 +48,22 @@ def _of(graph: Graph, node: Node, activation: int | None, zero: bool) -> Initial
     not_decayed = sum(prod(weight.shape) for weight in learned) - decayed
     shape = next((weight.shape for weight in learned if weight.decays), None)
     if shape is None:
-        return Initialisation(decayed, not_decayed, zero=zero)
+        return LayerInitialisation(decayed, not_decayed, **NO_FANS, zero_init=zero)
     after = None if activation is None else graph.nodes[activation].layer
     gain = after.gain() if after is not None else None
     gain = LINEAR if gain is None else gain
     n_in, n_out = fan_in(shape), fan_out(shape)
-    return Initialisation(
+    return LayerInitialisation(
         decayed,
         not_decayed,
         fan_in=n_in,
         fan_out=n_out,
         gain=gain,
         activation=None if activation is None else graph.nodes[activation].path,
-        he=gain / sqrt(n_in),
-        he_fan_out=gain / sqrt(n_out),
-        xavier=gain * sqrt(2 / (n_in + n_out)),
-        zero=zero,
+        he_std=gain / sqrt(n_in),
+        he_fan_out_std=gain / sqrt(n_out),
+        xavier_std=gain * sqrt(2 / (n_in + n_out)),
+        zero_init=zero,
     )
 
 
@@ -108,12 +90,12 @@ def last_scales(graph: Graph) -> dict[int, int]:
     for number, node in enumerate(graph.nodes):
         own = node.layer is not None and node.layer.is_product
         depth.append(max((depth[ref.node] for ref in node.inputs), default=0) + own)
-        if not isinstance(node.layer, Add) or len(node.inputs) != 2:
+        if node.layer is None or node.layer.role != "sum" or len(node.inputs) != 2:
             continue
         skip, body = sorted((ref.node for ref in node.inputs), key=lambda one: depth[one])
         if depth[skip] == depth[body]:
             continue
-        while isinstance(graph.nodes[body].layer, PassThrough):
+        while (layer := graph.nodes[body].layer) is not None and layer.role == "pass-through":
             body = graph.nodes[body].inputs[0].node
         if _only_scales(graph.nodes[body]):
             found[body] = number

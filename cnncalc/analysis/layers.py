@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator, Shape
+from cnncalc.analysis.answer import Answer, Shape
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
 from cnncalc.layers import REGISTRY, Layer
@@ -68,17 +68,15 @@ class LayerInfo(Struct, frozen=True):
     example: LayerExample | None
 
 
-class LayersReport(Answer, frozen=True):
+class LayersReport(Answer, frozen=True, kw_only=True):
     """The whole answer to ``layers``."""
 
-    schema_version: int
-    generator: Generator
     layers: tuple[LayerInfo, ...]
 
 
 def answer(layers: Iterable[type[Layer]]) -> LayersReport:
     """What these layers are."""
-    return LayersReport(SCHEMA_VERSION, GENERATOR, tuple(map(layer_info, layers)))
+    return LayersReport(layers=tuple(map(layer_info, layers)))
 
 
 def family(layer: type[Layer]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from cnncalc.analysis.answer import SCHEMA_VERSION, Answer
+from cnncalc.analysis.answer import SCHEMA_VERSION, Shown
 from cnncalc.analysis.roofline import Machine
 
 
@@ -21,7 +21,7 @@ class MachineEntry(Struct, frozen=True):
     caches: tuple[int, ...]
 
 
-class Machines(Answer, frozen=True):
+class Machines(Shown, frozen=True):
     """All of them."""
 
     schema_version: int

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from cnncalc.analysis.answer import Answer, Generator, Model, Shape
+from cnncalc.analysis.answer import Answer, Model, Shape
 
 Count = int | None
 """A whole number, or null where it is unknown; the diagnostics then say why."""
@@ -47,7 +47,7 @@ class LayerInitialisation(Struct, frozen=True, gc=False):
     ``activation`` is the path of the activation whose gain it is, null where none follows. ``he_std`` goes by the
     fan-in, ``he_fan_out_std`` by the fan-out, ``xavier_std`` by both. ``decayed`` and ``not_decayed`` count the
     parameters that weight decay is meant for, and the others (biases, norms). ``zero_init``: its scale is the last of a
-    residual's body, and best starts at 0.
+    residual's body, and best starts at 0 (Goyal et al. 2017, arXiv:1706.02677, §5.1).
     """
 
     decayed: int
@@ -357,11 +357,9 @@ class SeparablePair(Struct, frozen=True):
     rule_exact: str
 
 
-class Report(Answer, frozen=True):
+class Report(Answer, frozen=True, kw_only=True):
     """The whole answer to ``analyze``."""
 
-    schema_version: int
-    generator: Generator
     model: Model
     totals: Totals
     layers: tuple[LayerReport, ...]

@@ -7,87 +7,67 @@ Source: Howard et al. 2017 (MobileNets, arXiv:1704.04861), §3.1: the cost ratio
 from __future__ import annotations
 
 from math import gcd, prod
-from typing import NamedTuple
+from typing import Any
 
-from cnncalc.formulas import cost
+from cnncalc.analysis.report import SeparablePair
+from cnncalc.formulas.cost import conv_macs
 from cnncalc.graph import Graph, Node
-from cnncalc.layers.conv import Conv
 
 
-class Separable(NamedTuple):
-    """Node numbers of a pair, its MACs (per sample), those of the convolution it replaces, and the rule's value.
-
-    ``ratio`` (of the MACs) and ``rule`` (``1/C_out + 1/(K_h·K_w)``) are fractions in lowest terms.
-    """
-
-    depthwise: int
-    pointwise: int
-    macs: int
-    standard_macs: int
-    ratio: tuple[int, int]
-    rule: tuple[int, int]
-
-
-def separable_pairs(graph: Graph) -> list[Separable]:
+def separable_pairs(graph: Graph, batch: int) -> list[SeparablePair]:
     """Every depthwise convolution whose one reader, past layers of one input that keep the shape, is pointwise."""
+    samples = graph.samples(batch)
     reader: list[int] = [-1] * len(graph.nodes)
     for number, node in enumerate(graph.nodes):
         for ref in node.inputs:
             reader[ref.node] = number if reader[ref.node] == -1 else -2
     pairs = []
     # the depthwise convolution whose channels a node passes on unmixed, if any
-    carried: list[int] = [-1] * len(graph.nodes)
+    carried: list[Node | None] = [None] * len(graph.nodes)
     for number, node in enumerate(graph.nodes):
-        if _is_depthwise(node):
-            carried[number] = number
+        groups, taps = _convolution(node)
+        if groups > 1 and groups == node.input_shapes[0][0] and taps > 1:
+            carried[number] = node
             continue
-        if len(node.inputs) != 1 or reader[node.inputs[0].node] != number:
+        origin = carried[node.inputs[0].node] if len(node.inputs) == 1 else None
+        if origin is None or reader[node.inputs[0].node] != number:
             continue
-        origin = carried[node.inputs[0].node]
-        if origin == -1:
-            continue
-        if _is_pointwise(node):
-            pairs.append(_pair(graph, origin, number))
+        if groups == taps == 1:
+            pairs.append(_pair(origin, node, samples[number]))
         elif node.output_shapes == node.input_shapes and node.layer is not None and not node.layer.is_product:
             carried[number] = origin
     return pairs
 
 
-def _kernel(node: Node) -> tuple[int, ...] | None:
-    if not isinstance(node.layer, Conv):
-        return None
-    return node.layer.weights(*node.input_shapes)[0].shape[2:]
+def _convolution(node: Node) -> tuple[int, int]:
+    """The groups and taps of a convolution, not of a transposed one; zeros of any other layer."""
+    layer: Any = node.layer
+    fields = layer.__struct_fields__ if layer is not None and layer.is_product else ()
+    if "kernel" not in fields or "output_padding" in fields:
+        return 0, 0
+    return layer.groups, prod(layer.weights(*node.input_shapes)[0].shape[2:])
 
 
-def _is_depthwise(node: Node) -> bool:
-    if not isinstance(node.layer, Conv) or not node.layer.groups == node.input_shapes[0][0] > 1:
-        return False
-    return prod(_kernel(node) or ()) > 1
-
-
-def _is_pointwise(node: Node) -> bool:
-    kernel = _kernel(node)
-    return kernel is not None and isinstance(node.layer, Conv) and node.layer.groups == 1 and prod(kernel) == 1
-
-
-def _pair(graph: Graph, depthwise: int, pointwise: int) -> Separable:
-    first, second = graph.nodes[depthwise], graph.nodes[pointwise]
-    assert isinstance(first.layer, Conv)
-    assert isinstance(second.layer, Conv)
-    taps = prod(_kernel(first) or ())
-    channels = first.input_shapes[0][0]
-    macs = first.layer.macs(*first.input_shapes) + second.layer.macs(*second.input_shapes)
-    standard = cost.conv_macs(prod(second.output_shape[1:]), taps, channels, second.layer.out, 1)
-    return Separable(
-        depthwise,
-        pointwise,
-        macs,
-        standard,
-        _lowest(macs, standard),
-        _lowest(second.layer.out + taps, second.layer.out * taps),
+def _pair(depthwise: Node, pointwise: Node, samples: int) -> SeparablePair:
+    _, taps = _convolution(depthwise)
+    channels, (out, *sizes) = depthwise.input_shapes[0][0], pointwise.output_shape
+    layers: Any = (depthwise, pointwise)
+    macs = samples * sum(node.layer.macs(*node.input_shapes) for node in layers)
+    standard = samples * conv_macs(prod(sizes), taps, channels, out, 1)
+    ratio, rule = (macs, standard), (out + taps, out * taps)
+    return SeparablePair(
+        depthwise=depthwise.path,
+        pointwise=pointwise.path,
+        macs=macs,
+        standard_macs=standard,
+        ratio=ratio[0] / ratio[1],
+        ratio_exact=_exactly(*ratio),
+        rule=rule[0] / rule[1],
+        rule_exact=_exactly(*rule),
     )
 
 
-def _lowest(top: int, bottom: int) -> tuple[int, int]:
+def _exactly(top: int, bottom: int) -> str:
+    """The fraction in lowest terms."""
     common = gcd(top, bottom)
-    return top // common, bottom // common
+    return f"{top // common}/{bottom // common}"

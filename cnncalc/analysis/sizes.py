@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator, Shape
+from cnncalc.analysis.answer import Answer, Shape
 from cnncalc.analysis.input_sizes import QUESTIONS, Diagnosis, Mend, Near, Question, find_base, near, survey
 from cnncalc.analysis.size_rule import describe, find_rule, runs
 from cnncalc.errors import CnncalcError
@@ -76,15 +76,13 @@ class AtSize(Struct, frozen=True):
     mends: tuple[Mend, ...] = ()
 
 
-class SizesReport(Answer, frozen=True):
+class SizesReport(Answer, frozen=True, kw_only=True):
     """The whole answer to ``sizes``.
 
     ``independent``: on ``samples`` choices of sizes along all axes at once, the net did what the axes by
     themselves say.
     """
 
-    schema_version: int
-    generator: Generator
     name: str
     source: str
     range: tuple[int, int]
@@ -166,18 +164,16 @@ def answer(
             "where the other axes stand still"
         )
     return SizesReport(
-        SCHEMA_VERSION,
-        GENERATOR,
-        name,
-        net.source.name,
-        (1, most),
-        axes,
-        scanned.samples,
-        dependence is None,
-        dependence,
-        at_size(place, found, others),
-        tuple(near(net, base, chosen, question, most) for question in QUESTIONS[:3] if chosen),
-        tuple(chosen.values()),
+        name=name,
+        source=net.source.name,
+        range=(1, most),
+        axes=axes,
+        samples=scanned.samples,
+        independent=dependence is None,
+        dependence=dependence,
+        at=at_size(place, found, others),
+        near=tuple(near(net, base, chosen, question, most) for question in QUESTIONS[:3] if chosen),
+        wanted=tuple(chosen.values()),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 
-from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator
+from cnncalc.analysis.answer import Answer
 from cnncalc.errors import CnncalcError, LayerError
 from cnncalc.formulas import size as sizes
 from cnncalc.layers.base import Layer
@@ -234,11 +234,9 @@ class SolutionReport(Struct, frozen=True):
     even: bool | UnsetType = UNSET
 
 
-class SolveReport(Answer, frozen=True):
+class SolveReport(Answer, frozen=True, kw_only=True):
     """The whole answer to ``solve``: of ``count`` solutions within the bounds the first, natural ones first."""
 
-    schema_version: int
-    generator: Generator
     layer: str
     sizes: tuple[tuple[int, int], ...]
     count: int
@@ -248,7 +246,7 @@ class SolveReport(Answer, frozen=True):
 def answer(kind: str, wanted: Wanted, found: Sequence[Solution], limit: int) -> SolveReport:
     """The first ``limit`` solutions, as they are written."""
     shown = tuple(_written(one) for one in found[:limit])
-    return SolveReport(SCHEMA_VERSION, GENERATOR, kind, wanted.pairs, len(found), shown)
+    return SolveReport(layer=kind, sizes=wanted.pairs, count=len(found), solutions=shown)
 
 
 def _written(one: Solution) -> SolutionReport:

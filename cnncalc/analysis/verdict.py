@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator
+from cnncalc.analysis.answer import Answer
 from cnncalc.graph import Graph
 
 
@@ -59,11 +59,9 @@ def verdict(rows: Iterable[Row], remarks: Iterable[str] = ()) -> Verdict:
     return Verdict(tuple(rows), tuple(dict.fromkeys(remarks)))
 
 
-class VerifyReport(Answer, frozen=True):
+class VerifyReport(Answer, frozen=True, kw_only=True):
     """The whole answer to ``verify``: every row, the remarks on how it was measured, and the counts."""
 
-    schema_version: int
-    generator: Generator
     name: str
     source: str
     status: Literal["pass", "fail"]
@@ -76,8 +74,6 @@ class VerifyReport(Answer, frozen=True):
 def answer(graph: Graph, found: Verdict) -> VerifyReport:
     """The answer from a verdict about a graph."""
     return VerifyReport(
-        schema_version=SCHEMA_VERSION,
-        generator=GENERATOR,
         name=graph.name,
         source=graph.source,
         status="pass" if found.holds else "fail",

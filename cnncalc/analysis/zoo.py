@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator, Shape
+from cnncalc.analysis.answer import Answer, Shape
 from cnncalc.analysis.cost import costs
 from cnncalc.graph import Graph
 
@@ -22,11 +22,9 @@ class ZooModel(Struct, frozen=True):
     file: str
 
 
-class Zoo(Answer, frozen=True):
+class Zoo(Answer, frozen=True, kw_only=True):
     """All nets, in the order of their files."""
 
-    schema_version: int
-    generator: Generator
     models: tuple[ZooModel, ...]
 
 
@@ -47,4 +45,4 @@ def models(nets: Iterable[tuple[str, Graph]]) -> Zoo:
                 file=graph.source,
             )
         )
-    return Zoo(SCHEMA_VERSION, GENERATOR, tuple(found))
+    return Zoo(models=tuple(found))

@@ -1,33 +1,116 @@
 """Options that several commands have, declared once: a parameter whose type is a group of options stands for them."""
 
 # No "from __future__ import annotations": typer reads annotations, not their texts.
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from inspect import Parameter, Signature, signature
-from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 from cnncalc.commands import _options as options
 
 if TYPE_CHECKING:
     from cnncalc.analysis.answer import Answer
+    from cnncalc.analysis.broken import Broken
     from cnncalc.document.blocks import Document
     from cnncalc.document.column import Column
     from cnncalc.graph import Graph
+    from cnncalc.targets import Target
+
+Thing = TypeVar("Thing")
+Found = TypeVar("Found")
 
 
-class Net(NamedTuple):
-    """One net: its source and how to read it."""
+class Reading(NamedTuple):
+    """How sources are read."""
 
-    source: options.Source
     set: options.Set = None
     variant: options.Variant = None
     input: options.Input = None
     kwargs: options.Kwargs = None
     input_dtype: options.InputDtype = None
 
-    def load(self, *, quiet: bool = False) -> "Graph":
-        """The graph; what is odd about it is said on standard error, unless ``quiet``."""
-        return options.load(**self._asdict(), quiet=quiet)
+    @property
+    def given(self) -> dict[str, Any]:
+        """The same as ``sources.load`` takes it.
+
+        Raises:
+            CnncalcError: a shape or the arguments of a factory are wrong.
+        """
+        return {
+            "variant": self.variant,
+            "args": self.set or [],
+            "input": options.input_shapes(self.input or []),
+            "kwargs": options.parse_kwargs(self.kwargs),
+            "dtype": self.input_dtype,
+        }
+
+    def load(self, source: str, *, quiet: bool = False) -> "Graph":
+        """The graph of a source.
+
+        What is odd about it is said on standard error, unless ``quiet``: by those whose report says it.
+        """
+        from cnncalc import sources
+
+        graph = sources.load(source, **self.given)
+        if not quiet:
+            options.warn(graph)
+        return graph
+
+
+class Net(NamedTuple):
+    """One net: its source and how to read it."""
+
+    source: options.Source
+    reading: Reading = Reading()
+
+    def load(self) -> "Graph":
+        """The graph; what is odd about it is said on standard error."""
+        return self.reading.load(self.source)
+
+
+class Nets(NamedTuple):
+    """How several nets are read, whose sources are an argument beside it."""
+
+    reading: Reading = Reading()
+    all_variants: options.AllVariants = False
+
+    def targets(self, sources: list[str], *, lenient: bool = False) -> "list[Target]":
+        """The nets that sources mean."""
+        from cnncalc import targets
+
+        return targets.targets(sources, variant=self.reading.variant, all_variants=self.all_variants, lenient=lenient)
+
+    def several(self, sources: list[str]) -> bool:
+        """Whether they mean a list of nets, and not one net."""
+        from cnncalc import targets
+
+        return targets.is_many(sources) or self.all_variants
+
+    def load(self, target: "Target", *, quiet: bool = False) -> "Graph":
+        """The graph of one of them."""
+        return self.reading._replace(variant=target.variant).load(target.source, quiet=quiet)
+
+
+def collected(
+    nets: "Iterable[tuple[str, Thing]]", look: "Callable[[Thing], Found]", *, go_on: bool = True
+) -> "tuple[list[Found], list[Broken]]":
+    """What is found of each net, by the names of the nets, and those that could not be read.
+
+    Raises:
+        CnncalcError: one could not be read, and the others are not to ``go_on``.
+    """
+    from cnncalc.analysis.broken import broken
+    from cnncalc.errors import CnncalcError
+
+    found, unread = [], []
+    for label, net in nets:
+        try:
+            found.append(look(net))
+        except CnncalcError as error:
+            if not go_on:
+                raise
+            unread.append(broken(label, error))
+    return found, unread
 
 
 class Sink(NamedTuple):
@@ -48,7 +131,10 @@ class Sink(NamedTuple):
         """
         from cnncalc.document import output
 
-        kind = output.chosen_format(self.format, self.output, {**output.ENDINGS, **(endings or {})})
+        given: str | None = self.format
+        kind = output.chosen_format(
+            "table" if given == "text" else given, self.output, {**output.ENDINGS, **(endings or {})}
+        )
         output.keep_existing(self.output, self.force)
         return kind
 
@@ -123,22 +209,44 @@ class Rows(NamedTuple):
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
-    """``function`` with each parameter whose type is a group of options (a ``NamedTuple``) spread into them."""
+    """``function`` with each parameter whose type is a group of options (a ``NamedTuple``) spread into them.
+
+    ``Annotated[Sink, {"format": Format}]`` is a group in which an option of this command stands for that of the group.
+    """
+    parameters = dict(signature(function).parameters)
     hints = get_type_hints(function, include_extras=True)
-    groups = {name: kind for name, kind in hints.items() if hasattr(kind, "_field_defaults")}
-    parameters = []
-    for name, parameter in signature(function).parameters.items():
-        spread = get_type_hints(groups[name], include_extras=True) if name in groups else {name: hints[name]}
-        defaults = groups[name]._field_defaults if name in groups else {name: parameter.default}
-        for field, kind in spread.items():
-            default = defaults.get(field, Parameter.empty)
-            parameters.append(Parameter(field, Parameter.KEYWORD_ONLY, default=default, annotation=kind))
+    flat = [one for name, hint in hints.items() if name in parameters for one in _spread(parameters[name], hint)]
 
     @wraps(function)
     def run(**given: Any) -> None:
-        own = {name: kind(**{field: given.pop(field) for field in kind._fields}) for name, kind in groups.items()}
-        function(**own, **given)
+        function(**{name: _gathered(name, hints[name], given) for name in parameters})
 
-    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__signature__ = Signature(flat)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in flat}
     return run
+
+
+def _group(hint: Any) -> tuple[Any, dict[str, Any]]:
+    """The group that a type stands for, if it does, and the options that replace some of its own."""
+    replaced = next((one for one in getattr(hint, "__metadata__", ()) if isinstance(one, dict)), {})
+    kind = get_args(hint)[0] if replaced else hint
+    return (kind if hasattr(kind, "_field_defaults") else None), replaced
+
+
+def _spread(parameter: Parameter, hint: Any) -> Iterator[Parameter]:
+    kind, replaced = _group(hint)
+    if kind is None:
+        yield parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=hint)
+        return
+    for name, inner in {**get_type_hints(kind, include_extras=True), **replaced}.items():
+        default = kind._field_defaults.get(name, Parameter.empty)
+        yield from _spread(Parameter(name, Parameter.KEYWORD_ONLY, default=default), inner)
+
+
+def _gathered(name: str, hint: Any, given: dict[str, Any]) -> Any:
+    kind, _ = _group(hint)
+    if kind is None:
+        return given[name]
+    return kind(
+        **{name: _gathered(name, inner, given) for name, inner in get_type_hints(kind, include_extras=True).items()}
+    )

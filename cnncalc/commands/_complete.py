@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable
 from glob import glob
+from importlib import import_module
 from inspect import signature
+from itertools import chain
 from os import environ, sep
 from os.path import isdir, isfile
 from typing import Any
@@ -60,64 +62,32 @@ def _is_net(word: str) -> bool:
     return isfile(word) or (sep not in word and find_shipped(word) is not None)
 
 
-def kinds(context: Context, incomplete: str) -> list[str]:
-    """Layers of the spec language."""
-    from cnncalc.layers import REGISTRY
-
-    return _beginning(REGISTRY, incomplete)
-
-
 def columns(context: Context, incomplete: str) -> list[str]:
     """Columns of the command."""
-    from importlib import import_module
-
-    command = context.info_name
-    if command in TABLES:
-        module, name = TABLES[command]
-        table = getattr(import_module(f"cnncalc.report.{module}"), name)
-        return _listed([column.name for column in table], incomplete)
+    if context.info_name in TABLES:
+        module, table = TABLES[context.info_name]
+        found = [column.name for column in getattr(import_module(f"cnncalc.report.{module}"), table)]
+        return _beginning(found, incomplete, several=True)
     from cnncalc.analysis.sections import SECTIONS
     from cnncalc.report.columns import COLUMNS
 
-    return _listed([*COLUMNS, *(name for names in SECTIONS.values() for name in names)], incomplete)
+    return _beginning(chain(COLUMNS, *SECTIONS.values()), incomplete, several=True)
 
 
-def sections(context: Context, incomplete: str) -> list[str]:
-    """Further analyses."""
-    from cnncalc.analysis.sections import SECTIONS
+def names(module: str, table: str, *more: str, several: bool = False) -> Offers:
+    """The names in a table of a module, or that a function of it gives; ``several`` may follow each other."""
 
-    return _listed([*SECTIONS, "all"], incomplete)
+    def offers(context: Context, incomplete: str) -> list[str]:
+        found = getattr(import_module(f"cnncalc.{module}"), table)
+        return _beginning([*(found() if callable(found) else found), *more], incomplete, several=several)
 
-
-def machines(context: Context, incomplete: str) -> list[str]:
-    """Shipped machines."""
-    from cnncalc.machines import names
-
-    return _beginning(names(), incomplete)
+    return offers
 
 
-def tools(context: Context, incomplete: str) -> list[str]:
-    """Tools whose counts are known."""
-    from cnncalc.analysis.conventions import CONVENTIONS
-
-    return _beginning(CONVENTIONS, incomplete)
-
-
-def rules(context: Context, incomplete: str) -> list[str]:
-    """Rules of ``lint``."""
-    from cnncalc.analysis.lint import RULES
-
-    return _listed(RULES, incomplete)
-
-
-def _beginning(names: Iterable[str], incomplete: str) -> list[str]:
-    return sorted(name for name in names if name.startswith(incomplete))
-
-
-def _listed(names: Iterable[str], incomplete: str) -> list[str]:
-    """The same for the last of several names between commas."""
-    before, comma, last = incomplete.rpartition(",")
-    return [before + comma + name for name in _beginning(names, last)]
+def _beginning(names: Iterable[str], incomplete: str, *, several: bool = False) -> list[str]:
+    """The names that go on so; of ``several``, which commas separate, the last one."""
+    before, comma, last = incomplete.rpartition(",") if several else ("", "", incomplete)
+    return sorted(before + comma + name for name in names if name.startswith(last))
 
 
 TABLES: dict[str | None, tuple[str, str]] = {
@@ -128,24 +98,17 @@ TABLES: dict[str | None, tuple[str, str]] = {
     "rf": ("rf", "COLUMNS"),
 }
 """The columns of a command's table: where they are, if they are not those of ``analyze``."""
+_KINDS = names("layers", "REGISTRY")
+_TOOLS = names("analysis.conventions", "CONVENTIONS")
+_RULES = names("analysis.lint", "RULES", several=True)
 BY_NAME: dict[str, Offers] = {
-    "source": nets,
-    "sources": nets,
-    "show name": nets,
-    "layer": paths,
-    "layers": paths,
-    "from_": paths,
-    "what": paths,
-    "solve layer": kinds,
-    "layers name": kinds,
-    "columns": columns,
-    "sort": columns,
-    "analyze show": sections,
-    "machine": machines,
-    "tool": tools,
-    "convention": tools,
-    "select": rules,
-    "ignore": rules,
-    "lint explain": rules,
+    **dict.fromkeys(("source", "sources", "show name"), nets),
+    **dict.fromkeys(("layer", "layers", "from_", "what"), paths),
+    **dict.fromkeys(("solve layer", "layers name"), _KINDS),
+    **dict.fromkeys(("columns", "sort"), columns),
+    "analyze show": names("analysis.sections", "SECTIONS", "all", several=True),
+    "machine": names("machines", "names"),
+    **dict.fromkeys(("tool", "convention"), _TOOLS),
+    **dict.fromkeys(("select", "ignore", "lint explain"), _RULES),
 }
 """By the name of a parameter, or by command and parameter."""

@@ -30,6 +30,28 @@ def data_type(name: str) -> str:
     return DTYPES.get(name.lower(), name.lower())
 
 
+Text = str | None
+Texts = list[str] | None
+
+NET, RESULT, MORE = "Net", "Result", "Memory, training and speed"
+"""Groups of options in the help."""
+
+
+def option(help: str, metavar: str | None = None, group: str | None = None, **more: Any) -> Any:
+    """An option, called as its parameter is: its help, what its value is called there, and in which group it stands."""
+    return typer.Option(help=help, metavar=metavar, rich_help_panel=group, **more)
+
+
+def flag(name: str, help: str, group: str | None = None) -> Any:
+    """An option without a value."""
+    return typer.Option(name, help=help, rich_help_panel=group)
+
+
+def argument(metavar: str, help: str) -> Any:
+    """An argument of a command."""
+    return typer.Argument(metavar=metavar, help=help, show_default=False)
+
+
 def one_data_type(*names: str, **more: Any) -> Any:
     """An option that takes one of these types, by its short name too."""
 
@@ -38,205 +60,109 @@ def one_data_type(*names: str, **more: Any) -> Any:
             raise typer.BadParameter(f"'{text}' is not one of {', '.join(map(repr, names))}")
         return data_type(text)
 
-    return typer.Option(parser=parser, metavar=f"<{'|'.join(names)}>", **more)
+    return option(metavar=f"<{'|'.join(names)}>", parser=parser, **more)
 
 
-NET, RESULT, MORE = "Net", "Result", "Memory, training and speed"
-"""Groups of options in the help."""
-
+_TORCH = "or torch:package.module:factory (torch:path/to/file.py:factory) for a PyTorch module, with --input."
+_SOURCES = argument(
+    "SOURCE...",
+    "YAML files, folders of them, '-' for standard input, names of shipped nets, e.g. resnet50 (see 'cnncalc zoo'), "
+    + _TORCH,
+)
 Source = Annotated[
     str,
-    typer.Argument(
-        metavar="SOURCE",
-        help="A YAML file, '-' for standard input, the name of a shipped net, e.g. resnet50 (see 'cnncalc zoo'), or "
-        "torch:package.module:factory (torch:path/to/file.py:factory) for a PyTorch module, with --input.",
-        show_default=False,
+    argument(
+        "SOURCE",
+        "A YAML file, '-' for standard input, the name of a shipped net, e.g. resnet50 (see 'cnncalc zoo'), " + _TORCH,
     ),
 ]
-_SOURCES = typer.Argument(
-    metavar="SOURCE...",
-    help="YAML files, folders of them, '-' for standard input, names of shipped nets, e.g. resnet50 (see 'cnncalc "
-    "zoo'), or torch:package.module:factory (torch:path/to/file.py:factory) for a PyTorch module, with --input.",
-    show_default=False,
-)
 Sources = Annotated[list[str], _SOURCES]
-MaybeSources = Annotated[list[str] | None, _SOURCES]
-AllVariants = Annotated[bool, typer.Option("--all-variants", help="Take each variant of a spec that has variants.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Set an argument of the spec, e.g. classes=10. Repeatable.",
-        rich_help_panel=NET,
-    ),
-]
-Variant = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Take a variant of the spec, e.g. resnet101.", rich_help_panel=NET),
-]
+MaybeSources = Annotated[Texts, _SOURCES]
+AllVariants = Annotated[bool, flag("--all-variants", "Take each variant of a spec that has variants.")]
+Set = Annotated[Texts, option("Set an argument of the spec, e.g. classes=10. Repeatable.", "KEY=VALUE", NET)]
+Variant = Annotated[Text, option("Take a variant of the spec, e.g. resnet101.", "NAME", NET)]
 Input = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--input",
-        metavar="SHAPE",
-        help="Channels, then the spatial sizes, e.g. 3x224x224; for a net of several inputs NAME=SHAPE. Repeatable.",
-        rich_help_panel=NET,
+    Texts,
+    option(
+        "Channels, then the spatial sizes, e.g. 3x224x224; for a net of several inputs NAME=SHAPE. Repeatable.",
+        "SHAPE",
+        NET,
     ),
 ]
-Kwargs = Annotated[
-    str | None,
-    typer.Option(
-        metavar="JSON",
-        help="Arguments of a torch: source's factory, e.g. '{\"weights\": null}'.",
-        rich_help_panel=NET,
-        show_default=False,
-    ),
-]
+Kwargs = Annotated[Text, option("Arguments of a torch: source's factory, e.g. '{\"weights\": null}'.", "JSON", NET)]
 InputDtype = Annotated[
-    str | None,
-    typer.Option(
-        "--input-dtype",
-        parser=data_type,
-        metavar="NAME",
-        help="Type of a torch: source's inputs, e.g. int64.",
-        rich_help_panel=NET,
-        show_default="float32",
-    ),
+    Text,
+    option("Type of a torch: source's inputs, e.g. int64.", "NAME", NET, parser=data_type, show_default="float32"),
 ]
-Batch = Annotated[
-    int, typer.Option(min=1, help="Samples in a batch; MACs, FLOPs and activations are per batch.", rich_help_panel=NET)
-]
+Batch = Annotated[int, option("Samples in a batch; MACs, FLOPs and activations are per batch.", group=NET, min=1)]
+
 Format = Annotated[
     Literal["table", "json", "csv", "markdown", "html"] | None,
-    typer.Option(
-        "--format",
-        help="By default the ending of --output decides, else a table.",
-        show_default=False,
-        rich_help_panel=RESULT,
-    ),
+    option("By default the ending of --output decides, else a table.", group=RESULT),
 ]
 Output = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        help="Write to this file atomically, e.g. report.json; '-' is standard output.",
-        rich_help_panel=RESULT,
-    ),
+    Text, option("Write to this file atomically, e.g. report.json; '-' is standard output.", "FILE", RESULT)
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.", rich_help_panel=RESULT)]
+Force = Annotated[bool, flag("--force", "Replace an existing file.", RESULT)]
 
-Columns = Annotated[
-    str | None, typer.Option(metavar="NAMES", help="Which columns, e.g. layer,params; an unknown one lists them all.")
-]
-Depth = Annotated[
-    int | None,
-    typer.Option(min=1, help="Levels of blocks to show, e.g. 1; the row of a block has its sums.", show_default=False),
-]
-Sort = Annotated[
-    str | None, typer.Option(metavar="COLUMN", help="Sort the rows by a column, the largest numbers first.")
-]
-Top = Annotated[int | None, typer.Option(min=1, help="Show only the first rows, e.g. 10 (with --sort).")]
-AllRows = Annotated[bool, typer.Option("--all", help="Every row, however many.")]
+Columns = Annotated[Text, option("Which columns, e.g. layer,params; an unknown one lists them all.", "NAMES")]
+Depth = Annotated[int | None, option("Levels of blocks to show, e.g. 1; the row of a block has its sums.", min=1)]
+Sort = Annotated[Text, option("Sort the rows by a column, the largest numbers first.", "COLUMN")]
+Top = Annotated[int | None, option("Show only the first rows, e.g. 10 (with --sort).", min=1)]
+AllRows = Annotated[bool, flag("--all", "Every row, however many.")]
 
 Show = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAMES",
-        help="Further analyses, separated by commas, e.g. memory,training, or all. Asking for their columns or options "
+    Text,
+    option(
+        "Further analyses, separated by commas, e.g. memory,training, or all. Asking for their columns or options "
         "turns them on.",
-        rich_help_panel=MORE,
+        "NAMES",
+        MORE,
     ),
 ]
 Convention = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TOOL", help="Add what another tool counts, e.g. thop; see 'cnncalc conventions'.", rich_help_panel=MORE
-    ),
+    Text, option("Add what another tool counts, e.g. thop; see 'cnncalc conventions'.", "TOOL", MORE)
 ]
 LabelSmoothing = Annotated[
     float | None,
-    typer.Option(
-        min=0,
-        max=1,
-        help="Label smoothing, e.g. 0.1, for its minimum loss (initialisation).",
-        show_default=False,
-        rich_help_panel=MORE,
-    ),
+    option("Label smoothing, e.g. 0.1, for its minimum loss (initialisation).", group=MORE, min=0, max=1),
 ]
-
-Images = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N", help="Images of a training run, e.g. 1.28M (training).", show_default=False, rich_help_panel=MORE
-    ),
-]
-Epochs = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N", help="Epochs of a training run, e.g. 300 (training).", show_default=False, rich_help_panel=MORE
-    ),
-]
+Images = Annotated[Text, option("Images of a training run, e.g. 1.28M (training).", "N", MORE)]
+Epochs = Annotated[Text, option("Epochs of a training run, e.g. 300 (training).", "N", MORE)]
 Machine = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Least times on a machine (speed): a shipped one, e.g. h100_sxm ('cnncalc bench --machines' lists them), "
+    Text,
+    option(
+        "Least times on a machine (speed): a shipped one, e.g. h100_sxm ('cnncalc bench --machines' lists them), "
         "or a YAML file.",
-        show_default=False,
-        rich_help_panel=MORE,
+        "NAME",
+        MORE,
     ),
 ]
 Dtype = Annotated[
-    str | None,
+    Text,
     one_data_type(
         *("float64", "float32", "tf32", "float16", "bfloat16", "int8"),
         help="Type of all tensors, by default float32 (memory, speed); int8 in memory means the weights only.",
-        show_default=False,
-        rich_help_panel=MORE,
+        group=MORE,
     ),
 ]
 Algorithms = Annotated[
     Literal["direct", "fast"] | None,
-    typer.Option(
-        help="For the lower bound: every product is computed (direct, the default), or convolutions may use Winograd "
+    option(
+        "For the lower bound: every product is computed (direct, the default), or convolutions may use Winograd "
         "or the FFT (fast, the default of bench on a GPU).",
-        show_default=False,
-        rich_help_panel=MORE,
+        group=MORE,
     ),
 ]
 Optimizer = Annotated[
     Literal["sgd", "momentum", "adam", "adamw"] | None,
-    typer.Option(help="The optimizer whose state training holds (memory).", show_default=False, rich_help_panel=MORE),
+    option("The optimizer whose state training holds (memory).", group=MORE),
 ]
 MixedPrecision = Annotated[
-    bool | None,
-    typer.Option(
-        "--mixed-precision",
-        help="Weights in both --dtype (float16) and float32 (memory).",
-        show_default=False,
-        rich_help_panel=MORE,
-    ),
+    bool | None, flag("--mixed-precision", "Weights in both --dtype (float16) and float32 (memory).", MORE)
 ]
-Checkpoint = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        metavar="DEPTH",
-        help="Depth of gradient checkpointing (memory).",
-        show_default=False,
-        rich_help_panel=MORE,
-    ),
-]
-Fit = Annotated[
-    str | None,
-    typer.Option(
-        metavar="SIZE",
-        help="The largest batch that fits, e.g. in 24GB or 24GiB (memory).",
-        show_default=False,
-        rich_help_panel=MORE,
-    ),
-]
+Checkpoint = Annotated[int | None, option("Depth of gradient checkpointing (memory).", "DEPTH", MORE, min=1)]
+Fit = Annotated[Text, option("The largest batch that fits, e.g. in 24GB or 24GiB (memory).", "SIZE", MORE)]
 
 
 def count(option: str, text: str | None) -> int | None:
@@ -266,30 +192,6 @@ def machine(name: str | None) -> "MachineData | None":
     return machines.load(name)
 
 
-def load(
-    source: str,
-    *,
-    set: list[str] | None,
-    variant: str | None,
-    input: list[str] | None,
-    kwargs: str | None = None,
-    input_dtype: str | None = None,
-    quiet: bool = False,
-) -> "Graph":
-    """The graph of a source under the common options.
-
-    What is odd about it is said on standard error, unless ``quiet``: by those whose report says it.
-    """
-    from cnncalc import sources
-
-    shapes = input_shapes(input or [])
-    given = None if kwargs is None else parse_kwargs(kwargs)
-    graph = sources.load(source, variant=variant, args=set or [], input=shapes, kwargs=given, dtype=input_dtype)
-    if not quiet:
-        warn(graph)
-    return graph
-
-
 def warn(graph: "Graph", codes: "Container[str] | None" = None) -> None:
     """Says on standard error what is odd about a net; of some ``codes`` alone where they are given."""
     from cnncalc.analysis.remarks import remarks
@@ -301,14 +203,16 @@ def warn(graph: "Graph", codes: "Container[str] | None" = None) -> None:
             complain(f"{graph.source or graph.name}: {remark.message}{about(remark.layers)}", mark="warning: ")
 
 
-def parse_kwargs(text: str) -> dict[str, Any]:
-    """The arguments of ``--kwargs``.
+def parse_kwargs(text: str | None) -> dict[str, Any] | None:
+    """The arguments of ``--kwargs``, if they are given.
 
     Raises:
         CnncalcError: it is not a JSON object.
     """
     import json
 
+    if text is None:
+        return None
     try:
         found = json.loads(text)
     except ValueError as error:

@@ -1,12 +1,11 @@
 """``cnncalc analyze``: everything about a net, layer by layer."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from cnncalc.commands import _options as options
-from cnncalc.commands._command import Rows, Sink, command
+from cnncalc.commands._command import Nets, Rows, Sink, collected, command
 
 if TYPE_CHECKING:
     from cnncalc.analysis.report import Report
@@ -18,16 +17,11 @@ if TYPE_CHECKING:
 @command
 def analyze(
     sources: options.Sources,
-    set: options.Set = None,
-    variant: options.Variant = None,
-    all_variants: options.AllVariants = False,
-    input: options.Input = None,
-    kwargs: options.Kwargs = None,
-    input_dtype: options.InputDtype = None,
-    batch: options.Batch = 1,
     *,
+    nets: Nets,
+    batch: options.Batch = 1,
     rows: Rows,
-    watch: Annotated[bool, typer.Option("--watch", help="Run again whenever the file changes, until Ctrl-C.")] = False,
+    watch: Annotated[bool, options.flag("--watch", "Run again whenever the file changes, until Ctrl-C.")] = False,
     show: options.Show = None,
     label_smoothing: options.LabelSmoothing = None,
     convention: options.Convention = None,
@@ -55,7 +49,6 @@ def analyze(
 
     kind = sink.kind()
     rows.check(kind)
-    reading: dict[str, Any] = {"variant": variant, "input": input, "kwargs": kwargs, "input_dtype": input_dtype}
     settings = {
         "label_smoothing": label_smoothing,
         "convention": convention,
@@ -72,21 +65,17 @@ def analyze(
     one = {"--depth": rows.depth, "--show": show} | {f"--{name.replace('_', '-')}": settings[name] for name in settings}
 
     def run() -> None:
-        from cnncalc import targets
-
         page: Document | Report
 
-        nets = targets.targets(sources, variant=variant, all_variants=all_variants)
-        several = [(net, chosen) for net in nets for chosen in combinations(net, set or [], reading)]
-        if targets.is_many(sources) or len(several) > 1:
+        every = [(net, chosen) for net in nets.targets(sources) for chosen in combinations(net, nets)]
+        if nets.several(sources) or len(every) > 1:
             given = next((name for name, value in one.items() if value is not None), None)
             if given is not None:
-                raise CnncalcError(f"{given}: it takes one net, and there are {len(several)}")
-            page = compared(several, reading, batch, rows, peak=kind != "json")
+                raise CnncalcError(f"{given}: it takes one net, and there are {len(every)}")
+            page = compared(every, batch, rows, peak=kind != "json")
         else:
-            ((net, chosen),) = several
-            graph = options.load(net.source, set=chosen, **(reading | {"variant": net.variant}), quiet=True)
-            page = alone(graph, batch, rows, show, settings, kind)
+            ((net, chosen),) = every
+            page = alone(chosen.load(net, quiet=True), batch, rows, show, settings, kind)
         sink.show(page, kind, fold=not rows.all)
 
     if watch:
@@ -128,47 +117,44 @@ def alone(
     return document(report, columns=chosen, rows=shown, depth=None if flat else depth)
 
 
-def compared(
-    nets: "list[tuple[Target, list[str]]]", reading: dict[str, Any], batch: int, rows: Rows, *, peak: bool
-) -> "Document":
+def compared(every: "list[tuple[Target, Nets]]", batch: int, rows: Rows, *, peak: bool) -> "Document":
     """The page of several nets, each with its arguments; those that cannot be read are named."""
     from cnncalc.analysis.assemble import assemble
-    from cnncalc.analysis.broken import broken
     from cnncalc.analysis.compare import compare
-    from cnncalc.errors import CnncalcError
     from cnncalc.report.compare import COLUMNS, document
 
     chosen = rows.pick(COLUMNS)
-    reports, unread = [], []
-    for net, args in nets:
-        try:
-            graph = options.load(net.source, set=args, **(reading | {"variant": net.variant}), quiet=True)
-            reports.append(assemble(graph, batch, peak=peak))
-        except CnncalcError as error:
-            unread.append(broken(net.label, error))
-    answer = compare(reports, unread)
+
+    def look(one: "tuple[Target, Nets]") -> "Report":
+        return assemble(one[1].load(one[0], quiet=True), batch, peak=peak)
+
+    answer = compare(*collected(((one[0].label, one) for one in every), look))
     return document(answer, columns=chosen, rows=rows.cut(answer.nets, COLUMNS, answer))
 
 
-def combinations(net: "Target", texts: list[str], reading: dict[str, Any]) -> list[list[str]]:
-    """The settings of ``--set``, once for each combination of values where arguments that are single numbers have
+def combinations(net: "Target", nets: Nets) -> list[Nets]:
+    """How a net is read: once for each combination of values where arguments of ``--set`` that are single numbers have
     several, which commas outside of brackets separate; an argument that is a list takes them all.
     """
+    texts = nets.reading.set or []
     if not any("," in text for text in texts):
-        return [texts]
+        return [nets]
     import re
     from itertools import product
 
     from cnncalc.errors import CnncalcError
 
+    def with_set(chosen: Sequence[str]) -> Nets:
+        return nets._replace(reading=nets.reading._replace(set=list(chosen)))
+
     choices = []
     known: dict[str, Any] = {}
     plain = [text for text in texts if "," not in text]
     with suppress(CnncalcError):  # whoever loads it has the message
-        known = options.load(net.source, set=plain, **(reading | {"variant": net.variant}), quiet=True).args
+        known = with_set(plain).load(net, quiet=True).args
     for text in texts:
         name, _, value = text.partition("=")
         single = isinstance(known.get(name.strip()), (int, float)) and not isinstance(known[name.strip()], bool)
         values = re.split(r",(?![^\[(]*[\])])", value) if single else [value]
         choices.append([f"{name}={one}" for one in values])
-    return [list(chosen) for chosen in product(*choices)]
+    return [with_set(chosen) for chosen in product(*choices)]

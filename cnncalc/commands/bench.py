@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cnncalc.commands import _options as options
-from cnncalc.commands._command import Rows, Sink, command
+from cnncalc.commands._command import Reading, Rows, Sink, command
 
 if TYPE_CHECKING:
     from cnncalc.analysis.roofline import Machine
@@ -23,11 +23,8 @@ def bench(
             show_default=False,
         ),
     ] = None,
-    set: options.Set = None,
-    variant: options.Variant = None,
-    input: options.Input = None,
-    kwargs: options.Kwargs = None,
-    input_dtype: options.InputDtype = None,
+    *,
+    reading: Reading,
     batch: options.Batch = 1,
     device: Annotated[str, typer.Option(help="Where PyTorch runs: cpu, cuda (or cuda:1), mps.")] = "cpu",
     dtype: Annotated[
@@ -52,7 +49,6 @@ def bench(
             show_default=False,
         ),
     ] = None,
-    *,
     rows: Rows,
     sink: Sink,
 ) -> None:
@@ -88,10 +84,9 @@ def bench(
         raise CnncalcError(
             "bench: --calibrate measures the machine that --machine would name\n  hint: give one of them"
         )
-    given: dict[str, Any] = {"set": set, "variant": variant, "input": input, "kwargs": kwargs}
     limits, warning = options.machine(machine), ""
     with Progress("loading PyTorch" if source is None else f"reading {source}") as progress:
-        graph = None if source is None else options.load(source, **given, input_dtype=input_dtype)
+        graph = None if source is None else reading.load(source)
         progress.show("loading PyTorch")
         torch = _torch()
         if threads is not None:

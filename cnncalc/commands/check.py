@@ -1,19 +1,18 @@
 """``cnncalc check``: nets' numbers against limits."""
 
-from typing import Annotated, Literal
-
-import typer
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cnncalc.commands import _options as options
-from cnncalc.commands._command import Sink, command
+from cnncalc.commands._command import Nets, Sink, collected, command
+
+if TYPE_CHECKING:
+    from cnncalc.targets import Target
 
 Format = Annotated[
     Literal["table", "json", "csv", "markdown", "html", "github", "junit"] | None,
-    typer.Option(
-        "--format",
-        help="By default what the ending of --output says, else a table. github: annotations of a workflow.",
-        show_default=False,
-        rich_help_panel=options.RESULT,
+    options.option(
+        "By default what the ending of --output says, else a table. github: annotations of a workflow.",
+        group=options.RESULT,
     ),
 ]
 
@@ -22,27 +21,18 @@ Format = Annotated[
 def check(
     sources: options.Sources,
     max: Annotated[
-        list[str] | None,
-        typer.Option("--max", metavar="METRIC=VALUE", help="Largest allowed value, e.g. params=26M. Repeatable."),
+        options.Texts, options.option("Largest allowed value, e.g. params=26M. Repeatable.", "METRIC=VALUE")
     ] = None,
     min: Annotated[
-        list[str] | None,
-        typer.Option("--min", metavar="METRIC=VALUE", help="Smallest allowed value, e.g. macs=100M. Repeatable."),
+        options.Texts, options.option("Smallest allowed value, e.g. macs=100M. Repeatable.", "METRIC=VALUE")
     ] = None,
-    set: options.Set = None,
-    variant: options.Variant = None,
-    all_variants: options.AllVariants = False,
+    *,
+    nets: Nets,
     lenient: Annotated[
-        bool,
-        typer.Option("--lenient", help="Skip files that are not specs, and accept specs without a budget."),
+        bool, options.flag("--lenient", "Skip files that are not specs, and accept specs without a budget.")
     ] = False,
-    input: options.Input = None,
-    kwargs: options.Kwargs = None,
-    input_dtype: options.InputDtype = None,
     batch: options.Batch = 1,
-    format: Format = None,
-    output: options.Output = None,
-    force: options.Force = False,
+    sink: Annotated[Sink, {"format": Format}],
 ) -> None:
     """Compare the numbers of nets with limits.
 
@@ -58,34 +48,26 @@ def check(
 
     Example: cnncalc check models --all-variants --format github
     """
-    from cnncalc import targets
-    from cnncalc.analysis.broken import broken
-    from cnncalc.analysis.check import checked, together
+    from cnncalc.analysis.check import Checked, checked, together
     from cnncalc.errors import CnncalcError
     from cnncalc.report.check import document
 
     given = limits({"max": max or [], "min": min or []})
-    sink = Sink._make((format, output, force))
     kind = sink.kind({".xml": "junit"})
-    several = targets.is_many(sources) or all_variants
-    nets, unread = [], []
-    for target in targets.targets(sources, variant=variant, all_variants=all_variants, lenient=lenient):
-        try:
-            graph = options.load(
-                target.source, set=set, variant=target.variant, input=input, kwargs=kwargs, input_dtype=input_dtype
-            )
-            nets.append(checked(graph, target.label, batch, given))
-        except CnncalcError as error:
-            if not several and kind not in ("github", "junit"):
-                raise
-            unread.append(broken(target.label, error))
-    if not lenient and nets and not unread and not any(net.report.checks for net in nets):
+    several = nets.several(sources)
+
+    def look(net: "Target") -> Checked:
+        return checked(nets.load(net), net.label, batch, given)
+
+    targets = nets.targets(sources, lenient=lenient)
+    found, unread = collected(((net.label, net) for net in targets), look, go_on=several or kind in ("github", "junit"))
+    if not lenient and found and not unread and not any(net.report.checks for net in found):
         raise CnncalcError(
             f"{' '.join(sources)}: there is nothing to check\n"
             "  hint: give the spec a budget ('budget: {params: {max: 26M}}'), or limits here (--max params=26M)"
         )
-    alone = not several and any(net.report.checks for net in nets)
-    sink.show(document(nets[0].report if alone else together(nets, unread), nets), kind)
+    alone = not several and any(net.report.checks for net in found)
+    sink.show(document(found[0].report if alone else together(found, unread), found), kind)
 
 
 def limits(given: dict[str, list[str]]) -> dict[str, dict[str, int]]:

@@ -2,8 +2,6 @@
 
 from typing import Annotated
 
-import typer
-
 from cnncalc.commands import _options as options
 from cnncalc.commands._command import Net, Rows, Sink, command
 
@@ -12,18 +10,14 @@ from cnncalc.commands._command import Net, Rows, Sink, command
 def conventions(
     net: Net,
     tool: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Only this tool, with each layer, e.g. thop. Repeatable.", show_default=False
-        ),
+        options.Texts, options.option("Only this tool, with each layer, e.g. thop. Repeatable.", "NAME")
     ] = None,
     functional: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TYPES",
-            help="These types of layers are calls of functions, not modules, e.g. relu,add: tools that look at "
+        options.Text,
+        options.option(
+            "These types of layers are calls of functions, not modules, e.g. relu,add: tools that look at "
             "modules do not see them.",
-            show_default=False,
+            "TYPES",
         ),
     ] = None,
     batch: options.Batch = 1,

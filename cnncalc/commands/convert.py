@@ -3,36 +3,26 @@
 # No "from __future__ import annotations": typer would evaluate every annotation from its text.
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from cnncalc.commands import _options as options
+from cnncalc.commands._command import Reading, command
 
 if TYPE_CHECKING:
     from cnncalc.convert import Writer
 
 
+@command
 def convert(
     source: options.Source,
     target: Annotated[
         str,
-        typer.Argument(
-            metavar="TARGET",
-            help="The file to write, atomically; its ending says what. '-' is standard output (with --to).",
-            show_default=False,
+        options.argument(
+            "TARGET", "The file to write, atomically; its ending says what. '-' is standard output (with --to)."
         ),
     ],
-    to: Annotated[
-        str | None,
-        typer.Option("--to", metavar="FORMAT", help="What to write, e.g. py. By default TARGET's ending."),
-    ] = None,
-    depth: Annotated[
-        int | None, typer.Option(min=1, help="Fold blocks below this level in a drawing, e.g. 2.", show_default=False)
-    ] = None,
-    set: options.Set = None,
-    variant: options.Variant = None,
-    input: options.Input = None,
-    kwargs: options.Kwargs = None,
-    input_dtype: options.InputDtype = None,
+    to: Annotated[options.Text, options.option("What to write, e.g. py. By default TARGET's ending.", "FORMAT")] = None,
+    depth: Annotated[int | None, options.option("Fold blocks below this level in a drawing, e.g. 2.", min=1)] = None,
+    *,
+    reading: Reading,
     force: options.Force = False,
 ) -> None:
     """Write a net as PyTorch code (.py) or as a spec (.yaml), or draw it for Graphviz (.dot) or Mermaid (.mmd).
@@ -51,7 +41,7 @@ def convert(
     if depth is not None and not writer.folds:
         raise CnncalcError("--depth: only a drawing can be folded\n  hint: write a .dot or .mmd file")
     output.keep_existing(target, force)
-    graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype)
+    graph = reading.load(source)
     try:
         render = import_module(writer.module).render
     except ModuleNotFoundError as error:

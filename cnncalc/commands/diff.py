@@ -1,11 +1,9 @@
 """``cnncalc diff``: two nets side by side."""
 
-from typing import TYPE_CHECKING, Annotated, NamedTuple
-
-import typer
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cnncalc.commands import _options as options
-from cnncalc.commands._command import Rows, Sink, command
+from cnncalc.commands._command import Reading, Rows, Sink, command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,51 +11,56 @@ if TYPE_CHECKING:
     from cnncalc.analysis.difference import DiffReport, LayerDiff
     from cnncalc.graph import Graph
 
-Texts = list[str] | None
+
+def _only(side: str, metavar: str) -> Any:
+    return options.option(f"The same for {side} alone.", metavar)
+
+
+class Sides(NamedTuple):
+    """What holds for one side alone, in place of the same of both (arguments of the spec: after them)."""
+
+    set_a: Annotated[options.Texts, _only("A", "KEY=VALUE")] = None
+    set_b: Annotated[options.Texts, _only("B", "KEY=VALUE")] = None
+    variant_a: Annotated[options.Text, _only("A", "NAME")] = None
+    variant_b: Annotated[options.Text, _only("B", "NAME")] = None
+    input_a: Annotated[options.Texts, _only("A", "SHAPE")] = None
+    input_b: Annotated[options.Texts, _only("B", "SHAPE")] = None
+    kwargs_a: Annotated[options.Text, _only("A", "JSON")] = None
+    kwargs_b: Annotated[options.Text, _only("B", "JSON")] = None
+
+    def of(self, side: int) -> Reading:
+        """Those of A (0) or of B (1)."""
+        own: Any = self[side::2]
+        return Reading(*own)
 
 
 @command
 def diff(
     sources: Annotated[
-        Texts,
-        typer.Argument(
-            metavar="A [B]",
-            help="The net before and the net after: any SOURCE. Without B, A with the options of B. "
+        options.Texts,
+        options.argument(
+            "A [B]",
+            "The net before and the net after: any SOURCE. Without B, A with the options of B. "
             "With --git, files and folders.",
-            show_default=False,
         ),
     ] = None,
     git: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REVISION",
-            help="Compare all specs at or below the paths with what they were there, e.g. main or main...",
-            show_default=False,
-        ),
-    ] = None,
-    set: options.Set = None,
-    set_a: Annotated[Texts, typer.Option("--set-a", metavar="KEY=VALUE", help="The same for A alone.")] = None,
-    set_b: Annotated[Texts, typer.Option("--set-b", metavar="KEY=VALUE", help="The same for B alone.")] = None,
-    variant: options.Variant = None,
-    variant_a: Annotated[str | None, typer.Option(metavar="NAME", help="The same for A alone.")] = None,
-    variant_b: Annotated[str | None, typer.Option(metavar="NAME", help="The same for B alone.")] = None,
-    input: options.Input = None,
-    input_a: Annotated[Texts, typer.Option("--input-a", metavar="SHAPE", help="The same for A alone.")] = None,
-    input_b: Annotated[Texts, typer.Option("--input-b", metavar="SHAPE", help="The same for B alone.")] = None,
-    kwargs: options.Kwargs = None,
-    kwargs_a: Annotated[str | None, typer.Option(metavar="JSON", help="The same for A alone.")] = None,
-    kwargs_b: Annotated[str | None, typer.Option(metavar="JSON", help="The same for B alone.")] = None,
-    input_dtype: options.InputDtype = None,
-    batch: options.Batch = 1,
-    fail_on: Annotated[
-        Texts,
-        typer.Option(
-            "--fail-on",
-            metavar="CONDITION",
-            help="Exit status 1 where this holds, e.g. 'params>+1%', 'macs>+100k', 'flops>4G', 'rf!='. Repeatable.",
+        options.Text,
+        options.option(
+            "Compare all specs at or below the paths with what they were there, e.g. main or main...", "REVISION"
         ),
     ] = None,
     *,
+    reading: Reading,
+    sides: Sides,
+    batch: options.Batch = 1,
+    fail_on: Annotated[
+        options.Texts,
+        options.option(
+            "Exit status 1 where this holds, e.g. 'params>+1%', 'macs>+100k', 'flops>4G', 'rf!='. Repeatable.",
+            "CONDITION",
+        ),
+    ] = None,
     rows: Rows,
     sink: Sink,
 ) -> None:
@@ -90,11 +93,6 @@ def diff(
     kind = sink.kind()
     rows.check(kind)
     columns = rows.pick(pages.LAYER_COLUMNS)
-    sides = {
-        "a": Side(set_a, variant_a, input_a, kwargs_a),
-        "b": Side(set_b, variant_b, input_b, kwargs_b),
-        "": Side(set, variant, input, kwargs, input_dtype),
-    }
 
     def choose(report: "DiffReport") -> "Sequence[LayerDiff]":
         from cnncalc.analysis.difference import folded
@@ -103,7 +101,7 @@ def diff(
         return rows.cut(found, pages.LAYER_COLUMNS, report)
 
     if git is not None:
-        if any(any(side) for side in sides.values()):
+        if any(reading) or any(sides):
             raise CnncalcError(
                 "--git: the nets are taken as their files have them\n"
                 "  hint: leave out --set, --variant, --input and --kwargs"
@@ -117,38 +115,28 @@ def diff(
         return
     from cnncalc.analysis.difference import diff as compare
 
-    a, b = both(sources or [], sides["b"])
-    before, after = (load(source, sides[side], sides[""]) for source, side in ((a, "a"), (b, "b")))
+    a, b = both(sources or [], any(sides.of(1)))
+    before, after = load(a, sides.of(0), reading), load(b, sides.of(1), reading)
     one = compare(before, after, batch=batch, conditions=wanted)
     sink.show(pages.diff_document(one, choose(one) if rows.chosen else None, columns), kind)
 
 
-class Side(NamedTuple):
-    """The options of one side, or those of both."""
-
-    set: Texts
-    variant: str | None
-    input: Texts
-    kwargs: str | None = None
-    input_dtype: str | None = None
-
-
-def load(source: str, own: Side, common: Side) -> "Graph":
+def load(source: str, own: Reading, both: Reading) -> "Graph":
     """The graph of one side: its own options before those of both, of which some are for modules of PyTorch only."""
     from cnncalc.sources import is_torch
 
-    return options.load(
-        source,
-        set=(common.set or []) + (own.set or []),
-        variant=own.variant or common.variant,
-        input=own.input or common.input,
-        kwargs=own.kwargs or (common.kwargs if is_torch(source) else None),
-        input_dtype=common.input_dtype if is_torch(source) else None,
-    )
+    code = is_torch(source)
+    return Reading(
+        (both.set or []) + (own.set or []),
+        own.variant or both.variant,
+        own.input or both.input,
+        own.kwargs or (both.kwargs if code else None),
+        both.input_dtype if code else None,
+    ).load(source)
 
 
-def both(sources: list[str], side: Side) -> tuple[str, str]:
-    """The two sources.
+def both(sources: list[str], differs: bool) -> tuple[str, str]:
+    """The two sources; one alone is both, where ``differs`` says that options make the other.
 
     Raises:
         CnncalcError: there is one, and nothing that makes the other differ; or there are more.
@@ -159,7 +147,7 @@ def both(sources: list[str], side: Side) -> tuple[str, str]:
         raise CnncalcError(
             f"diff takes two nets, got {len(sources)}\n  hint: --git REVISION compares any number of files"
         )
-    if not sources or (len(sources) == 1 and not any(side)):
+    if not sources or (len(sources) == 1 and not differs):
         raise CnncalcError(
             "there is nothing to compare with\n"
             "  hint: cnncalc diff A B, or one net with options for the other side: diff net.yaml --set-b width=48"

@@ -2,71 +2,59 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from cnncalc.commands import _options as options
 from cnncalc.commands._command import Net, Sink, command
 
 if TYPE_CHECKING:
     from cnncalc.graph import Graph
 
+Format = Annotated[
+    Literal["table", "text", "latex", "markdown", "html", "csv", "json"] | None,
+    options.option(
+        "By default what the ending of --output says (.tex, .md, .json, …), else a table.",
+        "[table|latex|markdown|html|csv|json]",
+        options.RESULT,
+    ),
+]
+
 
 @command
 def explain(
     net: Net,
     what: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[PATH]",
-            help="A layer or block of the net, e.g. stage1, or 'total'. For a layer: its fields, as FIELD=VALUE.",
-            show_default=False,
+        options.Texts,
+        options.argument(
+            "[PATH]",
+            "A layer or block of the net, e.g. stage1, or 'total'. For a layer: its fields, as FIELD=VALUE.",
         ),
     ] = None,
-    layer: Annotated[
-        str | None,
-        typer.Option("--layer", metavar="PATH", help="A layer, a block or a pattern, e.g. 'stage1.*'."),
-    ] = None,
+    layer: Annotated[options.Text, options.option("A layer, a block or a pattern, e.g. 'stage1.*'.", "PATH")] = None,
     total: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="METRIC",
-            help="This total and its terms: params, buffers, macs, flops, elementwise_ops or activations. Repeatable.",
+        options.Texts,
+        options.option(
+            "This total and its terms: params, buffers, macs, flops, elementwise_ops or activations. Repeatable.",
+            "METRIC",
         ),
     ] = None,
     all: Annotated[
-        bool, typer.Option("--all", help="Every layer and every quantity: memory, buffers and the rest.")
+        bool, options.flag("--all", "Every layer and every quantity: memory, buffers and the rest.")
     ] = False,
-    depth: Annotated[int | None, typer.Option(min=1, help="Fold the blocks of a net below this level, e.g. 1.")] = None,
-    sources: Annotated[bool, typer.Option("--sources", help="Where each formula is from.")] = False,
+    depth: Annotated[int | None, options.option("Fold the blocks of a net below this level, e.g. 1.", min=1)] = None,
+    sources: Annotated[bool, options.flag("--sources", "Where each formula is from.")] = False,
     dtype: Annotated[
         str,
-        typer.Option(
-            parser=options.data_type,
-            metavar="TYPE",
-            help="The type of weights and outputs, for memory, e.g. float16.",
-        ),
+        options.option("The type of weights and outputs, for memory, e.g. float16.", "TYPE", parser=options.data_type),
     ] = "float32",
     compare: Annotated[
         bool | None,
-        typer.Option(
+        options.flag(
             "--compare/--no-compare",
-            help="Compare a convolution with a dense layer, a 1×1, a grouped and a separable one in its place.",
-            show_default=False,
+            "Compare a convolution with a dense layer, a 1×1, a grouped and a separable one in its place.",
         ),
     ] = None,
     batch: options.Batch = 1,
-    format: Annotated[
-        Literal["table", "text", "latex", "markdown", "html", "csv", "json"] | None,
-        typer.Option(
-            "--format",
-            metavar="[table|latex|markdown|html|csv|json]",
-            help="By default what the ending of --output says (.tex, .md, .json, …), else a table.",
-            show_default=False,
-            rich_help_panel=options.RESULT,
-        ),
-    ] = None,
-    output: options.Output = None,
-    force: options.Force = False,
+    *,
+    sink: Annotated[Sink, {"format": Format}],
 ) -> None:
     """The formula of every number, with the numbers in it.
 
@@ -79,7 +67,6 @@ def explain(
     from cnncalc.analysis.explain.answer import explain as explained
     from cnncalc.report.explain import document
 
-    sink = Sink("table" if format == "text" else format, output, force)  # type: ignore[arg-type]  # latex: only here
     kind = sink.kind({".tex": "latex"})
     graph, path = chosen(net, what or [], layer)
     found = explained(graph, path, totals=names(total or []), batch=batch, dtype=dtype, compare=compare)
@@ -129,22 +116,22 @@ def chosen(net: Net, what: list[str], path: str | None) -> "tuple[Graph, str | N
     if layer is None:
         hint = nearest(source, [*REGISTRY, *aliases()]) or f"choose from {', '.join(REGISTRY)}"
         raise CnncalcError(f"there is no layer '{source}'\n  hint: {hint}")
-    if net.set or net.variant:
+    if net.reading.set or net.reading.variant:
         raise CnncalcError(
-            f"explain {source}: a layer has fields, e.g. out=64, and no --{'set' if net.set else 'variant'}"
+            f"explain {source}: a layer has fields, e.g. out=64, and no --{'set' if net.reading.set else 'variant'}"
         )
     if len(fields) < len(what):
         wrong = next(text for text in what if "=" not in text)
         raise CnncalcError(f"explain {source}: '{wrong}' is not a field\n  hint: fields are FIELD=VALUE, e.g. out=64")
-    if not net.input:
+    if not net.reading.input:
         raise CnncalcError(
             f"explain {source}: the layer needs the shape of its input\n"
             "  hint: e.g. --input 3x224x224; once for each input where there are several"
         )
     shapes = {}
-    for number, text in enumerate(net.input, start=1):
+    for number, text in enumerate(net.reading.input, start=1):
         name, equals, shape = text.rpartition("=")
-        label = name if equals else "input" if len(net.input) == 1 else f"input{number}"
+        label = name if equals else "input" if len(net.reading.input) == 1 else f"input{number}"
         if label in shapes:
             raise CnncalcError(f"--input {text}: there are two shapes for '{label}'")
         shapes[label] = options.parse_shape(shape)

@@ -2,18 +2,14 @@
 
 from typing import Annotated
 
-import typer
-
+from cnncalc.commands import _options as options
 from cnncalc.commands._command import Sink, command
 
 
 @command
 def layers(
     name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[NAME]", help="A layer, e.g. conv or Conv2d, or a family, e.g. pool.", show_default=False
-        ),
+        options.Text, options.argument("[NAME]", "A layer, e.g. conv or Conv2d, or a family, e.g. pool.")
     ] = None,
     *,
     sink: Sink,

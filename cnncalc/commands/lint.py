@@ -2,24 +2,19 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from cnncalc.commands import _options as options
-from cnncalc.commands._command import Sink, command
+from cnncalc.commands._command import Nets, Reading, Sink, collected, command
 
 if TYPE_CHECKING:
-    from cnncalc.analysis.broken import Broken
     from cnncalc.analysis.lint import Resize
     from cnncalc.graph import Graph
+    from cnncalc.targets import Target
 
-Choices = list[str] | None
 Format = Annotated[
     Literal["table", "json", "csv", "markdown", "html", "github", "junit", "sarif"] | None,
-    typer.Option(
-        "--format",
-        help="By default what the ending of --output says, else text. github: annotations of a workflow.",
-        show_default=False,
-        rich_help_panel=options.RESULT,
+    options.option(
+        "By default what the ending of --output says, else text. github: annotations of a workflow.",
+        group=options.RESULT,
     ),
 ]
 
@@ -28,38 +23,22 @@ Format = Annotated[
 def lint(
     sources: options.MaybeSources = None,
     select: Annotated[
-        Choices,
-        typer.Option(
-            "--select",
-            metavar="RULES",
-            help="Only these rules: numbers or their beginnings, e.g. CNN101,CNN2. Repeatable.",
-        ),
+        options.Texts,
+        options.option("Only these rules: numbers or their beginnings, e.g. CNN101,CNN2. Repeatable.", "RULES"),
     ] = None,
-    ignore: Annotated[
-        Choices, typer.Option("--ignore", metavar="RULES", help="Not these rules, of those selected. Repeatable.")
-    ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit status 1 for warnings too, not for errors alone.")
-    ] = False,
-    rules: Annotated[bool, typer.Option("--rules", help="List the rules.")] = False,
+    ignore: Annotated[options.Texts, options.option("Not these rules, of those selected. Repeatable.", "RULES")] = None,
+    strict: Annotated[bool, options.flag("--strict", "Exit status 1 for warnings too, not for errors alone.")] = False,
+    rules: Annotated[bool, options.flag("--rules", "List the rules.")] = False,
     explain: Annotated[
-        Choices,
-        typer.Option(
-            "--explain",
-            metavar="RULES",
-            help="Explain these rules, by number or name: why, how to fix it, and the source. Repeatable.",
+        options.Texts,
+        options.option(
+            "Explain these rules, by number or name: why, how to fix it, and the source. Repeatable.", "RULES"
         ),
     ] = None,
-    set: options.Set = None,
-    variant: options.Variant = None,
-    all_variants: options.AllVariants = False,
-    lenient: Annotated[bool, typer.Option("--lenient", help="Skip files that are not specs.")] = False,
-    input: options.Input = None,
-    kwargs: options.Kwargs = None,
-    input_dtype: options.InputDtype = None,
-    format: Format = None,
-    output: options.Output = None,
-    force: options.Force = False,
+    *,
+    nets: Nets,
+    lenient: Annotated[bool, options.flag("--lenient", "Skip files that are not specs.")] = False,
+    sink: Annotated[Sink, {"format": Format}],
 ) -> None:
     """Find design faults: lost pixels, shifts, checkerboards, blind units, layers that do nothing.
 
@@ -76,16 +55,13 @@ def lint(
 
     Example: cnncalc lint models --output lint.sarif
     """
-    from cnncalc import targets
     from cnncalc.analysis import lint as linter
-    from cnncalc.analysis.broken import broken
     from cnncalc.analysis.lint import answer
     from cnncalc.errors import CnncalcError
     from cnncalc.report import lint as pages
 
     numbers = chosen([*(select or []), *(explain or [])], ignore or [])
     applied = [rule for number, rule in sorted(linter.RULES.items()) if number in numbers]
-    sink = Sink._make((format, output, force))
     kind = sink.kind({".xml": "junit", ".sarif": "sarif"})
     if rules or explain:
         if kind in ("github", "junit", "sarif"):
@@ -95,20 +71,17 @@ def lint(
         return
     if not sources:
         raise CnncalcError("give a net to look at\n  hint: cnncalc lint resnet50, or --rules to list the rules")
-    several = targets.is_many(sources) or all_variants
-    results: list[answer.LintReport] = []
-    unread: list[Broken] = []
-    for target in targets.targets(sources, variant=variant, all_variants=all_variants, lenient=lenient):
-        try:
-            graph, text, at = load(
-                target.source, set=set, variant=target.variant, input=input, kwargs=kwargs, input_dtype=input_dtype
-            )
-            found = linter.lint(graph, wanted=lambda rule: rule.rule in numbers, silent=linter.silenced(text), at=at)
-            results.append(answer.report(graph, found, applied, strict=strict))
-        except CnncalcError as error:
-            if not several and kind not in ("github", "junit", "sarif"):
-                raise
-            unread.append(broken(target.label, error))
+    several = nets.several(sources)
+
+    def look(net: "Target") -> answer.LintReport:
+        graph, text, at = load(net.source, nets.reading._replace(variant=net.variant))
+        found = linter.lint(graph, wanted=lambda rule: rule.rule in numbers, silent=linter.silenced(text), at=at)
+        return answer.report(graph, found, applied, strict=strict)
+
+    targets = nets.targets(sources, lenient=lenient)
+    results, unread = collected(
+        ((net.label, net) for net in targets), look, go_on=several or kind in ("github", "junit", "sarif")
+    )
     sink.show(pages.document(results[0] if results and not several else answer.together(results, unread)), kind)
 
 
@@ -131,15 +104,7 @@ def chosen(select: list[str], ignore: list[str]) -> frozenset[str]:
     return (numbers(select) if select else frozenset(RULES)) - numbers(ignore)
 
 
-def load(
-    source: str,
-    *,
-    set: Choices,
-    variant: str | None,
-    input: Choices,
-    kwargs: str | None = None,
-    input_dtype: str | None = None,
-) -> tuple["Graph", str, "Resize | None"]:
+def load(source: str, reading: Reading) -> tuple["Graph", str, "Resize | None"]:
     """The graph of a source, the text that it was read from, and what builds it for inputs of other shapes.
 
     Python code has neither of the two.
@@ -147,11 +112,10 @@ def load(
     from cnncalc import sources
 
     if sources.is_torch(source):
-        graph = options.load(source, set=set, variant=variant, input=input, kwargs=kwargs, input_dtype=input_dtype)
-        return graph, "", None
-    text, shown, chosen = sources.text_of(source, variant)
-    shapes = options.input_shapes(input or [])
-    net = sources.resizable_text(text, shown, variant=chosen, args=set or [])
+        return reading.load(source), "", None
+    text, shown, chosen = sources.text_of(source, reading.variant)
+    shapes = options.input_shapes(reading.input or [])
+    net = sources.resizable_text(text, shown, variant=chosen, args=reading.set or [])
     attempt = net.attempt(sources.inputs_by_name(shapes, net.document.input))
     if attempt.graph is None:
         assert attempt.error is not None

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from cnncalc.commands import _options as options
 from cnncalc.commands._command import Net, Rows, Sink, command
 
 
@@ -11,19 +12,16 @@ from cnncalc.commands._command import Net, Rows, Sink, command
 def rf(
     net: Net,
     layer: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="Exactly what one unit of this layer (or block) sees, e.g. stage3."),
+        options.Text, options.option("Exactly what one unit of this layer (or block) sees, e.g. stage3.", "PATH")
     ] = None,
     unit: Annotated[
-        str | None,
-        typer.Option(
-            metavar="Y,X",
-            help="Which unit of --layer: an index for each spatial axis, centre, or corner.",
-            show_default="centre",
+        options.Text,
+        options.option(
+            "Which unit of --layer: an index for each spatial axis, centre, or corner.", "Y,X", show_default="centre"
         ),
     ] = None,
     from_: Annotated[
-        str | None,
+        options.Text,
         typer.Option("--from", metavar="PATH", help="The field on this layer's output instead of on the input."),
     ] = None,
     picture: Annotated[
@@ -35,14 +33,11 @@ def rf(
         ),
     ] = None,
     plot: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", help="Draw the growth along the depth, or with --layer the unit: .png, .svg or .pdf."
-        ),
+        options.Text,
+        options.option("Draw the growth along the depth, or with --layer the unit: .png, .svg or .pdf.", "FILE"),
     ] = None,
     image: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="With --plot and --layer: your own image under the heat map."),
+        options.Text, options.option("With --plot and --layer: your own image under the heat map.", "FILE")
     ] = None,
     *,
     rows: Rows,

@@ -2,20 +2,17 @@
 
 from typing import Annotated
 
-import typer
-
 from cnncalc.commands import _options as options
 
 
 def schema(
     of: Annotated[
         str,
-        typer.Argument(
-            metavar="WHAT",
-            help="spec, or whose JSON to describe: report (analyze), rf-unit (rf --layer), report-many, "
+        options.argument(
+            "WHAT",
+            "spec, or whose JSON to describe: report (analyze), rf-unit (rf --layer), report-many, "
             "check-many and lint-many (of several nets), diff-git (diff --git), or the name of any other command that "
             "writes JSON.",
-            show_default=False,
         ),
     ],
     output: options.Output = None,

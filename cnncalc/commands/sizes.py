@@ -3,8 +3,6 @@
 import builtins
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from cnncalc.commands import _options as options
 from cnncalc.commands._command import Sink, command
 
@@ -18,23 +16,18 @@ if TYPE_CHECKING:
 def sizes(
     source: options.Source,
     near: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="Say which sizes near this one fit, e.g. 700x500, and the padding to get there.",
-            show_default=False,
-        ),
+        options.Text,
+        options.option("Say which sizes near this one fit, e.g. 700x500, and the padding to get there.", "SIZE"),
     ] = None,
     at: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SHAPE",
-            help="Say what happens at this input, e.g. 3x573x573, where it fails and how to fix it; by default "
+        options.Texts,
+        options.option(
+            "Say what happens at this input, e.g. 3x573x573, where it fails and how to fix it; by default "
             "at the spec's. For a net of several inputs NAME=SHAPE. Repeatable.",
-            show_default=False,
+            "SHAPE",
         ),
     ] = None,
-    max: Annotated[int, typer.Option(min=1, max=100_000, help="Try the sizes from 1 to this one.")] = 1024,
+    max: Annotated[int, options.option("Try the sizes from 1 to this one.", min=1, max=100_000)] = 1024,
     set: options.Set = None,
     variant: options.Variant = None,
     input: options.Input = None,

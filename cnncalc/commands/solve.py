@@ -7,27 +7,19 @@ import typer
 from cnncalc.commands import _options as options
 from cnncalc.commands._command import Sink, command
 
-Fixed = Annotated[int | None, typer.Option(min=1, max=10**9, help="Only this value.", show_default=False)]
-FixedFromZero = Annotated[int | None, typer.Option(min=0, max=10**9, help="Only this value.", show_default=False)]
+Fixed = Annotated[int | None, options.option("Only this value.", min=1, max=10**9)]
+FixedFromZero = Annotated[int | None, options.option("Only this value.", min=0, max=10**9)]
 
 
 @command
 def solve(
     layer: Annotated[
         str,
-        typer.Argument(
-            metavar="LAYER",
-            help="A layer with a window: conv, conv_transpose, max_pool, avg_pool or lp_pool.",
-            show_default=False,
-        ),
+        options.argument("LAYER", "A layer with a window: conv, conv_transpose, max_pool, avg_pool or lp_pool."),
     ],
     sizes: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="IN OUT",
-            help="The sizes before and after, e.g. 224 56; 224x160 112x80 for two axes.",
-            show_default=False,
-        ),
+        options.Texts,
+        options.argument("IN OUT", "The sizes before and after, e.g. 224 56; 224x160 112x80 for two axes."),
     ] = None,
     into: Annotated[str | None, typer.Option("--in", hidden=True)] = None,
     out: Annotated[str | None, typer.Option("--out", hidden=True)] = None,
@@ -36,8 +28,8 @@ def solve(
     padding: FixedFromZero = None,
     dilation: Fixed = None,
     output_padding: FixedFromZero = None,
-    ceil_mode: Annotated[bool, typer.Option("--ceil-mode", help="A pool that rounds its output size up.")] = False,
-    top: Annotated[int, typer.Option(min=1, help="Show only the first solutions, e.g. 10.")] = 20,
+    ceil_mode: Annotated[bool, options.flag("--ceil-mode", "A pool that rounds its output size up.")] = False,
+    top: Annotated[int, options.option("Show only the first solutions, e.g. 10.", min=1)] = 20,
     limit: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
     *,
     sink: Sink,

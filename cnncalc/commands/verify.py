@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnncalc.commands import _options as options
-from cnncalc.commands._command import Net, Sink, command
+from cnncalc.commands._command import Net, Reading, Sink, command
 from cnncalc.commands._progress import Progress
 
 if TYPE_CHECKING:
@@ -26,11 +26,8 @@ def verify(
             show_default=False,
         ),
     ] = None,
-    set: options.Set = None,
-    variant: options.Variant = None,
-    input: options.Input = None,
-    kwargs: options.Kwargs = None,
-    input_dtype: options.InputDtype = None,
+    *,
+    reading: Reading,
     batch: options.Batch = 1,
     device: Annotated[str, typer.Option(help="Where PyTorch runs: cpu, cuda (or cuda:1), mps.")] = "cpu",
     dtype: Annotated[
@@ -66,7 +63,6 @@ def verify(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the random nets.")] = 0,
     table: Annotated[bool, typer.Option("--table", help="Show each layer with its claims.")] = False,
-    *,
     sink: Sink,
 ) -> None:
     """Prove every number: build the net in PyTorch, run it, and show claim beside measurement.
@@ -93,7 +89,7 @@ def verify(
     kind = sink.kind()
     pattern = layer if layers is None else layers
     with_module = _needs_module(source, chosen, backend)
-    net = Net(source, set, variant, input, kwargs, input_dtype)
+    net = Net(source, reading)
     with Progress(f"capturing {source}" if with_module else f"reading {source}") as progress:
         module = _with_module(net) if with_module else None
         graph = net.load() if module is None else module[0].graph
@@ -157,27 +153,17 @@ def _with_module(net: Net) -> Any:
     """What was captured of a ``torch:`` source, and the module itself with its values."""
     from cnncalc import sources
 
-    return sources.load_original(**_read(net))
-
-
-def _read(net: Net) -> dict[str, Any]:
-    """How the source is read, as ``sources`` takes it."""
-    return {
-        "source": net.source,
-        "variant": net.variant,
-        "args": net.set or [],
-        "input": options.input_shapes(net.input or []),
-        "kwargs": None if net.kwargs is None else options.parse_kwargs(net.kwargs),
-        "dtype": net.input_dtype,
-    }
+    return sources.load_original(net.source, **net.reading.given)
 
 
 def _resize(net: Net) -> "Callable[[Any], Graph] | None":
     """The net for other inputs; nothing for a stream, which is read once."""
     from cnncalc import sources
 
-    read = _read(net)
-    return None if sources.is_stream(net.source) else lambda shapes: sources.load(**{**read, "input": shapes})
+    given = net.reading.given
+    return (
+        None if sources.is_stream(net.source) else lambda shapes: sources.load(net.source, **given | {"input": shapes})
+    )
 
 
 def known_checks(chosen: tuple[str, ...] | None, known: tuple[str, ...]) -> tuple[str, ...]:

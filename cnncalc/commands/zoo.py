@@ -48,8 +48,8 @@ def list_models(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A net's name, e.g. resnet50.", show_default=False)],
-    path: Annotated[bool, typer.Option("--path", help="Print the path of the file instead of its text.")] = False,
+    name: Annotated[str, options.argument("NAME", "A net's name, e.g. resnet50.")],
+    path: Annotated[bool, options.flag("--path", "Print the path of the file instead of its text.")] = False,
     output: options.Output = None,
     force: options.Force = False,
 ) -> None:

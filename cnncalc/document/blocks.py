@@ -33,6 +33,11 @@ class Text(Struct, frozen=True):
     lead: str = ""
     indent: str = ""
 
+    @property
+    def said(self) -> str:
+        """The text behind its lead."""
+        return f"{self.lead.strip()} {self.text}".strip()
+
 
 class Note(Struct, frozen=True):
     """A sentence that every format must say: a diagnostic, a verdict. CSV, which keeps to rows, says it on standard
@@ -42,6 +47,11 @@ class Note(Struct, frozen=True):
     text: str
     mark: Mark = ""
     tone: Tone = ""
+
+    @property
+    def said(self) -> str:
+        """The text behind its mark."""
+        return f"{self.mark}: {self.text}" if self.mark else self.text
 
 
 class Fact(NamedTuple):
@@ -177,12 +187,12 @@ class Findings(Struct, frozen=True):
 
 
 FINDING_COLUMNS = (
-    Column("severity", "severity", lambda one, _: one.mark),
-    Column("rule", "rule", lambda one, _: one.title),
-    Column("count", "count", lambda one, _: one.times, right=True),
-    Column("layer", "layer", lambda one, _: one.about),
-    Column("where", "where", lambda one, _: one.where),
-    Column("message", "message", lambda one, _: one.text),
+    Column("severity", at="mark"),
+    Column("rule", at="title"),
+    Column("count", at="times", right=True),
+    Column("layer", at="about"),
+    Column("where"),
+    Column("message", at="text"),
 )
 """The columns of the table of findings."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
+from msgspec.structs import force_setattr, replace
 
 from cnncalc import units
 from cnncalc.errors import unknown_name
@@ -42,14 +44,16 @@ def percent(value: Value) -> str:
 class Column(Struct, frozen=True):
     """One column of a table over rows of any kind.
 
-    ``value`` is exact (CSV and sorting use it); ``show`` is for a person. A narrow terminal keeps the columns of low
-    ``priority``. ``total`` is what the last row shows. ``path``: the values are dotted paths, whose prefix is dimmed.
-    ``elastic``: on a terminal the middle of a text may be left out.
+    ``value`` is exact (CSV and sorting use it): by default the row's attribute ``at`` (dots reach into attributes), or
+    the one that is called as the column is, ``None`` where it is unset. ``show`` is for a person. ``header`` is by
+    default the name in words. A narrow terminal keeps the columns of low ``priority``. ``total`` is what the last row
+    shows, by default the attribute ``total_at`` of the whole, where there is one. ``path``: the values are dotted
+    paths, whose prefix is dimmed. ``elastic``: on a terminal the middle of a text may be left out.
     """
 
     name: str
-    header: str
-    value: Callable[[Any, Any], Value]
+    header: str = None  # type: ignore[assignment]  # never None, once it is made
+    value: Callable[[Any, Any], Value] = None  # type: ignore[assignment]
     help: str = ""
     show: Callable[[Value], str] = plain
     right: bool = False
@@ -58,6 +62,28 @@ class Column(Struct, frozen=True):
     exact: Callable[[Value], str] = exact
     path: bool = False
     elastic: bool = False
+    at: str = ""
+    total_at: str = ""
+
+    def __post_init__(self) -> None:
+        if self.header is None:
+            force_setattr(self, "header", self.name.replace("_", " "))
+        if self.value is None:
+            read = attrgetter(self.at or self.name)
+            force_setattr(self, "value", lambda row, _: None if (found := read(row)) is UNSET else found)
+        if self.total is None and self.total_at:
+            last = attrgetter(self.total_at)
+            force_setattr(self, "total", lambda whole: "" if (found := last(whole)) is UNSET else self.show(found))
+
+
+def count(name: str, header: str, help: str = "", priority: int = 0, **more: Any) -> Column:
+    """A column of counts."""
+    return Column(name, header, help=help, right=True, priority=priority, **{"show": human, **more})
+
+
+def second(column: Column) -> Column:
+    """The same column for rows that are pairs, of their second parts."""
+    return replace(column, value=lambda row, whole: column.value(row[1], whole))
 
 
 def named(name: str, columns: Sequence[Column]) -> Column:

@@ -6,26 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from cnncalc.document.blocks import (
-    FINDING_COLUMNS,
-    Bars,
-    Block,
-    Branch,
-    Document,
-    Equations,
-    Facts,
-    Findings,
-    Fold,
-    Group,
-    Heading,
-    Note,
-    Picture,
-    Table,
-    Text,
-    Verbatim,
-    flat,
-    folded,
-)
+from cnncalc.document import blocks
+from cnncalc.document.blocks import flat, folded
 from cnncalc.document.column import Column
 from cnncalc.document.grid import cells, totals_row
 from cnncalc.text import visible
@@ -49,56 +31,56 @@ _PAGE = (
 _FONT = "<style>body{font:1em/1.4 system-ui,sans-serif;margin:2em}pre{line-height:1.2}</style>"
 
 
-def render(document: Document) -> str:
+def render(document: blocks.Document) -> str:
     """A whole page."""
-    titles = [block.text for block in flat(document.blocks) if isinstance(block, Heading)]
+    titles = [block.text for block in flat(document.blocks) if isinstance(block, blocks.Heading)]
     title = f"<title>{_text(titles[0] if titles else 'cnncalc')}</title>\n"
     return f"{_PAGE}{title}{_FONT}\n</head>\n<body>\n{part(document)}</body>\n</html>\n"
 
 
-def part(document: Document, *, height: int | None = None) -> str:
+def part(document: blocks.Document, *, height: int | None = None) -> str:
     """The document as a ``<div>``, for a notebook's cell; tables that are trees are folded into ``height`` rows."""
     return f"<div>{_STYLE}\n{''.join([_block(block, height) for block in document.blocks])}</div>\n"
 
 
-def _block(block: Block, height: int | None = None) -> str:
+def _block(block: blocks.Block, height: int | None = None) -> str:
     match block:
-        case Heading():
+        case blocks.Heading():
             return f"<h{block.level}>{_text(block.text)}</h{block.level}>\n"
-        case Text():
-            written = _text(f"{block.lead.strip()} {block.text}".strip())
+        case blocks.Text():
+            written = _text(block.said)
             return f"<p><b>{written}</b></p>\n" if block.tone == "bold" else f"<p>{written}</p>\n"
-        case Note():
+        case blocks.Note():
             mark = f"<b>{block.mark}:</b> " if block.mark else ""
             return f"<p>{mark}{_text(block.text)}</p>\n"
-        case Facts():
+        case blocks.Facts():
             sides = ("", ' class="n"', "")
             body = "".join(f"<tr>{_row(sides, list(map(_text, fact)))}</tr>\n" for fact in block.facts)
             return _small(block.title, body)
-        case Equations():
+        case blocks.Equations():
             rows = [[one.title, " = ".join(one.steps), one.remark] for one in block.equations]
             return _small("", "".join(f"<tr>{_row(('', '', ''), list(map(_text, row)))}</tr>\n" for row in rows))
-        case Table():
+        case blocks.Table():
             if block.tree is None or height is None:
                 return table(block.columns, block.rows, block.whole)
             tree, said = folded(block, height)
             return table(block.columns, [], block.whole, tree) + (f"<p>{_text(said)}</p>\n" if said else "")
-        case Bars():
+        case blocks.Bars():
             heads = "".join(f'<th class="n">{_text(head)}</th>' for head in block.heads)
             kinds = ("", *[' class="n"'] * len(block.heads))
             rows = [[bar.name, *(text for text, _ in bar.parts)] for bar in block.bars]
             body = "".join(f"<tr>{_row(kinds, list(map(_text, row)))}</tr>\n" for row in rows)
             return _small(block.title, body, f"<thead><tr><th></th>{heads}</tr></thead>")
-        case Verbatim():
+        case blocks.Verbatim():
             return f"<pre>{escape(visible(block.text, keep=chr(10)))}</pre>\n"
-        case Picture():
+        case blocks.Picture():
             return f"<pre>{escape(chr(10).join(block.draw(None, False)))}</pre>\n"
-        case Findings():
-            return table(FINDING_COLUMNS, block.findings)
-        case Fold():
+        case blocks.Findings():
+            return table(blocks.FINDING_COLUMNS, block.findings)
+        case blocks.Fold():
             inner = "".join([_block(one, height) for one in block.blocks])
             return f"<details open><summary>{_text(block.title)}</summary>\n{inner}</details>\n"
-        case Group():
+        case blocks.Group():
             return "".join([_block(one, height) for one in block.blocks])
 
 
@@ -108,7 +90,7 @@ def _small(title: str, body: str, head: str = "") -> str:
 
 
 def table(
-    columns: Sequence[Column], rows: Sequence[Any], whole: Any = None, tree: Sequence[Branch] | None = None
+    columns: Sequence[Column], rows: Sequence[Any], whole: Any = None, tree: Sequence[blocks.Branch] | None = None
 ) -> str:
     """Rows of any kind, or in their place those of a tree with indented names, as a ``<div>``."""
     if tree is not None:

@@ -7,25 +7,8 @@ from collections.abc import Sequence
 from html import escape as html_escape
 from typing import Any
 
-from cnncalc.document.blocks import (
-    FINDING_COLUMNS,
-    Bars,
-    Block,
-    Document,
-    Equation,
-    Equations,
-    Facts,
-    Findings,
-    Fold,
-    Group,
-    Heading,
-    Note,
-    Picture,
-    Table,
-    Text,
-    Verbatim,
-    flat,
-)
+from cnncalc.document import blocks
+from cnncalc.document.blocks import flat
 from cnncalc.document.column import Column
 from cnncalc.document.grid import cells, totals_row
 from cnncalc.text import display_width, visible
@@ -34,61 +17,61 @@ from cnncalc.text import display_width, visible
 _SPECIAL = re.compile(r"([\\`*{}\[\]<>#|~&$@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
 
-def render(document: Document) -> str:
+def render(document: blocks.Document) -> str:
     """The whole document."""
     return _blocks(document.blocks)
 
 
-def _blocks(several: Sequence[Block]) -> str:
+def _blocks(several: Sequence[blocks.Block]) -> str:
     """Blocks with a line between; notes that follow each other are one list."""
-    blocks = flat(several)
-    text = ""
-    for number, block in enumerate(blocks):
-        follows = number and isinstance(block, Note) and isinstance(blocks[number - 1], Note)
+    text, before = "", None
+    for block in flat(several):
+        follows = isinstance(block, blocks.Note) and isinstance(before, blocks.Note)
         text += ("" if follows or not text else "\n") + _block(block)
+        before = block
     return text
 
 
-def _block(block: Block) -> str:
+def _block(block: blocks.Block) -> str:
     match block:
-        case Heading():
+        case blocks.Heading():
             return f"{'#' * (block.level + 1)} {_line(block.text)}\n"
-        case Text():
-            written = _line(f"{block.lead.strip()} {block.text}".strip())
+        case blocks.Text():
+            written = _line(block.said)
             return f"**{written}**\n" if block.tone == "bold" else f"{written}\n"
-        case Note():
-            return f"- {_line(f'{block.mark}: {block.text}' if block.mark else block.text)}\n"
-        case Facts():
+        case blocks.Note():
+            return f"- {_line(block.said)}\n"
+        case blocks.Facts():
             rows = "".join(f"| {' | '.join(map(_line, fact))} |\n" for fact in block.facts)
             title = f"### {_line(block.title)}\n\n" if block.title else ""
             return f"{title}|  |  |  |\n| --- | ---: | --- |\n{rows}"
-        case Equations():
+        case blocks.Equations():
             return "\n".join(map(_equation, block.equations))
-        case Table():
+        case blocks.Table():
             return table(block.columns, block.rows, block.whole)
-        case Bars():
+        case blocks.Bars():
             heads = "".join(f" {_line(head)} |" for head in block.heads)
             rows = "".join(
                 f"| {_line(b.name)} |{''.join(f' {_line(text)} |' for text, _ in b.parts)}\n" for b in block.bars
             )
             title = f"### {_line(block.title)}\n\n" if block.title else ""
             return f"{title}|  |{heads}\n| --- |{' ---: |' * len(block.heads)}\n{rows}"
-        case Verbatim() | Picture():
-            lines = (
-                visible(block.text, keep="\n") if isinstance(block, Verbatim) else "\n".join(block.draw(None, False))
-            )
-            language = block.language if isinstance(block, Verbatim) else ""
-            return f"```{language}\n{lines.rstrip()}\n```\n"
-        case Findings():
-            return table(FINDING_COLUMNS, block.findings)
-        case Fold():
+        case blocks.Verbatim():
+            lines = visible(block.text, keep="\n").rstrip()
+            return f"```{block.language}\n{lines}\n```\n"
+        case blocks.Picture():
+            lines = "\n".join(block.draw(None, False)).rstrip()
+            return f"```\n{lines}\n```\n"
+        case blocks.Findings():
+            return table(blocks.FINDING_COLUMNS, block.findings)
+        case blocks.Fold():
             title = html_escape(visible(block.title))  # a line that begins with a tag is HTML to its end
             return f"<details><summary>{title}</summary>\n\n{_blocks(block.blocks)}\n</details>\n"
-        case Group():
+        case blocks.Group():
             return "".join(map(_block, block.blocks))
 
 
-def _equation(one: Equation) -> str:
+def _equation(one: blocks.Equation) -> str:
     """Its title, and below it the steps, in LaTeX between dollars where it has any."""
     head = f"**{_line(one.title)}**" + (f" ({_line(one.remark)})" if one.remark else "")
     if not one.latex:

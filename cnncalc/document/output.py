@@ -92,8 +92,7 @@ def show(document: Document, format: str, output: str | None, *, fold: bool = Tr
         rows = document.rows or next(block for block in blocks if isinstance(block, Table))
         rows = rows if isinstance(rows, Table) else rows()
         write(csv.table(rows.columns, rows.rows, rows.whole), output)
-        notes = [block for block in blocks if isinstance(block, Note)]
-        said = [f"{note.mark}: {note.text}" if note.mark else note.text for note in notes]
+        said = [block.said for block in blocks if isinstance(block, Note)]
     elif format == "table":
         from cnncalc.document.terminal import render
 

@@ -4,27 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnncalc.document.blocks import (
-    Bars,
-    Block,
-    Branch,
-    Document,
-    Equation,
-    Equations,
-    Facts,
-    Finding,
-    Findings,
-    Fold,
-    Group,
-    Heading,
-    Note,
-    Picture,
-    Table,
-    Text,
-    Verbatim,
-    flat,
-    folded,
-)
+from cnncalc.document import blocks
+from cnncalc.document.blocks import flat, folded
 from cnncalc.document.grid import grid, style
 from cnncalc.text import display_width, shorten, visible, wrap
 
@@ -42,7 +23,12 @@ _PROMPT = 1
 
 
 def render(
-    document: Document, *, width: int | None = None, height: int | None = None, colour: bool = False, tree: bool = False
+    document: blocks.Document,
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    colour: bool = False,
+    tree: bool = False,
 ) -> str:
     """The document as text that ends in a newline.
 
@@ -53,63 +39,63 @@ def render(
         colour: whether to use ANSI codes.
         tree: whether tables that are trees are shown as such; otherwise each row has its whole path.
     """
-    chosen: dict[int, tuple[Sequence[Branch] | None, str]] = {}
-    blocks = flat(document.blocks, folds=True) if tree else []
-    trees = [block for block in blocks if isinstance(block, Table) and block.tree]
+    chosen: dict[int, tuple[Sequence[blocks.Branch] | None, str]] = {}
+    every = flat(document.blocks, folds=True) if tree else []
+    trees = [block for block in every if isinstance(block, blocks.Table) and block.tree]
     if trees:
         bare: _Chosen = {id(table): ([], " ") for table in trees}
         used = _text(document.blocks, width, colour, bare).count("\n") + _PROMPT
         for table in trees:
             chosen[id(table)] = folded(table, None if height is None else (height - used) // len(trees))
     page = _text(document.blocks, width, colour, chosen)
-    closed = [block.closed for block in document.blocks if isinstance(block, Fold) and block.closed]
+    closed = [block.closed for block in document.blocks if isinstance(block, blocks.Fold) and block.closed]
     if height is not None and closed and page.count("\n") + _PROMPT > height:
-        left = [block for block in document.blocks if not (isinstance(block, Fold) and block.closed)]
-        return _text([*left, Text(closed[0], "dim")], width, colour, chosen={})
+        left = [block for block in document.blocks if not (isinstance(block, blocks.Fold) and block.closed)]
+        return _text([*left, blocks.Text(closed[0], "dim")], width, colour, chosen={})
     return page
 
 
-_Chosen = dict[int, tuple[Sequence[Branch] | None, str]]
+_Chosen = dict[int, tuple[Sequence[blocks.Branch] | None, str]]
 
 
-def _text(blocks: Sequence[Block], width: int | None, colour: bool, chosen: _Chosen) -> str:
-    parts = [_lines(block, width, colour, chosen) for block in blocks]
+def _text(several: Sequence[blocks.Block], width: int | None, colour: bool, chosen: _Chosen) -> str:
+    parts = [_lines(block, width, colour, chosen) for block in several]
     parts.append([style(line, "dim", colour) for _, said in chosen.values() for line in wrap(said, width) if line])
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
 
 
-def _lines(block: Block, width: int | None, colour: bool, chosen: _Chosen) -> list[str]:
+def _lines(block: blocks.Block, width: int | None, colour: bool, chosen: _Chosen) -> list[str]:
     match block:
-        case Heading():
+        case blocks.Heading():
             return [style(line, "bold", colour) for line in wrap(visible(block.text), width)]
-        case Text():
+        case blocks.Text():
             return _paragraph(block, width, colour)
-        case Note():
+        case blocks.Note():
             return _note(block, width, colour)
-        case Facts():
+        case blocks.Facts():
             return _facts(block, width, colour)
-        case Equations():
+        case blocks.Equations():
             return _equations(block, width, colour)
-        case Table():
+        case blocks.Table():
             tree, _ = chosen.get(id(block), (None, ""))
             return grid(block.columns, block.rows, block.whole, width=width, colour=colour, drop=block.drop, tree=tree)
-        case Bars():
+        case blocks.Bars():
             return _bars(block, width, colour)
-        case Verbatim():
+        case blocks.Verbatim():
             return [part for line in visible(block.text, keep="\n").splitlines() for part in _verbatim(line, width)]
-        case Picture():
+        case blocks.Picture():
             return list(block.draw(width, colour))
-        case Findings():
+        case blocks.Findings():
             return [line for one in block.findings for line in _finding(one, width, colour)]
-        case Fold():
+        case blocks.Fold():
             parts = [_lines(one, width, colour, chosen) for one in block.blocks]
             inner = "\n\n".join("\n".join(lines) for lines in parts if lines).split("\n")
             return [*(style(line, "bold", colour) for line in wrap(visible(block.title), width)), *inner]
-        case Group():
+        case blocks.Group():
             return [line for one in block.blocks for line in _lines(one, width, colour, chosen)]
 
 
-def _paragraph(block: Text, width: int | None, colour: bool) -> list[str]:
+def _paragraph(block: blocks.Text, width: int | None, colour: bool) -> list[str]:
     lead = visible(block.lead)
     before = display_width(lead)
     room = None if width is None else max(width - before, LEAST if lead else 1)
@@ -128,7 +114,7 @@ def _verbatim(line: str, width: int | None) -> list[str]:
     return [indent + part for part in wrap(text, None if width is None else max(width - len(indent), LEAST), "  ")]
 
 
-def _note(block: Note, width: int | None, colour: bool) -> list[str]:
+def _note(block: blocks.Note, width: int | None, colour: bool) -> list[str]:
     lead = f"{block.mark}: " if block.mark else ""
     first, *rest = wrap(lead + visible(block.text), width, "  ")
     if lead:
@@ -136,7 +122,7 @@ def _note(block: Note, width: int | None, colour: bool) -> list[str]:
     return [style(line, block.tone, colour) if block.tone else line for line in (first, *rest)]
 
 
-def _finding(one: Finding, width: int | None, colour: bool) -> list[str]:
+def _finding(one: blocks.Finding, width: int | None, colour: bool) -> list[str]:
     """``file:line:column: code mark subject: message``; lines after the first are indented."""
     where = f"{visible(one.where)}: " if one.where else ""
     code = visible(one.code)
@@ -148,7 +134,7 @@ def _finding(one: Finding, width: int | None, colour: bool) -> list[str]:
     return [first, *rest]
 
 
-def _facts(block: Facts, width: int | None, colour: bool) -> list[str]:
+def _facts(block: blocks.Facts, width: int | None, colour: bool) -> list[str]:
     facts = [[visible(text) for text in fact] for fact in block.facts]
     names = max((display_width(name) for name, _, _ in facts), default=0)
     values = max((display_width(value) for _, value, _ in facts), default=0)
@@ -164,14 +150,14 @@ def _facts(block: Facts, width: int | None, colour: bool) -> list[str]:
     return lines
 
 
-def _equations(block: Equations, width: int | None, colour: bool) -> list[str]:
+def _equations(block: blocks.Equations, width: int | None, colour: bool) -> list[str]:
     widths = [display_width(visible(one.title)) for one in block.equations]
     titles = max((width for width in widths if width <= TITLES), default=0)
     indent = "    " if width is not None and width < NARROW else " " * (titles + 4)
     return [line for one in block.equations for line in _equation(one, indent, width, colour)]
 
 
-def _equation(one: Equation, indent: str, width: int | None, colour: bool) -> list[str]:
+def _equation(one: blocks.Equation, indent: str, width: int | None, colour: bool) -> list[str]:
     """On one line if it fits, else a line for each step, the result behind the last."""
     title = f"  {visible(one.title)}"
     gap = max(len(indent) - display_width(title), 2 if width is None else 0)
@@ -203,7 +189,7 @@ def _steps(steps: Sequence[str], room: int) -> list[str]:
     return lines
 
 
-def _bars(block: Bars, width: int | None, colour: bool) -> list[str]:
+def _bars(block: blocks.Bars, width: int | None, colour: bool) -> list[str]:
     """A bar of eighths of a column for each part."""
     texts = [visible(bar.name) for bar in block.bars]
     names = max(6, *map(display_width, texts))

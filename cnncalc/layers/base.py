@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from math import isfinite, isnan, prod
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
@@ -138,6 +138,8 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         "output_padding": "A",
     }
     """Symbols of its fields in formulas, as in papers; other fields go by their own names."""
+    role: ClassVar[Literal["", "sum", "pass-through", "scale", "norm", "channel norm", "flattening"]] = ""
+    """What it is in evaluation to those who look for patterns of layers; a channel norm takes each channel alone."""
     is_view: ClassVar[bool] = False
     """Whether the outputs can be views of the input, with another shape or strides, so that no data is moved."""
 

@@ -162,6 +162,7 @@ class Add(Merge, frozen=True):
     Elementwise operations: one addition per output element for each input after the first.
     """
 
+    role = "sum"
     commutative = True
     verb = "add"
 

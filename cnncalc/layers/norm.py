@@ -102,6 +102,7 @@ class BatchNorm(Elementwise, frozen=True):
     3 per channel, if the batch is one sample.
     """
 
+    role = "channel norm"
     torch_name = "BatchNormNd"
     aliases = ("bn", "batchnorm", "batch_norm1d", "batch_norm2d", "batch_norm3d")
     ops_per_element = 2
@@ -151,6 +152,7 @@ class LayerNorm(Elementwise, frozen=True):
     they are, and 3 per set that is normalised.
     """
 
+    role = "norm"
     torch_name = "LayerNorm"
     aliases = ("ln", "layernorm")
     field_aliases: ClassVar[dict[str, str]] = {"axis": "axes", "dim": "axes"}
@@ -197,6 +199,7 @@ class RmsNorm(Elementwise, frozen=True):
     division, product), 1 for the weight where there is one, and 3 per set that is normalised (eps, root, reciprocal).
     """
 
+    role = "norm"
     torch_name = "RMSNorm"
     aliases = ("rmsnorm",)
     field_aliases: ClassVar[dict[str, str]] = {"axis": "axes", "dim": "axes"}
@@ -267,6 +270,7 @@ class GroupNorm(Elementwise, frozen=True):
     and 3 per group.
     """
 
+    role = "norm"
     torch_name = "GroupNorm"
     aliases = ("gn", "groupnorm")
     field_aliases: ClassVar[dict[str, str]] = {"num_groups": "groups"}
@@ -320,6 +324,7 @@ class InstanceNorm(Elementwise, frozen=True):
     With ``track_running_stats`` it is, in evaluation, a batch norm: 2 per element.
     """
 
+    role = "channel norm"
     torch_name = "InstanceNormNd"
     aliases = ("instancenorm", "instance_norm1d", "instance_norm2d", "instance_norm3d")
     ops_per_element = 5

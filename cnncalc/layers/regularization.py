@@ -16,6 +16,7 @@ class PassThrough(Movement, frozen=True):
     """Base of layers that pass their input on."""
 
     abstract = True
+    role = "pass-through"
     is_view = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -124,6 +125,7 @@ class LayerScale(Elementwise, frozen=True):
     Elementwise operations: 1 product per element.
     """
 
+    role = "scale"
     aliases = ("layerscale",)
     ops_per_element = 1
 

@@ -344,6 +344,7 @@ class Flatten(Movement, frozen=True):
     Elementwise operations: none.
     """
 
+    role = "flattening"
     torch_name = "Flatten"
     is_view = True
 

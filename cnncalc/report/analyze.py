@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import UNSET, structs
 
 from cnncalc import units
-from cnncalc.analysis.fold import block
+from cnncalc.analysis.fold import COUNTS, block
 from cnncalc.analysis.fold import total as summed
 from cnncalc.analysis.report import LayerReport, Report
 from cnncalc.document.blocks import Bar, Bars, Block, Document, Fact, Facts, Group, Heading, Note, Table, Text
@@ -15,19 +15,10 @@ from cnncalc.document.column import Column
 from cnncalc.document.tree import folded, levels, tree
 from cnncalc.report.columns import COLUMNS, at_least, default_columns, section_columns
 from cnncalc.report.remarks import noted
-from cnncalc.report.words import setting_text, shape_text
+from cnncalc.report.words import TITLES, named_shapes, settings_text
 
 MOST_SHARES = 6
 LEAST_SHARE = 0.01
-TOTALS = (
-    ("parameters", "params"),
-    ("buffers", "buffers"),
-    ("MACs", "macs"),
-    ("FLOPs", "flops"),
-    ("elementwise ops", "elementwise_ops"),
-    ("activations", "activations"),
-)
-"""The totals and what a page calls them."""
 
 
 def document(
@@ -62,7 +53,7 @@ def document(
     blocks: list[Block] = [_heading(report), table]
     if len(shown) < len(report.layers):
         blocks.append(Text(_left_out(report, len(shown), depth)))
-    blocks.append(Facts([*(_total(report, title, name) for title, name in TOTALS), *_memory(report)], strong=True))
+    blocks.append(Facts([*(_total(report, name) for name in COUNTS), *_memory(report)], strong=True))
     if report.totals.status == "partial":
         text = "partial: some layers could not be counted; the totals are lower bounds"
         blocks.append(Note(text, tone="yellow"))
@@ -76,16 +67,9 @@ def document(
 
 def _heading(report: Report) -> Group:
     model = report.model
-    settings = " ".join(f"{name}={setting_text(value)}" for name, value in model.args.items())
-    shapes = f"{_shapes(model.inputs)} → {_shapes(model.outputs)}"
-    below = [Text(text, "dim") for text in (settings, model.citation) if text]
+    shapes = f"{named_shapes(model.inputs)} → {named_shapes(model.outputs)}"
+    below = [Text(text, "dim") for text in (settings_text(model.args), model.citation) if text]
     return Group([Heading(f"{model.name or model.source}   {shapes}   batch {model.batch}", 1), *below])
-
-
-def _shapes(tensors: dict[str, tuple[int, ...]]) -> str:
-    if len(tensors) == 1:
-        return shape_text(*tensors.values())
-    return ", ".join(f"{name} {shape_text(shape)}" for name, shape in tensors.items())
 
 
 def _left_out(report: Report, shown: int, depth: int | None) -> str:
@@ -93,10 +77,10 @@ def _left_out(report: Report, shown: int, depth: int | None) -> str:
     return f"{shown} rows shown; {whole}" if depth is None else f"{whole}, folded at level {depth}"
 
 
-def _total(report: Report, title: str, name: str) -> Fact:
+def _total(report: Report, name: str) -> Fact:
     """All digits of a total, and the same for a person."""
     value: int = getattr(report.totals, name)
-    return Fact(title, f"{at_least(report, name)}{value:,}", units.show(value) if value >= 10_000 else "")
+    return Fact(TITLES[name], f"{at_least(report, name)}{value:,}", units.show(value) if value >= 10_000 else "")
 
 
 def _memory(report: Report) -> list[Fact]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -38,24 +38,14 @@ class Row(NamedTuple):
     check: Check
 
 
-def _column(name: str, value: Callable[[Check], Any], header: str = "", **more: Any) -> Column:
-    return Column(name, header or name, lambda row, _: value(row.check), **more)
-
-
-def _number(name: str, priority: int) -> Column:
-    return _column(name, lambda one: getattr(one, name), right=True, priority=priority)
-
-
 COLUMNS = (
-    Column("net", "net", lambda row, _: row.net, elastic=True),
-    _column("metric", lambda one: one.metric),
-    _column("limit", lambda one: one.limit),
-    _number("value", 1),
-    _number("bound", 1),
-    _number("margin", 3),
-    _column("margin%", _percent, "%", right=True, priority=2),
-    _column("status", lambda one: one.status),
-    _column("reason", lambda one: "" if one.reason is UNSET else one.reason),
+    Column("net", elastic=True),
+    *(Column(name, at=f"check.{name}") for name in ("metric", "limit")),
+    *(Column(name, at=f"check.{name}", right=True, priority=1) for name in ("value", "bound")),
+    Column("margin", at="check.margin", right=True, priority=3),
+    Column("margin%", "%", lambda row, _: _percent(row.check), right=True, priority=2),
+    Column("status", at="check.status"),
+    Column("reason", at="check.reason"),
 )
 """The columns of CSV: the net where there are several, reasons where there are any."""
 

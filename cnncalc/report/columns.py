@@ -5,23 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from cnncalc import units
 from cnncalc.analysis.fold import block
 from cnncalc.analysis.metrics import unknown_in
 from cnncalc.analysis.report import LayerReport, ReceptiveField, Report
-from cnncalc.document.column import Column, Value, human, percent, sort_rows
+from cnncalc.document.column import Column, Value, count, percent, sort_rows
 from cnncalc.document.tree import folded
 from cnncalc.errors import unknown_name
-from cnncalc.report.words import setting_text, shape_text, shapes_text
-
-
-def _per_axis(values: Sequence[int | float | str | None] | None) -> str:
-    """``427`` where all axes agree, else ``427×211``; an axis that is seen as a whole is ``all``."""
-    if values is None:
-        return "–"
-    shown = ["all" if value is None else str(value) for value in values]
-    return shown[0] if len(set(shown)) == 1 else "×".join(shown)
+from cnncalc.report.words import per_axis, settings_text, shape_text, shapes_text
 
 
 def _field(row: LayerReport, part: Callable[[ReceptiveField], str]) -> str:
@@ -32,29 +25,27 @@ def _field(row: LayerReport, part: Callable[[ReceptiveField], str]) -> str:
 
 def field_size(field: ReceptiveField) -> str:
     """Size of a receptive field: ``427``, ``427×211`` or ``all``."""
-    return "all" if field.kind == "global" else _per_axis(field.size)
+    return "all" if field.kind == "global" else per_axis(field.size)
 
 
 def field_jump(field: ReceptiveField) -> str:
     """Jump of a receptive field, as an exact fraction where it is no integer."""
     if field.jump is None or field.jump_exact is UNSET:
-        return _per_axis(field.jump)
-    return _per_axis([exact or value for exact, value in zip(field.jump_exact, field.jump, strict=True)])
+        return per_axis(field.jump)
+    return per_axis([exact or value for exact, value in zip(field.jump_exact, field.jump, strict=True)])
 
 
-def _settings(row: LayerReport) -> str:
-    return " ".join(f"{name}={setting_text(value)}" for name, value in row.settings.items())
+def _of_field(
+    name: str, part: Callable[[ReceptiveField], str], help: str, priority: int, header: str | None = None
+) -> Column:
+    return Column(name, header or name, lambda row, _: _field(row, part), help, right=True, priority=priority)
 
 
 def _count(name: str, header: str, help: str, priority: int) -> Column:
-    def value(row: LayerReport, _: Report) -> Value:
-        count: int | None = getattr(row, name)
-        return count
-
     def total(report: Report) -> str:
         return at_least(report, name) + units.show(getattr(report.totals, name))
 
-    return Column(name, header, value, help, human, True, priority, total)
+    return count(name, header, help, priority, total=total)
 
 
 def at_least(report: Report, metric: str) -> str:
@@ -70,14 +61,23 @@ def _share(name: str, header: str, help: str, priority: int) -> Column:
     return Column(f"{name}%", header, value, help, percent, True, priority)
 
 
+LAYER = Column("layer", at="path", help="path of the layer", path=True, elastic=True)
+TYPE = Column("type", help="the layer's name in the spec language", priority=8)
+OUTPUT = Column("output", at="output_shape", help="output shape", show=shape_text, priority=1)
+"""What most tables of layers begin with."""
+
 COLUMNS: dict[str, Column] = {
     column.name: column
     for column in (
+        replace(LAYER, help="path of the layer, or of the block"),
+        TYPE,
         Column(
-            "layer", "layer", lambda row, _: row.path, "path of the layer, or of the block", path=True, elastic=True
+            "settings",
+            value=lambda row, _: settings_text(row.settings),
+            help="the layer's fields",
+            priority=4,
+            elastic=True,
         ),
-        Column("type", "type", lambda row, _: row.type, "the layer's name in the spec language", priority=8),
-        Column("settings", "settings", lambda row, _: _settings(row), "the layer's fields", priority=4, elastic=True),
         Column(
             "inputs",
             "from",
@@ -86,8 +86,8 @@ COLUMNS: dict[str, Column] = {
             priority=18,
             elastic=True,
         ),
-        Column("input", "input", lambda row, _: row.input_shapes, "input shapes", shapes_text, priority=11),
-        Column("output", "output", lambda row, _: row.output_shape, "output shape", shape_text, priority=1),
+        Column("input", at="input_shapes", help="input shapes", show=shapes_text, priority=11),
+        OUTPUT,
         _count("params", "params", "learnable scalars", 2),
         _share("params", "params %", "share of all parameters", 9),
         _count("buffers", "buffers", "running statistics and the like", 15),
@@ -97,27 +97,13 @@ COLUMNS: dict[str, Column] = {
         _share("flops", "FLOPs %", "share of all FLOPs", 5),
         _count("elementwise_ops", "elem. ops", "elementwise operations, per batch", 10),
         _count("activations", "activ.", "outputs of convolutions, linears and matrix products, per batch", 13),
-        Column("rf", "RF", lambda row, _: _field(row, field_size), "receptive field (size)", right=True, priority=6),
-        Column(
-            "jump",
-            "jump",
-            lambda row, _: _field(row, field_jump),
-            "input pixels from one unit to the next",
-            right=True,
-            priority=12,
-        ),
-        Column(
-            "start",
-            "start",
-            lambda row, _: _field(row, lambda field: _per_axis(field.start)),
-            "first input pixel that unit 0 sees",
-            right=True,
-            priority=14,
-        ),
+        _of_field("rf", field_size, "receptive field (size)", 6, "RF"),
+        _of_field("jump", field_jump, "input pixels from one unit to the next", 12),
+        _of_field("start", lambda field: per_axis(field.start), "first input pixel that unit 0 sees", 14),
         Column(
             "shared",
             "weights of",
-            lambda row, _: "" if row.shared_with is UNSET else row.shared_with,
+            lambda row, _: row.shared_with or "",
             "the layer whose weights it reuses",
             priority=16,
         ),

@@ -8,49 +8,41 @@ from typing import Any
 from cnncalc import units
 from cnncalc.analysis.compare import CompareReport, NetReport
 from cnncalc.document.blocks import Document, Group, Note, Table
-from cnncalc.document.column import Column, human
+from cnncalc.document.column import Column, count, human
 from cnncalc.report.columns import field_size
 from cnncalc.report.remarks import MARKS
 from cnncalc.report.words import about, shapes_text
 
 
-def _count(name: str, header: str, help: str, priority: int, show: Callable[[Any], str] = human) -> Column:
-    return Column(name, header, lambda net, _: getattr(net.totals, name), help, show, True, priority)
+def _total(name: str, header: str, help: str, priority: int, show: Callable[[Any], str] = human) -> Column:
+    return count(name, header, help, priority, at=f"totals.{name}", show=show)
 
 
 def _bytes(value: int | None) -> str:
     return "?" if value is None else units.show_bytes(value)
 
 
+def _ratio(value: float | None) -> str:
+    return "?" if value is None else f"{value:.2f}"
+
+
 COLUMNS: tuple[Column, ...] = (
-    Column("net", "net", lambda net, _: net.name, "the net, and the arguments that are its own", elastic=True),
+    Column("net", at="name", help="the net, and the arguments that are its own", elastic=True),
     Column("input", "input", lambda net, _: (*net.model.inputs.values(),), "input shapes", shapes_text, priority=7),
     Column("output", "output", lambda net, _: (*net.model.outputs.values(),), "output shapes", shapes_text, priority=8),
-    _count("params", "params", "learnable scalars", 1),
-    _count("weight_bytes", "weights", "bytes of the weights, float32", 4, _bytes),
-    _count("macs", "MACs", "multiply-accumulates, per batch", 2),
-    Column(
-        "ratio",
-        "× first",
-        lambda net, _: net.macs_ratio,
-        "MACs over those of the first net",
-        lambda value: "?" if value is None else f"{value:.2f}",
-        True,
-        3,
+    _total("params", "params", "learnable scalars", 1),
+    _total("weight_bytes", "weights", "bytes of the weights, float32", 4, _bytes),
+    _total("macs", "MACs", "multiply-accumulates, per batch", 2),
+    count("ratio", "× first", "MACs over those of the first net", 3, at="macs_ratio", show=_ratio),
+    _total("flops", "FLOPs", "2 × MACs", 6),
+    _total("activations", "activ.", "outputs of convolutions, linears and matrix products, per batch", 9),
+    _total("inference_peak_bytes", "peak", "most bytes of tensors alive in inference, float32", 10, _bytes),
+    count(
+        *("rf", "RF", "receptive field of the last map whose units see a part of the input", 5),
+        value=lambda net, _: "" if net.receptive_field is None else field_size(net.receptive_field),
+        show=lambda value: value or "–",
     ),
-    _count("flops", "FLOPs", "2 × MACs", 6),
-    _count("activations", "activ.", "outputs of convolutions, linears and matrix products, per batch", 9),
-    _count("inference_peak_bytes", "peak", "most bytes of tensors alive in inference, float32", 10, _bytes),
-    Column(
-        "rf",
-        "RF",
-        lambda net, _: "" if net.receptive_field is None else field_size(net.receptive_field),
-        "receptive field of the last map whose units see a part of the input",
-        lambda value: value or "–",
-        right=True,
-        priority=5,
-    ),
-    Column("status", "totals", lambda net, _: net.totals.status, "partial: lower bounds", priority=3),
+    Column("status", "totals", at="totals.status", help="partial: lower bounds", priority=3),
 )
 """All columns, in the order in which they stand."""
 
@@ -72,8 +64,6 @@ def document(
         for one in net.diagnostics
     ]
     errors = [Note(one.message.partition("\n")[0].replace("error: ", "", 1), "error") for one in report.broken]
-    every = Table(COLUMNS if columns is None else columns, rows, report)
-    table = Table(shown, rows, report, drop=columns is None)
-    return Document(
-        report, [*([table] if rows else []), Group([*notes, *errors])], every, status=2 if report.broken else 0
-    )
+    table = [Table(shown, rows, report, drop=columns is None)] if rows else []
+    every = Table(columns or COLUMNS, rows, report)
+    return Document(report, [*table, Group([*notes, *errors])], every, status=2 if report.broken else 0)

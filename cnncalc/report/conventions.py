@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -11,8 +10,9 @@ from msgspec.structs import replace
 from cnncalc.analysis.conventions import CONVENTIONS, Number
 from cnncalc.analysis.conventions.comparison import ConventionsReport, ToolReport, TypeDifference, block
 from cnncalc.document.blocks import Block, Document, Fact, Facts, Group, Heading, Note, Table, Text
-from cnncalc.document.column import Column
+from cnncalc.document.column import Column, count, second
 from cnncalc.document.tree import levels, tree
+from cnncalc.report.columns import LAYER, TYPE
 from cnncalc.report.words import shape_text
 from cnncalc.units import share, show
 
@@ -53,48 +53,39 @@ def _off(tool: ToolReport, _: object) -> str | None:
     return f"{sign}{share(abs(tool.difference), tool.ours)}"
 
 
-def _text(value: str | None) -> str:
-    return "–" if value is None else value
-
-
 COLUMNS = (
-    Column("tool", "tool", lambda tool, _: tool.name, "the tool"),
-    Column("answer", "answer", lambda tool, _: tool.answer, "what it answers", _digits, right=True, priority=1),
-    Column("unit", "unit", lambda tool, _: tool.unit, "in what unit", priority=3),
-    Column("macs", "as MACs", lambda tool, _: tool.macs, "the same in MACs", _digits, right=True, priority=5),
-    Column(
-        "difference", "− ours", lambda tool, _: tool.difference, "beyond ours, in its unit", signed, True, priority=2
-    ),
-    Column(
-        "difference%",
-        "%",
-        _off,
-        "beyond ours, of ours",
-        _text,
-        True,
-        priority=4,
+    Column("tool", at="name", help="the tool"),
+    count("answer", "answer", "what it answers", 1, show=_digits),
+    Column("unit", help="in what unit", priority=3),
+    count("macs", "as MACs", "the same in MACs", 5, show=_digits),
+    count("difference", "− ours", "beyond ours, in its unit", 2, show=signed),
+    count(
+        *("difference%", "%", "beyond ours, of ours", 4),
+        value=_off,
+        show=lambda text: text or "–",
         exact=lambda text: (text or "").replace("−", "-"),
     ),
     Column("why", "why", _why, "the types of layers that differ", _most, priority=6, elastic=True),
 )
 """The columns of the table of tools."""
 
+BECAUSE = Column("because", "because it counts", help="why", priority=5, elastic=True)
 LAYER_COLUMNS = (
-    Column("layer", "layer", lambda row, _: row.path, "path of the layer", path=True, elastic=True),
-    Column("type", "type", lambda row, _: row.type, "the layer's name in the spec language", priority=4),
-    Column("count", "count", lambda row, _: row.count, "what the tool counts", _digits, right=True, priority=1),
-    Column("ours", "ours", lambda row, _: row.ours, "what we count, in its unit", _digits, right=True, priority=3),
-    Column("difference", "− ours", lambda row, _: row.difference, "the difference", signed, True, priority=2),
-    Column("because", "because it counts", lambda row, _: row.because, "why", priority=5, elastic=True),
+    LAYER,
+    replace(TYPE, priority=4),
+    count("count", "count", "what the tool counts", 1, show=_digits),
+    count("ours", "ours", "what we count, in its unit", 3, show=_digits),
+    count("difference", "− ours", "the difference", 2, show=signed),
+    BECAUSE,
 )
 """The columns of the table of one tool's layers."""
 
 
 TYPE_COLUMNS = (
-    Column("tool", "tool", lambda row, _: row[0].name, "the tool"),
+    Column("tool", value=lambda row, _: row[0].name, help="the tool"),
     Column("type", "layers", lambda row, _: _of(row[1]), "the layers' type, and how many there are", priority=2),
-    Column("difference", "− ours", lambda row, _: row[1].difference, "beyond ours", signed, True, priority=1),
-    Column("because", "because it counts", lambda row, _: row[1].because, "why", priority=3, elastic=True),
+    second(count("difference", "− ours", "beyond ours", 1, show=signed)),
+    second(replace(BECAUSE, priority=3)),
 )
 """The columns of the table of differences."""
 
@@ -123,8 +114,7 @@ def document(result: ConventionsReport, columns: Sequence[Column] | None = None,
     blocks.append(Group([*(note for tool in result.tools for note in _notes(tool, result)), Note(own)]))
     layers = [(tool.name, layer) for tool in result.tools if tool.layers is not UNSET for layer in tool.layers]
     first = [Column("tool", "tool", lambda row, _: row[0], "the tool")] if len(result.tools) > 1 else []
-    own_columns = [replace(column, value=_of_layer(column.value)) for column in columns or LAYER_COLUMNS]
-    listed = Table([*first, *own_columns], layers)
+    listed = Table([*first, *map(second, columns or LAYER_COLUMNS)], layers)
     return Document(result, blocks, listed if layers else tools)
 
 
@@ -162,7 +152,3 @@ def _notes(tool: ToolReport, result: ConventionsReport) -> Iterator[Note]:
         yield Note(f"{tool.name} says that its answer is partial: {said}")
     elif tool.unknown and convention.other is None:
         yield Note(f"{tool.name} passes over modules in silence: {unknown}")
-
-
-def _of_layer(value: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    return lambda row, whole: value(row[1], whole)

@@ -22,22 +22,11 @@ from cnncalc.analysis.difference import (
 )
 from cnncalc.analysis.fold import COUNTS
 from cnncalc.document.blocks import Block, Branch, Document, Fold, Group, Heading, Note, Table, Text
-from cnncalc.document.column import Column
+from cnncalc.document.column import Column, count, second
 from cnncalc.report.columns import COLUMNS as REPORT_COLUMNS
-from cnncalc.report.words import setting_text, shape_text
+from cnncalc.report.words import TITLES, named_shapes, setting_text, settings_text, shape_text
 from cnncalc.text import visible
 
-TITLES = {
-    "params": "parameters",
-    "buffers": "buffers",
-    "macs": "MACs",
-    "flops": "FLOPs",
-    "elementwise_ops": "elementwise ops",
-    "activations": "activations",
-    "layers": "layers",
-    "rf": "receptive field",
-    "jump": "jump",
-}
 MOST_INPUTS = 4
 MARK = "<!-- cnncalc diff -->"
 """The first line of the Markdown of ``--git``, by which the comment on a pull request is found again."""
@@ -93,8 +82,7 @@ def _edits(row: LayerDiff) -> str:
     side = row.after or row.before
     assert side is not None
     if row.before is None or row.after is None:
-        fields = " ".join(f"{name}={setting_text(value)}" for name, value in side.settings.items())
-        return f"{side.type} {fields}".strip()
+        return f"{side.type} {settings_text(side.settings)}".strip()
     return ", ".join(_edit(name, old, new) for name, (old, new) in row.edits.items())
 
 
@@ -126,44 +114,45 @@ def _value(value: Any) -> str:
     return "–" if value is None else setting_text(value)
 
 
-def _output(row: LayerDiff) -> str:
-    if row.path in (OTHERS, NAMES):
-        return ""
-    return _arrow(*("" if side is None else shape_text(side.output_shape) for side in (row.before, row.after)))
+def _both(show: Callable[[Any], str]) -> Callable[[LayerDiff, Any], str]:
+    """What both sides of a row have; nothing for rows that stand for layers of many places."""
 
+    def value(row: LayerDiff, _: Any) -> str:
+        sides = () if row.path in (OTHERS, NAMES) else (row.before, row.after)
+        return _arrow(*("" if side is None else show(side) for side in sides)) if sides else ""
 
-def _field(row: LayerDiff) -> str:
-    if row.path in (OTHERS, NAMES):
-        return ""
-    value = REPORT_COLUMNS["rf"].value
-    return _arrow(*("" if side is None else value(side, None) for side in (row.before, row.after)))
+    return value
 
 
 def _delta(name: str, header: str, priority: int) -> Column:
     def total(report: DiffReport) -> str:
-        return signed(next(one.difference for one in report.totals if one.metric == name))
+        return signed(_total(report, name).difference)
 
-    return Column(name, header, lambda row, _: _number(row, name), "", signed, True, priority, total)
+    return count(name, header, priority=priority, value=lambda row, _: _number(row, name), show=signed, total=total)
+
+
+def _total(report: DiffReport, metric: str) -> Difference:
+    return next(total for total in report.totals if total.metric == metric)
 
 
 LAYER_COLUMNS = (
-    Column("change", "change", lambda row, _: row.status, priority=1),
-    Column("layer", "layer", _path, path=True, elastic=True),
-    Column("what", "what", lambda row, _: _what(row), priority=2, elastic=True),
-    Column("output", "output", lambda row, _: _output(row), priority=5),
+    Column("change", at="status", priority=1),
+    Column("layer", value=_path, path=True, elastic=True),
+    Column("what", value=lambda row, _: _what(row), priority=2, elastic=True),
+    Column("output", value=_both(lambda side: shape_text(side.output_shape)), priority=5),
     _delta("params", "params", 3),
     _delta("macs", "MACs", 7),
     _delta("flops", "FLOPs", 4),
-    Column("rf", "RF", lambda row, _: _field(row), right=True, priority=6),
+    Column("rf", "RF", _both(lambda side: REPORT_COLUMNS["rf"].value(side, None)), right=True, priority=6),
 )
 """The columns of the layers that differ, for a person; the numbers are differences."""
 
 TOTAL_COLUMNS = (
     Column("metric", "", lambda one, _: TITLES[one.metric]),
-    Column("before", "before", lambda one, _: one.before, show=shown, right=True),
-    Column("after", "after", lambda one, _: one.after, show=shown, right=True),
-    Column("difference", "difference", lambda one, _: one.difference, show=_change, right=True),
-    Column("percent", "%", lambda one, _: one.percent, show=percentage, right=True),
+    count("before", "before", show=shown),
+    count("after", "after", show=shown),
+    count("difference", "difference", show=_change),
+    count("percent", "%", show=percentage),
 )
 """The columns of the totals."""
 
@@ -175,15 +164,14 @@ def _side(name: str, side: str) -> Column:
         report = getattr(row, side)
         return None if report is None else REPORT_COLUMNS[name].value(report, None)
 
-    return Column(f"{name}_{side}", f"{name}_{side}", value)
+    return Column(f"{name}_{side}", value=value)
 
 
 CSV_COLUMNS = (
-    Column("change", "change", lambda row, _: row.status),
-    Column("layer_before", "layer_before", lambda row, _: row.before.path if row.before else None),
-    Column("layer_after", "layer_after", lambda row, _: row.after.path if row.after else None),
-    Column("type", "type", lambda row, _: row.type),
-    Column("edits", "edits", lambda row, _: _edits(row) if row.before and row.after else ""),
+    Column("change", at="status"),
+    *(_side("layer", side) for side in ("before", "after")),
+    Column("type"),
+    Column("edits", value=lambda row, _: _edits(row) if row.before and row.after else ""),
     *(_side(name, side) for name in ("output", *COUNTS, "rf", "jump") for side in ("before", "after")),
 )
 """The columns of the layers that differ, for a machine: both sides of every number, exactly."""
@@ -295,25 +283,18 @@ def title(report: DiffReport) -> str:
 def heading(report: DiffReport) -> list[str]:
     """Inputs, outputs and batch; then the arguments that differ."""
     old, new = report.before, report.after
-    shapes = [
-        f"{_arrow(_shapes(old.inputs), _shapes(new.inputs))} to {_arrow(_shapes(old.outputs), _shapes(new.outputs))}",
-        f"batch {new.batch}",
-    ]
-    lines = [", ".join(shapes)]
-    if not old.inputs or not new.inputs:
-        return [visible(lines[0])]
-    if "args" in report.net:
+    inputs, outputs = (
+        _arrow(named_shapes(before), named_shapes(after))
+        for before, after in ((old.inputs, new.inputs), (old.outputs, new.outputs))
+    )
+    lines = [f"{inputs} to {outputs}, batch {new.batch}"]
+    both = old.inputs and new.inputs
+    if both and "args" in report.net:
         before, after = report.net["args"]
-        lines.append(
-            ", ".join(
-                f"{name} {_argument(before, name)} → {_argument(after, name)}"
-                for name in dict.fromkeys([*before, *after])
-                if before.get(name, UNSET) != after.get(name, UNSET)
-            )
-        )
-    if "outputs" in report.net:
-        before, after = report.net["outputs"]
-        lines.append(f"outputs {_outputs(before)} → {_outputs(after)}")
+        names = [name for name in {**before, **after} if before.get(name, UNSET) != after.get(name, UNSET)]
+        lines.append(", ".join(f"{name} {_argument(before, name)} → {_argument(after, name)}" for name in names))
+    if both and "outputs" in report.net:
+        lines.append("outputs {} → {}".format(*map(_outputs, report.net["outputs"])))
     return [visible(line) for line in lines]
 
 
@@ -325,42 +306,25 @@ def _outputs(named: dict[str, str]) -> str:
     return ", ".join(name if name == path else f"{name}: {path}" for name, path in named.items())
 
 
-def _shapes(tensors: dict[str, tuple[int, ...]]) -> str:
-    if len(tensors) == 1:
-        return shape_text(*tensors.values())
-    return ", ".join(f"{name} {shape_text(shape)}" for name, shape in tensors.items())
-
-
 # -- many nets -------------------------------------------------------------------------------------
-
-
-def _total(one: NetChange, metric: str) -> Difference:
-    return next(total for total in one.report.totals if total.metric == metric)
 
 
 def _now(metric: str, header: str) -> tuple[Column, Column]:
     """A total as it is now (or was last), and its difference in per cent."""
-    return (
-        Column(
-            metric,
-            header,
-            lambda one, _: _total(one, metric).before if one.change == "removed" else _total(one, metric).after,
-            show=shown,
-            right=True,
-        ),
-        Column(
-            f"{metric}%",
-            "%",
-            lambda one, _: _total(one, metric).percent if one.change == "changed" else None,
-            show=percentage,
-            right=True,
-        ),
-    )
+
+    def last(one: NetChange, _: Any) -> int | None:
+        total = _total(one.report, metric)
+        return total.before if one.change == "removed" else total.after
+
+    def percent(one: NetChange, _: Any) -> float | None:
+        return _total(one.report, metric).percent if one.change == "changed" else None
+
+    return count(metric, header, value=last, show=shown), count(f"{metric}%", "%", value=percent, show=percentage)
 
 
 NET_COLUMNS = (
-    Column("net", "net", lambda one, _: one.net, elastic=True),
-    Column("change", "change", lambda one, _: one.change),
+    Column("net", elastic=True),
+    Column("change"),
     *_now("params", "params"),
     *_now("macs", "MACs"),
     *_now("activations", "activ."),
@@ -369,11 +333,7 @@ NET_COLUMNS = (
 """The columns of the table of nets."""
 
 
-def _of_layer(column: Column) -> Column:
-    return structs.replace(column, value=lambda row, whole: column.value(row[1], whole))
-
-
-NET_CSV_COLUMNS = (Column("net", "net", lambda row, _: row[0]), *map(_of_layer, CSV_COLUMNS))
+NET_CSV_COLUMNS = (Column("net", value=lambda row, _: row[0]), *map(second, CSV_COLUMNS))
 """The columns of the layers of all nets, for a machine."""
 
 
@@ -425,7 +385,7 @@ def changes_document(
         answer,
         [head, *parts, *table, Group(notes)],
         Table(
-            NET_CSV_COLUMNS if columns is None else [NET_CSV_COLUMNS[0], *map(_of_layer, columns)],
+            NET_CSV_COLUMNS if columns is None else [NET_CSV_COLUMNS[0], *map(second, columns)],
             [(one.net, row) for one in answer.nets for row in one.report.layers],
         ),
         status={"pass": 0, "fail": 1, "error": 2}[changes.status],

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from cnncalc.analysis.answer import Shape
 from cnncalc.analysis.cost import Cost
 from cnncalc.analysis.explain.answer import (
     INDICES,
@@ -16,7 +17,9 @@ from cnncalc.analysis.explain.answer import (
     TEX_NUMBERS,
     Entry,
     Explanation,
+    LayerExplanation,
     Part,
+    QuantityReport,
     Total,
     Variables,
     report,
@@ -24,22 +27,13 @@ from cnncalc.analysis.explain.answer import (
 )
 from cnncalc.analysis.explain.notation import ATOM, counted
 from cnncalc.analysis.explain.tree import Const, Expr, Name
-from cnncalc.document.blocks import (
-    Block,
-    Branch,
-    Document,
-    Equation,
-    Equations,
-    Group,
-    Heading,
-    Note,
-    Table,
-    Text,
-)
-from cnncalc.document.column import Column, human, percent
+from cnncalc.document.blocks import Block, Document, Equation, Equations, Group, Heading, Note, Table, Text
+from cnncalc.document.column import Column, count, human, percent
+from cnncalc.document.tree import folded, levels, tree
 from cnncalc.formulas.cost import flops
 from cnncalc.layers.fields import settings_of
-from cnncalc.report.words import about, setting_text, shape_text, shapes_text
+from cnncalc.report.columns import LAYER, OUTPUT
+from cnncalc.report.words import about, settings_text, shapes_text
 
 FEW = 2
 """So many layers are explained at once; more are a table, unless all is asked for."""
@@ -61,7 +55,7 @@ def document(found: Explanation, *, all: bool = False, sources: bool = False, de
     title = [found.title, *([f"batch {found.batch}"] if found.batch > 1 else []), *([found.dtype] if all else [])]
     blocks: list[Block] = [Heading("   ".join(title), 1)]
     answer = report(found)
-    rows = Table(QUANTITIES, [(layer, one) for layer in answer.layers for one in layer.quantities])
+    rows = Table(QUANTITIES, [Line(layer, one) for layer in answer.layers for one in layer.quantities])
     if found.totals:
         rows = _terms(found)
         blocks += _totals(found, rows)
@@ -116,7 +110,7 @@ def _layer(part: Part, entries: Sequence[Entry], all: bool, sources: bool) -> Gr
     assert part.node.layer is not None
     settings = settings_of(part.node.layer)
     if settings:
-        blocks.append(Text(" ".join(f"{name}={setting_text(value)}" for name, value in settings.items()), "dim"))
+        blocks.append(Text(settings_text(settings), "dim"))
     if part.like is not None:
         blocks.append(Text(f"sizes and costs as for {part.like}", lead="  "))
     given = variables_text(variables(part, [*entries, *part.field]))
@@ -188,18 +182,21 @@ def variables_text(known: Variables, *, latex: bool = False) -> list[str]:
     ]
 
 
-def _of_quantity(name: str, header: str, **options: Any) -> Column:
-    return Column(name, header, lambda row, _: getattr(row[1], name), **options)
+class Line(NamedTuple):
+    """A quantity of a layer."""
+
+    layer: LayerExplanation
+    quantity: QuantityReport
 
 
 QUANTITIES = (
-    Column("layer", "layer", lambda row, _: row[0].path, path=True),
-    _of_quantity("name", "quantity"),
-    _of_quantity("symbol", "symbol"),
-    _of_quantity("formula", "formula"),
-    _of_quantity("substituted", "with numbers"),
-    _of_quantity("value", "value", right=True),
-    _of_quantity("note", "note"),
+    Column("layer", at="layer.path", path=True),
+    Column("name", "quantity", at="quantity.name"),
+    Column("symbol", at="quantity.symbol"),
+    Column("formula", at="quantity.formula"),
+    Column("substituted", "with numbers", at="quantity.substituted"),
+    Column("value", at="quantity.value", right=True),
+    Column("note", at="quantity.note"),
 )
 """What CSV has: a row for each quantity of each layer."""
 
@@ -213,6 +210,20 @@ class Row(NamedTuple):
     path: str
     parts: Sequence[Part]
 
+    @property
+    def kind(self) -> str:
+        """The layer's kind, or how many layers there are."""
+        return self.parts[0].kind if len(self.parts) == 1 else f"{len(self.parts)} layers"
+
+    @property
+    def output_shape(self) -> Shape:
+        """What the last layer makes."""
+        return self.parts[-1].node.output_shape
+
+
+def _block(path: str, rows: Sequence[Row]) -> Row:
+    return Row(path, [part for row in rows for part in row.parts])
+
 
 def _sum(name: str, header: str, priority: int) -> Column:
     def cell(row: Row, found: Explanation) -> int | None:
@@ -223,22 +234,18 @@ def _sum(name: str, header: str, priority: int) -> Column:
         counts = [_count(cost, name) for cost in found.costs.values()]
         return ("≥ " if None in counts else "") + human(sum(filter(None, counts)))
 
-    return Column(name, header, cell, show=human, right=True, priority=priority, total=total)
+    return count(name, header, priority=priority, value=cell, total=total)
 
 
 def _count(cost: Cost, name: str) -> int | None:
-    count: int | None = cost.macs if name == "flops" else getattr(cost, name)
-    return flops(count) if name == "flops" and count is not None else count
-
-
-def _kind(row: Row) -> str:
-    return row.parts[0].kind if len(row.parts) == 1 else f"{len(row.parts)} layers"
+    number: int | None = cost.macs if name == "flops" else getattr(cost, name)
+    return flops(number) if name == "flops" and number is not None else number
 
 
 LAYERS = (
-    Column("layer", "layer", lambda row, _: row.path, path=True, elastic=True),
-    Column("type", "type", lambda row, _: _kind(row), priority=4),
-    Column("output", "output", lambda row, _: row.parts[-1].node.output_shape, show=shape_text, priority=1),
+    LAYER,
+    Column("type", at="kind", priority=4),
+    OUTPUT,
     _sum("params", "params", 2),
     _sum("flops", "FLOPs", 3),
 )
@@ -247,29 +254,20 @@ LAYERS = (
 
 def _net(found: Explanation, depth: int | None) -> list[Block]:
     """A row for each layer or block, and how to have one explained."""
-    levels = max(part.path.count(".") for part in found.parts) + 1
-    rows = [branch.row for branch in _tree(found.parts, depth or levels) if not branch.open]
-    folded = f"{len(found.parts)} layers: --depth {{depth}}"
-    tree = partial(_tree, found.parts)
-    table = Table(LAYERS, rows, found, tree=tree, levels=levels, depth=depth, folded=folded)
+    every = [Row(part.path, [part]) for part in found.parts]
+    table = Table(
+        LAYERS,
+        every if depth is None else folded(every, depth, _block),
+        found,
+        tree=lambda depth: tree(every, depth, _block),
+        levels=levels(every),
+        depth=depth,
+        folded=f"{len(every)} layers: --depth {{depth}}",
+    )
     unknown = {path: cost.unknown for path, cost in found.costs.items() if cost.unknown}
     reasons = dict.fromkeys(reason for several in unknown.values() for reason in several)
     notes = [Note(f"totals are lower bounds: {'; '.join(reasons)}{about(list(unknown))}", "warning")] if unknown else []
     return [table, *notes, Text(f"formulas: --layer {found.parts[0].path}, or --all", "dim")]
-
-
-def _tree(parts: Sequence[Part], depth: int, level: int = 0) -> list[Branch]:
-    """The parts as a tree of ``depth`` levels; blocks of the deepest stand for their layers."""
-    groups: dict[str, list[Part]] = {}
-    for part in parts:
-        groups.setdefault(".".join(part.path.split(".")[: level + 1]), []).append(part)
-    branches = []
-    for path, members in groups.items():
-        is_open = members[0].path != path and level + 1 < depth
-        branches.append(Branch(level, path.rpartition(".")[2], Row(path, members), is_open))
-        if is_open:
-            branches += _tree(members, depth, level + 1)
-    return branches
 
 
 # -- totals ----------------------------------------------------------------------------------------
@@ -298,7 +296,7 @@ def _terms(found: Explanation) -> Table:
     paths = dict.fromkeys(".".join(path.split(".")[:depth]) for path in found.costs)
     rows = [(path, terms[path]) for path in paths if path in terms]
     columns = [
-        Column("part", "part", lambda row, _: row[0], path=True, elastic=True),
+        Column("part", value=lambda row, _: row[0], path=True, elastic=True),
         *(column for total in found.totals if total.value for column in _of_total(total, len(found.totals) == 1)),
     ]
     return Table(columns, rows, found)
@@ -309,13 +307,9 @@ def _of_total(total: Total, share: bool) -> list[Column]:
         return row[1].get(total.metric, 0)
 
     whole = f"{'≥ ' if total.missing else ''}{total.value:,}"
-    count = Column(total.metric, total.symbol, value, show=_parted, right=True, total=lambda _: whole)
-    part = Column("share", "%", lambda row, _: 100 * value(row) / total.value, show=percent, right=True)
-    return [count, part] if share else [count]
-
-
-def _parted(count: int) -> str:
-    return f"{count:,}"
+    terms = count(total.metric, total.symbol, value=value, show="{:,}".format, total=lambda _: whole)
+    part = count("share", "%", value=lambda row, _: 100 * value(row) / total.value, show=percent)
+    return [terms, part] if share else [terms]
 
 
 def _sum_of(total: Total) -> Equation:

@@ -18,16 +18,16 @@ def _fields(layer: LayerInfo, _: object) -> str:
 
 
 LIST = (
-    Column("layer", "layer", lambda layer, _: layer.name, "the layer's name"),
-    Column("fields", "fields", _fields, "its fields, with their defaults", elastic=True),
-    Column("torch", "torch.nn", lambda layer, _: layer.torch, "PyTorch's class", priority=1),
+    Column("layer", at="name", help="the layer's name"),
+    Column("fields", value=_fields, help="its fields, with their defaults", elastic=True),
+    Column("torch", "torch.nn", help="PyTorch's class", priority=1),
     Column("aliases", "also", lambda layer, _: ", ".join(layer.aliases), "other names", priority=2, elastic=True),
 )
 """The columns of a list of layers."""
 
 FIELDS = (
-    Column("field", "field", lambda field, _: field.name),
-    Column("takes", "takes", lambda field, _: field.takes, elastic=True),
+    Column("field", at="name"),
+    Column("takes", elastic=True),
     Column("default", "default", lambda field, _: "required" if field.default is None else field.default),
     Column("aliases", "also", lambda field, _: ", ".join(field.aliases), priority=1),
 )

@@ -19,18 +19,15 @@ MARKS: dict[Severity, Any] = {"error": "error", "warning": "warning", "info": "n
 """What stands for each severity, the gravest first."""
 
 COLUMNS = (
-    *(Column(name, name, lambda one, _, name=name: getattr(one, name)) for name in Finding.__struct_fields__[:5]),  # type: ignore[misc]
-    Column("line", "line", lambda one, _: one.line, right=True),
-    Column("column", "column", lambda one, _: one.column, right=True),
-    Column("message", "message", lambda one, _: one.message),
+    *map(Column, Finding.__struct_fields__[:5]),
+    Column("line", right=True),
+    Column("column", right=True),
+    Column("message"),
     Column("numbers", "numbers", lambda one, _: msgspec.json.encode(one.numbers).decode()),
 )
 """The columns of CSV, with a row for each finding."""
 
-RULE_COLUMNS = tuple(
-    Column(name, name, lambda one, _, name=name: getattr(one, name))  # type: ignore[misc]
-    for name in Rule.__struct_fields__
-)
+RULE_COLUMNS = [*map(Column, Rule.__struct_fields__)]
 """The columns of CSV of rules."""
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
+from importlib import import_module
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cnncalc.analysis.fields import FieldReport, MapField, Unit, UnitReport, unit_report
+from cnncalc.analysis.fields import FieldReport, MapField, Unit, unit_report
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
 from cnncalc.report.rf import which_unit
@@ -42,10 +43,6 @@ STYLE = {
 """Text stays text in SVG and PDF."""
 
 
-class MissingPackageError(CnncalcError):
-    """A package that is needed here is not installed."""
-
-
 def kind_of(path: str) -> str:
     """The ending of a picture's file.
 
@@ -58,20 +55,20 @@ def kind_of(path: str) -> str:
     return ending[1:]
 
 
-def _matplotlib() -> Any:
-    """The package without any window system.
+def _needed(module: str, option: str, name: str) -> Any:
+    """A module of the extra packages.
 
     Raises:
-        MissingPackageError: it is not installed.
+        CnncalcError: it is not installed.
     """
     try:
-        import matplotlib
+        return import_module(module)
     except ImportError:
-        raise MissingPackageError("--plot needs matplotlib\n  hint: pip install 'cnncalc[plot]'") from None
-    return matplotlib
+        raise CnncalcError(f"{option} needs {name}\n  hint: pip install 'cnncalc[plot]'") from None
 
 
 def _figure(width: float, height: float) -> Figure:
+    """A figure without any window system."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -95,19 +92,22 @@ def unit_picture(unit: Unit, kind: str, image: str | None = None) -> bytes:
     """A unit's box and the heat map of its path counts, over the input or an image stretched over it.
 
     Raises:
-        CnncalcError: there are no path counts, or the image cannot be read.
+        CnncalcError: there are no path counts, the image cannot be read, or a package is not installed.
     """
-    matplotlib = _matplotlib()
+    matplotlib = _needed("matplotlib", "--plot", "matplotlib")
     if unit.field is None:
         raise CnncalcError(f"there is no heat map to draw: {unit.report.reason}")
     picture = None if image is None else read_image(image)
+    flat = len(unit.report.axes) == 1
     with matplotlib.rc_context(STYLE):
-        if len(unit.report.axes) == 1:
-            figure = _figure(6.4, 3.2)
-            _line(figure.add_subplot(), unit, labels=True)
+        figure = _figure(6.4, 3.2 if flat else 5.2)
+        axes = figure.add_subplot()
+        if flat:
+            _line(axes, unit, labels=True)
         else:
-            figure = _figure(6.4, 5.2)
-            _heat(figure, figure.add_subplot(), unit, picture)
+            _heat(axes, unit, picture)
+            _legend(figure, axes)
+        axes.set_title(f"{unit.report.model.name or unit.report.model.source}: {which_unit(unit.report)}", loc="left")
         return _bytes(figure, kind)
 
 
@@ -117,17 +117,14 @@ def read_image(path: str) -> Any:
     Raises:
         CnncalcError: there is none that can be read.
     """
+    pillow = _needed("PIL.Image", "--image", "Pillow")
     try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError:
-        raise MissingPackageError("--image needs Pillow\n  hint: pip install 'cnncalc[plot]'") from None
-    try:
-        with Image.open(path) as image:
+        with pillow.open(path) as image:
             image.thumbnail((2048, 2048))
             return image.convert("RGB")
-    except UnidentifiedImageError:
+    except pillow.UnidentifiedImageError:
         raise CnncalcError(f"--image {path}: Pillow cannot read this kind of image") from None
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, pillow.DecompressionBombError) as error:
         raise CnncalcError(f"--image {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
@@ -155,70 +152,62 @@ def plane(unit: Unit) -> Plane:
     )
 
 
-def _heat(figure: Figure, axes: Axes, unit: Unit, picture: Any) -> None:
-    """The heat map with its box, its 95% width, a bar of colours and a legend."""
+def _heat(axes: Axes, unit: Unit, picture: Any = None, *, labels: bool = True) -> None:
+    """The heat map over the input or a picture, with the input's edge, the box and the 95% box; with ``labels`` the
+    view holds all of the box that is near the input.
+    """
+    import numpy as np
+    from matplotlib.patches import Rectangle
+
+    drawn = plane(unit)
+    (height, width), ((top, bottom), (left, right)) = drawn.sizes, drawn.boxes
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    alpha: Any = None
+    if labels:
+        axes.set_facecolor(PADDING)
+        axes.imshow([[(1.0, 1.0, 1.0)]] if picture is None else picture, extent=extent, aspect="equal")
+        alpha = 1.0 if picture is None else 0.15 + 0.6 * drawn.shares**0.5
+    shares = np.ma.masked_array(drawn.shares, mask=~drawn.reached)
+    axes.imshow(shares, extent=extent, cmap=MAP, norm=_norm(), alpha=alpha)
+    far = all(_is_far(box, size) for box, size in zip(drawn.boxes, drawn.sizes, strict=True))
+    tall, wide = bottom - top + 1, right - left + 1
+    name = f"field's box, {tall}×{wide}{' (beyond the picture)' if far else ''}"
+    edges = [
+        ("input", "black", "-", (-0.5, -0.5), width, height),
+        (name, BOX, "--", (left - 0.5, top - 0.5), wide, tall),
+    ]
+    most_y, most_x = drawn.widths
+    if most_y is not None and most_x is not None:
+        corner = ((left + right - most_x) / 2, (top + bottom - most_y) / 2)
+        edges.append((f"95% width, {most_y}×{most_x}", WIDTH, "-", corner, most_x, most_y))
+    thick = 1.6 if labels else 1.6 * 0.6
+    for label, colour, style, corner, w, h in edges:
+        look: Any = {"edgecolor": colour, "linestyle": style, "linewidth": thick, "label": label}
+        axes.add_patch(Rectangle(corner, w, h, fill=False, **look))
+    axes.set_xlim(*_view(drawn.boxes[1], width) if labels else extent[:2])
+    axes.set_ylim(*reversed(_view(drawn.boxes[0], height)) if labels else extent[2:])
+    axes.set_aspect("equal")
+
+
+def _norm() -> Any:
     from matplotlib.colors import PowerNorm
 
-    report, drawn = unit.report, plane(unit)
-    height, width = drawn.sizes
-    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    axes.set_facecolor(PADDING)
-    if picture is None:
-        axes.imshow([[(1.0, 1.0, 1.0)]], extent=extent)
-    else:
-        axes.imshow(picture, extent=extent, aspect="equal")
-    norm = PowerNorm(0.5, vmin=0, vmax=1)
-    alpha = 1.0 if picture is None else 0.15 + 0.6 * drawn.shares**0.5
-    axes.imshow(_masked(drawn), extent=extent, cmap=MAP, norm=norm, alpha=alpha)
-    _outline(axes, drawn)
-    from matplotlib.cm import ScalarMappable
+    return PowerNorm(0.5, vmin=0, vmax=1)
 
-    bar = figure.colorbar(ScalarMappable(norm, MAP), ax=axes, shrink=0.8, pad=0.02)
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """The bar of colours, the axes' names and the legend of a heat map."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.patches import Patch
+
+    bar = figure.colorbar(ScalarMappable(_norm(), MAP), ax=axes, shrink=0.8, pad=0.02)
     bar.set_label("paths from a pixel (1: the most)")
     bar.set_ticks([0, 0.01, 0.1, 0.25, 0.5, 1])
     bar.set_ticklabels(["0", "0.01", "0.1", "0.25", "0.5", "1"])
     axes.set_xlabel("x [pixels]")
     axes.set_ylabel("y [pixels]")
-    axes.set_title(title(report), loc="left")
-    from matplotlib.patches import Patch
-
     shown = [*axes.get_legend_handles_labels()[0], Patch(color=PADDING, label="beyond the input")]
     figure.legend(handles=shown, loc="outside lower center", ncols=4, handlelength=1.4, columnspacing=1.2)
-
-
-def _masked(drawn: Plane) -> Any:
-    import numpy as np
-
-    return np.ma.masked_array(drawn.shares, mask=~drawn.reached)
-
-
-def _outline(axes: Axes, drawn: Plane, *, labels: bool = True) -> None:
-    """The input's edge, the box and the 95% box as rectangles; the view holds all of the box that is near the input."""
-    from matplotlib.patches import Rectangle
-
-    height, width = drawn.sizes
-    (top, bottom), (left, right) = drawn.boxes
-    thick = 1.0 if labels else 0.6
-    edges: list[tuple[str, str, str, tuple[float, float], int, int]] = [
-        ("input", "black", "-", (-0.5, -0.5), width, height)
-    ]
-    name = f"field's box, {bottom - top + 1}×{right - left + 1}"
-    if all(_is_far(box, size) for box, size in zip(drawn.boxes, drawn.sizes, strict=True)):
-        name += " (beyond the picture)"
-    edges.append((name, BOX, "--", (left - 0.5, top - 0.5), right - left + 1, bottom - top + 1))
-    tall, wide = drawn.widths
-    if tall is not None and wide is not None:
-        y, x = (top + bottom) / 2, (left + right) / 2
-        edges.append((f"95% width, {tall}×{wide}", WIDTH, "-", (x - wide / 2, y - tall / 2), wide, tall))
-    for label, colour, style, corner, w, h in edges:
-        patch = Rectangle(
-            corner, w, h, fill=False, edgecolor=colour, linestyle=style, linewidth=1.6 * thick, label=label
-        )
-        axes.add_patch(patch)
-    x_view, y_view = _view(drawn.boxes[1], width), _view(drawn.boxes[0], height)
-    axes.set_xlim(*x_view)
-    axes.set_ylim(*reversed(y_view))
-    axes.set_aspect("equal")
 
 
 def _is_far(box: tuple[int, int], size: int) -> bool:
@@ -247,23 +236,16 @@ def _line(axes: Axes, unit: Unit, *, labels: bool) -> None:
         axes.vlines(ends, 0, max(axis.mass), color=WIDTH, linewidth=1.2, label=f"95% width, {axis.width}")
     if labels:
         room = 0.25 * (box[1] - box[0] + 1)
-        axes.set_xlim(
-            max(min(-0.5, box[0] - 0.5), box[0] - room), min(max(axis.pixels, box[1] + 1) - 0.5, box[1] + room)
-        )
+        ends = max(min(-0.5, box[0] - 0.5), box[0] - room), min(max(axis.pixels, box[1] + 1) - 0.5, box[1] + room)
+        axes.set_xlim(*ends)
+        axes.set_xlabel("position [samples]")
+        axes.set_ylabel("share of the paths per sample")
+        axes.legend()
     else:
         axes.set_xlim(-0.5, axis.pixels - 0.5)
         axes.locator_params(axis="x", nbins=3)
+        axes.set_yticks([])
     axes.set_ylim(bottom=0)
-    if labels:
-        axes.set_xlabel("position [samples]")
-        axes.set_ylabel("share of the paths per sample")
-        axes.set_title(title(unit.report), loc="left")
-        axes.legend()
-
-
-def title(report: UnitReport) -> str:
-    """Which unit of which map sees what."""
-    return f"{report.model.name or report.model.source}: {which_unit(report)}"
 
 
 # -- a whole net -----------------------------------------------------------------------------------
@@ -283,7 +265,7 @@ def stages(maps: Sequence[MapField]) -> list[MapField]:
 
 def net_picture(graph: Graph, report: FieldReport, kind: str, on: str | None = None) -> bytes:
     """The growth of the field along the depth, and the heat map of the centre unit at a handful of stages."""
-    matplotlib = _matplotlib()
+    matplotlib = _needed("matplotlib", "--plot", "matplotlib")
     name = report.covers[0].on
     maps = [one for one in report.maps if one.on == name]
     chosen = stages(maps)
@@ -370,17 +352,8 @@ def _panels(figure: Any, units: Sequence[Unit]) -> None:
         report = unit.report
         if len(report.axes) == 1:
             _line(axes, unit, labels=False)
-            axes.set_yticks([])
         else:
-            from matplotlib.colors import PowerNorm
-
-            drawn = plane(unit)
-            extent = (-0.5, drawn.sizes[1] - 0.5, drawn.sizes[0] - 0.5, -0.5)
-            norm = PowerNorm(0.5, vmin=0, vmax=1)
-            axes.imshow(_masked(drawn), extent=extent, cmap=MAP, norm=norm)
-            _outline(axes, drawn, labels=False)
-            axes.set_xlim(-0.5, drawn.sizes[1] - 0.5)
-            axes.set_ylim(drawn.sizes[0] - 0.5, -0.5)
+            _heat(axes, unit, labels=False)
             axes.set_xticks([])
             axes.set_yticks([])
         for spine in axes.spines.values():

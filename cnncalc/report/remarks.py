@@ -9,7 +9,7 @@ from msgspec import UNSET
 from cnncalc import units
 from cnncalc.analysis.report import LayerReport, Report, SeparablePair
 from cnncalc.document.blocks import Mark
-from cnncalc.report.words import MOST_NAMES, about
+from cnncalc.report.words import MOST_NAMES, about, more_than
 
 MARKS: dict[str, Mark] = {"info": "note", "warning": "warning", "error": "error"}
 """The mark of each severity."""
@@ -29,9 +29,7 @@ def _shared(layers: Iterable[LayerReport]) -> str:
     if not users:
         return ""
     listed = [f"{owner} ({count + 1} times)" for owner, count in users.items()]
-    return f"shared weights, counted once: {', '.join(listed[:MOST_NAMES])}" + (
-        f", … ({len(listed) - MOST_NAMES} more)" if len(listed) > MOST_NAMES else ""
-    )
+    return f"shared weights, counted once: {more_than(listed, MOST_NAMES)}"
 
 
 def _separable(pairs: Sequence[SeparablePair]) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from msgspec import UNSET, structs
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from cnncalc.analysis.fields import FieldReport, MapField, UnitAxis, UnitReport
 from cnncalc.document.blocks import Block, Branch, Document, Group, Heading, Note, Picture, Table, Text
-from cnncalc.document.column import Column, exact, plain
+from cnncalc.document.column import Column, count, exact, plain
 from cnncalc.document.heat import draw
 from cnncalc.document.tree import levels, tree
 from cnncalc.errors import CnncalcError
-from cnncalc.report.words import shape_text
+from cnncalc.report.columns import LAYER, OUTPUT, TYPE
+from cnncalc.report.words import per_axis, shape_text
 
 if TYPE_CHECKING:
     from cnncalc.analysis.unit_field import UnitField
@@ -21,57 +24,42 @@ if TYPE_CHECKING:
 # -- all feature maps ------------------------------------------------------------------------------
 
 
-def _per_axis(values: tuple[Any, ...] | None, none: str = "–") -> str:
-    """One value where all axes agree, else ``7×5``."""
-    if values is None:
-        return "–"
-    shown = [none if value is None else _short(value) for value in values]
-    return shown[0] if len(set(shown)) == 1 else "×".join(shown)
-
-
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+_per_axis = partial(per_axis, none="–", show=_short)
+
+
 def _whole_or_unknown(value: MapField) -> str:
-    return "all" if value.kind == "global" else "?" if value.kind == "unknown" else _per_axis(value.size, "all")
-
-
-def _exact_jump(one: MapField) -> Any:
-    return one.jump if one.jump_exact is UNSET else one.jump_exact
+    return "all" if value.kind == "global" else "?" if value.kind == "unknown" else _per_axis(value.size, none="all")
 
 
 def _border_text(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.0f}" if value in (0, 1) else f"{100 * value:.1f}"
 
 
+def _place(name: str, help: str, priority: int, *, header: str = "", **more: Any) -> Column:
+    return count(name, header or name, help, priority, **{"show": _per_axis, **more})
+
+
 COLUMNS = (
-    Column("layer", "layer", lambda one, _: one.path, "path of the layer", path=True, elastic=True),
-    Column("on", "on", lambda one, _: one.on, "the tensor that is seen", priority=3),
-    Column("type", "type", lambda one, _: one.type, "the layer's name in the spec language", priority=8),
-    Column("output", "output", lambda one, _: one.output_shape, "output shape", shape_text, priority=2),
-    Column(
-        "size",
-        "size",
-        lambda one, _: one,
-        "pixels from the first to the last that a unit sees",
-        _whole_or_unknown,
-        True,
-        1,
+    LAYER,
+    Column("on", help="the tensor that is seen", priority=3),
+    TYPE,
+    replace(OUTPUT, priority=2),
+    _place(
+        *("size", "pixels from the first to the last that a unit sees", 1),
+        value=lambda one, _: one,
+        show=_whole_or_unknown,
         exact=lambda one: "" if one.size is None else "x".join("" if s is None else str(s) for s in one.size),
     ),
-    Column("jump", "jump", lambda one, _: _exact_jump(one), "pixels from one unit to the next", _per_axis, True, 4),
-    Column("start", "start", lambda one, _: one.start, "first pixel that unit 0 sees", _per_axis, True, 5),
-    Column("centre", "centre", lambda one, _: one.centre, "centre of unit 0's field", _per_axis, True, 6),
-    Column("clipped", "clipped", lambda one, _: one.clipped, "most pixels inside the input", _per_axis, True, 7),
-    Column(
-        "border",
-        "border %",
-        lambda one, _: one.border,
-        "share of the units whose field reaches into the padding",
-        _border_text,
-        True,
-        9,
+    _place("jump", "pixels from one unit to the next", 4, value=lambda one, _: one.jump_exact or one.jump),
+    _place("start", "first pixel that unit 0 sees", 5),
+    _place("centre", "centre of unit 0's field", 6),
+    _place("clipped", "most pixels inside the input", 7),
+    _place(
+        "border", "share of the units whose field reaches into the padding", 9, header="border %", show=_border_text
     ),
 )
 """The columns of the table of feature maps."""
@@ -89,7 +77,7 @@ def notes(report: FieldReport) -> list[Note]:
     for cover in report.covers:
         what = f"the whole {shape_text(cover.shape[1:])} of '{cover.on}'"
         if cover.first is not None:
-            size = "global" if cover.first_size is None else f"size {_per_axis(cover.first_size, 'all')}"
+            size = "global" if cover.first_size is None else f"size {_per_axis(cover.first_size, none='all')}"
             notes.append(Note(f"the field first covers {what} at {cover.first} ({size})"))
         elif cover.largest is not None:
             largest = f"the largest is {_per_axis(cover.largest_size)}, at {cover.largest}"
@@ -148,7 +136,7 @@ def map_document(
     net = report.model.name or report.model.source
     seen = ", ".join(f"{cover.on} ({shape_text(cover.shape)})" for cover in report.covers)
     heading = Heading(f"{net}: receptive fields on {seen}", 1)
-    answer = structs.replace(report, maps=tuple(shown))
+    answer = replace(report, maps=tuple(shown))
     cut = [] if rows is None else [Text(f"{len(rows)} rows of {len(report.maps)} maps", "dim")]
     return Document(answer, [heading, table, *cut, Group(notes(report)), *more])
 
@@ -168,7 +156,7 @@ def folded(report: FieldReport, depth: int) -> list[MapField]:
 
 
 def _block(path: str, maps: list[MapField]) -> MapField:
-    return structs.replace(maps[-1], path=path, type="block")
+    return replace(maps[-1], path=path, type="block")
 
 
 # -- one unit --------------------------------------------------------------------------------------
@@ -187,29 +175,23 @@ def _length(value: tuple[int, int] | None) -> int | None:
 
 
 UNIT_COLUMNS = (
-    Column("axis", "axis", lambda axis, _: axis.name),
-    Column(
-        "box",
-        "box",
-        lambda axis, _: axis,
-        show=_box_text,
-        right=True,
-        exact=lambda axis: exact(axis.box),
-        priority=1,
+    Column("axis", at="name"),
+    count("box", "box", priority=1, value=lambda axis, _: axis, show=_box_text, exact=lambda axis: exact(axis.box)),
+    count(
+        "size",
+        "size",
+        priority=2,
+        value=lambda axis, _: axis.pixels if axis.kind == "global" else _length(axis.box),
+        show=plain,
     ),
-    Column(
-        "size", "size", lambda axis, _: axis.pixels if axis.kind == "global" else _length(axis.box), "", plain, True, 2
+    count("clipped", "in the input", priority=5, show=lambda box: _interval(box, "–")),
+    count(
+        *("clipped_size", "size there", "", 6),
+        value=lambda axis, _: _length(axis.clipped) or (0 if axis.box else None),
+        show=plain,
     ),
-    Column("clipped", "in the input", lambda axis, _: axis.clipped, "", lambda b: _interval(b, "–"), True, 5),
-    Column(
-        "clipped_size",
-        "size there",
-        lambda axis, _: _length(axis.clipped) or (0 if axis.box else None),
-        right=True,
-        priority=6,
-    ),
-    Column("reached", "reached", lambda axis, _: axis.count, right=True, priority=3),
-    Column("width", "95% width", lambda axis, _: axis.width, "", lambda w: "–" if w is None else plain(w), True, 4),
+    count("reached", "reached", priority=3, at="count", show=plain),
+    count("width", "95% width", priority=4, show=lambda width: "–" if width is None else plain(width)),
 )
 """The columns of the table of one unit's axes."""
 

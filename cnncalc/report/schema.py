@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from cnncalc.analysis.answer import Answer
 from cnncalc.spec.schema import DIALECT, tidy
 
 REPORTS = {
@@ -36,5 +37,9 @@ REPORTS = {
 def report_schema(of: str) -> dict[str, Any]:
     """The JSON Schema (2020-12) of one kind of report. Keys may be added within a version of the schema."""
     module, name = REPORTS[of]
-    described: dict[str, Any] = tidy(msgspec.json.schema(getattr(import_module(f"cnncalc.analysis.{module}"), name)))
+    answer = getattr(import_module(f"cnncalc.analysis.{module}"), name)
+    described: dict[str, Any] = tidy(msgspec.json.schema(answer))
+    for one in described["$defs"].values():  # an answer's version and generator are filled in, and always there
+        if "generator" in one["properties"]:
+            one["required"][:0] = Answer.__struct_fields__
     return {"$schema": DIALECT, "title": f"cnncalc {of}, schema version 1", **described}

@@ -11,8 +11,9 @@ from cnncalc.analysis.answer import Shape
 from cnncalc.analysis.input_sizes import QUESTIONS, Pair, Question, Step
 from cnncalc.analysis.sizes import TITLES, SizeSet, SizesReport
 from cnncalc.document.blocks import Block, Document, Group, Heading, Note, Table, Verbatim
-from cnncalc.document.column import Column
+from cnncalc.document.column import Column, count, plain
 from cnncalc.layers.axes import describe
+from cnncalc.report.words import more_than
 
 MOST_LEFT = 8
 SHORT = {"leave out no padding either": "use all padding too", "keep every weight's shape": "keep weight shapes"}
@@ -53,12 +54,12 @@ def _none(value: int | None) -> str:
 
 
 COLUMNS = (
-    Column("axis", "axis", lambda row, _: row.axes, priority=2, elastic=True),
+    Column("axis", at="axes", priority=2, elastic=True),
     Column("question", "sizes that", lambda row, _: TITLES[row.question], show=_short),
-    Column("rule", "are", lambda row, _: row.sizes.rule, priority=1, elastic=True),
-    Column("smallest", "smallest", lambda row, _: row.sizes.smallest, show=_none, right=True, priority=4),
-    Column("largest", "largest", lambda row, _: row.sizes.largest, show=_none, right=True, priority=5),
-    Column("count", "count", lambda row, _: row.sizes.count, right=True, priority=3),
+    Column("rule", "are", at="sizes.rule", priority=1, elastic=True),
+    count("smallest", "smallest", at="sizes.smallest", show=_none, priority=4),
+    count("largest", "largest", at="sizes.largest", show=_none, priority=5),
+    count("count", "count", at="sizes.count", show=plain, priority=3),
 )
 """The columns of the table of rules."""
 
@@ -138,9 +139,8 @@ def _left(report: SizesReport) -> Group:
     if len(losing) > MOST_LEFT:
         notes.append(Note(f"{len(losing) - MOST_LEFT} more layers lose pixels"))
     if padding:
-        more = f", … ({len(padding) - MOST_LEFT} more)" if len(padding) > MOST_LEFT else ""
         what = "left out without loss (padding, or what lies between windows)"
-        notes.append(Note(f"{what}: {', '.join(padding[:MOST_LEFT])}{more}"))
+        notes.append(Note(f"{what}: {more_than(padding, MOST_LEFT)}"))
     verdict = "pixels are lost" if losing else "no pixel is lost" if padding else "no window leaves anything out"
     return Group([*notes, Note(f"{shape}: {verdict}", tone="yellow" if losing else "green")])
 

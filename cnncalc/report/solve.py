@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from cnncalc.analysis.solve import MOST_DILATION, MOST_KERNEL, MOST_STRIDE, Settings, SolutionReport, SolveReport
 from cnncalc.document.blocks import Block, Document, Note, Table
@@ -27,20 +27,14 @@ def _notes(one: SolutionReport, _: object) -> str:
     return ", ".join(notes)
 
 
-def _given(value: int | UnsetType) -> str:
-    return "" if value is UNSET else str(value)
-
-
-def _field(name: str) -> Column:
-    return Column(
-        name, name.replace("_", " "), lambda one, _: getattr(one, name), show=_given, exact=_given, right=True
-    )
+def _given(value: int | None) -> str:
+    return "" if value is None else str(value)
 
 
 COLUMNS = (
-    *map(_field, Settings._fields[:5]),
-    Column("lost", "lost", lambda one, _: one.lost, right=True),
-    Column("note", "note", _notes),
+    *(Column(name, show=_given, right=True) for name in Settings._fields[:5]),
+    Column("lost", right=True),
+    Column("note", value=_notes),
 )
 """The columns of the table of solutions."""
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cnncalc.analysis.answer import Shape
 
+TITLES = {
+    "params": "parameters",
+    "buffers": "buffers",
+    "macs": "MACs",
+    "flops": "FLOPs",
+    "elementwise_ops": "elementwise ops",
+    "activations": "activations",
+    "layers": "layers",
+    "rf": "receptive field",
+    "jump": "jump",
+}
+"""What a page calls the numbers of a net."""
 MOST_NAMES = 6
 """Layers that a sentence names."""
 
@@ -24,6 +36,31 @@ def shapes_text(shapes: Iterable[Shape]) -> str:
     return ", ".join(map(shape_text, known))
 
 
+def named_shapes(tensors: Mapping[str, Shape]) -> str:
+    """The shapes of a net's inputs or outputs, by name where there are several."""
+    if len(tensors) == 1:
+        return shape_text(*tensors.values())
+    return ", ".join(f"{name} {shape_text(shape)}" for name, shape in tensors.items())
+
+
+def settings_text(values: Mapping[str, Any]) -> str:
+    """``out=64 kernel=3``."""
+    return " ".join(f"{name}={setting_text(value)}" for name, value in values.items())
+
+
+def more_than(names: Sequence[str], most: int) -> str:
+    """The first few of some names, and how many more there are."""
+    return ", ".join(names[:most]) + (f", … ({len(names) - most} more)" if len(names) > most else "")
+
+
+def per_axis(values: Sequence[Any] | None, none: str = "all", show: Callable[[Any], str] = str) -> str:
+    """``427`` where all axes agree, else ``427×211``; ``none`` stands for an axis without a value."""
+    if values is None:
+        return "–"
+    shown = [none if value is None else show(value) for value in values]
+    return shown[0] if len(set(shown)) == 1 else "×".join(shown)
+
+
 def setting_text(value: Any) -> str:
     """One setting as it is written in a spec."""
     if isinstance(value, bool):
@@ -35,5 +72,4 @@ def setting_text(value: Any) -> str:
 
 def about(layers: Sequence[str]) -> str:
     """Which layers a note is about, the first few by name."""
-    more = f", … ({len(layers) - MOST_NAMES} more)" if len(layers) > MOST_NAMES else ""
-    return f" ({', '.join(layers[:MOST_NAMES])}{more})" if layers else ""
+    return f" ({more_than(layers, MOST_NAMES)})" if layers else ""

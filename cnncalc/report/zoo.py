@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from cnncalc.analysis.answer import Shape
 from cnncalc.analysis.zoo import Zoo, ZooModel
 from cnncalc.document.blocks import Branch, Document, Table
-from cnncalc.document.column import Column, human
+from cnncalc.document.column import Column, count, human
 from cnncalc.report.words import shapes_text
 
 
@@ -29,12 +29,12 @@ def _span(value: int | tuple[int, int] | None) -> str:
 
 
 COLUMNS = (
-    Column("name", "name", lambda model, _: model.name, path=True),
-    Column("params", "parameters", lambda model, _: model.params, show=_span, right=True, priority=1),
-    Column("macs", "MACs", lambda model, _: model.macs, show=_span, right=True, priority=2),
-    Column("input", "input", lambda model, _: tuple(model.inputs.values()), show=shapes_text, priority=3),
-    Column("file", "file", lambda model, _: model.file, priority=5),
-    Column("citation", "source", lambda model, _: model.citation, show=first_source, priority=4, elastic=True),
+    Column("name", path=True),
+    count("params", "parameters", show=_span, priority=1),
+    count("macs", "MACs", show=_span, priority=2),
+    Column("input", value=lambda model, _: tuple(model.inputs.values()), show=shapes_text, priority=3),
+    Column("file", priority=5),
+    Column("citation", "source", show=first_source, priority=4, elastic=True),
 )
 """The columns of the list."""
 

@@ -7,12 +7,11 @@ from collections.abc import Mapping as MappingABC
 from typing import Any
 
 from cnncalc.errors import CnncalcError
-from cnncalc.graph import Graph, Node, Place, Ref
+from cnncalc.graph import Graph, Node, Ref
 from cnncalc.layers.axes import describe
 from cnncalc.layers.base import MAX_SIZE, Shape
 from cnncalc.spec import reader
-from cnncalc.spec.budget import METRICS
-from cnncalc.spec.budget import bound as parse_bound
+from cnncalc.spec.budget import limits
 from cnncalc.spec.builder import TOO_DEEP, Builder
 from cnncalc.spec.expression import ExpressionError, Name, evaluate
 from cnncalc.spec.fields import written
@@ -35,6 +34,7 @@ class Assembly(Builder):
         if all(node.layer is None for node in self.nodes):
             raise self.source.error("the net has no layers", self.document.layers)
         self.check_paths()
+        budget, places = limits(self.source, self.document.budget)
         return Graph(
             name=variant or self.document.name or _stem(self.source.name),
             nodes=tuple(self.nodes),
@@ -42,38 +42,30 @@ class Assembly(Builder):
             source=self.source.name,
             citation=self.document.citation,
             args={name: _plain(value) for name, value in self.file_args.items()},
-            budget=self.budget(),
-            budget_places=self.budget_places(),
+            budget=budget,
+            budget_places=places,
             replaced=self.replaced,
             leftovers=leftovers(self.document),
         )
 
     def bind_file_args(self, variant: str | None, settings: MappingABC[str, str]) -> None:
-        chosen = {}
-        if variant is not None:
-            if variant not in self.document.variants:
-                hint = nearest(variant, self.document.variants) or (
-                    f"variants: {listed(self.document.variants)}" if self.document.variants else "it has no variants"
-                )
-                raise self.source.error(f"there is no variant '{variant}'", None, hint=hint)
-            chosen = self.document.variants[variant]
+        args, variants = self.document.args, self.document.variants
+        if variant is not None and variant not in variants:
+            known = f"variants: {listed(variants)}" if variants else "it has no variants"
+            raise self.source.error(f"there is no variant '{variant}'", None, hint=nearest(variant, variants) or known)
         for name in settings:
-            if name not in self.document.args:
-                hint = nearest(name, self.document.args) or f"arguments: {listed(self.document.args) or 'none'}"
+            if name not in args:
+                hint = nearest(name, args) or f"arguments: {listed(args) or 'none'}"
                 raise self.source.error(f"cannot set '{name}': the spec has no such argument", None, hint=hint)
-        for name, default in self.document.args.items():
+        chosen = {} if variant is None else variants[variant]
+        for name, value in {**args, **chosen}.items():
             if name in settings:
                 self.file_args[name] = self.setting(name, settings[name])
-            elif name in chosen:
-                self.file_args[name] = self.value(chosen[name])
-            elif default is not None:
-                self.file_args[name] = self.value(default)
+            elif value is not None:
+                self.file_args[name] = self.value(value)
             else:
-                raise self.source.error(
-                    f"the argument '{name}' is required",
-                    self.document.arg_keys[name],
-                    hint=f"give it with --set {name}=VALUE or choose a variant",
-                )
+                at, hint = self.document.arg_keys[name], f"give it with --set {name}=VALUE or choose a variant"
+                raise self.source.error(f"the argument '{name}' is required", at, hint=hint)
 
     def setting(self, name: str, text: str) -> Any:
         """An argument's value from the command line: an expression, as in the file."""
@@ -89,26 +81,22 @@ class Assembly(Builder):
 
     def inputs(self, given: MappingABC[str, Shape]) -> None:
         node = self.document.input
-        named: list[tuple[str, reader.Node]] = (
-            [(key.text, value) for key, value in node.entries]
-            if isinstance(node, reader.Mapping)
-            else [("input", node)]
+        named = (
+            {key.text: value for key, value in node.entries} if isinstance(node, reader.Mapping) else {"input": node}
         )
-        names = [name for name, _ in named]
         for name in given:
-            if name not in names:
-                hint = nearest(name, names) or f"inputs: {listed(names)}"
+            if name not in named:
+                hint = nearest(name, named) or f"inputs: {listed(named)}"
                 raise self.source.error(f"the spec has no input '{name}'", None, hint=hint)
         if not named:
             raise self.source.error("the spec has no input", node)
-        for name, value in named:
+        for name, value in named.items():
             if not name or "." in name:
                 raise self.source.error(f"'{name}' cannot be the name of an input", value)
             shape = self.given_shape(value, given[name], name) if name in given else self.input_shape(value)
-            ref = Ref(len(self.nodes))
-            self.nodes.append(Node(name, None, (), (), (shape,), self.place(value)))
-            self.tensors[name] = (ref,)
-            self.places[name] = self.place(value)
+            place = self.places[name] = self.place(value)
+            self.tensors[name] = (Ref(len(self.nodes)),)
+            self.nodes.append(Node(name, None, (), (), (shape,), place))
         self.current = (Ref(0),) if len(named) == 1 else ()
 
     def given_shape(self, node: reader.Node, shape: Shape, name: str) -> Shape:
@@ -128,17 +116,17 @@ class Assembly(Builder):
         return shape
 
     def input_shape(self, node: reader.Node) -> Shape:
-        shape = self.value(node) if _may_be_list(node) else None
+        # "3x224x224" is no expression: the message is about what an input is.
+        is_size = isinstance(node, reader.Scalar) and (not isinstance(node.value, str) or node.value[:1].isdigit())
+        shape = None if is_size else self.value(node)
         if not isinstance(shape, tuple) or not 1 <= len(shape) <= 4:
-            raise self.source.error(
-                "an input is a list of 1 to 4 sizes: channels, then the spatial axes", node, hint="e.g. [3, 224, 224]"
-            )
+            message = "an input is a list of 1 to 4 sizes: channels, then the spatial axes"
+            raise self.source.error(message, node, hint="e.g. [3, 224, 224]")
         for position, size in enumerate(shape):
+            at = node.items[position] if isinstance(node, reader.Sequence) else node
             if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-                at = node.items[position] if isinstance(node, reader.Sequence) else node
                 raise self.source.error(f"an input size must be a whole number of at least 1, got {written(size)}", at)
             if size >= MAX_SIZE:
-                at = node.items[position] if isinstance(node, reader.Sequence) else node
                 raise self.source.error(f"an input size must be below 2^63, got {written(size)}", at)
         return shape
 
@@ -169,10 +157,9 @@ class Assembly(Builder):
             return tuple((self.tensor_path(ref), ref) for ref in self.current)
         if isinstance(node, reader.Mapping):
             entries = [(key.text, value) for key, value in node.entries]
-        elif isinstance(node, reader.Sequence):
-            entries = [(item.text if isinstance(item, reader.Scalar) else "", item) for item in node.items]
         else:
-            entries = [(node.text, node)]
+            items = node.items if isinstance(node, reader.Sequence) else [node]
+            entries = [(item.text if isinstance(item, reader.Scalar) else "", item) for item in items]
         named = []
         for name, value in entries:
             refs = self.tensor(value)
@@ -180,38 +167,6 @@ class Assembly(Builder):
         if not named:
             raise self.source.error("'outputs' names no tensor", node)
         return tuple(named)
-
-    def budget(self) -> dict[str, dict[str, int]]:
-        """Limits by metric and side; counts may carry units."""
-        limits: dict[str, dict[str, int]] = {}
-        for key, value in self.document.budget:
-            if key.text not in METRICS:
-                hint = nearest(key.text, METRICS) or f"metrics: {listed(METRICS)}"
-                raise self.source.error(f"there is no metric '{key.text}' to limit", key, hint=hint)
-            if not isinstance(value, reader.Mapping):
-                raise self.source.error("a limit is a mapping", value, hint=f"write '{key.text}: {{max: 26M}}'")
-            sides = limits[key.text] = {}
-            for side, bound in value.entries:
-                if side.text not in ("max", "min"):
-                    raise self.source.error(f"a limit has 'max' or 'min', not '{side.text}'", side)
-                sides[side.text] = self.bound(key.text, bound)
-        return limits
-
-    def budget_places(self) -> dict[str, dict[str, Place]]:
-        """Where the limits are written, for reports that point at them."""
-        return {
-            key.text: {side.text: self.place(side) for side, _ in value.entries}
-            for key, value in (self.document.budget)
-            if isinstance(value, reader.Mapping)
-        }
-
-    def bound(self, metric: str, node: reader.Node) -> int:
-        if isinstance(node, reader.Scalar) and isinstance(node.value, int) and not isinstance(node.value, bool):
-            return node.value
-        try:
-            return parse_bound(metric, node.text if isinstance(node, reader.Scalar) else "?")
-        except ValueError as error:
-            raise self.source.error(str(error), node) from None
 
 
 def _stem(file: str) -> str:
@@ -224,10 +179,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_plain, value))
     return str(value) if isinstance(value, Name) else value
-
-
-def _may_be_list(node: reader.Node) -> bool:
-    """Whether an input's shape can be a list at all: written as one, or the name of an argument or a call."""
-    if isinstance(node, reader.Scalar):
-        return isinstance(node.value, str) and not node.value[:1].isdigit()
-    return True

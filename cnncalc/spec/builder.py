@@ -61,9 +61,8 @@ class Builder(State):
         if times * self.rounds * least > MAX_LAYERS:
             inside = f" inside {self.rounds:,} rounds" if self.rounds > 1 else ""
             of = f" of at least {least:,} layers" if least > 1 else ""
-            raise self.problem(
-                f"{count(times)} rounds{of}{inside} are too many: a net has at most {MAX_LAYERS:,} layers", item.times
-            )
+            limit = f"a net has at most {MAX_LAYERS:,} layers"
+            raise self.problem(f"{count(times)} rounds{of}{inside} are too many: {limit}", item.times)
         scope, outer = self.scope, self.rounds
         outside = scope.args
         self.rounds *= max(times, 1)
@@ -142,14 +141,17 @@ class Builder(State):
         return target
 
     def make(self, item: Call, layer: type[Layer]) -> Layer:
-        fields: dict[str, tuple[Any, reader.Node]] = {}
-        for name, (key, node) in item.fields.items():
-            if name is None:
-                field = first_field(self.source, layer, item.name, node)
-            else:
-                field = name if item.target else field_name(self.source, layer, key)
-            fields[field] = (self.value(node, choices(layer)[field]), node)
-        return self.maker.make(layer, item.node, fields)
+        fields = item.fields
+        if item.target is None:
+            fields = {
+                first_field(self.source, layer, item.name, node)
+                if name is None
+                else field_name(self.source, layer, key): (key, node)
+                for name, (key, node) in fields.items()
+            }
+        words = choices(layer)
+        values = {name: self.value(node, words[str(name)]) for name, (_, node) in fields.items()}
+        return self.maker.make(layer, item.node, values, fields)
 
     def place_layer(self, item: Call, layer: Layer, refs: Tensors) -> None:
         if len(refs) != 1 or layer.arity[0] != 1 or layer.arity[1] == 0:
@@ -200,11 +202,8 @@ class Builder(State):
             hint = f"give it branches, or several inputs: '- {layer.kind}: {{from: [-1, other]}}'"
         elif len({ref.node for ref in refs}) == 1:
             hint = f"choose one part with 'from: {self.nodes[refs[0].node].path}.0'"
-        raise self.problem(
-            f"{layer.kind} takes {wanted} input{'s' if max(least, many) > 1 else ''}, got {len(refs)}",
-            item.node,
-            hint=hint,
-        )
+        inputs = f"{wanted} input{'s' if max(least, many) > 1 else ''}"
+        raise self.problem(f"{layer.kind} takes {inputs}, got {len(refs)}", item.node, hint=hint)
 
     def block(self, item: Call, block: Block) -> None:
         caller = self.scope
@@ -239,15 +238,9 @@ class Builder(State):
 
     def given(self, node: reader.Node) -> Any:
         """An argument's value; a path with dots, or a number in quotes, may name a tensor."""
-        if (
-            isinstance(node, reader.Scalar)
-            and isinstance(node.value, str)
-            and ("." in node.value or node.value.isdecimal())
-        ):
-            path = self.find_path(node.value)
-            if path is not None:
-                return Name(path)
-        return self.value(node)
+        text = node.value if isinstance(node, reader.Scalar) else None
+        path = self.find_path(text) if isinstance(text, str) and ("." in text or text.isdecimal()) else None
+        return self.value(node) if path is None else Name(path)
 
     def guard(self, item: Call, block: Block) -> None:
         """No block may call itself, and the number of calls is bounded."""
@@ -266,11 +259,9 @@ class Builder(State):
         if len(chain) >= MAX_CALL_DEPTH:
             raise self.problem(f"blocks call each other more than {MAX_CALL_DEPTH} deep", item.node)
         if self.calls > MAX_EMPTY_CALLS + 20 * len(self.nodes):
-            raise self.problem(
-                f"more than {MAX_EMPTY_CALLS:,} calls of blocks make almost no layers",
-                item.node,
-                hint="where each block calls the next twice, the work doubles from block to block",
-            )
+            hint = "where each block calls the next twice, the work doubles from block to block"
+            message = f"more than {MAX_EMPTY_CALLS:,} calls of blocks make almost no layers"
+            raise self.problem(message, item.node, hint=hint)
 
     # -- nodes ---------------------------------------------------------------------------------
 
@@ -343,16 +334,10 @@ class Builder(State):
         first = self.nodes[owner]
         assert first.layer is not None
         if first.layer.kind != layer.kind or first.layer.weights(*first.input_shapes) != layer.weights(*shapes):
-            theirs, ours = (
-                ", ".join(f"{w.name} {'×'.join(map(str, w.shape))}" for w in lay.weights(*shp))
-                for lay, shp in ((first.layer, first.input_shapes), (layer, shapes))
-            )
-            raise self.problem(
-                f"'{share.removeprefix('.')}' is shared with {first.path}, but the weights differ: "
-                f"{first.layer.kind} ({theirs}) and {layer.kind} ({ours})",
-                item.node,
-                hint="layers that share weights need the same fields and the same channels coming in",
-            )
+            theirs, ours = _weights(first.layer, first.input_shapes), _weights(layer, shapes)
+            shared = f"'{share.removeprefix('.')}' is shared with {first.path}"
+            hint = "layers that share weights need the same fields and the same channels coming in"
+            raise self.problem(f"{shared}, but the weights differ: {theirs} and {ours}", item.node, hint=hint)
         return owner
 
     def refuse(self, item: Call | Residual, layer: Layer, refs: Tensors, error: LayerError) -> NoReturn:
@@ -366,16 +351,20 @@ class Builder(State):
         if isinstance(item, Residual):
             titles = ("body", "skip" if item.shortcut is None else "shortcut")
             if item.shortcut is None:
-                hint = (
-                    f"the body must keep {describe(self.shape(refs[1]))} (padding, stride, channels), or a 'shortcut:' "
-                    f"of layers must make it {describe(self.shape(refs[0]))}"
-                )
+                out, skip = describe(self.shape(refs[0])), describe(self.shape(refs[1]))
+                otherwise = f"or a 'shortcut:' of layers must make it {out}"
+                hint = f"the body must keep {skip} (padding, stride, channels), {otherwise}"
         several = isinstance(error, ShapeMismatchError) or len(refs) > 1
         details = trace.sizes(self.nodes, refs, several=several, titles=titles)
-        message = (
-            error.message if error.message.startswith(("cannot ", layer.kind)) else f"{layer.kind}: {error.message}"
-        )
+        named = error.message.startswith(("cannot ", layer.kind))
+        message = error.message if named else f"{layer.kind}: {error.message}"
         raise self.problem(message, at, details=details, hint=hint) from None
+
+
+def _weights(layer: Layer, inputs: Shapes) -> str:
+    """A layer's weights in a message: ``conv (weight 8×3×3×3, bias 8)``."""
+    weights = (f"{weight.name} {'×'.join(map(str, weight.shape))}" for weight in layer.weights(*inputs))
+    return f"{layer.kind} ({', '.join(weights)})"
 
 
 def path_in(scope: Scope, path: str) -> str:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from cnncalc.graph import Place
 from cnncalc.layers import REGISTRY, Layer
 from cnncalc.layers.fields import choices, required_fields
-from cnncalc.spec.expression import CONSTANTS, MAX_LENGTH, ExpressionError, evaluate, template, whole
+from cnncalc.spec.expression import CONSTANTS, MAX_LENGTH, ExpressionError, template, whole
 from cnncalc.spec.fields import (
     Maker,
     aliases,
@@ -24,10 +24,7 @@ from cnncalc.spec.fields import (
 )
 from cnncalc.spec.language import BLOCK, CHOICE, META, REPEAT, RESIDUAL, SPEC, STRUCTURES, Keys
 from cnncalc.spec.problem import listed, nearest
-from cnncalc.spec.reader import Mapping, Node, Scalar, Sequence, Source
-
-Entry = tuple[Scalar, Node]
-"""A key of a mapping and its value."""
+from cnncalc.spec.reader import Entry, Mapping, Node, Scalar, Sequence, Source
 
 
 class Call(Struct):
@@ -178,10 +175,9 @@ def least_layers(document: Document, body: Body) -> int:
 def _least(document: Document, item: Item) -> int:
     inside = [least_layers(document, body) for body in bodies(item)]
     if isinstance(item, Choice):
-        condition = _known(item.condition)
-        return min(inside) if condition is None else inside[0 if condition else 1]
+        return {True: inside[0], False: inside[1]}.get(_literal(item.condition), min(inside))
     if isinstance(item, Repeat):
-        times = _known(item.times)
+        times = _literal(item.times)
         return times * inside[0] if isinstance(times, int) and times > 0 else 0
     if isinstance(item, Residual):
         return inside[0] + (item.when is None)
@@ -190,18 +186,9 @@ def _least(document: Document, item: Item) -> int:
     return sum(inside, 1 if item.target else 0)
 
 
-def _known(node: Node) -> Any:
-    """A value without names in it; ``None`` for every other."""
-    if not isinstance(node, Scalar) or not isinstance(node.value, str):
-        return node.value if isinstance(node, Scalar) else None
-
-    def no_names(name: str) -> Any:
-        raise ExpressionError(name)
-
-    try:
-        return evaluate(node.value, no_names)
-    except ExpressionError:
-        return None
+def _literal(node: Node) -> Any:
+    """A value that is written as it is; ``None`` for an expression."""
+    return node.value if isinstance(node, Scalar) and not isinstance(node.value, str) else None
 
 
 class _Parser:
@@ -438,6 +425,7 @@ class _Parser:
 
     def settings(self, call: Call, value: Mapping) -> None:
         target = call.target
+        layer = None if isinstance(target, Block) else target
         for key, setting in value.entries:
             if key.text == "name":
                 call.label = self.label(setting, "name")
@@ -445,18 +433,18 @@ class _Parser:
                 call.source = setting
             elif key.text == "share":
                 call.share = self.label(setting, "share")
-            elif target is None or isinstance(target, Block):
-                if target is not None and key.text not in target.args:
+            elif layer is None:
+                if isinstance(target, Block) and key.text not in target.args:
                     raise unknown_argument(self.source, target, key)
                 call.fields[key.text] = (key, setting)
-            elif key.text == "branches" and target.arity[1] != 1:
+            elif key.text == "branches" and layer.arity[1] != 1:
                 if not isinstance(setting, Sequence):
                     raise self.source.error(
                         f"'branches' must be a list of lists of layers, got {form(setting)}", setting
                     )
                 call.branches = [self.body(branch) for branch in setting.items]
             else:
-                field = field_name(self.source, target, key)
+                field = field_name(self.source, layer, key)
                 if field in call.fields:
                     raise self.source.error(f"'{key.text}' and '{call.fields[field][0].text}' are the same field", key)
                 call.fields[field] = (key, setting)
@@ -465,18 +453,19 @@ class _Parser:
 
     def make(self, call: Call, layer: type[Layer]) -> None:
         """Makes the layer if none of its fields needs evaluation; else checks what can be checked without."""
-        fields: dict[str, tuple[Any, Node]] = {}
+        values: dict[str | None, Any] = {}
         for name, (_, node) in call.fields.items():
-            assert name is not None
+            if type(node) is Scalar and type(node.value) is not str:
+                values[name] = whole(node.value)
+                continue
             if isinstance(node, Mapping):
                 raise self.source.error(f"'{name}' of {layer.kind} cannot be a mapping", node)
-            words = () if type(node) is Scalar and type(node.value) is not str else choices(layer)[name]
             try:
-                fields[name] = (constant(node, words), node)
+                values[name] = constant(node, choices(layer)[str(name)])
             except _NotConstantError:
                 break
         else:
-            call.ready = self.maker.make(layer, call.node, fields)
+            call.ready = self.maker.make(layer, call.node, values, call.fields)
             return
         for name in required_fields(layer):
             if name not in call.fields:

@@ -30,6 +30,10 @@ class Run(NamedTuple):
     lookup: Lookup
     spend: Spend
 
+    def spend_on(self, *values: Value, at: ast.expr) -> None:
+        """Counts the values in lists, of which each may hold so many."""
+        self.spend(sum([check_size(value, at.col_offset) for value in values if isinstance(value, tuple)]))
+
 
 class Name(str):
     """A name used as a value: of a layer, a block, a tensor or a choice."""
@@ -117,22 +121,7 @@ def _parse(text: str) -> ast.expr:
         raise ExpressionError("not an expression") from None
 
 
-def _number(value: Value, node: ast.expr) -> Value:
-    if isinstance(value, (int, float)):
-        return value
-    what = f"'{value}'" if isinstance(value, str) else "null" if value is None else "a list"
-    raise ExpressionError(f"arithmetic needs a number, got {what}", node.col_offset)
-
-
-_TOO_LARGE = f"the result is too large (numbers have at most {MAX_BITS} bits)"
-
-
-def _bounded(value: Value, node: ast.expr) -> Value:
-    if isinstance(value, complex):
-        raise ExpressionError("the result is not a real number", node.col_offset)
-    if isinstance(value, int) and value.bit_length() > MAX_BITS:
-        raise ExpressionError(_TOO_LARGE, node.col_offset)
-    return value
+# -- functions and operators -----------------------------------------------------------------------
 
 
 def _power(base: Value, exponent: Value) -> Value:
@@ -164,7 +153,7 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "abs": abs,
     "ceil": math.ceil,
     "floor": math.floor,
-    "int": lambda value: int(_plain_number(value)),
+    "int": math.trunc,
     "len": len,
     "max": max,
     "min": min,
@@ -173,15 +162,7 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "round_to": _round_to,
     "sum": sum,
 }
-
-
-def _plain_number(value: Value) -> Value:
-    if not isinstance(value, (int, float)):
-        raise TypeError("int() needs a number")
-    return value
-
-
-_BINARY: dict[type[ast.operator], Callable[[Value, Value], Value]] = {
+_OPERATORS: dict[type[ast.AST], Callable[..., Value]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -189,9 +170,8 @@ _BINARY: dict[type[ast.operator], Callable[[Value, Value], Value]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
     ast.Pow: _power,
-}
-_UNARY: dict[type[ast.unaryop], Callable[[Value], Value]] = {ast.USub: operator.neg, ast.UAdd: operator.pos}
-_COMPARE: dict[type[ast.cmpop], Callable[[Value, Value], bool]] = {
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
     ast.Lt: operator.lt,
@@ -202,41 +182,62 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Value, Value], bool]] = {
     ast.NotIn: lambda a, b: isinstance(b, tuple) and a not in b,
 }
 
+# -- the forms -------------------------------------------------------------------------------------
+
 
 def _walk(node: ast.expr, run: Run) -> Value:
     try:
         rule = _RULES[type(node)]
     except KeyError:
-        what = _FOREIGN.get(type(node).__name__, "such forms")
-        raise ExpressionError(
-            f"{what} are not part of the expression language",
-            node.col_offset,
-            "it has arithmetic, comparisons, and/or/not, 'a if c else b', lists, indexing and functions: "
-            + ", ".join(sorted(FUNCTIONS)),
-        ) from None
+        what = _FOREIGN.get(type(node), "such forms")
+        hint = f"it has arithmetic, comparisons, and/or/not, 'a if c else b', lists, indexing and {_LISTED}"
+        raise _foreign(what, node, hint, verb="are") from None
     run.spend(1)
     return rule(node, run)
 
 
-_FOREIGN = {
-    "Attribute": "attributes",
-    "Dict": "mappings",
-    "DictComp": "comprehensions",
-    "GeneratorExp": "comprehensions",
-    "JoinedStr": "f-strings",
-    "Lambda": "lambda functions",
-    "ListComp": "comprehensions",
-    "NamedExpr": "assignments",
-    "Set": "sets",
-    "SetComp": "comprehensions",
-    "Starred": "unpacked lists",
+_LISTED = f"functions: {', '.join(sorted(FUNCTIONS))}"
+_FOREIGN: dict[type[ast.expr], str] = {
+    ast.Attribute: "attributes",
+    ast.Dict: "mappings",
+    ast.DictComp: "comprehensions",
+    ast.GeneratorExp: "comprehensions",
+    ast.JoinedStr: "f-strings",
+    ast.Lambda: "lambda functions",
+    ast.ListComp: "comprehensions",
+    ast.NamedExpr: "assignments",
+    ast.Set: "sets",
+    ast.SetComp: "comprehensions",
+    ast.Starred: "unpacked lists",
 }
+
+
+def _foreign(what: str, node: ast.expr, hint: str | None = None, verb: str = "is") -> ExpressionError:
+    return ExpressionError(f"{what} {verb} not part of the expression language", node.col_offset, hint)
+
+
+def _number(value: Value, node: ast.expr) -> Value:
+    if isinstance(value, (int, float)):
+        return value
+    what = f"'{value}'" if isinstance(value, str) else "null" if value is None else "a list"
+    raise ExpressionError(f"arithmetic needs a number, got {what}", node.col_offset)
+
+
+_TOO_LARGE = f"the result is too large (numbers have at most {MAX_BITS} bits)"
+
+
+def _bounded(value: Value, node: ast.expr) -> Value:
+    if isinstance(value, complex):
+        raise ExpressionError("the result is not a real number", node.col_offset)
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise ExpressionError(_TOO_LARGE, node.col_offset)
+    return value
 
 
 def _constant(node: Any, run: Run) -> Value:
     if isinstance(node.value, (int, float, str)) or node.value is None:
         return _bounded(node.value, node)
-    raise ExpressionError(f"{node.value!r} is not part of the expression language", node.col_offset)
+    raise _foreign(repr(node.value), node)
 
 
 def _name(node: Any, run: Run) -> Value:
@@ -245,18 +246,18 @@ def _name(node: Any, run: Run) -> Value:
     try:
         return run.lookup(node.id)
     except UnknownNameError as error:
-        raise UnknownNameError(error.message, node.col_offset, error.hint) from None
+        error.offset = node.col_offset
+        raise
 
 
 def _binary(node: Any, run: Run) -> Value:
     left, right = _walk(node.left, run), _walk(node.right, run)
-    apply = _BINARY.get(type(node.op))
+    apply = _OPERATORS.get(type(node.op))
     if apply is None:
-        raise ExpressionError(
-            f"operator '{type(node.op).__name__}' is not part of the expression language", node.col_offset
-        )
-    if isinstance(left, tuple) and isinstance(right, tuple) and isinstance(node.op, ast.Add):
-        return _items(left + right, node, run)
+        raise _foreign(f"operator '{type(node.op).__name__}'", node)
+    if isinstance(left, tuple) and isinstance(right, tuple) and apply is operator.add:
+        run.spend_on(left + right, at=node)
+        return left + right
     _number(left, node.left), _number(right, node.right)
     try:
         return _bounded(apply(left, right), node)
@@ -270,21 +271,20 @@ def _unary(node: Any, run: Run) -> Value:
     value = _walk(node.operand, run)
     if isinstance(node.op, ast.Not):
         return not value
-    if type(node.op) not in _UNARY:
-        raise ExpressionError("operator '~' is not part of the expression language", node.col_offset)
-    return _UNARY[type(node.op)](_number(value, node.operand))
+    if isinstance(node.op, ast.Invert):
+        raise _foreign("operator '~'", node)
+    return _OPERATORS[type(node.op)](_number(value, node.operand))
 
 
 def _compare(node: Any, run: Run) -> Value:
     left = _walk(node.left, run)
     for op, right_node in zip(node.ops, node.comparators, strict=True):
         right = _walk(right_node, run)
-        apply = _COMPARE.get(type(op))
-        if apply is None:
-            raise ExpressionError("'is' is not part of the expression language", node.col_offset, "compare with '=='")
-        run.spend(_size(left) + _size(right))
+        if isinstance(op, (ast.Is, ast.IsNot)):
+            raise _foreign("'is'", node, "compare with '=='")
+        run.spend_on(left, right, at=node)
         try:
-            if not apply(left, right):
+            if not _OPERATORS[type(op)](left, right):
                 return False
         except TypeError:
             raise ExpressionError("these two values cannot be compared", node.col_offset) from None
@@ -305,7 +305,7 @@ def _boolean(node: Any, run: Run) -> Value:
 def _subscript(node: Any, run: Run) -> Value:
     value = _walk(node.value, run)
     if isinstance(node.slice, ast.Slice):
-        raise ExpressionError("slices are not part of the expression language", node.col_offset, "index one element")
+        raise _foreign("slices", node, "index one element", verb="are")
     index = _walk(node.slice, run)
     if not isinstance(value, tuple):
         raise ExpressionError("only a list can be indexed", node.col_offset)
@@ -320,32 +320,42 @@ def _call(node: Any, run: Run) -> Value:
     if not isinstance(node.func, ast.Name):
         _walk(node.func, run)
         raise ExpressionError("only a function can be called", node.col_offset)
-    if node.func.id not in FUNCTIONS:
-        raise ExpressionError(
-            f"'{node.func.id}' is not a function of the expression language",
-            node.col_offset,
-            "functions: " + ", ".join(sorted(FUNCTIONS)),
-        )
+    name = node.func.id
+    if name not in FUNCTIONS:
+        raise ExpressionError(f"'{name}' is not a function of the expression language", node.col_offset, _LISTED)
     if node.keywords:
-        raise ExpressionError(f"{node.func.id}() takes values without names", node.col_offset)
+        raise ExpressionError(f"{name}() takes values without names", node.col_offset)
     arguments = [_walk(argument, run) for argument in node.args]
-    run.spend(sum(map(_size, arguments)))
+    run.spend_on(*arguments, at=node)
     try:
-        result = _bounded(FUNCTIONS[node.func.id](*arguments), node)
+        result = _bounded(FUNCTIONS[name](*arguments), node)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
-        raise ExpressionError(f"{node.func.id}() cannot take these values", node.col_offset) from None
-    run.spend(_size(result))
+        raise ExpressionError(f"{name}() cannot take these values", node.col_offset) from None
+    run.spend_on(result, at=node)
     return result
 
 
-def _items(values: tuple[Value, ...], node: ast.expr, run: Run) -> Value:
-    run.spend(check_size(values, node.col_offset))
+def _list(node: Any, run: Run) -> Value:
+    values = tuple([_walk(item, run) for item in node.elts])
+    run.spend_on(values, at=node)
     return values
 
 
-def _size(value: Value) -> int:
-    """How many values a list holds, nested lists included; 0 for other values."""
-    return check_size(value) if isinstance(value, tuple) else 0
+_RULES: dict[type[ast.expr], Callable[[Any, Run], Value]] = {
+    ast.Constant: _constant,
+    ast.Name: _name,
+    ast.BinOp: _binary,
+    ast.UnaryOp: _unary,
+    ast.Compare: _compare,
+    ast.BoolOp: _boolean,
+    ast.IfExp: lambda node, run: _walk(node.body if _walk(node.test, run) else node.orelse, run),
+    ast.Subscript: _subscript,
+    ast.Call: _call,
+    ast.List: _list,
+    ast.Tuple: _list,
+}
+
+# -- values ----------------------------------------------------------------------------------------
 
 
 def whole(value: Value) -> Value:
@@ -370,18 +380,3 @@ def check_size(values: tuple[Value, ...], offset: int = 0) -> int:
             raise ExpressionError(f"a list of more than {MAX_ITEMS:,} values", offset)
         open_lists += [value for value in values if isinstance(value, tuple)]
     return MAX_ITEMS - left
-
-
-_RULES: dict[type[ast.expr], Callable[[Any, Run], Value]] = {
-    ast.Constant: _constant,
-    ast.Name: _name,
-    ast.BinOp: _binary,
-    ast.UnaryOp: _unary,
-    ast.Compare: _compare,
-    ast.BoolOp: _boolean,
-    ast.IfExp: lambda node, run: _walk(node.body if _walk(node.test, run) else node.orelse, run),
-    ast.Subscript: _subscript,
-    ast.Call: _call,
-    ast.List: lambda node, run: _items(tuple(_walk(item, run) for item in node.elts), node, run),
-    ast.Tuple: lambda node, run: _items(tuple(_walk(item, run) for item in node.elts), node, run),
-}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from math import isfinite, isnan
 from typing import Any
@@ -13,7 +14,10 @@ from cnncalc.layers import REGISTRY, Layer
 from cnncalc.layers.fields import choices, required_fields
 from cnncalc.spec.language import META
 from cnncalc.spec.problem import listed, nearest
-from cnncalc.spec.reader import Node, Scalar, Sequence, Source
+from cnncalc.spec.reader import Entry, Node, Scalar, Sequence, Source
+
+Values = Mapping[str | None, Any]
+"""Values of fields."""
 
 
 @cache
@@ -91,14 +95,14 @@ class Maker:
         """The object that stands for all layers equal to this one."""
         return self.made.setdefault(layer, layer)
 
-    def make(self, layer: type[Layer], at: Node, fields: dict[str, tuple[Any, Node]]) -> Layer:
-        """A layer from evaluated values and the nodes they came from.
+    def make(self, layer: type[Layer], at: Node, values: Values, entries: Mapping[str | None, Entry]) -> Layer:
+        """A layer from the values of its fields and the entries they came from.
 
         Raises:
             SpecError: a field is missing or of the wrong type or range; points at the value.
         """
         try:
-            return self.one(msgspec.convert({name: value for name, (value, _) in fields.items()}, layer))
+            return self.one(msgspec.convert(values, layer))
         except msgspec.ValidationError as error:
             problem = str(error)
         if missing := re.search(r"missing required field `(\w+)`", problem):
@@ -106,7 +110,7 @@ class Maker:
         match = re.fullmatch(r"(.*) - at `\$\.(\w+)(.*)`", problem)
         assert match, problem
         name = match[2]
-        value, node = fields[name]
+        value, (_, node) = values[name], entries[name]
         for index in map(int, re.findall(r"\[(\d+)\]", match[3])):
             if isinstance(value, tuple):
                 value = value[index]

@@ -52,6 +52,8 @@ class Mapping(Struct, gc=False):
 
 
 Node = Scalar | Sequence | Mapping
+Entry = tuple[Scalar, Node]
+"""A key of a mapping and its value."""
 
 
 class Source(Struct, frozen=True):
@@ -144,15 +146,6 @@ _STARTS = frozenset([yaml.SequenceStartEvent, yaml.MappingStartEvent])
 _ENDS = frozenset([yaml.SequenceEndEvent, yaml.MappingEndEvent])
 
 
-class _Open(Struct, gc=False):
-    """A collection that is being read: its nodes so far (for a mapping, alternating keys and values)."""
-
-    event: Any
-    items: list[Node]
-    count: int
-    """How many nodes had been read when it was opened."""
-
-
 def _too_deep(source: Source, at: tuple[int, int]) -> SpecError:
     hint = "use blocks to give structure a name"
     return source.error(f"nested deeper than {MAX_DEPTH} levels", at, hint=hint)
@@ -173,12 +166,14 @@ class _Composer:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.stack: list[_Open] = []
+        self.stack: list[tuple[Any, list[Node], int]] = []
+        """The collections being read: the event that began each, its nodes so far (for a mapping, keys and values in
+        turn), and how many nodes had been read before it.
+        """
         self.anchors: dict[str, tuple[Node, int]] = {}
         """Every anchored node, with its number of nodes."""
         self.aliased = 0
         self.count = 0
-        self.documents = 0
 
     def compose(self) -> Node:
         loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
@@ -210,12 +205,12 @@ class _Composer:
                 append = self.open(event)
             elif kind in ends:
                 closed = self.close()
-                append = self.stack[-1].items.append if self.stack else root.append
+                append = self.stack[-1][1].append if self.stack else root.append
                 append(closed)
             elif kind is yaml.AliasEvent:
                 append(self.alias(event))
-            elif kind is yaml.DocumentStartEvent:
-                self.document(event)
+            elif kind is yaml.DocumentStartEvent and root:
+                raise self.source.error("a spec is one YAML document; here a second one begins", _at(event))
             elif kind is yaml.StreamEndEvent:
                 break
         if not root or (isinstance(root[0], Scalar) and root[0].value is None):
@@ -229,14 +224,13 @@ class _Composer:
         if len(self.stack) >= MAX_DEPTH:
             raise _too_deep(self.source, _at(event))
         items: list[Node] = []
-        self.stack.append(_Open(event, items, self.count))
+        self.stack.append((event, items, self.count))
         self.count += 1
         return items.append
 
     def close(self) -> Node:
         """Ends and returns the innermost collection."""
-        ended = self.stack.pop()
-        event, items = ended.event, ended.items
+        event, items, before = self.stack.pop()
         mark = event.start_mark
         node: Node
         if type(event) is yaml.SequenceStartEvent:
@@ -246,12 +240,12 @@ class _Composer:
             self.check_keys(keys)
             node = Mapping(list(zip(keys, items[1::2], strict=True)), mark.line + 1, mark.column + 1)  # type: ignore[arg-type]
         if event.anchor is not None:
-            self.anchors[event.anchor] = (node, self.count - ended.count)
+            self.anchors[event.anchor] = (node, self.count - before)
         return node
 
     def alias(self, event: Any) -> Node:
         name, at = event.anchor, _at(event)
-        if any(collection.event.anchor == name for collection in self.stack):
+        if any(begun.anchor == name for begun, _, _ in self.stack):
             raise self.source.error(f"alias '*{name}' is inside its own anchor", at)
         if name not in self.anchors:
             hint = f"write '&{name}' before the value that it repeats"
@@ -263,11 +257,6 @@ class _Composer:
             hint = "use blocks and repeat instead of aliases"
             raise self.source.error(f"aliases repeat more than {MAX_ALIASED_NODES:,} values", at, hint=hint)
         return node
-
-    def document(self, event: Any) -> None:
-        self.documents += 1
-        if self.documents > 1:
-            raise self.source.error("a spec is one YAML document; here a second one begins", _at(event))
 
     def check_tag(self, event: Any) -> None:
         if event.tag == "!":

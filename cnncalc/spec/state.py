@@ -88,12 +88,11 @@ class State:
             if node.value in words:
                 return node.value
             try:
-                result = evaluate(node.value, self.lookup, partial(self.spend, at=node))
+                return self.evaluated(node.value, node)
             except ExpressionError as error:
                 if isinstance(error, UnknownNameError) and words:
                     error.hint = nearest(node.text, words) or f"choices: {listed(sorted(words))}; {error.hint}"
                 self.bad_expression(node, error)
-            return whole(result)
         if isinstance(node, reader.Sequence):
             self.spend(len(node.items), node)
             values = tuple([self.value(item, words) for item in node.items])
@@ -104,16 +103,17 @@ class State:
             return values
         raise self.source.error("expected a value, got a mapping", node)
 
+    def evaluated(self, text: str, at: reader.Node) -> Any:
+        """The value of an expression."""
+        return whole(evaluate(text, self.lookup, partial(self.spend, at=at)))
+
     def spend(self, steps: int, at: reader.Node | None) -> None:
         """Counts work, so that rounds and lists that make no layers are stopped."""
         self.work += steps
         if self.work > MAX_WORK + WORK_PER_LAYER * len(self.nodes):
-            raise self.problem(
-                f"the expressions, choices and repeats up to here take more than {MAX_WORK:,} steps "
-                f"and {WORK_PER_LAYER} for each layer",
-                at,
-                hint="make repeats and lists shorter",
-            )
+            what = f"take more than {MAX_WORK:,} steps and {WORK_PER_LAYER} for each layer"
+            message = f"the expressions, choices and repeats up to here {what}"
+            raise self.problem(message, at, hint="make repeats and lists shorter")
 
     def bad_expression(self, node: reader.Scalar, error: ExpressionError) -> NoReturn:
         if isinstance(error, UnknownNameError) and node.value in ("yes", "no", "on", "off"):
@@ -131,13 +131,12 @@ class State:
             return pieces[0]
         for number in range(1, len(pieces), 2):
             try:
-                value = whole(evaluate(pieces[number], self.lookup, partial(self.spend, at=node)))
+                value = self.evaluated(pieces[number], node)
             except ExpressionError as error:
                 raise self.problem(f"in '{node.text}': {error.message}", node, hint=error.hint) from None
             if isinstance(value, bool) or not isinstance(value, (int, str)) or not all(str(value).split(".")):
-                raise self.problem(
-                    f"'{pieces[number]}' in a name must give a whole number or a word, got {written(value)}", node
-                )
+                expected = f"'{pieces[number]}' in a name must give a whole number or a word"
+                raise self.problem(f"{expected}, got {written(value)}", node)
             pieces[number] = str(value)
         return "".join(pieces)
 
@@ -209,11 +208,9 @@ class State:
                 return self.need_current(node)
             if isinstance(node.value, str):
                 return self.named_tensor(node)
-        raise self.problem(
-            f"'from' takes a name or -1, got {node.text if isinstance(node, reader.Scalar) else 'a list'}",
-            node,
-            hint="-1 is the tensor before; give others a 'name:'",
-        )
+        got = node.text if isinstance(node, reader.Scalar) else "a list"
+        hint = "-1 is the tensor before; give others a 'name:'"
+        raise self.problem(f"'from' takes a name or -1, got {got}", node, hint=hint)
 
     def named_tensor(self, node: reader.Scalar) -> Tensors:
         name = node.text
@@ -228,9 +225,8 @@ class State:
         if path is not None:
             parts = self.tensors[path]
             if len(port) > 9 or int(port) >= len(parts):
-                raise self.problem(
-                    f"'{whole}' has {len(parts)} outputs, there is no '{name}'", node, hint="they count from 0"
-                )
+                message = f"'{whole}' has {len(parts)} outputs, there is no '{name}'"
+                raise self.problem(message, node, hint="they count from 0")
             return (parts[int(port)],)
         raise self.unknown_tensor(name, node)
 
@@ -239,32 +235,22 @@ class State:
         if later is not None and later.line == node.line:
             return self.problem(f"'{name}' is this layer's own name, which it cannot read from", node)
         if later is not None and later.line > node.line:
-            return self.problem(
-                f"'{name}' is defined only later, in line {later.line}",
-                node,
-                hint="a layer can only read what is above it",
-            )
-        names = [path for path in self.tensors if path.startswith(self.scope.prefix)]
-        known = [
-            *(path.removeprefix(self.scope.prefix) for path in names),
-            *(n.path for n in self.nodes if n.layer is None),
-        ]
-        hint = (
-            nearest(name, known)
-            or f"choose from: {listed(dict.fromkeys(known))}; layers inside a block or branch have a path, "
-            "e.g. block1.conv2"
-        )
+            message = f"'{name}' is defined only later, in line {later.line}"
+            return self.problem(message, node, hint="a layer can only read what is above it")
+        prefix = self.scope.prefix
+        known = [path.removeprefix(prefix) for path in self.tensors if path.startswith(prefix)] + self.input_names()
+        inside = "layers inside a block or branch have a path, e.g. block1.conv2"
+        hint = nearest(name, known) or f"choose from: {listed(dict.fromkeys(known))}; {inside}"
         return self.problem(f"there is no tensor '{name}' to read from", node, hint=hint)
 
     def need_current(self, node: reader.Node) -> Tensors:
         if not self.current:
-            names = [n.path for n in self.nodes if n.layer is None]
-            raise self.problem(
-                "no tensor comes before this",
-                node,
-                hint=f"the net has several inputs; say 'from:' one of {listed(names)}",
-            )
+            hint = f"the net has several inputs; say 'from:' one of {listed(self.input_names())}"
+            raise self.problem("no tensor comes before this", node, hint=hint)
         return self.current
+
+    def input_names(self) -> list[str]:
+        return [node.path for node in self.nodes if node.layer is None]
 
     def sources(self, node: reader.Node | None, at: reader.Node) -> Tensors:
         if node is None:

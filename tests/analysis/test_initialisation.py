@@ -129,10 +129,10 @@ def test_draws_of_torch_have_the_stated_deviation(tmp_path) -> None:
 
         gain = nn.init.calculate_gain(rule, parameter)
         for claim, draw in (
-            (one.he, lambda w, r=rule, p=parameter: nn.init.kaiming_normal_(w, a=p, nonlinearity=r)),
-            (one.he_fan_out, lambda w, r=rule, p=parameter: nn.init.kaiming_uniform_(w, p, "fan_out", r)),
-            (one.xavier, lambda w, g=gain: nn.init.xavier_normal_(w, g)),
-            (one.xavier, lambda w, g=gain: nn.init.xavier_uniform_(w, g)),
+            (one.he_std, lambda w, r=rule, p=parameter: nn.init.kaiming_normal_(w, a=p, nonlinearity=r)),
+            (one.he_fan_out_std, lambda w, r=rule, p=parameter: nn.init.kaiming_uniform_(w, p, "fan_out", r)),
+            (one.xavier_std, lambda w, g=gain: nn.init.xavier_normal_(w, g)),
+            (one.xavier_std, lambda w, g=gain: nn.init.xavier_uniform_(w, g)),
         ):
             measured, error = deviation(draw)
             assert measured == pytest.approx(claim, rel=error), path

@@ -289,6 +289,24 @@ class Moves(nn.Module):
         return sum(pairs.unbind(1)).unsqueeze(1) + rows * wide
 
 
+class Written(nn.Module):
+    """Writes that another tensor sees: by a view of a view, to the whole of which a part was taken, to a part."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, x):
+        y = self.conv(x)
+        part = y[:, :4]
+        y.tanh_()
+        part.permute(0, 2, 3, 1).view(x.shape[0], -1, 4)[:, 2:5].mul_(2)
+        y.flatten(1).neg_()
+        turned = y.clone()
+        turned[:, :4], turned[:, 4:] = y[:, 4:], part
+        return part * 3, y, turned
+
+
 class Equations(nn.Module):
     """Einsums, attention by its parts and with a mask, batch not first."""
 
@@ -476,6 +494,7 @@ NETS = {
     "queries": (Queries, (4, 3, 3)),
     "fixed": (Fixed, (3, 6, 5)),
     "moves": (Moves, (8, 6, 6)),
+    "written": (Written, (3, 6, 5)),
     "equations": (Equations, (6, 3, 3)),
     "more_equations": (MoreEquations, (6, 2, 3)),
     "pair": (Pair, {"one": (1, 6, 6), "other": (1, 6, 6)}),

@@ -9,6 +9,7 @@ from torch import nn
 
 import cnncalc
 from cnncalc.torch.capture import capture
+from cnncalc.torch.capture.registry import captures
 from cnncalc.torch.original import Original, measure_source
 
 pytestmark = pytest.mark.torch
@@ -92,6 +93,44 @@ def test_a_batch_norm_by_buffers_of_the_nets_own(weight):
 def test_an_instance_norm_by_buffers_of_the_nets_own_has_just_these():
     report = cnncalc.analyze(Functional(F.instance_norm), input=SHAPE)
     assert (report.totals.status, report.totals.buffers) == ("partial", 16)
+
+
+class Scaled(Net):
+    """A number that a tensor holds."""
+
+    def forward(self, x):
+        return self.conv(x) * x.abs().max().item()
+
+
+def test_a_number_that_depends_on_the_data_is_said():
+    report = cnncalc.analyze(Scaled(), input=SHAPE)
+    assert (report.totals.status, report.totals.macs) == ("partial", 64 * 8 * 27)
+    assert any(
+        "aten.mul.Tensor, which gives 8×8×8, are not known (a number" in one.message for one in report.diagnostics
+    )
+
+
+class Namesake(Net):
+    """A buffer by the name that PyTorch gives to what is computed of another."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("add", torch.rand(2))
+        self.register_buffer("shift", torch.rand(8))
+
+    def forward(self, x):
+        return (self.conv(x).mean((2, 3)) * (self.shift + 1)), self.add
+
+
+def test_a_constant_is_not_taken_for_a_buffer_of_its_name():
+    report = cnncalc.analyze(Namesake(), input=SHAPE)
+    assert (report.totals.status, report.totals.buffers) == ("complete", 10)
+    assert [layer.output_shape for layer in report.layers if layer.type == "constant"] == [(8,), (2,), (8,)]
+
+
+def test_an_operator_has_one_handler():
+    with pytest.raises(ValueError, match="conv2d is captured by conv already"):
+        captures("conv2d")(lambda tracer, call: None)
 
 
 class Counter(Net):

@@ -530,6 +530,7 @@ def test_a_bottleneck_that_saves_weights_is_a_note():
     [
         ["conv: {out: 6, kernel: 3}", "conv: {out: 5, kernel: 3}"],
         ["conv: {out: 6, kernel: 3, stride: 2}", "batch_norm", "conv: {out: 5, kernel: 3}"],
+        ["conv: {out: 6, kernel: 3}", "instance_norm: {track_running_stats: true}", "conv: {out: 5, kernel: 3}"],
         ["depthwise_conv: {kernel: 3}", "conv: {out: 5, kernel: 1}"],
         ["conv: {out: 6, kernel: 3, groups: 2}", "conv: {out: 8, kernel: 1, groups: 2}"],
         ["conv: {out: 6, kernel: 3}", "conv_transpose: {out: 5, kernel: 2, stride: 2}"],

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from msgspec import UNSET, structs
 
-from cnncalc.analysis.answer import Generator, Model
+from cnncalc.analysis.answer import Model
 from cnncalc.analysis.fold import COUNTS
 from cnncalc.analysis.report import Diagnostic, LayerReport, ReceptiveField, Report, SeparablePair, Totals
 
@@ -63,8 +63,6 @@ def reports(draw: st.DrawFn, *, partial: bool | None = None) -> Report:
     rows = tuple(draw(layers(path, is_partial)) for path in draw(st.lists(paths, max_size=6, unique=True)))
     unknown = any(getattr(row, name) is None for row in rows for name in COUNTS)
     return Report(
-        schema_version=1,
-        generator=Generator("cnncalc", "0"),
         model=Model(
             name=draw(texts),
             source=draw(texts),
@@ -108,15 +106,13 @@ def report(*rows: LayerReport) -> Report:
     """A report of these layers."""
     unknown = any(getattr(row, name) is None for row in rows for name in COUNTS)
     return Report(
-        1,
-        Generator("cnncalc", "0"),
-        Model("net", "net.yaml", {}, {"input": (3, 8, 8)}, 1, {"out": (4, 8, 8)}),
-        Totals(
+        model=Model("net", "net.yaml", {}, {"input": (3, 8, 8)}, 1, {"out": (4, 8, 8)}),
+        totals=Totals(
             "partial" if unknown else "complete",
             *(known_sum(rows, name) for name in COUNTS),
             4 * known_sum(rows, "params"),
             12,
         ),
-        rows,
-        (),
+        layers=rows,
+        diagnostics=(),
     )

@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from cnncalc.analysis import answer as answers
-from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Generator, Shape
+from cnncalc.analysis.answer import Shape
 from cnncalc.analysis.conventions import CONVENTIONS, Answer, Convention, Number, answer
 from cnncalc.analysis.cost import Cost, costs
 from cnncalc.errors import unknown_name
@@ -77,11 +77,9 @@ class ToolReport(Struct, frozen=True):
     layers: tuple[LayerCount, ...] | UnsetType = UNSET
 
 
-class ConventionsReport(answers.Answer, frozen=True):
+class ConventionsReport(answers.Answer, frozen=True, kw_only=True):
     """The whole answer to ``conventions``."""
 
-    schema_version: int
-    generator: Generator
     name: str
     source: str
     inputs: dict[str, Shape]
@@ -137,17 +135,15 @@ def report(
     macs = sum(cost.macs or 0 for cost in ours)
     answers = [answer(graph, convention, batch, frozenset(functional)) for convention in chosen]
     return ConventionsReport(
-        SCHEMA_VERSION,
-        GENERATOR,
-        graph.name,
-        graph.source,
-        graph.inputs,
-        batch,
-        macs,
-        flops(macs),
-        sum(cost.activations or 0 for cost in ours),
-        tuple(_tool(graph, given, ours, batch, tools is not None) for given in answers),
-        tuple(functional),
+        name=graph.name,
+        source=graph.source,
+        inputs=graph.inputs,
+        batch=batch,
+        macs=macs,
+        flops=flops(macs),
+        activations=sum(cost.activations or 0 for cost in ours),
+        tools=tuple(_tool(graph, given, ours, batch, tools is not None) for given in answers),
+        functional=tuple(functional),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 
-from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator, Shape
+from cnncalc.analysis.answer import Answer, Shape, Shown
 from cnncalc.analysis.cost import Cost, costs
 from cnncalc.analysis.explain.comparison import Comparison, comparisons
 from cnncalc.analysis.explain.costs import Account, account
@@ -86,7 +86,7 @@ class Total(Struct, frozen=True):
     missing: tuple[str, ...] = ()
 
 
-class Explanation(Answer, frozen=True):
+class Explanation(Shown, frozen=True):
     """The whole answer to ``explain``; ``print`` it, or take its LaTeX, Markdown or JSON."""
 
     graph: Graph
@@ -393,11 +393,9 @@ class LayerExplanation(Struct, frozen=True):
     comparisons: tuple[ComparisonReport, ...] | UnsetType = UNSET
 
 
-class ExplainReport(Answer, frozen=True):
+class ExplainReport(Answer, frozen=True, kw_only=True):
     """The whole answer to ``explain``; a quantity's ``sources`` are numbers in the list of them, from 1."""
 
-    schema_version: int
-    generator: Generator
     name: str
     source: str
     batch: int
@@ -411,8 +409,6 @@ class ExplainReport(Answer, frozen=True):
 def report(found: Explanation) -> ExplainReport:
     """The explanation as its JSON."""
     return ExplainReport(
-        schema_version=SCHEMA_VERSION,
-        generator=GENERATOR,
         name=found.graph.name,
         source=found.graph.source,
         batch=found.batch,

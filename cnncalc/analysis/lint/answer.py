@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from cnncalc.analysis.answer import GENERATOR, SCHEMA_VERSION, Answer, Generator, Model, model
+from cnncalc.analysis.answer import Answer, Model, model
 from cnncalc.analysis.broken import Broken
 from cnncalc.analysis.lint import Finding, Findings
 from cnncalc.analysis.lint.rule import Rule
@@ -23,14 +23,12 @@ class Counts(Struct, frozen=True):
     silenced: int
 
 
-class LintReport(Answer, frozen=True):
+class LintReport(Answer, frozen=True, kw_only=True):
     """The whole answer to ``lint``. ``rules`` has those that found something.
 
     ``status`` is ``fail`` where there is an error, or with ``strict`` a warning.
     """
 
-    schema_version: int
-    generator: Generator
     model: Model
     status: Literal["pass", "fail"]
     strict: bool
@@ -39,24 +37,20 @@ class LintReport(Answer, frozen=True):
     rules: tuple[Rule, ...]
 
 
-class LintReports(Answer, frozen=True):
+class LintReports(Answer, frozen=True, kw_only=True):
     """The answer to ``lint`` of several nets.
 
     ``broken`` are those that could not be read; where there are any, ``status`` is ``error``.
     """
 
-    schema_version: int
-    generator: Generator
     status: Literal["pass", "fail", "error"]
     nets: tuple[LintReport, ...]
     broken: tuple[Broken, ...]
 
 
-class RuleList(Answer, frozen=True):
+class RuleList(Answer, frozen=True, kw_only=True):
     """The answer to ``lint --rules``."""
 
-    schema_version: int
-    generator: Generator
     rules: tuple[Rule, ...]
 
 
@@ -66,8 +60,6 @@ def report(graph: Graph, found: Findings, rules: Iterable[Rule], *, strict: bool
     counts = Counts(severities.count("error"), severities.count("warning"), severities.count("info"), found.silenced)
     fired = {finding.rule for finding in found.findings}
     return LintReport(
-        schema_version=SCHEMA_VERSION,
-        generator=GENERATOR,
         model=model(graph),
         status="fail" if counts.error or (strict and counts.warning) else "pass",
         strict=strict,
@@ -79,11 +71,11 @@ def report(graph: Graph, found: Findings, rules: Iterable[Rule], *, strict: bool
 
 def rule_list(rules: Iterable[Rule]) -> RuleList:
     """The answer that lists rules."""
-    return RuleList(SCHEMA_VERSION, GENERATOR, tuple(rules))
+    return RuleList(rules=tuple(rules))
 
 
 def together(reports: Sequence[LintReport], broken: Sequence[Broken]) -> LintReports:
     """Several nets as one answer."""
     failed = any(one.status == "fail" for one in reports)
     status: Literal["pass", "fail", "error"] = "error" if broken else "fail" if failed else "pass"
-    return LintReports(SCHEMA_VERSION, GENERATOR, status, tuple(reports), tuple(broken))
+    return LintReports(status=status, nets=tuple(reports), broken=tuple(broken))

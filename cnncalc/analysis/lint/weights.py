@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 from math import gcd, prod
+from typing import Any
 
 from cnncalc.analysis.initialisation import last_scales
 from cnncalc.analysis.lint.design import Design
@@ -13,14 +14,21 @@ from cnncalc.analysis.receptive_field import Local
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Node
 from cnncalc.layers.axes import axis_name, describe
-from cnncalc.layers.conv import Conv, ConvTranspose
-from cnncalc.layers.linear import Linear
-from cnncalc.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm
-from cnncalc.layers.regularization import LayerScale, PassThrough
-from cnncalc.layers.shape import Flatten
+from cnncalc.layers.base import Layer
+from cnncalc.layers.reads import pointwise
 
 MULTIPLE = 8
 """Channels that half-precision matrix units take at a time."""
+
+
+def is_learned(layer: Layer) -> bool:
+    """Whether a layer is a product with a learned weight, which has ``out`` channels: linear, or a convolution."""
+    return layer.is_product and "out" in layer.__struct_fields__
+
+
+def is_linear(layer: Layer) -> bool:
+    """Whether such a product has no window: it works on the last axis."""
+    return is_learned(layer) and "kernel" not in layer.__struct_fields__
 
 
 @rule(
@@ -35,19 +43,15 @@ MULTIPLE = 8
 def bias_before_norm(design: Design) -> Iterator[Found]:
     """A bias that the norm after it subtracts again."""
     for number, node, layer in design.layers():
-        if not isinstance(layer, (Conv, ConvTranspose, Linear)) or not layer.bias:
-            continue
-        reader = design.only_reader(number)
-        if reader is None:
-            continue
-        norm = design.graph.nodes[reader]
+        reader = design.only_reader(number) if is_learned(layer) and getattr(layer, "bias") else None  # noqa: B009
+        norm = None if reader is None else design.graph.nodes[reader]
         # A linear layer over more than one axis has its features last, and the channels of the norm are the first.
-        per_channel = isinstance(norm.layer, (BatchNorm, InstanceNorm))
-        if not per_channel or (isinstance(layer, Linear) and len(node.output_shape) > 1):
+        if norm is None or (is_linear(layer) and len(node.output_shape) > 1):
             continue
-        channels = node.output_shape[0]
-        message = f"the {channels:,} biases are subtracted again by {norm.path}"
-        yield Found(number, message, {"biases": channels, "norm": norm.path})
+        if norm.layer is not None and norm.layer.role == "channel norm":
+            channels = node.output_shape[0]
+            message = f"the {channels:,} biases are subtracted again by {norm.path}"
+            yield Found(number, message, {"biases": channels, "norm": norm.path})
 
 
 # -- products that could be one --------------------------------------------------------------------
@@ -73,7 +77,7 @@ def no_nonlinearity_between(design: Design) -> Iterator[Found]:
             before = node.inputs[0].node
             if design.only_reader(before) == number:
                 carried = origin.get(before)
-        if isinstance(layer, (Conv, ConvTranspose, Linear)):
+        if is_learned(layer):
             if carried is not None:
                 first = design.graph.nodes[carried]
                 one = merged_weights(first, node)
@@ -83,16 +87,16 @@ def no_nonlinearity_between(design: Design) -> Iterator[Found]:
                     numbers = {"first": first.path, "weights": two, "weights_as_one": one}
                     yield Found(number, message, numbers, "info" if two < one else None)
             origin[number] = number
-        elif carried is not None and _is_linear(node):
+        elif carried is not None and _keeps_products(node):
             origin[number] = carried
 
 
-def _is_linear(node: Node) -> bool:
+def _keeps_products(node: Node) -> bool:
     """Whether a layer keeps a product a product: hands on, scales per channel, or flattens."""
-    layer = node.layer
-    if isinstance(layer, BatchNorm):
-        return layer.track_running_stats
-    return isinstance(layer, (PassThrough, LayerScale, Flatten))
+    assert node.layer is not None
+    if node.layer.role == "channel norm":  # by running statistics a unit reads its own place alone
+        return node.layer.reads(*node.input_shapes) == tuple(map(pointwise, node.input_shapes))
+    return node.layer.role in ("pass-through", "scale", "flattening")
 
 
 def _weights(node: Node) -> int:
@@ -103,32 +107,27 @@ def _weights(node: Node) -> int:
 
 def merged_weights(first: Node, second: Node) -> int | None:
     """The weights of the one layer that computes what two do; ``None`` where that is no layer of theirs."""
-    one, two = first.layer, second.layer
-    if isinstance(two, Linear):
-        if isinstance(one, Linear) and len(first.output_shape) == len(second.input_shapes[0]):
-            return first.input_shapes[0][-1] * two.out
-        if len(second.input_shapes[0]) == 1:  # flattened: one linear layer of everything
-            return prod(first.input_shapes[0]) * two.out
+    one: Any = first.layer
+    two: Any = second.layer
+    out: int = two.out
+    inputs, between = first.input_shapes[0], second.input_shapes[0]
+    if is_linear(two):
+        if len(between) == 1:  # flattened: one linear layer of everything
+            return prod(inputs) * out
+        return inputs[-1] * out if is_linear(one) and len(first.output_shape) == len(between) else None
+    if is_linear(one):
         return None
-    if not isinstance(one, (Conv, ConvTranspose)) or not isinstance(two, (Conv, ConvTranspose)):
-        return None
-    groups = gcd(one.groups, two.groups)
+    transposed = tuple("output_padding" in layer.__struct_fields__ for layer in (one, two))
     taps = 1
-    for a, b in zip(one.axes(first.input_shapes[0]), two.axes(second.input_shapes[0]), strict=True):
+    for a, b in zip(one.axes(inputs), two.axes(between), strict=True):
         inner, outer = a.effective_kernel - 1, b.effective_kernel - 1
-        if isinstance(one, Conv) and isinstance(two, ConvTranspose):
-            if a.stride > 1 and b.stride > 1:
-                return None
-            taps *= inner * b.stride + outer + 1
-        elif isinstance(one, ConvTranspose) and isinstance(two, Conv):
-            if a.stride > 1 and b.stride > 1:
-                return None
-            taps *= inner + outer + 1
-        elif isinstance(one, ConvTranspose):
-            taps *= inner * b.stride + outer + 1
-        else:
-            taps *= inner + outer * a.stride + 1
-    return taps * first.input_shapes[0][0] // groups * two.out
+        if any(transposed) and not all(transposed) and a.stride > 1 and b.stride > 1:
+            return None
+        inner *= b.stride if transposed[1] else 1
+        outer *= 1 if any(transposed) else a.stride
+        taps *= inner + outer + 1
+    groups: int = gcd(one.groups, two.groups)
+    return taps * inputs[0] // groups * out
 
 
 # -- channels --------------------------------------------------------------------------------------
@@ -194,7 +193,8 @@ def zero_gamma(design: Design) -> Iterator[Found]:
     """A residual block whose branch ends in a norm with a scale, which could start at 0."""
     nodes = design.graph.nodes
     for last, merge in last_scales(design.graph).items():
-        if isinstance(nodes[last].layer, (BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm)):
+        layer = nodes[last].layer
+        if layer is not None and layer.role in ("norm", "channel norm"):
             message = "the last norm of a residual branch; its weight could start at 0"
             yield Found(last, message, {"merge": nodes[merge].path})
 
@@ -213,15 +213,12 @@ def zero_gamma(design: Design) -> Iterator[Found]:
 def channels_off_multiple(design: Design) -> Iterator[Found]:
     """A convolution or linear layer whose output channels are no multiple of 8."""
     for number, _, layer in design.layers():
-        if not isinstance(layer, (Conv, ConvTranspose, Linear)):
+        out: int = getattr(layer, "out", MULTIPLE) if layer.is_product else MULTIPLE
+        if out % MULTIPLE == 0 or getattr(layer, "groups", 1) > 1:
             continue
-        if layer.out % MULTIPLE == 0 or (not isinstance(layer, Linear) and layer.groups > 1):
-            continue
-        more = -(-layer.out // MULTIPLE) * MULTIPLE
-        numbers = {"channels": layer.out, "rounded_up": more}
-        yield Found(
-            number, f"{layer.out} output channels are no multiple of {MULTIPLE}; {more} take as many steps", numbers
-        )
+        more = -(-out // MULTIPLE) * MULTIPLE
+        message = f"{out} output channels are no multiple of {MULTIPLE}; {more} take as many steps"
+        yield Found(number, message, {"channels": out, "rounded_up": more})
 
 
 # -- axes ------------------------------------------------------------------------------------------
@@ -240,7 +237,7 @@ def linear_on_map(design: Design) -> Iterator[Found]:
     """A linear layer that gets a feature map, not a vector of features."""
     for number, node, layer in design.layers():
         shape = node.input_shapes[0] if node.input_shapes else ()
-        if not isinstance(layer, Linear) or len(shape) < 2:
+        if not is_linear(layer) or len(shape) < 2:
             continue
         last = len(shape) - 1
         for track in design.fields.of(node.inputs[0]).tracks:

@@ -2,7 +2,7 @@
 
 A section is one module of this package with
 
-- ``add(report, graph, settings)``: the report with the section's totals and layers;
+- ``measured(report, graph, settings)``: the section's totals, its part for each node, and more diagnostics;
 - ``folded(parts)``: what one row for several layers has.
 
 Its structures stand in ``analysis/report.py``, its columns in ``report/sections/``.
@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -98,7 +99,11 @@ def add(report: Report, graph: Graph, wanted: Iterable[str], settings: Settings)
     """The report with these sections."""
     for section in SECTIONS:
         if section in wanted:
-            report = module(section).add(report, graph, settings)
+            totals, parts, *more = module(section).measured(report, graph, settings)
+            own = [part for node, part in zip(graph.nodes, parts, strict=True) if node.layer is not None]
+            layers = [replace(layer, **{section: part}) for layer, part in zip(report.layers, own, strict=True)]
+            report = replace(report, layers=tuple(layers), **{section: totals})
+            report = replace(report, diagnostics=(*report.diagnostics, *more))
     return report
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
-from msgspec.structs import replace
-
+from cnncalc.analysis.fold import sums
 from cnncalc.analysis.memory.in_place import in_place_nodes
 from cnncalc.analysis.memory.inference import Peak, peak
 from cnncalc.analysis.memory.order import best_order
@@ -35,8 +35,8 @@ from cnncalc.graph import Graph
 from cnncalc.units import parse_bytes
 
 
-def add(report: Report, graph: Graph, settings: Settings) -> Report:
-    """The report with the memory of its layers.
+def measured(report: Report, graph: Graph, settings: Settings) -> tuple[Any, ...]:
+    """The memory of the net and of its nodes, and which layers do not say what they take.
 
     Raises:
         CnncalcError: settings that do not go together, or a size that is none.
@@ -53,15 +53,10 @@ def add(report: Report, graph: Graph, settings: Settings) -> Report:
     trained = None if setting.dtype == "int8" else training(graph, batch, setting)
     size = _size(settings.fit)
     samples = graph.samples(batch)
-    parts = {
-        node.path: LayerMemory(
-            weights=sum(own[number]),
-            output=sum(prod(shape) for shape in node.output_shapes) * samples[number] * element,
-            saved=saved[number],
-            live=now.highest[number],
-        )
-        for number, node in enumerate(graph.nodes)
-    }
+    parts = [
+        LayerMemory(sum(own[number]), sum(map(prod, node.output_shapes)) * samples[number] * element, *held)
+        for number, (node, *held) in enumerate(zip(graph.nodes, saved, now.highest, strict=True))
+    ]
     totals = MemoryTotals(
         status="partial" if run.unknown else "complete",
         dtype=setting.dtype,
@@ -71,9 +66,7 @@ def add(report: Report, graph: Graph, settings: Settings) -> Report:
         training=None if trained is None else _training(graph, trained, setting),
         fit=None if size is None else Fit(size, largest_batch(graph, size, setting)),
     )
-    layers = tuple([replace(layer, memory=parts[layer.path]) for layer in report.layers])
-    more = tuple(_diagnostics(graph, run))
-    return replace(report, layers=layers, memory=totals, diagnostics=report.diagnostics + more)
+    return totals, parts, *_diagnostics(graph, run)
 
 
 def _size(fit: str | None) -> int | None:
@@ -151,9 +144,4 @@ def _diagnostics(graph: Graph, run: Pass) -> list[Diagnostic]:
 
 def folded(parts: Sequence[LayerMemory]) -> LayerMemory:
     """A block's sums; of what is alive the most."""
-    return LayerMemory(
-        weights=sum(part.weights for part in parts),
-        output=sum(part.output for part in parts),
-        saved=sum(part.saved for part in parts),
-        live=max(part.live for part in parts),
-    )
+    return LayerMemory(**sums(parts, ("weights", "output", "saved")), live=max(part.live for part in parts))

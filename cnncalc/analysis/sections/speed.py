@@ -9,6 +9,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from cnncalc.analysis.cost import costs
+from cnncalc.analysis.fold import sums, total
 from cnncalc.analysis.report import LayerSpeed, MachineReport, Report, SpeedTotals
 from cnncalc.analysis.roofline import LayerTime, Machine, layer_time, net_time, peak_of
 from cnncalc.analysis.sections import Settings
@@ -17,11 +18,12 @@ from cnncalc.errors import CnncalcError
 from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph
 
+BYTE_COUNTS = ("read_bytes", "weight_bytes", "written_bytes", "bytes")
 TIMES = ("compute_ps", "memory_ps", "roofline_ps", "bound_ps")
 
 
-def add(report: Report, graph: Graph, settings: Settings) -> Report:
-    """The report with the traffic and, for a machine, the least times of its layers.
+def measured(report: Report, graph: Graph, settings: Settings) -> tuple[SpeedTotals, list[LayerSpeed]]:
+    """The traffic and, for a machine, the least times, of the net and of its nodes.
 
     Raises:
         CnncalcError: an unknown dtype, or the machine has no peak for it.
@@ -40,28 +42,23 @@ def add(report: Report, graph: Graph, settings: Settings) -> Report:
         ]
         net = net_time(known, whole_net(graph, moved, batch), machine, dtype, settings.algorithms)
         times = [*known]
-    parts = {
-        node.path: _layer(cost.macs, part, BYTES[dtype], time)
-        for node, cost, part, time in zip(graph.nodes, counted, moved, times, strict=True)
-    }
-    sums = {name: sum(getattr(part, name) for part in parts.values()) for name in _BYTE_COUNTS}
+    parts = [
+        _layer(cost.macs, part, BYTES[dtype], time) for cost, part, time in zip(counted, moved, times, strict=True)
+    ]
+    moving = sums(parts, BYTE_COUNTS)
     macs = sum(cost.macs or 0 for cost in counted)
     totals = SpeedTotals(
         status="partial" if any(cost.macs is None for cost in counted) else "complete",
         dtype=dtype,
         algorithms=settings.algorithms,
-        **sums,
-        intensity=flops(macs) / sums["bytes"] if sums["bytes"] else None,
+        **moving,
+        intensity=flops(macs) / moving["bytes"] if moving["bytes"] else None,
         machine=UNSET if machine is None else _machine(machine, dtype),
         roofline_ps=UNSET if net is None else net.roofline,
         bound_ps=UNSET if net is None else net.bound,
         fused_bound_ps=UNSET if net is None else net.fused_bound,
     )
-    layers = tuple([replace(layer, speed=parts[layer.path]) for layer in report.layers])
-    return replace(report, layers=layers, speed=totals)
-
-
-_BYTE_COUNTS = ("read_bytes", "weight_bytes", "written_bytes", "bytes")
+    return totals, parts
 
 
 def _layer(macs: int | None, part: Traffic, size: int, time: LayerTime | None) -> LayerSpeed:
@@ -97,13 +94,11 @@ def _machine(machine: Machine, dtype: str) -> MachineReport:
 
 def folded(parts: Sequence[LayerSpeed]) -> LayerSpeed:
     """A block's sums, for layers that run one after the other."""
-    sums = {name: sum(getattr(part, name) for part in parts) for name in _BYTE_COUNTS}
-    work = [None if p.intensity is None and p.bytes else (p.intensity or 0) * p.bytes for p in parts]
-    known = [one for one in work if one is not None]
-    whole = LayerSpeed(**sums, intensity=sum(known) / sums["bytes"] if sums["bytes"] and known == work else None)
+    moving = sums(parts, BYTE_COUNTS)
+    work = total([None if p.intensity is None and p.bytes else (p.intensity or 0) * p.bytes for p in parts])
+    whole = LayerSpeed(**moving, intensity=work / moving["bytes"] if moving["bytes"] and work is not None else None)
     if any(part.bound_ps is UNSET for part in parts):
         return whole
-    times: dict[str, int] = {name: sum(getattr(part, name) for part in parts) for name in TIMES}
     limits = {part.limit for part in parts if part.limit != "nothing"}
     limit: Any = limits.pop() if len(limits) == 1 else "several" if limits else "nothing"
-    return replace(whole, limit=limit, **times)
+    return replace(whole, limit=limit, **sums(parts, TIMES))

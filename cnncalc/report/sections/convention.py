@@ -6,7 +6,7 @@ from typing import Any
 
 from cnncalc.analysis.report import Report
 from cnncalc.document.blocks import Fact
-from cnncalc.document.column import Column, human
+from cnncalc.document.column import count, human
 from cnncalc.report import conventions
 from cnncalc.units import show
 
@@ -28,14 +28,10 @@ def _show(value: Any) -> str:
 
 
 COLUMNS = (
-    Column(
-        "counted",
-        "counted",
-        lambda row, _: row.convention.counted,
-        "what the tool of --convention counts, in its unit",
-        _show,
-        True,
-        3,
-        lambda report: "?" if report.convention.answer is None else show(report.convention.answer),
+    count(
+        *("counted", "counted", "what the tool of --convention counts, in its unit", 3),
+        at="convention.counted",
+        show=_show,
+        total=lambda report: "?" if report.convention.answer is None else show(report.convention.answer),
     ),
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cnncalc.analysis.report import LayerReport, Report
+from cnncalc.analysis.report import Report
 from cnncalc.document.blocks import Fact
-from cnncalc.document.column import Column, human
+from cnncalc.document.column import Column, count, human
 from cnncalc.units import show
 
 
@@ -37,13 +37,8 @@ def _deviation(value: float | None) -> str:
 def _column(
     name: str, header: str, help: str, show: Callable[[Any], str], priority: int, *, summed: bool = False
 ) -> Column:
-    def value(row: LayerReport, _: Report) -> Any:
-        return getattr(row.initialisation, name)
-
-    def total(report: Report) -> str:
-        return human(getattr(report.initialisation, name))
-
-    return Column(name, header, value, help, show, True, priority, total if summed else None)
+    at = f"initialisation.{name}"
+    return count(name, header, help, priority, at=at, show=show, total_at=at if summed else "")
 
 
 def _count(value: int | None) -> str:

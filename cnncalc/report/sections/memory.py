@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from cnncalc.analysis.report import (
-    Inference,
-    LayerReport,
-    Report,
-    TrainingMemory,
-)
+from cnncalc.analysis.report import Inference, Report, TrainingMemory
 from cnncalc.document.blocks import Fact
-from cnncalc.document.column import Column
+from cnncalc.document.column import Column, count
+from cnncalc.report.words import more_than
 from cnncalc.units import show_bytes
 
 MOST_NAMED = 4
@@ -28,7 +24,7 @@ def facts(report: Report) -> list[Fact]:
     rows = [Fact("weights", show_bytes(totals.weights), totals.dtype)]
     if totals.buffers:
         rows.append(Fact("buffers", show_bytes(totals.buffers), "running statistics"))
-    others = _named([path for path in inference.alive if path != inference.at])
+    others = more_than([path for path in inference.alive if path != inference.at], MOST_NAMED)
     where = f"of tensors, at {inference.at}" + (f"; also alive: {others}" if others else "")
     rows.append(Fact("inference peak", least + show_bytes(inference.peak), where))
     if inference.in_place < inference.peak:
@@ -64,45 +60,23 @@ def facts(report: Report) -> list[Fact]:
     return rows
 
 
-def _named(paths: Sequence[str]) -> str:
-    """The first few of some layers."""
-    more = f", … ({len(paths) - MOST_NAMED} more)" if len(paths) > MOST_NAMED else ""
-    return ", ".join(paths[:MOST_NAMED]) + more
-
-
-def _column(
-    name: str, attribute: str, header: str, help: str, priority: int, total: Callable[[Report], int] | None
-) -> Column:
-    def value(row: LayerReport, _: Report) -> Any:
-        return getattr(row.memory, attribute)
-
-    def last(report: Report) -> str:
-        assert total is not None
-        return show_bytes(total(report))
-
-    return Column(name, header, value, help, show_bytes, True, priority, None if total is None else last)
-
-
-def _weights(report: Report) -> int:
-    totals: Any = report.memory
-    whole: int = totals.weights + totals.buffers
-    return whole
-
-
-def _saved(report: Report) -> int:
-    parts: list[Any] = [layer.memory for layer in report.layers]
-    return sum(part.saved for part in parts)
-
-
-def _peak(report: Report) -> int:
-    totals: Any = report.memory
-    most: int = totals.inference.peak
-    return most
+def _column(name: str, at: str, header: str, help: str, priority: int, total: Callable[[Any], int] | None) -> Column:
+    last = None if total is None else lambda report: show_bytes(total(report))
+    return count(name, header, help, priority, at=f"memory.{at}", show=show_bytes, total=last)
 
 
 COLUMNS = (
-    _column("weight_bytes", "weights", "weights", "bytes of weights and buffers", 4, _weights),
+    _column(
+        *("weight_bytes", "weights", "weights", "bytes of weights and buffers", 4),
+        lambda report: report.memory.weights + report.memory.buffers,
+    ),
     _column("output_bytes", "output", "out bytes", "bytes of its outputs, per batch", 6, None),
-    _column("saved_bytes", "saved", "saved", "bytes that autograd keeps for it and for none before", 3, _saved),
-    _column("live_bytes", "live", "live", "most bytes of tensors alive while it runs in inference", 5, _peak),
+    _column(
+        *("saved_bytes", "saved", "saved", "bytes that autograd keeps for it and for none before", 3),
+        lambda report: sum(layer.memory.saved for layer in report.layers),
+    ),
+    _column(
+        *("live_bytes", "live", "live", "most bytes of tensors alive while it runs in inference", 5),
+        lambda report: report.memory.inference.peak,
+    ),
 )

@@ -8,9 +8,9 @@ from typing import Any
 from msgspec import UNSET
 
 from cnncalc import units
-from cnncalc.analysis.report import LayerReport, Report
+from cnncalc.analysis.report import Report
 from cnncalc.document.blocks import Fact
-from cnncalc.document.column import Column
+from cnncalc.document.column import Column, count
 
 
 def hidden(report: Report) -> set[str]:
@@ -60,15 +60,8 @@ def _time(value: Any) -> str:
 
 
 def _column(name: str, header: str, help: str, field: str, show: Callable[[Any], str], priority: int) -> Column:
-    def value(row: LayerReport, _: Report) -> Any:
-        found = getattr(row.speed, field)
-        return None if found is UNSET else found
-
-    def total(report: Report) -> str:
-        found = getattr(report.speed, field, UNSET)
-        return "" if found is UNSET else show(found)
-
-    return Column(name, header, value, help, show, True, priority, total)
+    at = f"speed.{field}"
+    return count(name, header, help, priority, at=at, show=show, total_at="" if field == "limit" else at)
 
 
 COLUMNS = (

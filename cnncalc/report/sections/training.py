@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from msgspec import UNSET
@@ -11,7 +12,7 @@ from cnncalc import units
 from cnncalc.analysis.report import LayerReport, Report
 from cnncalc.analysis.sections.training import PETAFLOP_S_DAY
 from cnncalc.document.blocks import Fact
-from cnncalc.document.column import Column, human, percent
+from cnncalc.document.column import Column, count, human, percent
 
 
 def facts(report: Report) -> list[Fact]:
@@ -33,7 +34,7 @@ def facts(report: Report) -> list[Fact]:
             rows.append(Fact("mean if skipped", "unknown", "the draws are too entangled"))
         else:
             mean = totals.expected_if_skipped.step_flops
-            saved = f"neither computed nor differentiated (Huang et al. 2016): {_share(mean, totals.step_flops)} %"
+            saved = f"neither computed nor differentiated (Huang et al. 2016): {units.share(mean, totals.step_flops)} %"
             rows.append(_fact("mean if skipped", mean, least, saved))
     if totals.run is not UNSET:
         run = totals.run
@@ -66,10 +67,6 @@ def _ratio(totals: Any) -> str:
     return f"{hundredths // 100}.{hundredths % 100:02d} times the forward pass"
 
 
-def _share(part: int, whole: int) -> str:
-    return units.share(part, whole)
-
-
 def hidden(report: Report) -> set[str]:
     """Without stochastic depth there is no mean."""
     totals: Any = report.training
@@ -77,15 +74,12 @@ def hidden(report: Report) -> set[str]:
 
 
 def _column(name: str, header: str, help: str, value: Callable[[Any], Any], priority: int) -> Column:
-    def of_row(row: LayerReport, _: Report) -> Any:
-        return value(row.training)
-
     def total(report: Report) -> str:
         totals: Any = report.training
-        count = value(totals)
-        return "" if count is UNSET else ("≥ " if totals.status == "partial" else "") + human(count)
+        found = value(totals)
+        return "" if found is UNSET else ("≥ " if totals.status == "partial" else "") + human(found)
 
-    return Column(name, header, of_row, help, human, True, priority, total)
+    return count(name, header, help, priority, value=lambda row, _: value(row.training), total=total)
 
 
 def _expected(part: Any) -> Any:
@@ -99,22 +93,18 @@ def _runs(row: LayerReport, _: Report) -> Any:
 
 
 COLUMNS = (
-    _column("forward_flops", "forward", "FLOPs of the forward pass", lambda part: part.forward_flops, 5),
+    _column("forward_flops", "forward", "FLOPs of the forward pass", attrgetter("forward_flops"), 5),
     _column(
-        "input_gradient", "input grad", "FLOPs of the gradients of activations", lambda p: p.input_gradient_flops, 4
+        "input_gradient", "input grad", "FLOPs of the gradients of activations", attrgetter("input_gradient_flops"), 4
     ),
     _column(
-        "weight_gradient", "weight grad", "FLOPs of the gradients of weights", lambda p: p.weight_gradient_flops, 4
+        "weight_gradient", "weight grad", "FLOPs of the gradients of weights", attrgetter("weight_gradient_flops"), 4
     ),
-    _column("step_flops", "step", "FLOPs of a training step", lambda part: part.step_flops, 3),
+    _column("step_flops", "step", "FLOPs of a training step", attrgetter("step_flops"), 3),
     _column("expected_step", "step if skipped", "mean FLOPs where what is dropped is skipped", _expected, 4),
-    Column(
-        "runs",
-        "runs %",
-        _runs,
-        "how often the layer runs where what is dropped is skipped",
-        lambda value: "–" if value == "" else percent(value),
-        True,
-        8,
+    count(
+        *("runs", "runs %", "how often the layer runs where what is dropped is skipped", 8),
+        value=_runs,
+        show=lambda value: "–" if value == "" else percent(value),
     ),
 )

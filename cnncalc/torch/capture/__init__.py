@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_flatten_with_path, tree_unflatten
 
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph, Node, Note, Ref
@@ -13,7 +14,6 @@ from cnncalc.torch.capture import operators
 from cnncalc.torch.capture.batch import DifferentError, mark
 from cnncalc.torch.capture.export import Inputs, exported, first_line, named_inputs
 from cnncalc.torch.capture.naming import calls, name_nodes
-from cnncalc.torch.capture.nested import inline
 from cnncalc.torch.capture.simplify import simplified
 from cnncalc.torch.capture.tracer import Tracer
 from cnncalc.torch.capture.values import BATCH, Batch, Value
@@ -68,14 +68,14 @@ def programmed(
         one = exported(module, shapes, dtype, 1)
     except CnncalcError as error:
         try:
-            one, many = exported(module, shapes, dtype, 4), exported(module, shapes, dtype, 5)
-            _mark(one, many, (4, 5))
+            few, many = exported(module, shapes, dtype, 4), exported(module, shapes, dtype, 5)
+            mark(few.graph, many.graph, (4, 5))
         except (CnncalcError, DifferentError):
             raise error from None
         return many, BATCH, Note("batch", f"the net does not take one sample: {first_line(error)}")
     try:
         many = exported(module, shapes, dtype, 2)
-        _mark(one, many, (1, 2))
+        mark(one.graph, many.graph, (1, 2))
     except CnncalcError as error:
         why = f"the net does not take two samples: {first_line(error)}"
     except DifferentError as difference:
@@ -83,12 +83,6 @@ def programmed(
     else:
         return many, BATCH, None
     return one, 1, Note("batch", f"{why}: its numbers are right for a batch of 1")
-
-
-def _mark(few: torch.export.ExportedProgram, many: torch.export.ExportedProgram, counts: tuple[int, int]) -> None:
-    for program in (few, many):
-        inline(program.graph)
-    mark(few.graph, many.graph, counts)
 
 
 def captured(
@@ -106,7 +100,6 @@ def captured(
     parameters = {one: first.get(name, name) for one, name in signature.inputs_to_parameters.items()}
     buffers = {one: first.get(name, name) for one, name in signature.inputs_to_buffers.items()}
     given = [one for one in signature.user_inputs if isinstance(one, str)]
-    inline(program.graph)
     tracer = Tracer(program.graph, parameters, buffers, given, samples)
     results = tracer.run()
     assert operators.__all__
@@ -139,10 +132,9 @@ def captured(
 
 
 def _first_names(module: nn.Module) -> dict[str, str]:
-    """For tensors with several names, the first name for each of the others."""
-    tensors = [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
+    """For each name of a tensor its first name."""
     names: dict[int, str] = {}
-    return {name: names.setdefault(id(tensor), name) for name, tensor in tensors}
+    return {name: names.setdefault(id(tensor), name) for name, tensor in _tensors(module).items()}
 
 
 def _outputs(nodes: tuple[Node, ...], ends: list[tuple[str, Ref]]) -> list[tuple[str, Ref]]:
@@ -159,33 +151,32 @@ def _outputs(nodes: tuple[Node, ...], ends: list[tuple[str, Ref]]) -> list[tuple
 
 
 def _labels(program: torch.export.ExportedProgram, count: int) -> list[str]:
-    """The keys of a dict of results; empty for a tuple."""
+    """The keys of each result that stands in a dict; empty for others."""
+    spec: Any = program.call_spec.out_spec
     try:
-        spec = program.call_spec.out_spec
-        assert spec is not None
-        tree = torch.utils._pytree.tree_unflatten(list(range(count)), spec)
-        found = torch.utils._pytree.tree_flatten_with_path(tree)[0]
-    except (AssertionError, AttributeError, ValueError, TypeError):
+        found = tree_flatten_with_path(tree_unflatten(range(count), spec))[0]
+    except ValueError:  # a container of the user's own, whose keys PyTorch does not know
         return [""] * count
-    labels = [""] * count
-    for path, position in found:
-        keys = [str(key.key) for key in path if hasattr(key, "key")]
-        if keys and isinstance(position, int):
-            labels[position] = ".".join(str(getattr(key, "key", getattr(key, "idx", ""))) for key in path)
-    return labels
+    return [
+        ".".join(str(getattr(key, "key", getattr(key, "idx", ""))) for key in path)
+        if any(hasattr(key, "key") for key in path)
+        else ""
+        for path, _ in found
+    ]
 
 
 def copy_weights(captured: Captured, module: nn.Module, net: nn.Module) -> None:
     """Gives the graph's own module the tensors of the captured one."""
-    theirs = {
-        **dict(module.named_parameters(remove_duplicate=False)),
-        **dict(module.named_buffers(remove_duplicate=False)),
-    }
-    own = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+    theirs = _tensors(module)
     with torch.no_grad():
-        for name, tensor in own.items():
-            source = theirs[captured.weights[name]]
-            tensor.copy_(source.reshape(tensor.shape))
+        for name, tensor in [*net.named_parameters(), *net.named_buffers()]:
+            tensor.copy_(theirs[captured.weights[name]].reshape(tensor.shape))
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by all of their names."""
+    parameters = module.named_parameters(remove_duplicate=False)
+    return {**dict(parameters), **dict(module.named_buffers(remove_duplicate=False))}
 
 
 __all__ = ["Captured", "capture", "captured", "copy_weights", "programmed"]

@@ -11,9 +11,17 @@ from typing import Any
 
 from torch import fx
 
-from cnncalc.torch.capture.tracer import IGNORED, SAME, named_arguments, output_shapes
+from cnncalc.torch.capture.program import SAME, named_arguments, operator_name, output_shapes
 from cnncalc.torch.capture.values import BATCH
 
+IGNORED = {
+    "_assert_tensor_metadata",
+    "_assert_async",
+    "_assert_scalar",
+    "sym_constrain_range",
+    "sym_constrain_range_for_size",
+}
+"""Operators that return no tensor."""
 VIEWS = {"view", "reshape", "_unsafe_view", "_reshape_alias"}
 NUMBERS = {"other", "value", "exponent", "alpha", "beta"}
 """Arguments that are operands, not sizes."""
@@ -30,8 +38,8 @@ def mark(few: fx.Graph, many: fx.Graph, counts: tuple[int, int]) -> None:
         DifferentError: the programs differ in more than sizes.
     """
     twins: dict[fx.Node, fx.Node] = {}
-    for first, second in zip_longest(_steps(few), _steps(many)):
-        if first is None or second is None or not _alike(first, second, twins):
+    for (first, form), (second, other) in zip_longest(_forms(few), _forms(many), fillvalue=(None, None)):
+        if first is None or second is None or form != other:
             raise DifferentError(_place(first or second))
         twins[second] = first
 
@@ -50,51 +58,37 @@ def mark(few: fx.Graph, many: fx.Graph, counts: tuple[int, int]) -> None:
             if node.op == "call_function":  # a default in one may be given explicitly in the other
                 one, other = named_arguments(first)[1], named_arguments(node)[1]
                 node.args, node.kwargs = tuple(size(one[key], value) for key, value in other.items()), {}
-        elif _name(node) in SAME:
+        elif operator_name(node) in SAME:
             node.meta["shapes"] = node.args[0].meta["shapes"]
 
 
-def _name(node: fx.Node) -> str:
-    return named_arguments(node)[0] if node.op == "call_function" else ""
+def _forms(graph: fx.Graph) -> list[tuple[fx.Node, Any]]:
+    """What each node does, but for sizes: its operator and arguments, tensors by the numbers of the nodes that made
+    them, past copies.
+    """
+    forms: list[tuple[fx.Node, Any]] = []
+    makers: dict[fx.Node, int] = {}
+
+    def form(argument: Any, exactly: bool) -> Any:
+        if isinstance(argument, fx.Node):
+            return "made by", makers.get(argument)
+        if isinstance(argument, (list, tuple)):
+            return [form(one, exactly) for one in argument]
+        return type(argument), argument if exactly or type(argument) is not int else None
+
+    for node in graph.nodes:
+        name = operator_name(node)
+        if name in SAME:
+            makers[node] = makers[node.args[0]]
+        elif node.op != "output" and name not in IGNORED:
+            makers[node] = len(forms)
+            named = named_arguments(node)[1] if name else {}
+            own = {key: form(argument, key in NUMBERS) for key, argument in named.items()}
+            forms.append((node, (node.op, "view" if name in VIEWS else name, own)))
+    return forms
 
 
-def _steps(graph: fx.Graph) -> list[fx.Node]:
-    return [node for node in graph.nodes if node.op != "output" and _name(node) not in SAME | IGNORED]
-
-
-def _source(node: fx.Node) -> fx.Node:
-    """The node that made a tensor, past copies."""
-    while _name(node) in SAME:
-        node = node.args[0]  # type: ignore[assignment]
-    return node
-
-
-def _alike(first: fx.Node, second: fx.Node, twins: dict[fx.Node, fx.Node]) -> bool:
-    if first.op != second.op:
-        return False
-    if first.op != "call_function":
-        return len(first.args) == len(second.args)
-    (name, one), (other_name, other) = named_arguments(first), named_arguments(second)
-    if name != other_name and not {name, other_name} <= VIEWS:
-        return False
-    return [*one] == [*other] and all(_same(one[key], other[key], twins, key in NUMBERS) for key in one)
-
-
-def _same(one: Any, other: Any, twins: dict[fx.Node, fx.Node], exactly: bool) -> bool:
-    if isinstance(other, fx.Node):
-        return isinstance(one, fx.Node) and twins.get(_source(other)) is _source(one)
-    if isinstance(other, (list, tuple)):
-        return (
-            isinstance(one, (list, tuple))
-            and len(one) == len(other)
-            and all(_same(*pair, twins, exactly) for pair in zip(one, other, strict=True))
-        )
-    if type(other) is int and type(one) is int and not exactly:
-        return True
-    return type(one) is type(other) and bool(one == other or one is other)
-
-
-def _place(node: fx.Node) -> str:
+def _place(node: Any) -> str:
     stack = [str(path) for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
-    name = _name(node) or node.name
+    name = operator_name(node) or node.name
     return f"{name} in {stack[-1]}" if stack and stack[-1] else name

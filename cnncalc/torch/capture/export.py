@@ -19,6 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cnncalc.errors import CnncalcError
 from cnncalc.layers.base import Shape
+from cnncalc.torch.capture.program import prepared
 
 Inputs = Shape | Sequence[Shape] | Mapping[str, Shape]
 """One shape (channels, then spatial sizes), several in the order of ``forward``, or by the names of its arguments."""
@@ -113,7 +114,7 @@ def exported(
     with _quiet():
         try:
             with users_code(), evaluation(module):
-                return torch.export.export(module, leading, named, strict=False)
+                return prepared(torch.export.export(module, leading, named, strict=False))
         except Exception as error:
             raise _cannot_export(module, error) from None
 

@@ -7,8 +7,10 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import contextmanager, redirect_stdout
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout, suppress
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -25,27 +27,6 @@ from cnncalc.torch.capture.export import CodeEndedError, Inputs, first_line, use
 PREFIX = "torch:"
 
 
-def load(
-    source: str,
-    *,
-    input: Inputs,
-    kwargs: Mapping[str, Any] | None = None,
-    dtype: str | None = None,
-) -> Graph:
-    """The graph of the module that a factory or class makes, or of an existing module.
-
-    Args:
-        source: ``torch:package.module:factory`` or ``torch:path/to/file.py:factory``.
-        input: shapes of the module's inputs, without the batch.
-        kwargs: arguments of the factory.
-        dtype: of the inputs, e.g. ``float32``, ``int64``.
-
-    Raises:
-        CnncalcError: there is no such factory, it fails, or PyTorch cannot export its module.
-    """
-    return load_captured(source, input=input, kwargs=kwargs, dtype=dtype)[0].graph
-
-
 def load_captured(
     source: str,
     *,
@@ -54,15 +35,25 @@ def load_captured(
     dtype: str | None = None,
     values: bool = False,
 ) -> tuple[Captured, nn.Module]:
-    """The graph with the names of its weights, and the module; with ``values`` one that has them, by seed 0."""
+    """What was captured of the module that a factory or class makes, or of an existing module, and the module.
+
+    Args:
+        source: ``torch:package.module:factory`` or ``torch:path/to/file.py:factory``.
+        input: shapes of the module's inputs, without the batch.
+        kwargs: arguments of the factory.
+        dtype: of the inputs, e.g. ``float32``, ``int64``.
+        values: whether the module's tensors must have values, by seed 0.
+
+    Raises:
+        CnncalcError: there is no such factory, it fails, or PyTorch cannot export its module.
+    """
     arguments = dict(kwargs or {})
     if values:
         torch.manual_seed(0)
     with redirect_stdout(sys.stderr):  # standard output is only for the report
         factory = find(source)
         module = make(source, factory, arguments, values)
-    name = source.rpartition(":")[2]
-    own: dict[str, Any] = {"dtype": data_type(dtype), "name": name, "source": source}
+    own: dict[str, Any] = {"dtype": data_type(dtype), "name": source.rpartition(":")[2], "source": source}
     try:
         found = capture(module, input, **own)
     except CnncalcError:
@@ -121,8 +112,7 @@ def find(source: str) -> Any:
     """
     place, _, attribute = source.removeprefix(PREFIX).rpartition(":")
     with _in_path(os.getcwd()):
-        module = _file(source, place) if place.endswith(".py") or os.sep in place else _package(source, place)
-    found: Any = module
+        found: Any = (_file if place.endswith(".py") or os.sep in place else _package)(source, place)
     for name in attribute.split("."):
         if not hasattr(found, name):
             known = [one for one in dir(found) if not one.startswith("_") and callable(getattr(found, one, None))]
@@ -132,32 +122,30 @@ def find(source: str) -> Any:
     return found
 
 
-def _package(source: str, name: str) -> Any:
-    try:
-        with users_code():
+def _package(source: str, name: str) -> ModuleType:
+    with _told(source, f"importing {name}"):
+        try:
             return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
-            raise _failed(source, f"importing {name}", error) from None
-        raise no_module(source, error.name) from None
-    except Exception as error:
-        raise _failed(source, f"importing {name}", error) from None
+        except ModuleNotFoundError as error:
+            missing = error.name or "."
+            if not f"{name}.".startswith(f"{missing}."):
+                raise
+    raise no_module(source, missing)
 
 
-def _file(source: str, path: str) -> Any:
+def _file(source: str, path: str) -> ModuleType:
     """A Python file as a module; it may import what lies beside it."""
+    path, shown = os.path.abspath(path), path
     name = os.path.splitext(os.path.basename(path))[0]
-    spec = importlib.util.spec_from_file_location(name, os.path.abspath(path))
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     before = sys.modules.get(name)
     sys.modules[name] = module
     try:
-        with users_code(), _in_path(os.path.dirname(os.path.abspath(path))):
+        with _told(source, f"running {shown}"), _in_path(os.path.dirname(path)):
             spec.loader.exec_module(module)
-    except Exception as error:
-        raise _failed(source, f"running {path}", error) from None
     finally:
         if before is not None:
             sys.modules[name] = before
@@ -165,13 +153,27 @@ def _file(source: str, path: str) -> Any:
 
 
 @contextmanager
-def _in_path(folder: str) -> Any:
+def _in_path(folder: str) -> Iterator[None]:
     sys.path.insert(0, folder)
     try:
         yield
     finally:
         if folder in sys.path:
             sys.path.remove(folder)
+
+
+@contextmanager
+def _told(source: str, what: str) -> Iterator[None]:
+    """A context for running the user's code: what it raises is one error that says where."""
+    try:
+        with users_code():
+            yield
+    except Exception as error:
+        frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+        own = [f"\n  at: {file}:{line}" for file, line in frames if file != __file__ and not file.startswith("<")]
+        kind = "" if isinstance(error, CodeEndedError) else f"{type(error).__name__}: "
+        said = f"{source}: error: {what} failed: {kind}{first_line(error)}{own[-1] if own else ''}"
+        raise CnncalcError(said) from None
 
 
 def make(source: str, factory: Any, arguments: dict[str, Any], values: bool = False) -> nn.Module:
@@ -189,28 +191,19 @@ def make(source: str, factory: Any, arguments: dict[str, Any], values: bool = Fa
     if not callable(factory):
         raise CnncalcError(f"{source}: error: is a {type(factory).__name__}, no factory of a module\n  hint: {CODE}")
     _check_arguments(source, factory, arguments)
-    module = None if values else _without_values(factory, arguments)
+    module = None
+    if not values:
+        with suppress(Exception), users_code(), torch.device("meta"):  # where its making needs values, it is made anew
+            module = factory(**arguments)
     if module is None:
-        try:
-            with users_code():
-                module = factory(**arguments)
-        except Exception as error:
-            raise _failed(source, "calling the factory", error) from None
+        with _told(source, "calling the factory"):
+            module = factory(**arguments)
     if not isinstance(module, nn.Module):
         raise CnncalcError(f"{source}: error: gives a {type(module).__name__}, no nn.Module")
     return module
 
 
-def _without_values(factory: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-    """The module on the ``meta`` device; nothing where its making needs values, for which it is made once more."""
-    try:
-        with users_code(), torch.device("meta"):
-            return factory(**arguments)
-    except Exception:
-        return None
-
-
-def _check_arguments(source: str, factory: Callable[..., Any], arguments: dict[str, Any]) -> None:
+def _check_arguments(source: str, factory: Any, arguments: dict[str, Any]) -> None:
     try:
         inspect.signature(factory).bind(**arguments)
     except TypeError as error:
@@ -222,18 +215,6 @@ def _check_arguments(source: str, factory: Callable[..., Any], arguments: dict[s
         ) from None
     except ValueError:
         return  # a built-in without a signature
-
-
-def _failed(source: str, what: str, error: Exception) -> CnncalcError:
-    place = ""
-    trace = error.__traceback__
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if not file.startswith("<") and file != __file__:
-            place = f"\n  at: {file}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    kind = "" if isinstance(error, CodeEndedError) else f"{type(error).__name__}: "
-    return CnncalcError(f"{source}: error: {what} failed: {kind}{first_line(error)}{place}")
 
 
 def _shown(value: Any) -> Any:

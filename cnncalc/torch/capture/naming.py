@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections import Counter
+from typing import Any, NamedTuple
 
 from torch import fx, nn
 
@@ -12,50 +13,45 @@ TORCHS = re.compile(r"^torch\.nn\.modules\.\w+\.")
 """The package of ``torch.nn``'s modules; it is cut off their names."""
 
 
-class Scope:
+class Scope(NamedTuple):
     """One call of a module: its path in the module, and the path of this call in the graph."""
 
-    __slots__ = ("children", "module", "path")
-
-    def __init__(self, module: str, path: str) -> None:
-        self.module = module
-        self.path = path
-        self.children: dict[str, Scope] = {}
-
-    def child(self, key: str, module: str, taken: dict[str, int]) -> Scope:
-        """The call of a module within this one; a further call of the same module is ``path_2``."""
-        if key not in self.children:
-            inside = module.removeprefix(f"{self.module}.") if self.module else module
-            if self.module and not module.startswith(f"{self.module}."):
-                inside = module.rpartition(".")[2]  # a module that stands elsewhere
-            path = joined(self.path, inside)
-            number = taken[path] = taken.get(path, 0) + 1
-            self.children[key] = Scope(module, path if number == 1 else f"{path}_{number}")
-        return self.children[key]
+    module: str
+    path: str
 
 
 class Scopes:
     """All calls of modules, from an exported program's operators."""
 
     def __init__(self) -> None:
-        self.root = Scope("", "")
         self.taken: dict[str, int] = {}
-        self.known: dict[tuple[str, ...], Scope] = {(): self.root}
+        self.known: dict[tuple[str, ...], Scope] = {(): Scope("", "")}
 
     def of(self, node: fx.Node) -> Scope:
-        """The innermost call that contains an operator."""
+        """The innermost call that contains an operator; a further call of the same module is ``path_2``."""
         stack: dict[str, Any] = node.meta.get("nn_module_stack") or {}
-        keys = tuple(stack)
-        found = self.known.get(keys)
-        if found is None:
-            found = self.root
-            for key, entry in stack.items():
-                module = str(entry[0]).removeprefix("L['self']").strip(".")
-                module = CALLED_AGAIN.sub("", module)
-                if module:
-                    found = found.child(key, module, self.taken)
-            self.known[keys] = found
+        keys: tuple[str, ...] = ()
+        found = self.known[keys]
+        for key, entry in stack.items():
+            keys, outer = (*keys, key), found
+            module = CALLED_AGAIN.sub("", str(entry[0]).removeprefix("L['self']").strip("."))
+            if keys not in self.known:
+                self.known[keys] = self._within(outer, module) if module else outer
+            found = self.known[keys]
         return found
+
+    def _within(self, outer: Scope, module: str) -> Scope:
+        inside = _inside(module, outer.module)
+        path = joined(outer.path, module.rpartition(".")[2] if inside is None else inside)
+        number = self.taken[path] = self.taken.get(path, 0) + 1
+        return Scope(module, path if number == 1 else f"{path}_{number}")
+
+
+def _inside(path: str, module: str) -> str | None:
+    """A path from a module on; ``None`` for one that stands elsewhere."""
+    if not module:
+        return path
+    return path.removeprefix(f"{module}.") if path.startswith(f"{module}.") else None
 
 
 def joined(path: str, inside: str) -> str:
@@ -94,35 +90,28 @@ def name_nodes(pending: list[Any], modules: set[str], inputs: list[str]) -> list
     its kind and a number after the path of the module that it stands in, as ``layer1.0.add1``. A node whose
     weights are all one submodule's, which is never called itself, is named after that.
     """
-    scopes = [node.scope.path for node in pending]
-    owners = [_owner_path(node) for node in pending]
-    crowd: dict[str, int] = {}
-    for scope, owner in zip(scopes, owners, strict=True):
-        path = owner or scope
-        while path:
-            crowd[path] = crowd.get(path, 0) + 1
-            path = path.rpartition(".")[0]
-    taken = {*modules}
-    counters: dict[str, int] = {}
-    paths: list[str] = []
+    wishes = [_owner_path(node) or node.scope.path for node in pending]
+    crowd = Counter(path for wish in wishes for path in (wish, *_beginnings(wish)))
+    counters: Counter[str] = Counter()
     used: set[str] = set()
     inside: set[str] = set()
+    paths: list[str] = []
     names = iter(inputs)
-    for node, scope, owner in zip(pending, scopes, owners, strict=True):
-        wish = owner or scope
+    for node, wish in zip(pending, wishes, strict=True):
         if node.layer is None:
             path = next(names)
         elif wish and crowd[wish] == 1:
             path = wish
         else:
-            path = _numbered(scope, node.layer.kind, counters, taken | used)
-        while path in used or path in inside or any(part in used for part in _beginnings(path)):
-            head, _, tail = path.rpartition(".")
-            path = _numbered(head, f"{tail}_", counters, used | inside)
-            if any(part in used for part in _beginnings(path)):
+            kind = node.layer.kind
+            base = joined(node.scope.path, f"{kind}_" if kind[-1].isdigit() else kind)
+            path = _numbered(base, counters, modules | used)
+        while path in used or path in inside or not used.isdisjoint(_beginnings(path)):
+            path = _numbered(f"{path}_", counters, used | inside)
+            if not used.isdisjoint(_beginnings(path)):
                 path = path.replace(".", "_")
         used.add(path)
-        inside |= set(_beginnings(path))
+        inside.update(_beginnings(path))
         paths.append(path)
     return paths
 
@@ -131,25 +120,20 @@ def _owner_path(node: Any) -> str | None:
     """The place of the owner of a node's weights in the surrounding call."""
     if node.owner is None or node.shared is not None:
         return None
-    owner: str = node.owner
-    scope = node.scope
-    if owner == scope.module:
-        return str(scope.path)
-    if scope.module and not owner.startswith(f"{scope.module}."):
-        return None
-    return joined(scope.path, owner.removeprefix(f"{scope.module}.") if scope.module else owner)
+    if node.owner == node.scope.module:
+        return str(node.scope.path)
+    inside = _inside(node.owner, node.scope.module)
+    return None if inside is None else joined(node.scope.path, inside)
 
 
-def _numbered(scope: str, kind: str, counters: dict[str, int], taken: set[str]) -> str:
-    gap = "_" if kind[-1].isdigit() else ""
-    base = f"{scope}.{kind}{gap}" if scope else f"{kind}{gap}"
+def _numbered(base: str, counters: Counter[str], taken: set[str]) -> str:
     while True:
-        counters[base] = counters.get(base, 0) + 1
+        counters[base] += 1
         path = f"{base}{counters[base]}"
         if path not in taken:
             return path
 
 
 def _beginnings(path: str) -> list[str]:
-    segments = path.split(".")
-    return [".".join(segments[:length]) for length in range(1, len(segments))]
+    """The paths of what a path stands in, for ``a.b.c`` ``a`` and ``a.b``."""
+    return [path[: dot.start()] for dot in re.finditer(r"\.", path)]

@@ -25,14 +25,22 @@ MULTIPLYING: set[str] = {
 def captures(*names: str, owns: tuple[str, ...] = (), multiplies: bool = False) -> Callable[[Function], Function]:
     """Register the decorated function for the operators of these names; in-place variants are among them.
 
+    It gets the tracer and the call, and returns a value for each of the operator's results that are tensors of the
+    graph: one, or a tuple of the first ones.
+
     Args:
         names: of the operators.
         owns: arguments that become weights of the layer.
         multiplies: it has MACs, which every run of the net computes, also where it depends on no input.
+
+    Raises:
+        ValueError: an operator has a function already.
     """
 
     def register(function: Function) -> Function:
         for name in names:
+            if name in HANDLERS:
+                raise ValueError(f"{name} is captured by {HANDLERS[name].__name__} already")
             HANDLERS[name] = function
             if owns:
                 OWNED[name] = owns

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec.structs import replace
 
 from cnncalc.formulas.size import same_padding
@@ -15,144 +13,101 @@ from cnncalc.layers.norm import LayerNorm, RmsNorm
 from cnncalc.layers.pool import MaxPool
 from cnncalc.layers.resample import ChannelShuffle
 from cnncalc.layers.shape import Pad, Permute, Reshape, Transpose
+from cnncalc.torch.capture.operators.fields import one_or_each
 from cnncalc.torch.capture.tracer import Pending
 
 Ends = list[tuple[str, Ref]]
 
 
-class Chain:
-    """The nodes, and for each its only reader, if there is exactly one."""
-
-    def __init__(self, pending: list[Pending], ends: Ends) -> None:
-        self.pending = pending
-        self.readers: dict[int, list[int]] = {}
-        for number, node in enumerate(pending):
-            for ref in node.inputs:
-                self.readers.setdefault(ref.node, []).append(number)
-        self.kept = {ref.node for _, ref in ends}
-
-    def after(self, number: int) -> int | None:
-        """The one node that reads this one and nothing else."""
-        readers = self.readers.get(number, [])
-        if len(readers) != 1 or number in self.kept or len(self.pending[readers[0]].inputs) != 1:
-            return None
-        return readers[0]
-
-
 def simplified(pending: list[Pending], ends: Ends) -> tuple[list[Pending], Ends]:
-    """The nodes with short runs merged, and the results among the new ones."""
-    chain = Chain(pending, ends)
-    gone: dict[int, int] = {}
+    """The nodes with short runs merged into their last nodes, and the results among the new ones."""
+    only = _only_readers(pending, ends)
+    heirs: dict[int, int] = {}
     """For each removed node, its replacement."""
     for number, node in enumerate(pending):
-        if number in gone or node.layer is None:
-            continue
-        second = chain.after(number)
-        if second is None:
+        run = [number]
+        while run[-1] in only and len(run) < 3:
+            run.append(only[run[-1]])
+        if number in heirs or node.layer is None or len(run) < 2:
             continue
         if isinstance(node.layer, Pad):
-            layer = _padded(node, pending[second])
-            if layer is not None:
-                _take_over(pending[second], node, layer)
-                gone[number] = second
+            run = run[:2]
+        nodes = [pending[one] for one in run]
+        layer = _padded(*nodes) if len(run) == 2 else _normed(*nodes) or _shuffled(*nodes)
+        if layer is None:
             continue
-        third = chain.after(second)
-        if third is None or number not in {ref.node for ref in pending[second].inputs}:
-            continue
-        run = [pending[one] for one in (number, second, third)]
-        layer = _normed(run) or _shuffled(run)
-        if layer is not None:
-            last = pending[third]
-            weights = pending[second]
-            last.weights, last.owner, last.shared = weights.weights, weights.owner, weights.shared
-            last.scope = weights.scope if weights.weights else last.scope
-            _take_over(last, node, layer)
-            gone |= {number: third, second: third}
-    if not gone:
-        return pending, ends
-    places: dict[int, int] = {}
-    kept: list[Pending] = []
-    for number, node in enumerate(pending):
-        if number not in gone:
-            places[number] = len(kept)
-            kept.append(node)
-    for number, heir in gone.items():
-        if heir in places:
-            places[number] = places[heir]
-    for node in kept:
+        last = nodes[-1]
+        last.layer, last.inputs, last.input_shapes = layer, node.inputs, node.input_shapes
+        if len(run) == 3:
+            norm = nodes[1]
+            last.weights, last.owner, last.shared = norm.weights, norm.owner, norm.shared
+            last.scope = norm.scope if norm.weights else last.scope
+        heirs |= dict.fromkeys(run[:-1], run[-1])
+    kept = [number for number in range(len(pending)) if number not in heirs]
+    places = {number: place for place, number in enumerate(kept)}
+    places |= {number: places[heir] for number, heir in heirs.items()}
+    for number in kept:
+        node = pending[number]
         node.inputs = tuple(Ref(places[ref.node], ref.port) for ref in node.inputs)
         node.shared = None if node.shared is None else places[node.shared]
-    return kept, [(label, Ref(places[ref.node], ref.port)) for label, ref in ends]
+    return [pending[number] for number in kept], [(label, Ref(places[ref.node], ref.port)) for label, ref in ends]
 
 
-def _take_over(last: Pending, first: Pending, layer: Layer) -> None:
-    last.layer = layer
-    last.inputs, last.input_shapes = first.inputs, first.input_shapes
+def _only_readers(pending: list[Pending], ends: Ends) -> dict[int, int]:
+    """For each node that one node alone reads, and nothing besides it, that node."""
+    readers: dict[int, list[int]] = {ref.node: [-1] for _, ref in ends}
+    for number, node in enumerate(pending):
+        for ref in node.inputs:
+            readers.setdefault(ref.node, []).append(number)
+    return {
+        number: own[0]
+        for number, own in readers.items()
+        if len(own) == 1 and own[0] >= 0 and len(pending[own[0]].inputs) == 1
+    }
 
 
-def _padded(pad: Pending, window: Pending) -> Layer | None:
+def _padded(before: Pending, after: Pending) -> Layer | None:
     """A window whose padding was done before it. TensorFlow's padding becomes ``same``, for other sizes too."""
-    assert isinstance(pad.layer, Pad)
-    layer: Any = window.layer
+    pad, layer = before.layer, after.layer
+    if not isinstance(pad, Pad) or not isinstance(layer, (Conv, MaxPool)) or layer.padding != 0:
+        return None
     fill = 0.0 if isinstance(layer, Conv) else float("-inf")
-    if (
-        not isinstance(layer, (Conv, MaxPool))
-        or pad.layer.mode != "constant"
-        or pad.layer.value != fill
-        or layer.padding != 0
-    ):
+    if (pad.mode, pad.value) != ("constant", fill) or (isinstance(layer, MaxPool) and layer.ceil_mode):
         return None
-    if isinstance(layer, MaxPool) and layer.ceil_mode:
-        return None
-    (shape,) = pad.input_shapes
+    (shape,) = before.input_shapes
     rank = len(shape) - 1
-    pairs = padding_pairs(pad.layer.padding, rank)
-    stride = layer.kernel if layer.stride is None else layer.stride
-    same = tuple(
-        map(
-            same_padding,
-            shape[1:],
-            per_axis(layer.kernel, rank, "kernel"),
-            per_axis(stride, rank, "stride"),
-            per_axis(layer.dilation, rank, "dilation"),
-        )
-    )
-    if pairs == same:
+    pairs = padding_pairs(pad.padding, rank)
+    window = (layer.kernel, layer.kernel if layer.stride is None else layer.stride, layer.dilation)
+    if pairs == tuple(map(same_padding, shape[1:], *(per_axis(field, rank, "") for field in window))):
         return replace(layer, padding="same")
     if isinstance(layer, MaxPool):
         return None
     even = all(before == after for before, after in pairs)
-    field: Any = tuple(before for before, _ in pairs) if even else pairs
-    return replace(layer, padding=field[0] if even and len(set(field)) == 1 else field)
+    return replace(layer, padding=one_or_each([before for before, _ in pairs]) if even else pairs)
 
 
-def _normed(run: list[Pending]) -> Layer | None:
+def _normed(before: Pending, norm: Pending, after: Pending) -> Layer | None:
     """A norm over the last axis between a move of another axis there and back: over that axis."""
-    first, norm, last = (node.layer for node in run)
-    if not isinstance(norm, (LayerNorm, RmsNorm)):
+    first, layer, last = before.layer, norm.layer, after.layer
+    moves = (Permute, Transpose)
+    if not (isinstance(first, moves) and isinstance(layer, (LayerNorm, RmsNorm)) and isinstance(last, moves)):
         return None
-    if not isinstance(first, (Permute, Transpose)) or not isinstance(last, (Permute, Transpose)):
+    there, back = first.order(before.input_shapes[0]), last.order(after.input_shapes[0])
+    axes = layer.axes if isinstance(layer.axes, tuple) else (layer.axes,)
+    own = [there[axis] for axis in axes if axis is not None]
+    if [there[axis] for axis in back] != sorted(there) or len(own) != len(axes) or own != sorted(own):
         return None
-    there, back = first.order(run[0].input_shapes[0]), last.order(run[2].input_shapes[0])
-    if tuple(there[axis] for axis in back) != tuple(range(len(there))):
-        return None
-    axes = norm.axes if isinstance(norm.axes, tuple) else (norm.axes,)
-    if None in axes:
-        return None
-    own = tuple(there[axis] for axis in axes if axis is not None)
-    if own != tuple(sorted(own)):
-        return None
-    return replace(norm, axes=own[0] if len(own) == 1 else own)
+    return replace(layer, axes=one_or_each(own))
 
 
-def _shuffled(run: list[Pending]) -> Layer | None:
+def _shuffled(before: Pending, swap: Pending, after: Pending) -> Layer | None:
     """Channels as a table of groups, read column by column."""
-    first, swap, last = (node.layer for node in run)
-    if not isinstance(first, Reshape) or not isinstance(swap, Transpose) or not isinstance(last, Reshape):
+    first, layer, last = before.layer, swap.layer, after.layer
+    if not (isinstance(first, Reshape) and isinstance(layer, Transpose) and isinstance(last, Reshape)):
         return None
-    (shape,), (table,) = run[0].input_shapes, run[0].output_shapes
-    if len(shape) < 2 or run[2].output_shapes != (shape,) or table[2:] != shape[1:]:
+    (shape,), (table,) = before.input_shapes, before.output_shapes
+    if len(shape) < 2 or after.output_shapes != (shape,) or table[2:] != shape[1:]:
         return None
-    if table[0] * table[1] != shape[0] or swap.order(table)[:2] != (1, 0):
+    if table[0] * table[1] != shape[0] or layer.order(table)[:2] != (1, 0):
         return None
     return ChannelShuffle(groups=table[0])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
 
+from cnncalc.errors import LayerError
 from cnncalc.graph import Ref
 from cnncalc.layers.base import Shape
 
@@ -20,7 +21,7 @@ BATCH = 997
 as a size. No net is run or exported with it, and no message shows it."""
 
 
-class UnsupportedError(Exception):
+class UnsupportedError(LayerError):
     """An operator, or a use of one, that no layer covers; the user sees the reason."""
 
 
@@ -30,6 +31,15 @@ class Batch(NamedTuple):
     dim: int
     before: int = 1
     after: int = 1
+
+    @property
+    def factors(self) -> Shape:
+        """What the samples are merged with: the axes of one sample in this place."""
+        return tuple(size for size in (self.before, self.after) if size > 1)
+
+    def at(self, dim: int) -> Batch:
+        """The same in another dimension."""
+        return self._replace(dim=dim)
 
 
 @dataclass(slots=True, frozen=True, eq=False)
@@ -51,9 +61,9 @@ class Value:
         return sample_shape(self.shape, self.batch)
 
     @property
-    def fixed(self) -> bool:
-        """Whether it is constant."""
-        return self.ref is None
+    def batch_first(self) -> bool:
+        """Whether the first dimension is the batch, and nothing else."""
+        return self.batch == Batch(0)
 
     def dim(self, dim: int, beyond: int = 0) -> int:
         """A dimension counted from the front; ``beyond`` more of them are there (for ``unsqueeze``)."""
@@ -62,9 +72,11 @@ class Value:
 
     def axes(self, dim: int) -> tuple[int, ...]:
         """The axes of ``sample`` for a PyTorch dimension: one, except for the one that holds the batch."""
-        dim = self.dim(dim)
-        first = sum(axes_of(one, self.batch) for one in range(dim))
-        return tuple(range(first, first + axes_of(dim, self.batch)))
+        dim, batch = self.dim(dim), self.batch
+        if batch is None or dim < batch.dim:
+            return (dim,)
+        factors = len(batch.factors)
+        return tuple(range(dim, dim + factors)) if dim == batch.dim else (dim - 1 + factors,)
 
     def axis(self, dim: int) -> int:
         """The one axis of ``sample`` for a dimension.
@@ -77,19 +89,17 @@ class Value:
         return self.axes(dim)[0]
 
 
-def axes_of(dim: int, batch: Batch | None) -> int:
-    """The number of a sample's axes for a dimension."""
-    if batch is None or dim != batch.dim:
-        return 1
-    return (batch.before > 1) + (batch.after > 1)
-
-
 def sample_shape(shape: Shape, batch: Batch | None) -> Shape:
     """A shape without the batch."""
+    return shape if batch is None else (*shape[: batch.dim], *batch.factors, *shape[batch.dim + 1 :])
+
+
+def whole_shape(sample: Shape, batch: Batch | None, samples: int) -> Shape:
+    """PyTorch's shape of a tensor whose sample has this shape."""
     if batch is None:
-        return shape
-    rest = tuple(size for size in (batch.before, batch.after) if size > 1)
-    return (*shape[: batch.dim], *rest, *shape[batch.dim + 1 :])
+        return sample
+    rest = sample[batch.dim + len(batch.factors) :]
+    return (*sample[: batch.dim], batch.before * samples * batch.after, *rest)
 
 
 def written(shape: Shape, batch: Batch | None) -> str:

@@ -5,39 +5,35 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from cnncalc.graph import Ref
+from cnncalc.layers.base import Layer
 from cnncalc.layers.shape import Transpose
-from cnncalc.torch.capture.tracer import Tracer
+from cnncalc.torch.capture.tracer import Call, Tracer
 from cnncalc.torch.capture.values import UnsupportedError, Value
 
 
-def one_or_each(values: Any, rank: int) -> Any:
-    """A list with one entry per axis as a field: one number if all are equal."""
-    given = list(values) if isinstance(values, (list, tuple)) else [values]
-    each = given * rank if len(given) == 1 else given
-    return each[0] if all(one == each[0] for one in each) else tuple(each)
+def fields(call: Call, kind: type[Layer]) -> dict[str, Any]:
+    """The layer's fields for which the operator has an argument of that name, or of one that people type for it.
 
-
-def numbers(values: Any) -> list[int]:
-    """Whole numbers of a list, or of one.
-
-    Raises:
-        UnsupportedError: a size that depends on data.
+    A list with a number for each axis is one number if all are equal; a dimension is an axis of the first argument.
     """
-    given = list(values) if isinstance(values, (list, tuple)) else [values]
-    if not all(isinstance(one, int) for one in given):
-        raise UnsupportedError("a size of it depends on the data")
-    return given
+    found: dict[str, Any] = {}
+    for name, value in call.arguments.items():
+        field = kind.field_aliases.get(name, name)
+        if field in kind.__struct_fields__ and isinstance(value, (int, float, str, list)) and value != []:
+            found[field] = one_or_each(value) if isinstance(value, list) else value
+    if "axis" in found:
+        found["axis"] = call.first().axis(found["axis"])
+    return found
 
 
-def number(value: Any) -> float:
-    """A fixed number.
+def one_or_each(values: Any) -> Any:
+    """One number if all are equal."""
+    return values[0] if len(set(values)) == 1 else tuple(values)
 
-    Raises:
-        UnsupportedError: it is not one.
-    """
-    if isinstance(value, (int, float)):
-        return value
-    raise UnsupportedError("a number of it depends on the data")
+
+def numbers(values: int | list[int]) -> list[int]:
+    """A list, or one number as a list."""
+    return [values] if isinstance(values, int) else values
 
 
 def feature_map(tracer: Tracer, value: Value, rank: int) -> Ref:
@@ -46,8 +42,7 @@ def feature_map(tracer: Tracer, value: Value, rank: int) -> Ref:
     Raises:
         UnsupportedError: it is not one.
     """
-    alone = value.batch is None or (value.batch.dim, value.batch.before, value.batch.after) == (0, 1, 1)
-    if not alone or len(value.sample) != rank + 1:
+    if not (value.batch is None or value.batch_first) or len(value.sample) != rank + 1:
         raise UnsupportedError(f"it works on samples that are merged with other axes, or not of {rank} spatial axes")
     return tracer.ref(value)
 
@@ -62,21 +57,26 @@ class Map(NamedTuple):
 
     ref: Ref
     value: Value
+    rank: int
     spread: bool
 
-    def each(self, values: Any, rank: int, along: int) -> Any:
-        """A field of ``rank`` axes, with ``along`` for the further one."""
-        field = one_or_each(values, rank)
-        if not self.spread:
-            return field
-        return (along, *(field if isinstance(field, tuple) else (field,) * rank))
+    def fields(self, call: Call, kind: type[Layer], **more: Any) -> dict[str, Any]:
+        """The operator's arguments that are fields of the layer, with one for the further axis; ``more`` are others."""
+        found = {**fields(call, kind), **more}
+        if self.spread:
+            for name in {"kernel", "stride", "padding", "dilation"} & found.keys():
+                if not isinstance(found[name], str):
+                    each = found[name] if isinstance(found[name], tuple) else (found[name],) * self.rank
+                    found[name] = (int(name != "padding"), *each)
+        return found
 
-    def back(self, tracer: Tracer, ref: Ref, shape: tuple[int, ...]) -> Value:
-        """The result, arranged as PyTorch has it."""
+    def back(self, tracer: Tracer, ref: Ref) -> Value:
+        """A layer's result, arranged as PyTorch has it."""
         if self.spread:
             (ref,) = tracer.emit(Transpose(axis0=0, axis1=1), ref)
-        out = Value(shape, self.value.batch, None)
-        return tracer.checked(Value(shape, self.value.batch, tracer.reshaped(ref, out.sample)))
+        batch, own = self.value.batch, -self.rank - 1
+        leading = self.value.shape[:own] if batch is None else batch.factors
+        return tracer.value(tracer.reshaped(ref, leading + tracer.shape(ref)[own:]), batch)
 
 
 def as_map(tracer: Tracer, value: Value, rank: int) -> Map:
@@ -87,12 +87,12 @@ def as_map(tracer: Tracer, value: Value, rank: int) -> Map:
     """
     batch = value.batch
     if batch is None and len(value.shape) == rank + 2 and value.shape[0] == 1:
-        return Map(tracer.reshaped(tracer.ref(value), value.shape[1:]), value, False)
+        return Map(tracer.reshaped(tracer.ref(value), value.shape[1:]), value, rank, False)
     each = value.shape[0] if batch is None else batch.before * batch.after
     if (batch is not None and batch.dim) or len(value.shape) != rank + 2 or each == 1:
-        return Map(feature_map(tracer, value, rank), value, False)
+        return Map(feature_map(tracer, value, rank), value, rank, False)
     if rank > 2:
         raise UnsupportedError("it works on samples that are merged with other axes")
     ref = tracer.reshaped(tracer.ref(value), (each, *value.shape[1:]))
     (ref,) = tracer.emit(Transpose(axis0=0, axis1=1), ref)
-    return Map(ref, value, True)
+    return Map(ref, value, rank, True)

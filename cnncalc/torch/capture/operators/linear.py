@@ -1,17 +1,19 @@
-"""Linear maps and matrix products."""
+"""Linear maps, matrix products and attention."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
-from cnncalc.layers.arithmetic import Math
-from cnncalc.layers.base import Shape
+import torch
+
+from cnncalc.layers.activation import Softmax
+from cnncalc.layers.attention import ScaledDotProductAttention
 from cnncalc.layers.linear import Linear
-from cnncalc.layers.merge import Matmul, Multiply
+from cnncalc.layers.merge import Add, Matmul, Multiply
 from cnncalc.layers.reduce import Sum
-from cnncalc.torch.capture.operators import merge as merges
 from cnncalc.torch.capture.operators import shape as shapes
-from cnncalc.torch.capture.operators.fields import number
+from cnncalc.torch.capture.operators.merge import by_number
 from cnncalc.torch.capture.operators.reduce import reduced
 from cnncalc.torch.capture.registry import captures
 from cnncalc.torch.capture.tracer import Call, Tracer
@@ -21,13 +23,13 @@ from cnncalc.torch.capture.values import UnsupportedError, Value
 @captures("linear", owns=("weight", "bias"), multiplies=True)
 def linear(tracer: Tracer, call: Call) -> Value:
     """``F.linear``; by a weight that is computed a matrix product."""
-    x, weight = call["input"], call["weight"]
-    weights = tracer.owned(call, weight="weight", bias="bias")
+    x, weight, bias = call["input"], call["weight"], call["bias"]
+    weights = tracer.owned(call, "weight", "bias")
     if weights is not None and len(weight.shape) == 2:
         x.axis(-1)
-        return tracer.one(Linear(out=weight.shape[0], bias=call["bias"] is not None), x, call.shape, weights)
-    out = product(tracer, x, shapes.transposed(tracer, weight, -2, -1))
-    return out if call["bias"] is None else merges.added(tracer, [out, call["bias"]], call.shape)
+        return tracer.one(Linear(out=weight.shape[0], bias=bias is not None), x, weights)
+    out = product(tracer, x, shapes.transposed(tracer, weight))
+    return out if bias is None else tracer.merged(Add(), out, bias)
 
 
 @captures("matmul", "bmm", "mm", "__matmul__", multiplies=True)
@@ -40,16 +42,11 @@ def matmul(tracer: Tracer, call: Call) -> Value:
 @captures("addmm", "baddbmm", multiplies=True)
 def addmm(tracer: Tracer, call: Call) -> Value:
     """``beta·input + alpha·(a·b)``"""
-    first, second = list(call.arguments.values())[1:3]
-    out = product(tracer, first, second)
-    if number(call["alpha"]) != 1:
-        out = tracer.one(Math(function="multiply", value=number(call["alpha"])), out)
-    own = call["self"]
-    if number(call["beta"]) == 0:
+    own, first, second = list(call.arguments.values())[:3]
+    out = by_number(tracer, product(tracer, first, second), "multiply", call["alpha"])
+    if call["beta"] == 0:
         return out
-    if number(call["beta"]) != 1:
-        own = tracer.one(Math(function="multiply", value=number(call["beta"])), own)
-    return merges.added(tracer, [own, out], call.shape)
+    return tracer.merged(Add(), by_number(tracer, own, "multiply", call["beta"]), out)
 
 
 def product(tracer: Tracer, first: Value, second: Value) -> Value:
@@ -58,51 +55,67 @@ def product(tracer: Tracer, first: Value, second: Value) -> Value:
     Its multiply-accumulates count as they are computed; ``torch.utils.flop_counter`` does not know ``mv``.
     """
     if len(first.shape) == 1:
-        out = product(tracer, shapes.unsqueezed(tracer, first, 0), second)
-        return shapes.squeezed(tracer, out, -2)
+        return shapes.squeezed(tracer, product(tracer, shapes.unsqueezed(tracer, first, 0), second), -2)
     if len(second.shape) == 1:
-        out = product(tracer, first, shapes.unsqueezed(tracer, second, 1))
-        return shapes.squeezed(tracer, out, -1)
+        return shapes.squeezed(tracer, product(tracer, first, shapes.unsqueezed(tracer, second, 1)), -1)
     rank = max(len(first.shape), len(second.shape))
-    leading = merges.broadcast(first.shape[:-2], second.shape[:-2])
-    shape = (*leading, first.shape[-2], second.shape[-1])
     if second.batch is None and len(second.shape) == 2:
         # The rows may hold the batch: each sample then has the remaining factors.
         first.axis(-1)
         ref = tracer.ref(first)
         rows = tracer.shape(ref)
-        alone = len(rows) == 1
-        if alone:
+        if len(rows) == 1:
             ref = tracer.reshaped(ref, (1, *rows))
         other = tracer.reshaped(tracer.ref(second), (1,) * (len(tracer.shape(ref)) - 2) + second.shape)
         (made,) = tracer.emit(Matmul(), ref, other)
-        out = Value(shape, first.batch, None)
-        return tracer.checked(Value(shape, first.batch, tracer.reshaped(made, out.sample)))
+        return tracer.value(tracer.reshaped(made, (*rows[:-1], second.shape[1])), first.batch)
     if second.batch is None and first.batch is not None and first.batch.dim == len(first.shape) - 2:
-        return _by_rows(tracer, first, second, shape, rank, rows=True)
+        return _by_rows(tracer, first, second, rank, rows=True)
     if first.batch is None and second.batch is not None and second.batch.dim == len(second.shape) - 1:
-        return _by_rows(tracer, second, first, shape, rank, rows=False)
+        return _by_rows(tracer, second, first, rank, rows=False)
     for value in (first, second):
         if value.batch is not None and value.batch.dim >= len(value.shape) - 2:
             raise UnsupportedError("it multiplies matrices whose rows or columns are samples")
-    (one, other), batch = tracer.together([first, second], rank)
-    (made,) = tracer.emit(Matmul(), one, other)
-    return tracer.checked(Value(shape, batch, made))
+    refs, batch = tracer.together(first, second)
+    return tracer.result(Matmul(), *refs, batch=batch)
 
 
-def _by_rows(tracer: Tracer, own: Value, other: Value, shape: Shape, rank: int, *, rows: bool) -> Value:
+def _by_rows(tracer: Tracer, own: Value, other: Value, rank: int, *, rows: bool) -> Value:
     """A product with a matrix that all samples share, where the rows (or columns) of ``own`` are samples too."""
     batch = own.batch
     assert batch is not None
     each = batch.before * batch.after
     matrix = (each, own.shape[-1]) if rows else (own.shape[-2], each)
-    leading = (1,) * (rank - len(own.shape)) + own.shape[:-2]
-    mine = tracer.reshaped(tracer.ref(own), (*leading, *matrix))
+    mine = tracer.reshaped(tracer.ref(own), (*(1,) * (rank - len(own.shape)), *own.shape[:-2], *matrix))
     theirs = tracer.reshaped(tracer.ref(other), (1,) * (rank - len(other.shape)) + other.shape)
     (made,) = tracer.emit(Matmul(), *((mine, theirs) if rows else (theirs, mine)))
-    batch = batch._replace(dim=len(shape) - (2 if rows else 1))
-    out = Value(shape, batch, None)
-    return tracer.checked(Value(shape, batch, tracer.reshaped(made, out.sample)))
+    *leading, height, width = tracer.shape(made)
+    shape = (*leading, *batch.factors, width) if rows else (*leading, height, *batch.factors)
+    return tracer.value(tracer.reshaped(made, shape), batch.at(rank - (2 if rows else 1)))
+
+
+@captures("scaled_dot_product_attention", multiplies=True)
+def scaled_dot_product_attention(tracer: Tracer, call: Call) -> Value:
+    """``F.scaled_dot_product_attention``; with a mask or a scale of its own by its parts."""
+    query, key, value, mask = call["query"], call["key"], call["value"], call["attn_mask"]
+    if call["enable_gqa"]:
+        raise UnsupportedError("its heads share keys")
+    usual = query.shape[-1] ** -0.5
+    scale = usual if call["scale"] is None else call["scale"]
+    if mask is None and abs(scale - usual) < 1e-12:
+        refs, batch = tracer.together(query, key, value)
+        leading = torch.broadcast_shapes(*(tracer.shape(ref)[:-2] for ref in refs))
+        refs = [tracer.expanded(ref, (*leading, *tracer.shape(ref)[-2:])) for ref in refs]
+        return tracer.result(ScaledDotProductAttention(is_causal=call["is_causal"]), *refs, batch=batch)
+    if call["is_causal"]:
+        raise UnsupportedError("it is causal, with a scale of its own")
+    scores = by_number(tracer, product(tracer, query, shapes.transposed(tracer, key)), "multiply", scale)
+    if mask is not None:
+        scores = tracer.merged(Add(), scores, mask)
+    return product(tracer, tracer.one(Softmax(axis=scores.axis(-1)), scores), value)
+
+
+# -- equations -------------------------------------------------------------------------------------
 
 
 @captures("einsum", multiplies=True)
@@ -122,33 +135,42 @@ def einsum(tracer: Tracer, call: Call) -> Value:
             tensors[place] = reduced(tracer, tensors[place], alone, False, Sum)
             terms[place] = "".join(letter for letter in term if letter in others)
     if len(terms) == 1:
-        return shapes.permuted(tracer, tensors[0], tuple(terms[0].index(letter) for letter in after))
+        return _ordered(tracer, tensors[0], terms[0], after)
     first, second = terms
     shared = [letter for letter in first if letter in second and letter in after]
     inner = [letter for letter in first if letter in second and letter not in after]
     rows = [letter for letter in first if letter not in second]
     columns = [letter for letter in second if letter not in first]
     if not inner:
-        return _outer(tracer, tensors, terms, after, sizes)
-    one = _grouped(tracer, tensors[0], first, shared, rows, inner, sizes)
-    other = _grouped(tracer, tensors[1], second, shared, inner, columns, sizes)
-    out = product(tracer, one, other)
+        return _outer(tracer, tensors, terms, after)
+
+    def grouped(value: Value, term: str, *groups: list[str]) -> Value:
+        """The tensor with its shared axes first, and then each group of axes as one."""
+        value = _ordered(tracer, value, term, [*shared, *(letter for group in groups for letter in group)])
+        merged = (prod(sizes[letter] for letter in group) for group in groups)
+        return shapes.viewed(tracer, value, (*(sizes[letter] for letter in shared), *merged))
+
+    out = product(tracer, grouped(tensors[0], first, rows, inner), grouped(tensors[1], second, inner, columns))
     order = [*shared, *rows, *columns]
     out = shapes.viewed(tracer, out, tuple(sizes[letter] for letter in order))
-    return shapes.permuted(tracer, out, tuple(order.index(letter) for letter in after))
+    return _ordered(tracer, out, order, after)
 
 
-def _outer(tracer: Tracer, tensors: list[Value], terms: list[str], after: str, sizes: dict[str, int]) -> Value:
+def _ordered(tracer: Tracer, value: Value, term: Sequence[str], after: Sequence[str]) -> Value:
+    """A tensor of these axes with the axes in another order."""
+    return shapes.permuted(tracer, value, tuple(term.index(letter) for letter in after))
+
+
+def _outer(tracer: Tracer, tensors: list[Value], terms: list[str], after: str) -> Value:
     """A product without a sum, element by element, as PyTorch computes it."""
     factors = []
     for term, value in zip(terms, tensors, strict=True):
-        order = sorted(term, key=after.index)
-        value = shapes.permuted(tracer, value, tuple(term.index(letter) for letter in order))
+        value = _ordered(tracer, value, term, sorted(term, key=after.index))
         for dim, letter in enumerate(after):
             if letter not in term:
                 value = shapes.unsqueezed(tracer, value, dim)
         factors.append(value)
-    return merges.merged(tracer, Multiply(), factors, tuple(sizes[letter] for letter in after))
+    return tracer.merged(Multiply(), *factors)
 
 
 def _terms(equation: str, tensors: list[Value]) -> tuple[list[str], str]:
@@ -175,18 +197,3 @@ def _terms(equation: str, tensors: list[Value]) -> tuple[list[str], str]:
     if most > 9 or any(len(set(term)) != len(term) for term in (*terms, after)):
         raise UnsupportedError(f"the equation '{equation}'")
     return terms, after
-
-
-def _grouped(
-    tracer: Tracer,
-    value: Value,
-    term: str,
-    shared: list[str],
-    first: list[str],
-    second: list[str],
-    sizes: dict[str, int],
-) -> Value:
-    """A tensor with its shared axes first, and then two groups of axes, each as one."""
-    value = shapes.permuted(tracer, value, tuple(term.index(letter) for letter in (*shared, *first, *second)))
-    groups = (prod(sizes[letter] for letter in group) for group in (first, second))
-    return shapes.viewed(tracer, value, (*(sizes[letter] for letter in shared), *groups))

@@ -2,97 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from math import prod
 from typing import Any
 
-from cnncalc.layers.base import Layer
 from cnncalc.layers.pool import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
-from cnncalc.torch.capture.operators.fields import Map, as_map, one_or_each
+from cnncalc.torch.capture.operators.fields import as_map, one_or_each
 from cnncalc.torch.capture.registry import captures
 from cnncalc.torch.capture.tracer import Call, Tracer
-from cnncalc.torch.capture.values import UnsupportedError
+from cnncalc.torch.capture.values import Value
 
-RANKS = {"1d": 1, "2d": 2, "3d": 3}
+SLIDING: dict[str, type[Any]] = {
+    **{f"max_pool{rank}d{places}": MaxPool for rank in (1, 2, 3) for places in ("", "_with_indices")},
+    **{f"avg_pool{rank}d": AvgPool for rank in (1, 2, 3)},
+}
+ADAPTIVE: dict[str, tuple[type[Any], type[Any]]] = {
+    **{f"{own}adaptive_avg_pool{rank}d": (AdaptiveAvgPool, GlobalAvgPool) for rank in (1, 2, 3) for own in ("", "_")},
+    **{f"adaptive_max_pool{rank}d": (AdaptiveMaxPool, GlobalMaxPool) for rank in (1, 2, 3)},
+}
 
 
 def _rank(call: Call) -> int:
-    return next(rank for ending, rank in RANKS.items() if ending in call.name)
+    """The rank in the operator's name, as 2 in ``max_pool2d_with_indices``."""
+    return int(re.findall(r"\d(?=d)", call.name)[0])
 
 
-def _pooled(tracer: Tracer, call: Call, make: Callable[[Map], Layer]) -> Any:
-    x = call.first()
-    given = as_map(tracer, x, _rank(call))
-    (made,) = tracer.emit(make(given), given.ref)
-    out = given.back(tracer, made, call.shape)
-    return (out, None) if len(call.outputs) > 1 else out
+@captures(*SLIDING)
+def sliding(tracer: Tracer, call: Call) -> Value:
+    """``F.max_poolNd`` and ``F.avg_poolNd``"""
+    call.check_first_alone("places of its maxima are")
+    kind, given = SLIDING[call.name], as_map(tracer, call.first(), _rank(call))
+    own = given.fields(call, kind)
+    if own.get("stride") == own["kernel"]:
+        del own["stride"]
+    return given.back(tracer, *tracer.emit(kind(**own), given.ref))
 
 
-def _window(call: Call, given: Map) -> dict[str, Any]:
-    rank = _rank(call)
-    kernel = given.each(call["kernel_size"], rank, 1)
-    stride = given.each(call["stride"], rank, 1) if call["stride"] else None
-    return {
-        "kernel": kernel,
-        "stride": None if stride == kernel else stride,
-        "padding": given.each(call["padding"], rank, 0),
-        "ceil_mode": bool(call["ceil_mode"]),
-    }
-
-
-@captures(*(f"max_pool{rank}" for rank in RANKS), *(f"max_pool{rank}_with_indices" for rank in RANKS))
-def max_pool(tracer: Tracer, call: Call) -> Any:
-    """``F.max_poolNd``"""
-    check_places(call)
-    return _pooled(
-        tracer,
-        call,
-        lambda given: MaxPool(**_window(call, given), dilation=given.each(call["dilation"], _rank(call), 1)),
-    )
-
-
-@captures(*(f"avg_pool{rank}" for rank in RANKS))
-def avg_pool(tracer: Tracer, call: Call) -> Any:
-    """``F.avg_poolNd``"""
-    return _pooled(
-        tracer,
-        call,
-        lambda given: AvgPool(
-            **_window(call, given),
-            count_include_pad=call["count_include_pad"],
-            divisor_override=call["divisor_override"],
-        ),
-    )
-
-
-@captures(*(f"adaptive_avg_pool{rank}" for rank in RANKS), *(f"_adaptive_avg_pool{rank}" for rank in RANKS))
-def adaptive_avg_pool(tracer: Tracer, call: Call) -> Any:
-    """``F.adaptive_avg_poolNd``; to one unit it is a global pool."""
-    return _pooled(tracer, call, lambda given: _adaptive(call, given, GlobalAvgPool, AdaptiveAvgPool))
-
-
-@captures(*(f"adaptive_max_pool{rank}" for rank in RANKS))
-def adaptive_max_pool(tracer: Tracer, call: Call) -> Any:
-    """``F.adaptive_max_poolNd``; to one unit it is a global pool."""
-    check_places(call)
-    return _pooled(tracer, call, lambda given: _adaptive(call, given, GlobalMaxPool, AdaptiveMaxPool))
-
-
-def _adaptive(call: Call, given: Map, whole: type[Any], adaptive: type[Any]) -> Layer:
-    rank = _rank(call)
-    if prod(call.shape[-rank:]) == 1 and not given.spread:
-        return whole()  # type: ignore[no-any-return]
-    size = one_or_each(call.shape[-rank:], rank)
+@captures(*ADAPTIVE)
+def adaptive(tracer: Tracer, call: Call) -> Value:
+    """``F.adaptive_avg_poolNd`` and ``F.adaptive_max_poolNd``; to one unit it is a global pool."""
+    call.check_first_alone("places of its maxima are")
+    (kind, whole), rank = ADAPTIVE[call.name], _rank(call)
+    given, sizes = as_map(tracer, call.first(), rank), call.shape[-rank:]
     if given.spread:
-        size = (None, *call.shape[-rank:])
-    return adaptive(output_size=size)  # type: ignore[no-any-return]
-
-
-def check_places(call: Call) -> None:
-    """The indices of maxima are not a tensor of the graph.
-
-    Raises:
-        UnsupportedError: something reads them.
-    """
-    if len(call.outputs) > 1 and any(list(user.args[1:]) == [1] and user.users for user in call.node.users):
-        raise UnsupportedError("the places of its maxima are used")
+        layer = kind(output_size=(None, *sizes))
+    else:
+        layer = whole() if prod(sizes) == 1 else kind(output_size=one_or_each(sizes))
+    return given.back(tracer, *tracer.emit(layer, given.ref))
