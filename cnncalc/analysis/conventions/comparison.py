@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
 from cnncalc.analysis import answer as answers
 from cnncalc.analysis.answer import Shape
-from cnncalc.analysis.conventions import CONVENTIONS, Answer, Convention, Number, answer
+from cnncalc.analysis.conventions import CONVENTIONS, Convention, Number, answer
+from cnncalc.analysis.conventions.convention import Answer, quotient
 from cnncalc.analysis.cost import Cost, costs
+from cnncalc.analysis.fold import total
 from cnncalc.errors import unknown_name
 from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph
@@ -158,10 +160,8 @@ def _tool(graph: Graph, given: Answer, ours: list[Cost], batch: int, with_layers
     convention, unit = given.convention, given.convention.unit
     layers = tuple(_layers(graph, given, ours))
     whole = sum(layer.ours or 0 for layer in layers)
-    missed = _missed(given, ours) if unit != "activations" and not (convention.per_sample and batch > 1) else 0
-    macs: Number | None = None
-    if given.count is not None and unit != "activations":
-        macs = given.count // convention.per_mac if not given.count % convention.per_mac else given.count / 2
+    in_macs = unit != "activations"
+    failed: Literal["unknown", "fails"] = "unknown" if given.untold else "fails"
     return ToolReport(
         name=convention.name,
         tool=convention.tool,
@@ -169,23 +169,17 @@ def _tool(graph: Graph, given: Answer, ours: list[Cost], batch: int, with_layers
         unit=unit,
         counts=convention.counts,
         reads=convention.reads,
-        status=_status(given),
+        status=failed if given.count is None else "partial" if given.partial else "complete",
         answer=given.count,
-        macs=macs,
+        macs=quotient(given.count, convention.per_mac) if given.count is not None and in_macs else None,
         ours=whole,
         difference=None if given.count is None else given.count - whole,
-        missed=missed,
+        missed=_missed(given, ours) if in_macs and not (convention.per_sample and batch > 1) else 0,
         types=tuple(_types(layers)),
         unknown=given.unknown,
         problem=given.problem,
         layers=layers if with_layers else UNSET,
     )
-
-
-def _status(given: Answer) -> Literal["complete", "partial", "fails", "unknown"]:
-    if given.count is None:
-        return "unknown" if given.untold else "fails"
-    return "partial" if given.partial else "complete"
 
 
 def _missed(given: Answer, ours: list[Cost]) -> int:
@@ -201,20 +195,18 @@ def _missed(given: Answer, ours: list[Cost]) -> int:
 
 
 def _layers(graph: Graph, given: Answer, ours: list[Cost]) -> Iterable[LayerCount]:
-    for node, count, cost in zip(graph.nodes, given.nodes, ours, strict=True):
+    for node, counted, cost in zip(graph.nodes, given.nodes, ours, strict=True):
         if node.layer is None:
             continue
-        own = _in_unit(cost, given.convention)
-        because = count.problem or ", ".join(count.says) or ("not counted" if own else "")
-        difference = None if count.count is None or own is None else _whole(count.count - own)
-        yield LayerCount(
-            node.path, node.kind, None if count.count is None else _whole(count.count), own, difference, because
-        )
+        own, count = _in_unit(cost, given.convention), _whole(counted.count)
+        because = counted.problem or ", ".join(counted.says) or ("not counted" if own else "")
+        difference = None if count is None or own is None else _whole(count - own)
+        yield LayerCount(node.path, node.kind, count, own, difference, because)
 
 
-def _whole(value: Number) -> Number:
+def _whole(value: Number | None) -> Any:
     """A float that is a whole number as one."""
-    return int(value) if value == int(value) else value
+    return int(value) if value is not None and value == int(value) else value
 
 
 def _types(layers: Sequence[LayerCount]) -> list[TypeDifference]:
@@ -234,12 +226,7 @@ def _types(layers: Sequence[LayerCount]) -> list[TypeDifference]:
 
 def block(path: str, members: Sequence[LayerCount]) -> LayerCount:
     """The layers below ``path`` as one row; a count or a difference is unknown where one of them is."""
-    counts, own, differences = ([getattr(one, name) for one in members] for name in ("count", "ours", "difference"))
-    return LayerCount(
-        path,
-        "block",
-        None if None in counts else _whole(sum(counts)),
-        None if None in own else sum(own),
-        None if None in differences else _whole(sum(differences)),
-        "",
+    count, own, difference = (
+        total([getattr(one, name) for one in members]) for name in ("count", "ours", "difference")
     )
+    return LayerCount(path, "block", _whole(count), own, _whole(difference), "")

@@ -8,7 +8,8 @@ what a tool counts for that; anything in neither table the tool does not count.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from math import prod
 from typing import Literal, NamedTuple
 
@@ -16,7 +17,7 @@ from msgspec import Struct
 
 from cnncalc.analysis.memory.passes import write
 from cnncalc.graph import Graph, Node
-from cnncalc.layers.base import Call, Layer, Shape, Shapes, Unknown, Weight
+from cnncalc.layers.base import Layer, Shape, Shapes, Unknown, Weight
 from cnncalc.layers.strides import contiguous
 from cnncalc.layers.tape import Held
 
@@ -41,11 +42,9 @@ class Seen(NamedTuple):
     ``learned`` are all learned tensors of a module.
     """
 
-    name: str
     layer: Layer
-    batch: int
     inputs: Shapes
-    outputs: Shapes
+    output: Shape
     macs: int
     weight: Shape | None
     bias: bool
@@ -61,7 +60,7 @@ class Seen(NamedTuple):
     @property
     def output_elements(self) -> int:
         """Elements of the first output."""
-        return prod(self.outputs[0])
+        return prod(self.output)
 
 
 class Rule(Struct, frozen=True):
@@ -90,40 +89,33 @@ class Rule(Struct, frozen=True):
         """The rule that holds for this module or function."""
         return self.own_statistics if self.own_statistics is not None and seen.training else self
 
+    def _weights(self, seen: Seen) -> tuple[tuple[int, int, str], ...]:
+        """Each weight of elements, how many there are, and what they are."""
+        inputs = self.inputs + self.scaled * (seen.weight is not None)
+        bias = self.bias * (seen.bias and (seen.in_order or not self.fused))
+        return (
+            (inputs, seen.input_elements, "input element"),
+            (self.outputs, seen.output_elements, "output element"),
+            (bias, seen.output_elements, "output element for the bias"),
+        )
+
     def count(self, seen: Seen) -> Number:
         """The tool's number.
 
         Raises:
             CannotCount: the tool fails.
         """
-        error = "" if self.fails is None else self.fails(seen)
-        if error:
+        if self.fails is not None and (error := self.fails(seen)):
             raise CannotCount(error)
-        return (
-            self.macs * seen.macs
-            + (self.outputs + self._bias(seen)) * seen.output_elements
-            + self._per_input(seen) * seen.input_elements
-            + (self.quirk(seen) if self.quirk is not None else 0)
-        )
-
-    def _per_input(self, seen: Seen) -> int:
-        return self.inputs + self.scaled * (seen.weight is not None)
-
-    def _bias(self, seen: Seen) -> int:
-        return self.bias * (seen.bias and (seen.in_order or not self.fused))
+        elements = sum(weight * count for weight, count, _ in self._weights(seen))
+        return self.macs * seen.macs + elements + (self.quirk(seen) if self.quirk is not None else 0)
 
     def says(self, seen: Seen) -> str:
         """The same in words, for this module or function."""
         parts = []
         if self.macs:
             parts.append("each multiply-accumulate" + (f" as {self.macs}" if self.macs > 1 else ""))
-        for weight, what in (
-            (self._per_input(seen), "input element"),
-            (self.outputs, "output element"),
-            (self._bias(seen), "output element for the bias"),
-        ):
-            if weight:
-                parts.append(f"{weight} per {what}")
+        parts += [f"{weight} per {what}" for weight, _, what in self._weights(seen) if weight]
         if self.quirk is not None:
             parts.append(" ".join((self.quirk.__doc__ or "").split()))
         return " and ".join(parts) or "nothing"
@@ -134,15 +126,20 @@ NOTHING = Rule()
 Rules = Mapping[str, Rule]
 
 
+def table(*rows: tuple[Rule, str]) -> Rules:
+    """A tool's rules by name, from each rule with the names that it is for."""
+    return {name: rule for rule, names in rows for name in names.split()}
+
+
 class Convention(Struct, frozen=True):
     """A tool's way of counting, according to its source code of one version.
 
     ``modules`` are looked up by class, ``functions`` by their name in a trace, or, where ``patches`` is
-    true, by the Python name that the tool replaces. ``other`` is the rule for modules that ``modules`` does not
-    hold. With ``confesses`` such a module makes the tool's total partial; the others pass over it in silence.
-    ``per_sample`` tools divide what they count for modules by the batch. One that ``inherits`` knows the classes
-    derived of those it knows. A ``traces`` tool never sees what no output of the net depends on: PyTorch takes that
-    out of its traces.
+    true, by the Python name that the tool replaces; ``Nd`` in a name stands for any number of spatial axes. ``other``
+    is the rule for modules that ``modules`` does not hold. With ``confesses`` such a module makes the tool's total
+    partial; the others pass over it in silence. ``per_sample`` tools divide what they count for modules by the batch.
+    One that ``inherits`` knows the classes derived of those it knows. A ``traces`` tool never sees what no output of
+    the net depends on: PyTorch takes that out of its traces.
     """
 
     name: str
@@ -207,24 +204,23 @@ def answer(graph: Graph, convention: Convention, batch: int = 1, functional: fro
             nodes.append(NodeCount(0))
             continue
         try:
-            function = node.kind in functional or node.called == ()
-            module = (0, (), False, False) if function else _of_module(convention, node, samples)
-            here, said, lacks, unsure = module
-            there, says = _of_functions(convention, node, samples, tensors)
+            hidden = convention.modules is None or node.kind in functional or node.called == ()
+            module = NOT_SEEN if hidden else _module(convention, node, node.layer, samples)
+            calls = list(_calls(convention, node, node.layer, samples, tensors))
+            there: Number = sum(rule.count(seen) for _, rule, seen in calls)
         except CannotCount as error:
             problem = problem or f"{node.path}: {error}"
             untold |= isinstance(error, Untold)
             nodes.append(NodeCount(None, problem=str(error)))
             continue
-        of_modules += here
+        of_modules += module.number
         of_functions += there
-        confessed |= unsure
-        if lacks:
-            unknown.append(node.kind)
-        share: Number = here
-        if convention.per_sample:
-            share = here // batch if here % batch == 0 else here / batch
-        nodes.append(NodeCount(share + there, tuple(dict.fromkeys((*said, *says)))))
+        confessed |= module.lacks and (convention.confesses or module.says != ())
+        unknown += [node.kind] if module.lacks else []
+        by_name = convention.patches or len(calls) > 1
+        says = [rule.says(seen) + (f" of {name}" if by_name else "") for name, rule, seen in calls]
+        share = quotient(module.number, batch if convention.per_sample else 1)
+        nodes.append(NodeCount(share + there, tuple(dict.fromkeys((*module.says, *says)))))
     total = (of_modules / batch if convention.per_sample else of_modules) + of_functions
     return Answer(
         convention,
@@ -237,89 +233,71 @@ def answer(graph: Graph, convention: Convention, batch: int = 1, functional: fro
     )
 
 
-def _of_module(convention: Convention, node: Node, batch: int) -> tuple[Number, tuple[str, ...], bool, bool]:
-    """The count for the node's module, and in words; whether the tool lacks it; whether its total is then partial."""
-    layer = node.layer
-    if convention.modules is None or layer is None:
-        return 0, (), False, False
+def quotient(number: Number, by: int) -> Number:
+    """A share, whole where it is."""
+    return number // by if number % by == 0 else number / by
+
+
+class Module(NamedTuple):
+    """What a tool counts for a node's module, and in words; ``lacks``: it knows nothing of it, or not all."""
+
+    number: Number
+    says: tuple[str, ...]
+    lacks: bool
+
+
+NOT_SEEN = Module(0, (), lacks=False)
+
+
+def _rule(rules: Rules, name: str) -> Rule | None:
+    """The rule of a name, or of all numbers of spatial axes."""
+    return rules.get(name) or rules.get(re.sub("[123]d$", "Nd", name))
+
+
+def _module(convention: Convention, node: Node, layer: Layer, batch: int) -> Module:
+    rules = convention.modules or {}
     names = node.called or (layer.torch_module(*node.input_shapes),)
-    known = (name for name in names if convention.inherits and name in convention.modules)
-    name = next(known, names[0])
-    rule = convention.modules.get(name, convention.other)
+    known = (rule for name in names if convention.inherits and (rule := _rule(rules, name)) is not None)
+    rule = next(known, None) or _rule(rules, names[0]) or convention.other
     if rule is None:
-        return 0, (), True, convention.confesses
-    seen = _module(name, layer, node, batch)
-    rule = rule.for_(seen)
-    lacks = rule.partial is not None and rule.partial(seen)
-    return rule.count(seen), (rule.says(seen),), lacks, lacks
-
-
-def _module(name: str, layer: Layer, node: Node, batch: int) -> Seen:
+        return Module(0, (), lacks=True)
     macs = layer.macs(*node.input_shapes)
     if isinstance(macs, Unknown):
         raise Untold(macs.reason)
     learned = tuple(weight for weight in layer.weights(*node.input_shapes) if weight.learnable)
     named = {weight.name: weight.shape for weight in learned}
-    return Seen(
-        name,
-        layer,
-        batch,
-        _batched(node.input_shapes, batch),
-        _batched(node.output_shapes, batch),
-        macs * batch,
-        named.get("weight"),
-        "bias" in named,
-        learned=learned,
-    )
+    inputs, (output, *_) = _batched(node.input_shapes, batch), _batched(node.output_shapes, batch)
+    seen = Seen(layer, inputs, output, macs * batch, named.get("weight"), "bias" in named, learned=learned)
+    rule = rule.for_(seen)
+    lacks = rule.partial is not None and rule.partial(seen)
+    return Module(rule.count(seen), (rule.says(seen),), lacks)
 
 
-def _of_functions(
-    convention: Convention, node: Node, batch: int, tensors: list[tuple[Held, ...]]
-) -> tuple[Number, tuple[str, ...]]:
-    """The count for the functions that the node's module calls, and the same in words.
+def _calls(
+    convention: Convention, node: Node, layer: Layer, batch: int, tensors: list[tuple[Held, ...]]
+) -> Iterator[tuple[str, Rule, Seen]]:
+    """The functions that the node's module calls and the tool knows, each with its rule.
 
     ``tensors`` are the outputs of all nodes, where the tool's rules ask how they lie in memory.
     """
-    layer = node.layer
-    if convention.functions is None or layer is None:
-        return 0, ()
+    if convention.functions is None:
+        return
     calls = layer.torch_calls(*node.input_shapes)
     if isinstance(calls, Unknown):
         raise Untold(calls.reason)
-    total: Number = 0
-    says = []
     for call in calls:
-        name = call.patched if convention.patches else f"aten::{call.name}"
-        rule = convention.functions.get(name)
-        if rule is not None:
-            seen = _function(call, layer, batch)
-            if tensors and call.reads is not None:
-                ref = node.inputs[call.reads]
-                read = tensors[ref.node][ref.port]
-                # one of two axes may have any stride
-                seen = seen._replace(in_order=len(read.shape) == 2 or read.is_contiguous)
-            rule = rule.for_(seen)
-            total += rule.count(seen)
-            says.append(f"{rule.says(seen)} of {name}")
-    if len(says) == 1 and not convention.patches:
-        says = [said.rpartition(" of ")[0] for said in says]
-    return total, tuple(says)
-
-
-def _function(call: Call, layer: Layer, batch: int) -> Seen:
-    own = batch if call.batched else None
-    return Seen(
-        call.name,
-        layer,
-        batch,
-        _batched(call.inputs, own),
-        _batched((call.output,), own),
-        call.macs * batch,
-        call.weight,
-        call.bias,
-        call.training,
-        call.in_order,
-    )
+        rule = _rule(convention.functions, call.patched if convention.patches else call.name)
+        if rule is None:
+            continue
+        own = batch if call.batched else None
+        inputs, (output,) = _batched(call.inputs, own), _batched((call.output,), own)
+        seen = Seen(layer, inputs, output, call.macs * batch, call.weight, call.bias, call.training, call.in_order)
+        if tensors and call.reads is not None:
+            ref = node.inputs[call.reads]
+            read = tensors[ref.node][ref.port]
+            # one of two axes may have any stride
+            seen = seen._replace(in_order=len(read.shape) == 2 or read.is_contiguous)
+        yield call.patched if convention.patches else f"aten::{call.name}", rule.for_(seen), seen
 
 
 def _tensors(graph: Graph, batch: int) -> list[tuple[Held, ...]]:
@@ -341,8 +319,3 @@ def _tensors(graph: Graph, batch: int) -> list[tuple[Held, ...]]:
 
 def _batched(shapes: Shapes, batch: int | None) -> Shapes:
     return shapes if batch is None else tuple((batch, *shape) for shape in shapes)
-
-
-def each_rank(name: str, rule: Rule) -> dict[str, Rule]:
-    """The same rule for 1, 2 and 3 spatial axes, written ``Nd`` in the name."""
-    return {name.replace("Nd", f"{rank}d"): rule for rank in (1, 2, 3)}

@@ -6,7 +6,7 @@ It sits below autograd and sees the operators that really run: ``convolution``, 
 
 from __future__ import annotations
 
-from cnncalc.analysis.conventions.convention import Convention, Rule, each_rank
+from cnncalc.analysis.conventions.convention import Convention, Rule, table
 
 PRODUCT = Rule(macs=2)
 
@@ -17,11 +17,5 @@ FLOP_COUNTER = Convention(
     unit="FLOPs",
     counts="two FLOPs for each multiply-accumulate of convolutions and matrix products, nothing else",
     reads="operators as they run (a dispatch mode)",
-    functions={
-        **each_rank("aten::convNd", PRODUCT),
-        **each_rank("aten::conv_transposeNd", PRODUCT),
-        "aten::linear": PRODUCT,
-        "aten::matmul": PRODUCT,
-        "aten::scaled_dot_product_attention": PRODUCT,
-    },
+    functions=table((PRODUCT, "convNd conv_transposeNd linear matmul scaled_dot_product_attention")),
 )

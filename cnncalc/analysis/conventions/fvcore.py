@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import prod
 
-from cnncalc.analysis.conventions.convention import Convention, Rule, Seen, each_rank
+from cnncalc.analysis.conventions.convention import Convention, Rule, Seen, table
 
 VERSION = "0.1.5.post20221221"
 MOST_AXES = 5
@@ -38,22 +38,16 @@ FVCORE = Convention(
     "adaptive 2-D average pools, 1 or 4 per output element of 2-D upsampling",
     reads="functions in a trace",
     traces=True,
-    functions={
-        **each_rank("aten::convNd", PRODUCT),
-        **each_rank("aten::conv_transposeNd", PRODUCT),
-        "aten::linear": PRODUCT,
-        "aten::matmul": Rule(quirk=matmul),
-        "aten::batch_norm": Rule(inputs=1, scaled=1, own_statistics=NORM),
-        "aten::layer_norm": NORM,
-        "aten::group_norm": NORM,
-        "aten::instance_norm": NORM,
-        "aten::adaptive_avg_pool2d": Rule(inputs=1),
-        "aten::upsample_nearest2d": Rule(outputs=1),
-        "aten::upsample_bilinear2d": Rule(outputs=4),
-    },
+    functions=table(
+        (PRODUCT, "convNd conv_transposeNd linear"),
+        (Rule(quirk=matmul), "matmul"),
+        (Rule(inputs=1, scaled=1, own_statistics=NORM), "batch_norm"),
+        (NORM, "layer_norm group_norm instance_norm"),
+        (Rule(inputs=1), "adaptive_avg_pool2d"),
+        (Rule(outputs=1), "upsample_nearest2d"),
+        (Rule(outputs=4), "upsample_bilinear2d"),
+    ),
 )
-
-OUTPUT = Rule(outputs=1)
 
 FVCORE_ACTIVATIONS = Convention(
     name="fvcore-activations",
@@ -63,10 +57,5 @@ FVCORE_ACTIVATIONS = Convention(
     counts="output elements of convolutions, linear layers and matrix products",
     reads="functions in a trace",
     traces=True,
-    functions={
-        **each_rank("aten::convNd", OUTPUT),
-        **each_rank("aten::conv_transposeNd", OUTPUT),
-        "aten::linear": OUTPUT,
-        "aten::matmul": OUTPUT,
-    },
+    functions=table((Rule(outputs=1), "convNd conv_transposeNd linear matmul")),
 )

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from math import prod
 
-from cnncalc.analysis.conventions.convention import Convention, Number, Rule, Seen, each_rank
+from cnncalc.analysis.conventions.convention import Convention, Number, Rule, Seen, table
 
 VERSION = "0.7.5"
 
 
 def of_first_sample(seen: Seen) -> int:
     """the output elements of one sample, however many there are"""
-    return prod(seen.outputs[0][1:])
+    return prod(seen.output[1:])
 
 
 def interpolated(seen: Seen) -> Number:
@@ -37,7 +37,6 @@ def interpolated(seen: Seen) -> Number:
 PRODUCT = Rule(macs=1, bias=1)
 ELEMENT = Rule(outputs=1)
 INPUT = Rule(inputs=1)
-NORM = Rule(inputs=1, scaled=1)
 
 PTFLOPS = Convention(
     name="ptflops",
@@ -49,41 +48,20 @@ PTFLOPS = Convention(
     reads="modules, and functions that it replaces",
     per_sample=True,
     patches=True,
-    modules={
-        **each_rank("ConvNd", PRODUCT),
-        **each_rank("ConvTransposeNd", PRODUCT),
-        "Linear": PRODUCT,
-        **each_rank("BatchNormNd", NORM),
-        **each_rank("InstanceNormNd", NORM),
-        "GroupNorm": NORM,
-        "LayerNorm": INPUT,  # it has no attribute "affine"
-        "ReLU": ELEMENT,
-        "ReLU6": ELEMENT,
-        "LeakyReLU": ELEMENT,
-        "PReLU": ELEMENT,
-        "ELU": ELEMENT,
-        "GELU": ELEMENT,
-        **each_rank("MaxPoolNd", INPUT),
-        **each_rank("AvgPoolNd", INPUT),
-        **each_rank("AdaptiveMaxPoolNd", INPUT),
-        **each_rank("AdaptiveAvgPoolNd", INPUT),
-        "Upsample": Rule(quirk=of_first_sample),
-    },
-    functions={
-        "F.relu": INPUT,
-        "F.prelu": INPUT,
-        "F.elu": INPUT,
-        "F.gelu": INPUT,
-        "F.silu": INPUT,
-        "F.softmax": INPUT,
-        **each_rank("F.max_poolNd", INPUT),
-        **each_rank("F.avg_poolNd", INPUT),
-        **each_rank("F.adaptive_max_poolNd", INPUT),
-        **each_rank("F.adaptive_avg_poolNd", INPUT),
-        "F.interpolate": Rule(quirk=interpolated),
-        "Tensor.mul": ELEMENT,
-        "Tensor.add": ELEMENT,
-    },
+    modules=table(
+        (PRODUCT, "ConvNd ConvTransposeNd Linear"),
+        (Rule(inputs=1, scaled=1), "BatchNormNd InstanceNormNd GroupNorm"),
+        (INPUT, "LayerNorm"),  # it has no attribute "affine"
+        (ELEMENT, "ReLU ReLU6 LeakyReLU PReLU ELU GELU"),
+        (INPUT, "MaxPoolNd AvgPoolNd AdaptiveMaxPoolNd AdaptiveAvgPoolNd"),
+        (Rule(quirk=of_first_sample), "Upsample"),
+    ),
+    functions=table(
+        (INPUT, "F.relu F.prelu F.elu F.gelu F.silu F.softmax"),
+        (INPUT, "F.max_poolNd F.avg_poolNd F.adaptive_max_poolNd F.adaptive_avg_poolNd"),
+        (Rule(quirk=interpolated), "F.interpolate"),
+        (ELEMENT, "Tensor.mul Tensor.add"),
+    ),
 )
 
 
@@ -97,11 +75,8 @@ PTFLOPS_ATEN = Convention(
     unit="MACs",
     counts="multiply-accumulates of convolutions and matrix products, and 1 per element that a bias is added to",
     reads="operators as they run (a dispatch mode)",
-    functions={
-        **each_rank("aten::convNd", PRODUCT),
-        **each_rank("aten::conv_transposeNd", PRODUCT),
-        "aten::linear": FUSED,
-        "aten::matmul": PRODUCT,
-        "aten::scaled_dot_product_attention": PRODUCT,
-    },
+    functions=table(
+        (PRODUCT, "convNd conv_transposeNd matmul scaled_dot_product_attention"),
+        (FUSED, "linear"),
+    ),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from math import prod
 
-from cnncalc.analysis.conventions.convention import NOTHING, Convention, Rule, Seen, each_rank
+from cnncalc.analysis.conventions.convention import NOTHING, Convention, Rule, Seen, table
 
 
 def transposed(seen: Seen) -> int:
@@ -26,7 +26,7 @@ def softmax(seen: Seen) -> int:
 def adaptive(seen: Seen) -> int:
     """the ratio of input to output size, and 1, per output element"""
     ratio = 1.0  # thop calculates in doubles and cuts off
-    for size, out in zip(seen.inputs[0][2:], seen.outputs[0][2:], strict=True):
+    for size, out in zip(seen.inputs[0][2:], seen.output[2:], strict=True):
         ratio *= size / out
     return int((ratio + 1) * seen.output_elements)
 
@@ -40,9 +40,6 @@ def upsample(seen: Seen) -> int:
     return UPSAMPLING.get(f"{seen.layer.torch_mode(rank)}{rank}d", 0) * seen.output_elements  # type: ignore[attr-defined]
 
 
-PRODUCT = Rule(macs=1)
-NORM = Rule(inputs=2, scaled=2)
-
 THOP = Convention(
     name="thop",
     tool="thop",
@@ -51,24 +48,15 @@ THOP = Convention(
     counts="multiply-accumulates without the bias, 4 per norm element (2 without scale), 1 per output element of "
     "average pools, the ratio of sizes and 1 per output element of adaptive ones",
     reads="modules",
-    modules={
-        **each_rank("ConvNd", PRODUCT),
-        **each_rank("ConvTransposeNd", Rule(quirk=transposed)),
-        "Linear": PRODUCT,
-        **each_rank("BatchNormNd", NORM),
-        **each_rank("InstanceNormNd", NORM),
-        "LayerNorm": NORM,
-        "PReLU": Rule(inputs=1),
-        "Softmax": Rule(quirk=softmax),
-        **each_rank("AvgPoolNd", Rule(outputs=1)),
-        **each_rank("AdaptiveAvgPoolNd", Rule(quirk=adaptive)),
-        "Upsample": Rule(quirk=upsample),
-        "ReLU": NOTHING,
-        "ReLU6": NOTHING,
-        "LeakyReLU": NOTHING,
-        **each_rank("MaxPoolNd", NOTHING),
-        **each_rank("AdaptiveMaxPoolNd", NOTHING),
-        "Dropout": NOTHING,
-        "PixelShuffle": NOTHING,
-    },
+    modules=table(
+        (Rule(macs=1), "ConvNd Linear"),
+        (Rule(quirk=transposed), "ConvTransposeNd"),
+        (Rule(inputs=2, scaled=2), "BatchNormNd InstanceNormNd LayerNorm"),
+        (Rule(inputs=1), "PReLU"),
+        (Rule(quirk=softmax), "Softmax"),
+        (Rule(outputs=1), "AvgPoolNd"),
+        (Rule(quirk=adaptive), "AdaptiveAvgPoolNd"),
+        (Rule(quirk=upsample), "Upsample"),
+        (NOTHING, "ReLU ReLU6 LeakyReLU MaxPoolNd AdaptiveMaxPoolNd Dropout PixelShuffle"),
+    ),
 )

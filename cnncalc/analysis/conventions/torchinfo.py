@@ -10,31 +10,28 @@ from __future__ import annotations
 
 from math import prod
 
-from cnncalc.analysis.conventions.convention import Convention, Rule, Seen, each_rank
+from cnncalc.analysis.conventions.convention import Convention, Rule, Seen, table
 
 
 def once_per_position(seen: Seen) -> int:
     """each weight and bias once per output position"""
-    return _parameters(seen) * seen.outputs[0][0] * prod(seen.outputs[0][2:])
+    return _parameters(seen) * seen.output[0] * prod(seen.output[2:])
 
 
 def once_per_sample(seen: Seen) -> int:
     """each weight and bias once per sample, whatever it does"""
-    return _parameters(seen) * seen.outputs[0][0]
+    return _parameters(seen) * seen.output[0]
 
 
 def output_projection(seen: Seen) -> int:
     """the weight and bias of its one child, the output projection, once per sample"""
-    return (
-        sum(prod(tensor.shape) for tensor in seen.learned if tensor.name.startswith("out_proj.")) * seen.outputs[0][0]
-    )
+    projection = (prod(tensor.shape) for tensor in seen.learned if tensor.name.startswith("out_proj."))
+    return sum(projection) * seen.output[0]
 
 
 def _parameters(seen: Seen) -> int:
     return sum(prod(tensor.shape) for tensor in seen.learned if tensor.name in ("weight", "bias"))
 
-
-CONV = Rule(quirk=once_per_position)
 
 TORCHINFO = Convention(
     name="torchinfo",
@@ -43,10 +40,9 @@ TORCHINFO = Convention(
     unit="MACs",
     counts="parameters × output positions for classes with Conv in their name, parameters × batch for all others",
     reads="modules and their parameters",
-    modules={
-        **each_rank("ConvNd", CONV),
-        **each_rank("ConvTransposeNd", CONV),
-        "MultiheadAttention": Rule(quirk=output_projection),
-    },
+    modules=table(
+        (Rule(quirk=once_per_position), "ConvNd ConvTransposeNd"),
+        (Rule(quirk=output_projection), "MultiheadAttention"),
+    ),
     other=Rule(quirk=once_per_sample),
 )

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from math import prod
 
-from cnncalc.analysis.conventions.convention import Convention, Rule, Seen, each_rank
+from cnncalc.analysis.conventions.convention import Convention, Rule, Seen, table
 
 
 def transposed(seen: Seen) -> int:
     """kernel × channels for each OUTPUT element; the channels are the outputs' of a group, or all inputs'"""
     weight = seen.weight or (0, 0)
-    channels = weight[1] if seen.outputs[0][1] == weight[0] else weight[0]
+    channels = weight[1] if seen.output[1] == weight[0] else weight[0]
     return seen.output_elements * channels * prod(weight[2:])
 
-
-PRODUCT = Rule(macs=1)
-OUTPUT = Rule(outputs=1)
-NORM = Rule(scaled=1)
 
 TORCHPROFILE = Convention(
     name="torchprofile",
@@ -30,21 +26,11 @@ TORCHPROFILE = Convention(
     "pools, means, products and leaky relu, 4 of bilinear upsampling",
     reads="functions in a trace",
     traces=True,
-    functions={
-        **each_rank("aten::convNd", PRODUCT),
-        **each_rank("aten::conv_transposeNd", Rule(quirk=transposed)),
-        "aten::linear": PRODUCT,
-        "aten::matmul": PRODUCT,
-        "aten::scaled_dot_product_attention": PRODUCT,
-        "aten::mul": OUTPUT,
-        "aten::batch_norm": NORM,
-        "aten::instance_norm": NORM,
-        "aten::layer_norm": NORM,
-        "aten::group_norm": NORM,
-        **each_rank("aten::avg_poolNd", OUTPUT),
-        **each_rank("aten::adaptive_avg_poolNd", OUTPUT),
-        "aten::mean": OUTPUT,
-        "aten::leaky_relu": OUTPUT,
-        "aten::upsample_bilinear2d": Rule(outputs=4),
-    },
+    functions=table(
+        (Rule(macs=1), "convNd linear matmul scaled_dot_product_attention"),
+        (Rule(quirk=transposed), "conv_transposeNd"),
+        (Rule(scaled=1), "batch_norm instance_norm layer_norm group_norm"),
+        (Rule(outputs=1), "mul avg_poolNd adaptive_avg_poolNd mean leaky_relu"),
+        (Rule(outputs=4), "upsample_bilinear2d"),
+    ),
 )

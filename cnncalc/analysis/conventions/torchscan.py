@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import prod
 
-from cnncalc.analysis.conventions.convention import NOTHING, Convention, Rule, Seen, each_rank
+from cnncalc.analysis.conventions.convention import NOTHING, Convention, Rule, Seen, table
 
 VERSION = "0.2.0"
 
@@ -31,7 +31,7 @@ def avg_pool(seen: Seen) -> int:
 
 def adaptive_kernel(seen: Seen) -> tuple[int, ...]:
     """The ratio of input to output size along each axis; where that is no whole number, the remainder + 1."""
-    sizes = zip(seen.inputs[0][2:], seen.outputs[0][2:], strict=False)
+    sizes = zip(seen.inputs[0][2:], seen.output[2:], strict=False)
     return tuple(size % out + 1 if size % out else size // out for size, out in sizes)
 
 
@@ -125,12 +125,12 @@ def attention_flops(seen: Seen) -> int:
     return projections + scores + context + 2 * output_projection_flops(seen)
 
 
-POOLS = {
-    **each_rank("MaxPoolNd", Rule(quirk=max_pool)),
-    **each_rank("AvgPoolNd", Rule(quirk=avg_pool)),
-    **each_rank("AdaptiveMaxPoolNd", Rule(quirk=adaptive_max_pool)),
-    **each_rank("AdaptiveAvgPoolNd", Rule(quirk=adaptive_avg_pool)),
-}
+POOLS = (
+    (Rule(quirk=max_pool), "MaxPoolNd"),
+    (Rule(quirk=avg_pool), "AvgPoolNd"),
+    (Rule(quirk=adaptive_max_pool), "AdaptiveMaxPoolNd"),
+    (Rule(quirk=adaptive_avg_pool), "AdaptiveAvgPoolNd"),
+)
 
 TORCHSCAN = Convention(
     name="torchscan",
@@ -142,23 +142,14 @@ TORCHSCAN = Convention(
     reads="modules",
     confesses=True,
     inherits=True,
-    modules={
-        "Linear": Rule(macs=1),
-        **each_rank("ConvNd", Rule(macs=1)),
-        **each_rank("ConvTransposeNd", Rule(quirk=conv_transpose)),
-        **each_rank("BatchNormNd", Rule(inputs=1, scaled=1)),
-        **POOLS,
-        "MultiheadAttention": Rule(quirk=output_projection, partial=always),
-        "ReLU": NOTHING,
-        "ELU": NOTHING,
-        "LeakyReLU": NOTHING,
-        "ReLU6": NOTHING,
-        "Tanh": NOTHING,
-        "Sigmoid": NOTHING,
-        "Dropout": NOTHING,
-        "Flatten": NOTHING,
-        "Identity": NOTHING,
-    },
+    modules=table(
+        (Rule(macs=1), "Linear ConvNd"),
+        (Rule(quirk=conv_transpose), "ConvTransposeNd"),
+        (Rule(inputs=1, scaled=1), "BatchNormNd"),
+        *POOLS,
+        (Rule(quirk=output_projection, partial=always), "MultiheadAttention"),
+        (NOTHING, "ReLU ELU LeakyReLU ReLU6 Tanh Sigmoid Dropout Flatten Identity"),
+    ),
 )
 
 TORCHSCAN_FLOPS = Convention(
@@ -171,22 +162,18 @@ TORCHSCAN_FLOPS = Convention(
     reads="modules",
     confesses=True,
     inherits=True,
-    modules={
-        "Linear": Rule(quirk=product_flops),
-        **each_rank("ConvNd", Rule(quirk=product_flops)),
-        **each_rank("ConvTransposeNd", Rule(quirk=conv_transpose_flops)),
-        **each_rank("BatchNormNd", Rule(quirk=batch_norm_flops)),
-        "LayerNorm": Rule(quirk=layer_norm_flops),
-        "MultiheadAttention": Rule(quirk=attention_flops, partial=lacks_key_or_value),
-        **POOLS,
-        "ReLU": Rule(inputs=1),
-        "ReLU6": Rule(inputs=2),
-        "LeakyReLU": Rule(inputs=4),
-        "Sigmoid": Rule(inputs=4),
-        "ELU": Rule(inputs=6),
-        "Tanh": Rule(inputs=6),
-        "Dropout": Rule(quirk=dropout),
-        "Flatten": NOTHING,
-        "Identity": NOTHING,
-    },
+    modules=table(
+        (Rule(quirk=product_flops), "Linear ConvNd"),
+        (Rule(quirk=conv_transpose_flops), "ConvTransposeNd"),
+        (Rule(quirk=batch_norm_flops), "BatchNormNd"),
+        (Rule(quirk=layer_norm_flops), "LayerNorm"),
+        (Rule(quirk=attention_flops, partial=lacks_key_or_value), "MultiheadAttention"),
+        *POOLS,
+        (Rule(inputs=1), "ReLU"),
+        (Rule(inputs=2), "ReLU6"),
+        (Rule(inputs=4), "LeakyReLU Sigmoid"),
+        (Rule(inputs=6), "ELU Tanh"),
+        (Rule(quirk=dropout), "Dropout"),
+        (NOTHING, "Flatten Identity"),
+    ),
 )
