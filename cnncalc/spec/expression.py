@@ -30,9 +30,9 @@ class Run(NamedTuple):
     lookup: Lookup
     spend: Spend
 
-    def spend_on(self, *values: Value, at: ast.expr) -> None:
+    def spend_on(self, *values: Value) -> None:
         """Counts the values in lists, of which each may hold so many."""
-        self.spend(sum([check_size(value, at.col_offset) for value in values if isinstance(value, tuple)]))
+        self.spend(sum([check_size(value) for value in values if isinstance(value, tuple)]))
 
 
 class Name(str):
@@ -44,11 +44,11 @@ class Name(str):
 class ExpressionError(Exception):
     """What is wrong in an expression, at which character, with a hint."""
 
-    def __init__(self, message: str, offset: int = 0, hint: str | None = None) -> None:
+    def __init__(self, message: str, hint: str | None = None, offset: int = 0) -> None:
         super().__init__(message)
         self.message = message
-        self.offset = offset
         self.hint = hint
+        self.offset = offset
 
 
 class UnknownNameError(ExpressionError):
@@ -93,7 +93,7 @@ def template(text: str) -> list[str]:
     while rest:
         found = re.match(r"([^{}]+)|(\{\{|\}\})|\{([^{}]+)\}", rest)
         if found is None:
-            raise ExpressionError(f"'{text}' has a brace without its partner", at, "{{ and }} are braces in a name")
+            raise ExpressionError(f"'{text}' has a brace without its partner", "{{ and }} are braces in a name")
         plain, doubled, expression = found.groups()
         if expression is not None:
             pieces += [expression, ""]
@@ -116,7 +116,7 @@ def _parse(text: str) -> ast.expr:
             return ast.parse(text.replace("\n", " "), mode="eval").body
     except SyntaxError as error:
         reason = (error.msg or "cannot be read").split(". Perhaps")[0]
-        raise ExpressionError(f"not an expression: {reason}", max((error.offset or 1) - 1, 0)) from None
+        raise ExpressionError(f"not an expression: {reason}", offset=max((error.offset or 1) - 1, 0)) from None
     except (ValueError, MemoryError, RecursionError):
         raise ExpressionError("not an expression") from None
 
@@ -187,13 +187,18 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Value]] = {
 
 def _walk(node: ast.expr, run: Run) -> Value:
     try:
-        rule = _RULES[type(node)]
-    except KeyError:
-        what = _FOREIGN.get(type(node), "such forms")
-        hint = f"it has arithmetic, comparisons, and/or/not, 'a if c else b', lists, indexing and {_LISTED}"
-        raise _foreign(what, node, hint, verb="are") from None
-    run.spend(1)
-    return rule(node, run)
+        rule = _RULES.get(type(node), _other)
+        run.spend(rule is not _other)
+        return rule(node, run)
+    except ExpressionError as error:
+        error.offset = error.offset or node.col_offset  # what is at 0 lies in no form that begins later
+        raise
+
+
+def _other(node: Any, run: Run) -> Value:
+    what = _FOREIGN.get(type(node), "such forms")
+    hint = f"it has arithmetic, comparisons, and/or/not, 'a if c else b', lists, indexing and {_LISTED}"
+    raise _foreign(what, hint, verb="are")
 
 
 _LISTED = f"functions: {', '.join(sorted(FUNCTIONS))}"
@@ -212,59 +217,53 @@ _FOREIGN: dict[type[ast.expr], str] = {
 }
 
 
-def _foreign(what: str, node: ast.expr, hint: str | None = None, verb: str = "is") -> ExpressionError:
-    return ExpressionError(f"{what} {verb} not part of the expression language", node.col_offset, hint)
+def _foreign(what: str, hint: str | None = None, verb: str = "is") -> ExpressionError:
+    return ExpressionError(f"{what} {verb} not part of the expression language", hint)
 
 
 def _number(value: Value, node: ast.expr) -> Value:
     if isinstance(value, (int, float)):
         return value
     what = f"'{value}'" if isinstance(value, str) else "null" if value is None else "a list"
-    raise ExpressionError(f"arithmetic needs a number, got {what}", node.col_offset)
+    raise ExpressionError(f"arithmetic needs a number, got {what}", offset=node.col_offset)
 
 
 _TOO_LARGE = f"the result is too large (numbers have at most {MAX_BITS} bits)"
 
 
-def _bounded(value: Value, node: ast.expr) -> Value:
+def _bounded(value: Value) -> Value:
     if isinstance(value, complex):
-        raise ExpressionError("the result is not a real number", node.col_offset)
+        raise ExpressionError("the result is not a real number")
     if isinstance(value, int) and value.bit_length() > MAX_BITS:
-        raise ExpressionError(_TOO_LARGE, node.col_offset)
+        raise ExpressionError(_TOO_LARGE)
     return value
 
 
 def _constant(node: Any, run: Run) -> Value:
     if isinstance(node.value, (int, float, str)) or node.value is None:
-        return _bounded(node.value, node)
-    raise _foreign(repr(node.value), node)
+        return _bounded(node.value)
+    raise _foreign(repr(node.value))
 
 
 def _name(node: Any, run: Run) -> Value:
-    if node.id in CONSTANTS:
-        return CONSTANTS[node.id]
-    try:
-        return run.lookup(node.id)
-    except UnknownNameError as error:
-        error.offset = node.col_offset
-        raise
+    return CONSTANTS[node.id] if node.id in CONSTANTS else run.lookup(node.id)
 
 
 def _binary(node: Any, run: Run) -> Value:
     left, right = _walk(node.left, run), _walk(node.right, run)
     apply = _OPERATORS.get(type(node.op))
     if apply is None:
-        raise _foreign(f"operator '{type(node.op).__name__}'", node)
+        raise _foreign(f"operator '{type(node.op).__name__}'")
     if isinstance(left, tuple) and isinstance(right, tuple) and apply is operator.add:
-        run.spend_on(left + right, at=node)
+        run.spend_on(left + right)
         return left + right
     _number(left, node.left), _number(right, node.right)
     try:
-        return _bounded(apply(left, right), node)
+        return _bounded(apply(left, right))
     except ZeroDivisionError:
-        raise ExpressionError("division by zero", node.col_offset) from None
+        raise ExpressionError("division by zero") from None
     except OverflowError:
-        raise ExpressionError(_TOO_LARGE, node.col_offset) from None
+        raise ExpressionError(_TOO_LARGE) from None
 
 
 def _unary(node: Any, run: Run) -> Value:
@@ -272,7 +271,7 @@ def _unary(node: Any, run: Run) -> Value:
     if isinstance(node.op, ast.Not):
         return not value
     if isinstance(node.op, ast.Invert):
-        raise _foreign("operator '~'", node)
+        raise _foreign("operator '~'")
     return _OPERATORS[type(node.op)](_number(value, node.operand))
 
 
@@ -281,13 +280,13 @@ def _compare(node: Any, run: Run) -> Value:
     for op, right_node in zip(node.ops, node.comparators, strict=True):
         right = _walk(right_node, run)
         if isinstance(op, (ast.Is, ast.IsNot)):
-            raise _foreign("'is'", node, "compare with '=='")
-        run.spend_on(left, right, at=node)
+            raise _foreign("'is'", "compare with '=='")
+        run.spend_on(left, right)
         try:
             if not _OPERATORS[type(op)](left, right):
                 return False
         except TypeError:
-            raise ExpressionError("these two values cannot be compared", node.col_offset) from None
+            raise ExpressionError("these two values cannot be compared") from None
         left = right
     return True
 
@@ -305,39 +304,39 @@ def _boolean(node: Any, run: Run) -> Value:
 def _subscript(node: Any, run: Run) -> Value:
     value = _walk(node.value, run)
     if isinstance(node.slice, ast.Slice):
-        raise _foreign("slices", node, "index one element", verb="are")
+        raise _foreign("slices", "index one element", verb="are")
     index = _walk(node.slice, run)
     if not isinstance(value, tuple):
-        raise ExpressionError("only a list can be indexed", node.col_offset)
+        raise ExpressionError("only a list can be indexed")
     if not isinstance(index, int) or isinstance(index, bool):
-        raise ExpressionError("an index must be a whole number", node.slice.col_offset)
+        raise ExpressionError("an index must be a whole number", offset=node.slice.col_offset)
     if not -len(value) <= index < len(value):
-        raise ExpressionError(f"index {index} is outside a list of {len(value)}", node.slice.col_offset)
+        raise ExpressionError(f"index {index} is outside a list of {len(value)}", offset=node.slice.col_offset)
     return value[index]
 
 
 def _call(node: Any, run: Run) -> Value:
     if not isinstance(node.func, ast.Name):
         _walk(node.func, run)
-        raise ExpressionError("only a function can be called", node.col_offset)
+        raise ExpressionError("only a function can be called")
     name = node.func.id
     if name not in FUNCTIONS:
-        raise ExpressionError(f"'{name}' is not a function of the expression language", node.col_offset, _LISTED)
+        raise ExpressionError(f"'{name}' is not a function of the expression language", _LISTED)
     if node.keywords:
-        raise ExpressionError(f"{name}() takes values without names", node.col_offset)
+        raise ExpressionError(f"{name}() takes values without names")
     arguments = [_walk(argument, run) for argument in node.args]
-    run.spend_on(*arguments, at=node)
+    run.spend_on(*arguments)
     try:
-        result = _bounded(FUNCTIONS[name](*arguments), node)
+        result = _bounded(FUNCTIONS[name](*arguments))
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
-        raise ExpressionError(f"{name}() cannot take these values", node.col_offset) from None
-    run.spend_on(result, at=node)
+        raise ExpressionError(f"{name}() cannot take these values") from None
+    run.spend_on(result)
     return result
 
 
 def _list(node: Any, run: Run) -> Value:
     values = tuple([_walk(item, run) for item in node.elts])
-    run.spend_on(values, at=node)
+    run.spend_on(values)
     return values
 
 
@@ -365,7 +364,7 @@ def whole(value: Value) -> Value:
     return value
 
 
-def check_size(values: tuple[Value, ...], offset: int = 0) -> int:
+def check_size(values: tuple[Value, ...]) -> int:
     """How many values a list holds, nested lists included; bounded, so that lists of lists stay small too.
 
     Raises:
@@ -377,6 +376,6 @@ def check_size(values: tuple[Value, ...], offset: int = 0) -> int:
         values = open_lists.pop()
         left -= len(values)
         if left < 0:
-            raise ExpressionError(f"a list of more than {MAX_ITEMS:,} values", offset)
+            raise ExpressionError(f"a list of more than {MAX_ITEMS:,} values")
         open_lists += [value for value in values if isinstance(value, tuple)]
     return MAX_ITEMS - left

@@ -121,7 +121,7 @@ class State:
         lines = self.source.text.splitlines()
         row = lines[node.line - 1] if node.line <= len(lines) else ""
         begin = row.find(node.text.strip(), node.column - 1)
-        column = (begin + 1 if begin >= 0 else node.column) + (error.offset if begin >= 0 else 0)
+        column = begin + 1 + error.offset if begin >= 0 else node.column
         raise self.problem(error.message, (node.line, column), hint=error.hint) from None
 
     def label(self, node: reader.Scalar) -> str:
@@ -167,19 +167,19 @@ class State:
         )
         if name in self.document.args:
             hint = "an argument's value can use the arguments above it"
-        raise UnknownNameError(f"there is no variable '{name}' here", 0, hint)
+        raise UnknownNameError(f"there is no variable '{name}' here", hint)
 
     def in_size(self, name: str) -> Any:
         """A size of the current tensor."""
         if len(self.current) != 1:
             several = f"{len(self.current)} of them" if self.current else "none"
-            raise UnknownNameError(f"'{name}' needs exactly one tensor before it; here there is {several}", 0)
+            raise UnknownNameError(f"'{name}' needs exactly one tensor before it; here there is {several}")
         shape = self.shape(self.current[0])
         sizes = sizes_of(shape)
         if name in sizes:
             return sizes[name]
         hint = f"choose from: {listed(sizes)}" if sizes else "a scalar has neither channels nor spatial sizes"
-        raise UnknownNameError(f"the tensor {describe(shape)} here has no '{name}'", 0, hint)
+        raise UnknownNameError(f"the tensor {describe(shape)} here has no '{name}'", hint)
 
     # -- tensors -------------------------------------------------------------------------------
 
