@@ -248,11 +248,10 @@ def resizable(source: str | os.PathLike[str], *, variant: str | None = None, arg
 def resizable_text(text: str, name: str = "<text>", *, variant: str | None = None, args: Settings = ()) -> Resizable:
     """The net of a spec's text, to be built at many input sizes. Otherwise as :func:`load_text`."""
     from cnncalc.spec.document import parse
-    from cnncalc.spec.reader import Source, read
+    from cnncalc.spec.reader import Source
     from cnncalc.spec.resize import Resizable
 
-    with_source = Source(name, text)
-    return Resizable(parse(with_source, read(with_source)), variant, settings(args))
+    return Resizable(parse(Source(name, text)), variant, settings(args))
 
 
 def load_text(
@@ -261,10 +260,9 @@ def load_text(
     """The graph of a spec's text; ``name`` is its name in messages. Otherwise as :func:`load`."""
     from cnncalc.spec.assembly import Assembly
     from cnncalc.spec.document import parse
-    from cnncalc.spec.reader import Source, read
+    from cnncalc.spec.reader import Source
 
-    with_source = Source(name, text)
-    document = parse(with_source, read(with_source))
+    document = parse(Source(name, text))
     inputs = inputs_by_name(input, document.input)
     return Assembly(document).build(variant, settings(args), inputs)
 

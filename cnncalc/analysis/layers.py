@@ -19,7 +19,7 @@ from cnncalc.layers.fields import REQUIRED, defaults_of, required_fields
 from cnncalc.spec.assembly import Assembly
 from cnncalc.spec.document import parse
 from cnncalc.spec.fields import written
-from cnncalc.spec.reader import Source, read
+from cnncalc.spec.reader import Source
 from cnncalc.spec.schema import plain
 
 MOST_TRIES = 4000
@@ -214,8 +214,7 @@ def _built(text: str, inputs: tuple[Shape, ...]) -> Graph | None:
     named = [f"{name}: {list(shape)}" for name, shape in zip("abc", inputs, strict=False)]
     source = Source("example", f"input: {{{', '.join(named) or 'a: [1]'}}}\nlayers:\n  {text}\n")
     try:
-        document = parse(source, read(source))
-        return Assembly(document).build(None, {}, {})
+        return Assembly(parse(source)).build(None, {}, {})
     except CnncalcError:
         return None
 

@@ -24,7 +24,7 @@ from cnncalc.spec.fields import (
 )
 from cnncalc.spec.language import BLOCK, CHOICE, META, REPEAT, RESIDUAL, SPEC, STRUCTURES, Keys
 from cnncalc.spec.problem import listed, nearest
-from cnncalc.spec.reader import Entry, Mapping, Node, Scalar, Sequence, Source
+from cnncalc.spec.reader import Entry, Mapping, Node, Scalar, Sequence, Source, read
 
 
 class Call(Struct):
@@ -134,13 +134,13 @@ def bodies(item: Item) -> list[Body]:
     return [item.body, item.shortcut or []]
 
 
-def parse(source: Source, root: Node) -> Document:
+def parse(source: Source) -> Document:
     """The document of a spec.
 
     Raises:
-        SpecError: a key, name or form that the language does not have.
+        SpecError: not YAML as :func:`read` takes it; a key, name or form that the language does not have.
     """
-    return _Parser(source).document(root)
+    return _Parser(source).document(read(source))
 
 
 class _NotConstantError(Exception):

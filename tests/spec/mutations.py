@@ -22,15 +22,15 @@ from cnncalc.layers import REGISTRY
 from cnncalc.layers.fields import choices, required_fields
 from cnncalc.report.analyze import document as page
 from cnncalc.sources import load_text, specs_dir
-from cnncalc.spec.expression import FUNCTIONS
+from cnncalc.spec.expression import CONSTANTS, FUNCTIONS
 from cnncalc.spec.fields import aliases, choice_words
-from cnncalc.spec.language import META, SPEC, STRUCTURES
+from cnncalc.spec.language import BLOCK, CHOICE, META, REPEAT, RESIDUAL, SIZES, SPEC, STRUCTURES
 
 ZOO = {path.stem: path.read_text(encoding="utf-8") for path in sorted(Path(specs_dir()).glob("*.yaml"))}
 FIELDS = {field for layer in REGISTRY.values() for field in layer.__struct_fields__}
-SIZES = ("in_channels", "in_size", "in_length", "in_height", "in_width", "in_depth", "index")
-KEYS = ("times", "then", "else", "body", "shortcut", "when", "branches", "required", "null", "true", "false")
-WORDS = sorted({*aliases(), *choice_words(), *FIELDS, *SPEC, *STRUCTURES, *META, *KEYS, *SIZES, *FUNCTIONS})
+VARIABLES = (*SIZES, "index")
+KEYS = {*SPEC, *BLOCK, *REPEAT, *CHOICE, *RESIDUAL, *META, *STRUCTURES, "branches", "required", *CONSTANTS}
+WORDS = sorted({*aliases(), *choice_words(), *FIELDS, *KEYS, *VARIABLES, *FUNCTIONS})
 NUMBERS = ["0", "-1", "1", "2", "3", "7", "64", "65", "1.5", "-2", "0.5", "1e3", "1e-9", "1000000", "10**9", "'3'"]
 NUMBERS += ["9**9**9", "99999999999999999999", ".inf", ".nan", "[]", "[1, 2]", "[[1, 2], 1]"]
 OPERATORS = ["+", "-", "*", "/", "//", "%", "**", "<", "<=", "==", "!=", "and", "or", "in", "|", "is"]

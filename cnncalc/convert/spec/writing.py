@@ -21,7 +21,7 @@ from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph
 from cnncalc.spec.assembly import Assembly
 from cnncalc.spec.document import parse
-from cnncalc.spec.reader import Source, read
+from cnncalc.spec.reader import Source
 
 LINE = 8
 """The cost of a line besides its characters when texts are compared."""
@@ -69,8 +69,7 @@ def check(graph: Graph) -> None:
 
 def load(text: str) -> Graph:
     """The graph of a text."""
-    source = Source("<converted>", text)
-    return Assembly(parse(source, read(source))).build(None, {}, {})
+    return Assembly(parse(Source("<converted>", text))).build(None, {}, {})
 
 
 def attempt(graph: Graph, *, nested: bool) -> str | None:
