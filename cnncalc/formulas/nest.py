@@ -83,6 +83,37 @@ class Nest(NamedTuple):
             if self.reaches(index, size):
                 yield size, index
 
+    def exchanged(self) -> Nest:
+        """The adjoint of a nest of one operand: with the operand as its result."""
+        (operand,) = self.operands
+        return self._replace(
+            output=operand.at, shape=operand.shape, operands=(Operand(operand.source, self.shape, self.output),)
+        )
+
+    def split(self) -> Nest:
+        """The same nest with each loop that an index divides, ``⌊l/d⌋``, as two: ``l = d·outer + inner``."""
+        tensors = (self.output, *(operand.at for operand in self.operands))
+        parts = {term.loop: term.per for at in tensors for index in at for term in index.terms if term.per != 1}
+        if not parts:
+            return self
+
+        def split(index: Index) -> Index:
+            terms: list[Term] = []
+            for name, times, per in index.terms:
+                if name not in parts:
+                    terms.append(Term(name, times))
+                    continue
+                terms.append(Term(f"{name}/", times if per != 1 else times * parts[name]))
+                terms += [Term(name, times)] if per == 1 else []
+            return Index(tuple(terms), index.before)
+
+        loops: dict[str, int] = {}
+        for name, extent in self.loops.items():
+            loops |= {f"{name}/": extent // parts[name], name: parts[name]} if name in parts else {name: extent}
+        operands = tuple(operand._replace(at=tuple(map(split, operand.at))) for operand in self.operands)
+        start = self.start and self.start._replace(at=tuple(map(split, self.start.at)))
+        return self._replace(loops=loops, output=tuple(map(split, self.output)), operands=operands, start=start)
+
 
 def loop(name: str, times: int = 1, per: int = 1) -> Index:
     """The index ``times·⌊name/per⌋``."""

@@ -315,7 +315,7 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         equation = self.equation(*inputs)
         if not equation:
             return tuple(pointwise(shape) for shape in inputs)
-        (nest,) = equation
+        nest = equation[0].split()
         read = (*nest.operands, *([nest.start] if nest.start else []))
         return tuple(reads_of(nest, operand) for operand in read if not operand.learned)
 

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas import size as sizes
-from cnncalc.formulas.nest import Nest, Operand, loop
+from cnncalc.formulas.nest import Index, Nest, Operand, loop
 from cnncalc.formulas.receptive_field import adaptive_pool_taps, adaptive_pool_window
 from cnncalc.layers.axes import (
     Axis,
@@ -20,7 +20,6 @@ from cnncalc.layers.axes import (
     few_spatial,
     per_axis,
     same_pads,
-    spatial,
     window_axes,
 )
 from cnncalc.layers.base import EVERYTHING, Call, Layer, PerAxis, Positive, Reads, Shape, along, check_finite
@@ -402,6 +401,7 @@ class GlobalPool(Layer, frozen=True):
     """Base of the pools over all spatial axes, which are kept with size 1."""
 
     abstract = True
+    collect: ClassVar[Literal["sum", "max"]] = "sum"
     adaptive: ClassVar[type[AdaptivePool]]
     """The pool to a given size that does the same for a size of 1."""
 
@@ -417,8 +417,12 @@ class GlobalPool(Layer, frozen=True):
         name = f"{self.adaptive.kind}{len(inputs[0]) - 1}d"
         return (Call(name, inputs, self.output_shape(*inputs), patched=f"F.{name}"),)
 
-    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
-        return ((along(0), *(EVERYTHING for _ in spatial(inputs[0]))),)
+    def equation(self, *inputs: Shape) -> tuple[Nest, ...]:
+        (shape,) = inputs
+        taps = {f"k{axis}": size for axis, size in enumerate(shape[1:], start=1)}
+        x = Operand(0, shape, (loop("c"), *map(loop, taps)))
+        out = (loop("c"), *(Index(()) for _ in taps))
+        return (Nest({"c": shape[0]} | taps, out, self.output_shape(shape), (x,), self.collect),)
 
 
 class GlobalAvgPool(GlobalPool, frozen=True):
@@ -445,6 +449,7 @@ class GlobalMaxPool(GlobalPool, frozen=True):
     Elementwise operations: per channel ``H·W − 1`` comparisons.
     """
 
+    collect = "max"
     adaptive = AdaptiveMaxPool
     torch_name = "AdaptiveMaxPoolNd"
     aliases = ("gmp", "global_maxpool", "global_max_pooling")

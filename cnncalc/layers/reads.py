@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from cnncalc.formulas.nest import Index, Nest, Operand
+from cnncalc.formulas.nest import Index, Nest, Operand, Term
 from cnncalc.formulas.receptive_field import MAX_PERIOD, POINT, Taps, Window, sliding_window, transposed_window
 
 Shape = tuple[int, ...]
@@ -55,7 +56,7 @@ def pointwise(shape: Shape) -> Reads:
 
 
 def reads_of(nest: Nest, operand: Operand) -> Reads:
-    """What the elements of a nest's result read of an operand: of each axis the places that share their loops."""
+    """What the elements of a split nest's result read of an operand: of each axis the places that share their loops."""
     return tuple(_read(nest, index, size) for index, size in zip(operand.at, operand.shape, strict=True))
 
 
@@ -65,22 +66,40 @@ def _read(nest: Nest, index: Index, size: int) -> Read:
         # a tap that only some units multiply with what lies within the other operand
         skipped = any(index.loops() & other.loops() for _, other in nest.borders())
         return SCATTERED if skipped else EVERYTHING
-    (axis,) = axes
+    # the axis whose units each have a window of their own; units along the others read it together
+    axis = next((axis for axis in axes if nest.output[axis].loops() <= index.loops()), axes[0])
     window = _window(nest, index, nest.output[axis])
-    if not window.taps:
+    if window is None:
         return SCATTERED
-    return along(axis, window, nest.border if nest.reaches(index, size) else "zeros")
+    border = nest.border if nest.reaches(index, size) else "zeros"
+    return Read(axis, window, border=border, across=tuple(other for other in axes if other != axis))
 
 
-def _window(nest: Nest, index: Index, own: Index) -> Window:
-    """The places ``index`` in the rounds that lead to each unit of the result's axis ``own``."""
-    if len(own.terms) == 1:  # gathered, by the units of one group through the same taps
-        (_, stride, units), *rest = index.terms
-        count, step = (nest.loops[rest[0].loop], rest[0].times) if rest else (1, 1)
-        return Window(
-            stride, () if units > MAX_PERIOD else sliding_window(count, stride, index.before, step).taps * units
-        )
-    (_, stride, group), tap = own.terms
-    if group > 1:  # unit g·O + o of the result meets all of group g
-        return Window(group, () if stride > MAX_PERIOD else (Taps(0, group - 1),) * stride)
-    return transposed_window(nest.loops[tap.loop], stride, own.before, tap.times)
+def _window(nest: Nest, index: Index, own: Index) -> Window | None:
+    """The places ``index`` in the rounds that lead to each unit of the result's axis ``own``: the loop that moves both
+    farthest gives the stride, and the others of ``own`` the phases. ``None`` where there are too many to list.
+    """
+    if index == own:
+        return POINT
+    times = {term.loop: term.times for term in index.terms}
+    (main, period, _), *rest = sorted(own.terms, key=lambda term: (term.loop not in times, -term.times))
+    free = [term for term in index.terms if term.loop not in own.loops()]
+    if main not in times or period > MAX_PERIOD:
+        return None
+    stride = times[main]
+    if len(rest) == stride == 1 and not free and rest[0].loop not in times:
+        return transposed_window(nest.loops[rest[0].loop], period, own.before, rest[0].times)
+    assert _reach(nest, rest) == period - 1, "the phases are counted off"
+    count, step = (nest.loops[free[0].loop], free[0].times) if len(free) == 1 else (_reach(nest, free) + 1, 1)
+    (taps,) = sliding_window(count, stride, index.before, step).taps
+
+    def moved(phase: int) -> Taps:
+        by = sum(times.get(name, 0) * (phase // each % nest.loops[name]) for name, each, _ in rest)
+        return Taps(taps.first + by, taps.last + by, taps.step)
+
+    return Window(stride, tuple(map(moved, range(period))))
+
+
+def _reach(nest: Nest, terms: Iterable[Term]) -> int:
+    """How far the terms move together."""
+    return sum(times * (nest.loops[name] - 1) for name, times, _ in terms)

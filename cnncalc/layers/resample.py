@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import repeat
 from math import floor, gcd, prod
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -12,10 +10,10 @@ from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
 from cnncalc.formulas import resample
+from cnncalc.formulas.nest import Index, Nest, Operand, Term, loop
 from cnncalc.formulas.receptive_field import (
     MAX_PERIOD,
     POINT,
-    Taps,
     Window,
     adaptive_pool_taps,
     adaptive_pool_window,
@@ -33,7 +31,6 @@ from cnncalc.layers.base import (
     Reads,
     Shape,
     along,
-    pointwise,
 )
 
 if TYPE_CHECKING:
@@ -59,11 +56,6 @@ def simplest_ratio(value: float) -> tuple[int, int]:
         if now[0] / now[1] == value:
             break
     return now
-
-
-def cycle(firsts: Iterable[int], period: int, stride: int = 1) -> Window | None:
-    """A window of one tap per unit; ``None`` where the pattern is too long to list."""
-    return None if period > MAX_PERIOD else Window(stride, tuple(Taps(first, first) for first in firsts))
 
 
 def read_along(axis: int, window: Window | None) -> Read:
@@ -244,6 +236,15 @@ class Rearranged(Movement, frozen=True):
         return tape.formatted((tape.batch, *self.output_shape(x.shape[1:])), x)
 
 
+def pixels(channels: int, sizes: Shape, r: int) -> Nest:
+    """``y[c·r² + i·r + j, h, w] = x[c, h·r + i, w·r + j]``: each ``r×r`` patch becomes as many channels."""
+    height, width = sizes
+    loops = {"c": channels, "i": r, "j": r, "h": height, "w": width}
+    stacked = (Index((Term("c", r**2), Term("i", r), Term("j"))), loop("h"), loop("w"))
+    spread = (loop("c"), Index((Term("h", r), Term("i"))), Index((Term("w", r), Term("j"))))
+    return Nest(loops, stacked, (channels * r**2, *sizes), (Operand(0, (channels, height * r, width * r), spread),))
+
+
 class PixelShuffle(Rearranged, frozen=True):
     """Sub-pixel rearrangement: ``C·r²×H×W`` to ``C×rH×rW``, as ``torch.nn.PixelShuffle`` (Shi et al. 2016).
 
@@ -269,9 +270,10 @@ class PixelShuffle(Rearranged, frozen=True):
             )
         return (shape[0] // square, height * self.upscale_factor, width * self.upscale_factor)
 
-    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
-        repeated = cycle(repeat(0, self.upscale_factor), self.upscale_factor)
-        return ((Read(across=(0, 1, 2)), read_along(1, repeated), read_along(2, repeated)),)
+    def equation(self, *inputs: Shape) -> tuple[Nest, ...]:
+        """``y[c, h·r + i, w·r + j] = x[c·r² + i·r + j, h, w]``"""
+        (shape,), r = inputs, self.upscale_factor
+        return (pixels(shape[0] // r**2, shape[1:], r).exchanged(),)
 
 
 class PixelUnshuffle(Rearranged, frozen=True):
@@ -299,12 +301,10 @@ class PixelUnshuffle(Rearranged, frozen=True):
         factor = self.downscale_factor
         return (shape[0] * factor**2, height // factor, width // factor)
 
-    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
-        factor = self.downscale_factor
-        patch = Window(factor, (Taps(0, factor - 1),))
-        repeated = cycle(repeat(0, factor**2), factor**2)
-        # Each output channel reads one pixel of the patch.
-        return ((read_along(0, repeated), Read(1, patch, across=(0,)), Read(2, patch, across=(0,))),)
+    def equation(self, *inputs: Shape) -> tuple[Nest, ...]:
+        """``y[c·r² + i·r + j, h, w] = x[c, h·r + i, w·r + j]``"""
+        (shape,) = inputs
+        return (pixels(shape[0], self.output_shape(shape)[1:], self.downscale_factor),)
 
 
 class ChannelShuffle(Rearranged, frozen=True):
@@ -328,12 +328,15 @@ class ChannelShuffle(Rearranged, frozen=True):
             )
         return shape
 
-    def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
+    def equation(self, *inputs: Shape) -> tuple[Nest, ...]:
+        """``y[i·G + j] = x[j·C/G + i]``"""
         (shape,) = inputs
         each = shape[0] // self.groups
-        # Output channel i·groups + j is input channel j·each + i.
-        shuffled = cycle((group * each for group in range(self.groups)), self.groups)
-        return ((read_along(0, shuffled), *pointwise(shape)[1:]),)
+        places = {f"p{axis}": size for axis, size in enumerate(shape[1:], start=1)}
+        at = tuple(map(loop, places))
+        output = (Index((Term("i", self.groups), Term("j"))), *at)
+        x = Operand(0, shape, (Index((Term("j", each), Term("i"))), *at))
+        return (Nest({"i": each, "j": self.groups} | places, output, shape, (x,)),)
 
     def narrowed(self, divisor: int, *inputs: Shape) -> ChannelShuffle:
         return replace(self, groups=gcd(self.groups, inputs[0][0]))

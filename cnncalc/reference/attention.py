@@ -9,14 +9,12 @@ import numpy as np
 from cnncalc.layers.attention import MultiHeadAttention, ScaledDotProductAttention
 from cnncalc.reference.activation import softmax, softmax_gradient
 from cnncalc.reference.array import Array
-from cnncalc.reference.linear import linear
-from cnncalc.reference.merge import matmul
 from cnncalc.reference.registry import Gradients, Weights, differentiates, evaluates
 
 
 def attention_scores(query: Array, key: Array, is_causal: bool = False) -> Array:
     """``Q·Kᵀ/√d``, ``(…, L, S)``; with ``is_causal`` −∞ where key ``j`` comes after unit ``i``."""
-    scores = matmul(query, np.swapaxes(key, -1, -2)) / math.sqrt(query.shape[-1])
+    scores: Array = np.matmul(query, np.swapaxes(key, -1, -2)) / math.sqrt(query.shape[-1])
     if is_causal:
         seen = np.tri(*scores.shape[-2:], dtype=np.bool_)
         return np.where(seen, scores, -np.inf)
@@ -25,7 +23,8 @@ def attention_scores(query: Array, key: Array, is_causal: bool = False) -> Array
 
 def scaled_dot_product_attention(query: Array, key: Array, value: Array, is_causal: bool = False) -> Array:
     """``softmax(Q·Kᵀ/√d)·V`` of ``(…, L, d)``, ``(…, S, d)`` and ``(…, S, e)``: ``(…, L, e)``."""
-    return matmul(softmax(attention_scores(query, key, is_causal), axis=-1), value)
+    y: Array = np.matmul(softmax(attention_scores(query, key, is_causal), axis=-1), value)
+    return y
 
 
 def scaled_dot_product_attention_gradients(
@@ -37,10 +36,16 @@ def scaled_dot_product_attention_gradients(
     ``∂L/∂K = (∂L/∂Z)ᵀ·Q/√d``.
     """
     scores = attention_scores(query, key, is_causal)
-    over_scores = softmax_gradient(matmul(gradient, np.swapaxes(value, -1, -2)), scores, axis=-1)
+    over_scores = softmax_gradient(np.matmul(gradient, np.swapaxes(value, -1, -2)), scores, axis=-1)
     over_scores = over_scores / math.sqrt(query.shape[-1])
-    over_query, over_key = matmul(over_scores, key), matmul(np.swapaxes(over_scores, -1, -2), query)
-    return over_query, over_key, matmul(np.swapaxes(softmax(scores, axis=-1), -1, -2), gradient)
+    over_query, over_key = np.matmul(over_scores, key), np.matmul(np.swapaxes(over_scores, -1, -2), query)
+    return over_query, over_key, np.matmul(np.swapaxes(softmax(scores, axis=-1), -1, -2), gradient)
+
+
+def linear(x: Array, weight: Array, bias: Array | None) -> Array:
+    """``y[…,o] = b[o] + Σ_i w[o,i]·x[…,i]``"""
+    y: Array = x @ weight.T
+    return y if bias is None else y + bias
 
 
 def multi_head_attention(query: Array, key: Array, value: Array, weights: Weights, heads: int) -> Array:

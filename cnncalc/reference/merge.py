@@ -1,4 +1,4 @@
-"""Layers of several inputs: concatenation, elementwise arithmetic with broadcasting, matrix products.
+"""Layers of several inputs: concatenation, elementwise arithmetic with broadcasting.
 
 Source: the functions of the same names in ``torch``.
 """
@@ -11,7 +11,7 @@ from functools import reduce
 import numpy as np
 
 from cnncalc.layers.base import normal_axis
-from cnncalc.layers.merge import Add, Concat, Divide, Matmul, Maximum, Merge, Minimum, Multiply, Subtract
+from cnncalc.layers.merge import Add, Concat, Divide, Maximum, Merge, Minimum, Multiply, Subtract
 from cnncalc.reference.array import Array, sum_to
 from cnncalc.reference.registry import Gradients, Weights, differentiates, evaluates
 
@@ -46,28 +46,3 @@ def differentiate_divide(layer: Divide, weights: Weights, inputs: tuple[Array, A
     first, second = inputs
     over_second = -gradient * first / np.square(second)
     return (sum_to(gradient / second, first.shape), sum_to(over_second, second.shape)), {}
-
-
-def matmul(first: Array, second: Array) -> Array:
-    """``y[…,i,j] = Σ_k a[…,i,k]·b[…,k,j]``: ``(…, n, k)`` and ``(…, k, m)`` to ``(…, n, m)``."""
-    y: Array = np.matmul(first, second)
-    return y
-
-
-def matmul_gradients(gradient: Array, first: Array, second: Array) -> tuple[Array, Array]:
-    """``∂L/∂A = G·Bᵀ`` and ``∂L/∂B = Aᵀ·G``, summed over the axes along which one was broadcast."""
-    over_first = matmul(gradient, np.swapaxes(second, -1, -2))
-    over_second = matmul(np.swapaxes(first, -1, -2), gradient)
-    return sum_to(over_first, first.shape), sum_to(over_second, second.shape)
-
-
-@evaluates(Matmul)
-def evaluate_matmul(layer: Matmul, weights: Weights, first: Array, second: Array) -> Array:
-    """:func:`matmul`."""
-    return matmul(first, second)
-
-
-@differentiates(Matmul)
-def differentiate_matmul(layer: Matmul, weights: Weights, inputs: tuple[Array, Array], gradient: Array) -> Gradients:
-    """:func:`matmul_gradients`."""
-    return matmul_gradients(gradient, *inputs), {}

@@ -9,6 +9,7 @@ import numpy as np
 
 from cnncalc.errors import CnncalcError
 from cnncalc.layers.base import Layer
+from cnncalc.reference import nest
 from cnncalc.reference.array import Array
 
 Weights = dict[str, Array]
@@ -26,21 +27,24 @@ DIFFERENTIATORS: dict[type[Layer], Callable[..., Gradients]] = {}
 STEP = 1e-3
 
 
-def evaluates(layer_class: type[Layer]) -> Callable[[Function], Function]:
-    """Register the decorated function as the evaluator of ``layer_class``."""
+def evaluates(*layer_classes: type[Layer]) -> Callable[[Function], Function]:
+    """Register the decorated function as the evaluator of layer classes, whose equation does not say all."""
+    return _registers(EVALUATORS, layer_classes)
 
+
+def differentiates(*layer_classes: type[Layer]) -> Callable[[Function], Function]:
+    """Register the decorated function as the gradient of layer classes."""
+    return _registers(DIFFERENTIATORS, layer_classes)
+
+
+def _registers(
+    functions: dict[type[Layer], Any], layer_classes: tuple[type[Layer], ...]
+) -> Callable[[Function], Function]:
     def register(function: Function) -> Function:
-        EVALUATORS[layer_class] = function
-        return function
-
-    return register
-
-
-def differentiates(layer_class: type[Layer]) -> Callable[[Function], Function]:
-    """Register the decorated function as the gradient of ``layer_class``."""
-
-    def register(function: Function) -> Function:
-        DIFFERENTIATORS[layer_class] = function
+        for layer_class in layer_classes:
+            if layer_class in functions:
+                raise ValueError(f"{layer_class.__name__} has a function already: {functions[layer_class].__name__}")
+            functions[layer_class] = function
         return function
 
     return register
@@ -53,30 +57,41 @@ def evaluate_layer(layer: Layer, weights: Weights, *inputs: Array) -> Outputs:
         LayerError: the layer cannot take inputs of these shapes.
         CnncalcError: no evaluator for this kind of layer.
     """
-    layer.output_shapes(*(x.shape[1:] for x in inputs))
+    shapes = tuple(x.shape[1:] for x in inputs)
+    layer.output_shapes(*shapes)
     function = EVALUATORS.get(type(layer))
-    if function is None:
+    if function is not None:
+        return function(layer, weights, *inputs)
+    equation = layer.equation(*shapes)
+    if len(equation) != 1:
         raise CnncalcError(
             f"{layer.kind} cannot be evaluated in NumPy: no function in cnncalc.reference is decorated "
             f"with @evaluates({type(layer).__name__})"
         )
-    return function(layer, weights, *inputs)
+    return nest.evaluate(equation[0], {**dict(enumerate(inputs)), **weights})
 
 
 def layer_gradients(layer: Layer, weights: Weights, inputs: tuple[Array, ...], *gradients: Array) -> Gradients:
     """Gradients of ``L = Σ gradient · output`` with respect to the inputs and the learnable weights.
 
-    By the layer's own equation where there is one, else by differences (:func:`numeric_gradients`).
+    By the layer's own equation or function where there is one, else by differences (:func:`numeric_gradients`).
 
     Raises:
         LayerError: the layer cannot take inputs of these shapes.
         CnncalcError: no evaluator for this kind of layer.
     """
+    shapes = tuple(x.shape[1:] for x in inputs)
+    layer.output_shapes(*shapes)
     function = DIFFERENTIATORS.get(type(layer))
-    if function is None:
+    if function is not None:
+        return function(layer, weights, inputs, *gradients)
+    equation = layer.equation(*shapes)
+    if len(equation) != 1:
         return numeric_gradients(layer, weights, inputs, *gradients)
-    layer.output_shapes(*(x.shape[1:] for x in inputs))
-    return function(layer, weights, inputs, *gradients)
+    found = nest.gradients(equation[0], {**dict(enumerate(inputs)), **weights}, *gradients)
+    return tuple(found[number] for number in range(len(inputs))), {
+        name: value for name, value in found.items() if isinstance(name, str)
+    }
 
 
 def numeric_gradients(layer: Layer, weights: Weights, inputs: tuple[Array, ...], *gradients: Array) -> Gradients:

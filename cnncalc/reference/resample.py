@@ -1,4 +1,4 @@
-"""Interpolation as one matrix per axis, and the moves between channels and space.
+"""Interpolation as one matrix per axis.
 
 Every resizing is linear and separable: ``y = A_h · x · A_wᵀ`` with a matrix ``A`` of as many rows as the
 output has units, which holds the weights of the input units that each output unit reads.
@@ -9,8 +9,7 @@ next (``H/O``, or the inverse of a given scale factor) it is ``i·ρ`` (nearest)
 Positions are exact fractions, so that no rounding decides which unit is near.
 
 Sources: ``torch.nn.functional.interpolate``; Keys 1981, "Cubic Convolution Interpolation for Digital
-Image Processing"; Shi et al. 2016, arXiv:1609.05158 (pixel shuffle); Zhang et al. 2018,
-arXiv:1707.01083 (channel shuffle).
+Image Processing".
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from math import floor
 import numpy as np
 
 from cnncalc.layers.axes import per_axis
-from cnncalc.layers.resample import ChannelShuffle, PixelShuffle, PixelUnshuffle, Upsample, simplest_ratio
+from cnncalc.layers.resample import Upsample, simplest_ratio
 from cnncalc.reference.array import Array, apply_along, spatial_axes
 from cnncalc.reference.pool import averaging_matrix
 from cnncalc.reference.registry import Gradients, Weights, differentiates, evaluates
@@ -85,27 +84,6 @@ def resize(x: Array, matrices: list[Array]) -> Array:
     return x
 
 
-def pixel_shuffle(x: Array, factor: int) -> Array:
-    """``y[n,c,r·h+i,r·w+j] = x[n,c·r²+i·r+j,h,w]``: ``(N, C·r², H, W)`` to ``(N, C, r·H, r·W)``."""
-    n, channels, h, w = x.shape
-    c = channels // factor**2
-    parts = x.reshape(n, c, factor, factor, h, w)
-    return parts.transpose(0, 1, 4, 2, 5, 3).reshape(n, c, h * factor, w * factor)
-
-
-def pixel_unshuffle(x: Array, factor: int) -> Array:
-    """``y[n,c·r²+i·r+j,h,w] = x[n,c,r·h+i,r·w+j]``: the inverse of :func:`pixel_shuffle`."""
-    n, c, height, width = x.shape
-    parts = x.reshape(n, c, height // factor, factor, width // factor, factor)
-    return parts.transpose(0, 1, 3, 5, 2, 4).reshape(n, c * factor**2, height // factor, width // factor)
-
-
-def channel_shuffle(x: Array, groups: int) -> Array:
-    """``y[n,i·G+j] = x[n,j·(C/G)+i]``: the channels of G groups in turn."""
-    parts = x.reshape(x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
-    return np.swapaxes(parts, 1, 2).reshape(x.shape)
-
-
 # -- the layers ------------------------------------------------------------------------------------
 
 
@@ -133,45 +111,3 @@ def evaluate_upsample(layer: Upsample, weights: Weights, x: Array) -> Array:
 def differentiate_upsample(layer: Upsample, weights: Weights, inputs: tuple[Array], gradient: Array) -> Gradients:
     """:func:`resize` by the transposed matrices."""
     return (resize(gradient, [matrix.T for matrix in matrices_of(layer, inputs[0].shape[2:])]),), {}
-
-
-@evaluates(PixelShuffle)
-def evaluate_pixel_shuffle(layer: PixelShuffle, weights: Weights, x: Array) -> Array:
-    """:func:`pixel_shuffle`."""
-    return pixel_shuffle(x, layer.upscale_factor)
-
-
-@differentiates(PixelShuffle)
-def differentiate_pixel_shuffle(
-    layer: PixelShuffle, weights: Weights, inputs: tuple[Array], gradient: Array
-) -> Gradients:
-    """The move back."""
-    return (pixel_unshuffle(gradient, layer.upscale_factor),), {}
-
-
-@evaluates(PixelUnshuffle)
-def evaluate_pixel_unshuffle(layer: PixelUnshuffle, weights: Weights, x: Array) -> Array:
-    """:func:`pixel_unshuffle`."""
-    return pixel_unshuffle(x, layer.downscale_factor)
-
-
-@differentiates(PixelUnshuffle)
-def differentiate_pixel_unshuffle(
-    layer: PixelUnshuffle, weights: Weights, inputs: tuple[Array], gradient: Array
-) -> Gradients:
-    """The move back."""
-    return (pixel_shuffle(gradient, layer.downscale_factor),), {}
-
-
-@evaluates(ChannelShuffle)
-def evaluate_channel_shuffle(layer: ChannelShuffle, weights: Weights, x: Array) -> Array:
-    """:func:`channel_shuffle`."""
-    return channel_shuffle(x, layer.groups)
-
-
-@differentiates(ChannelShuffle)
-def differentiate_channel_shuffle(
-    layer: ChannelShuffle, weights: Weights, inputs: tuple[Array], gradient: Array
-) -> Gradients:
-    """The move back: the same with C/G groups."""
-    return (channel_shuffle(gradient, gradient.shape[1] // layer.groups),), {}

@@ -23,6 +23,7 @@ from math import prod
 from typing import Any, TypeVar
 
 import numpy as np
+from msgspec.structs import replace
 
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph, Ref
@@ -30,8 +31,8 @@ from cnncalc.layers import pool
 from cnncalc.layers.base import Layer, Movement, Shape, Shapes
 from cnncalc.layers.conv import Conv, ConvTranspose
 from cnncalc.layers.linear import Linear
+from cnncalc.reference import nest
 from cnncalc.reference.array import Array, Mask
-from cnncalc.reference.conv import conv, conv_transpose
 from cnncalc.reference.execution import draw_weights, last_uses
 from cnncalc.reference.registry import Outputs, Weights, evaluate_layer
 
@@ -265,37 +266,12 @@ def for_channels(found: Mask, channels: int) -> Mask:
     return np.repeat(found, channels // found.shape[1], axis=1)
 
 
-@stands_in_for(Conv)
-def conv_marks(layer: Conv, marks: Mask) -> Mask:
+@stands_in_for(Conv, ConvTranspose)
+def conv_marks(layer: Conv | ConvTranspose, marks: Mask) -> Mask:
     """The convolution over the union of each group's channels, with weights 1."""
-    axes = layer.axes(marks.shape[1:])
     x, groups = of_groups(marks, layer.groups)
-    found = conv(
-        x,
-        np.ones((groups, 1, *(axis.kernel for axis in axes)), bool),
-        stride=tuple(axis.stride for axis in axes),
-        padding=tuple(axis.padding for axis in axes),
-        dilation=tuple(axis.dilation for axis in axes),
-        groups=groups,
-        mode=layer.padding_mode,
-    )
-    return for_channels(found, layer.out)
-
-
-@stands_in_for(ConvTranspose)
-def conv_transpose_marks(layer: ConvTranspose, marks: Mask) -> Mask:
-    """The transposed convolution over the union of each group's channels, with weights 1."""
-    axes = layer.axes(marks.shape[1:])
-    x, groups = of_groups(marks, layer.groups)
-    found = conv_transpose(
-        x,
-        np.ones((groups, 1, *(axis.kernel for axis in axes)), bool),
-        stride=layer.stride,
-        padding=layer.padding,
-        output_padding=layer.output_padding,
-        dilation=layer.dilation,
-        groups=groups,
-    )
+    (one,) = replace(layer, out=groups, groups=groups, bias=False).equation(x.shape[1:])
+    found = nest.evaluate(one, {0: x, "weight": np.ones(one.operands[1].shape, bool)})
     return for_channels(found, layer.out)
 
 
