@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from cnncalc.analysis.answer import model
 from cnncalc.analysis.cost import Cost, costs
+from cnncalc.analysis.fold import COUNTS
 from cnncalc.analysis.receptive_field import (
     InputAxis,
     Local,
@@ -26,7 +27,6 @@ from cnncalc.analysis.remarks import remarks
 from cnncalc.analysis.report import Diagnostic, LayerReport, ReceptiveField, Report, Totals
 from cnncalc.analysis.separable import separable_pairs
 from cnncalc.formulas import receptive_field as rf
-from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph
 from cnncalc.layers.axes import axis_name
 from cnncalc.layers.base import Layer
@@ -64,7 +64,7 @@ def assemble(graph: Graph, batch: int = 1, *, peak: bool = False) -> Report:
                 params=cost.params,
                 buffers=cost.buffers,
                 macs=cost.macs,
-                flops=None if cost.macs is None else flops(cost.macs),
+                flops=cost.flops,
                 elementwise_ops=cost.elementwise_ops,
                 activations=cost.activations,
                 receptive_field=field,
@@ -84,16 +84,11 @@ def assemble(graph: Graph, batch: int = 1, *, peak: bool = False) -> Report:
 
 
 def _totals(graph: Graph, batch: int, cost_list: list[Cost], *, with_peak: bool) -> Totals:
-    macs = sum(cost.macs or 0 for cost in cost_list)
+    sums = {name: sum(getattr(cost, name) or 0 for cost in cost_list) for name in COUNTS}
     return Totals(
         status="partial" if any(cost.unknown for cost in cost_list) else "complete",
-        params=sum(cost.params for cost in cost_list),
-        buffers=sum(cost.buffers for cost in cost_list),
-        macs=macs,
-        flops=flops(macs),
-        elementwise_ops=sum(cost.elementwise_ops or 0 for cost in cost_list),
-        activations=sum(cost.activations or 0 for cost in cost_list),
-        weight_bytes=ELEMENT * sum(cost.params for cost in cost_list),
+        **sums,
+        weight_bytes=ELEMENT * sums["params"],
         inference_peak_bytes=_peak_bytes(graph, batch) if with_peak else UNSET,
     )
 

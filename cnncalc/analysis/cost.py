@@ -6,6 +6,7 @@ from math import prod
 
 from msgspec import Struct
 
+from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph
 from cnncalc.layers.base import Layer, Shapes, Unknown
 
@@ -19,6 +20,11 @@ class Cost(Struct, frozen=True):
     elementwise_ops: int | None
     activations: int | None
     unknown: tuple[str, ...] = ()
+
+    @property
+    def flops(self) -> int | None:
+        """Two for each multiply-accumulate."""
+        return None if self.macs is None else flops(self.macs)
 
 
 NOTHING = Cost(0, 0, 0, 0, 0)

@@ -8,7 +8,6 @@ from functools import partial
 from typing import NamedTuple
 
 from cnncalc.analysis.answer import Shape
-from cnncalc.analysis.cost import Cost
 from cnncalc.analysis.explain.answer import (
     INDICES,
     NUMBERS,
@@ -30,7 +29,6 @@ from cnncalc.analysis.explain.tree import Const, Expr, Name
 from cnncalc.document.blocks import Block, Document, Equation, Equations, Group, Heading, Note, Table, Text
 from cnncalc.document.column import Column, count, human, percent
 from cnncalc.document.tree import folded, levels, tree
-from cnncalc.formulas.cost import flops
 from cnncalc.layers.fields import settings_of
 from cnncalc.report.columns import LAYER, OUTPUT
 from cnncalc.report.words import about, settings_text, shapes_text
@@ -79,7 +77,7 @@ def _layers(found: Explanation, all: bool, sources: bool) -> list[Block]:
         meanings |= part.trace.meanings
         others = part.versus if found.compare else ()
         for other in others:
-            title = f"in its place: {other.comparison.title} (ratios are to this layer)"
+            title = f"in its place: {other.title} (ratios are to this layer)"
             equations = Equations([equation(entry, None, sources) for entry in other.entries])
             blocks.append(Group([Text(title, lead="  "), equations]))
         given = [symbol for symbols, _ in variables(part, [*entries, *part.field]) for symbol in symbols]
@@ -227,19 +225,14 @@ def _block(path: str, rows: Sequence[Row]) -> Row:
 
 def _sum(name: str, header: str, priority: int) -> Column:
     def cell(row: Row, found: Explanation) -> int | None:
-        counts = [_count(found.costs[part.path], name) for part in row.parts]
+        counts = [getattr(found.costs[part.path], name) for part in row.parts]
         return None if None in counts else sum(filter(None, counts))
 
     def total(found: Explanation) -> str:
-        counts = [_count(cost, name) for cost in found.costs.values()]
+        counts = [getattr(cost, name) for cost in found.costs.values()]
         return ("≥ " if None in counts else "") + human(sum(filter(None, counts)))
 
     return count(name, header, priority=priority, value=cell, total=total)
-
-
-def _count(cost: Cost, name: str) -> int | None:
-    number: int | None = cost.macs if name == "flops" else getattr(cost, name)
-    return flops(number) if name == "flops" and number is not None else number
 
 
 LAYERS = (

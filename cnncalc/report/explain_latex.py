@@ -42,7 +42,7 @@ def _part(part: Part) -> list[str]:
     lines += aligned(part.field, [], part)
     for other in part.versus:
         lines += [
-            escaped(f"In its place: {other.comparison.title} (ratios are to this layer)."),
+            escaped(f"In its place: {other.title} (ratios are to this layer)."),
             *aligned(other.entries, []),
         ]
     return lines

@@ -12,7 +12,7 @@ from cnncalc.analysis.answer import Shape
 from cnncalc.analysis.conventions import CONVENTIONS, Convention, Number, answer
 from cnncalc.analysis.conventions.convention import Answer, quotient
 from cnncalc.analysis.cost import Cost, costs
-from cnncalc.analysis.fold import total
+from cnncalc.analysis.fold import sums
 from cnncalc.errors import unknown_name
 from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph
@@ -226,7 +226,5 @@ def _types(layers: Sequence[LayerCount]) -> list[TypeDifference]:
 
 def block(path: str, members: Sequence[LayerCount]) -> LayerCount:
     """The layers below ``path`` as one row; a count or a difference is unknown where one of them is."""
-    count, own, difference = (
-        total([getattr(one, name) for one in members]) for name in ("count", "ours", "difference")
-    )
-    return LayerCount(path, "block", _whole(count), own, _whole(difference), "")
+    found = {name: _whole(value) for name, value in sums(members, ("count", "ours", "difference")).items()}
+    return LayerCount(path=path, type="block", because="", **found)

@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from cnncalc.analysis.answer import Answer, Shape, Shown
 from cnncalc.analysis.cost import Cost, costs
-from cnncalc.analysis.explain.comparison import Comparison, comparisons
+from cnncalc.analysis.explain.comparison import comparisons
 from cnncalc.analysis.explain.costs import Account, account
 from cnncalc.analysis.explain.field import field_account
 from cnncalc.analysis.explain.notation import Latex, Unicode
@@ -20,15 +20,13 @@ from cnncalc.analysis.explain.quantity import Quantity
 from cnncalc.analysis.explain.symbols import spatial
 from cnncalc.analysis.explain.traced import Trace, expression
 from cnncalc.analysis.explain.tree import Expr, names_in
+from cnncalc.analysis.fold import COUNTS
 from cnncalc.analysis.memory.training import ELEMENT
 from cnncalc.analysis.receptive_field import receptive_fields
 from cnncalc.errors import CnncalcError, unknown_name
-from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph, Node
 from cnncalc.layers.base import Layer, Shapes
 
-TOTALS = ("params", "buffers", "macs", "flops", "elementwise_ops", "activations")
-"""What is summed over the layers."""
 Variables = tuple[tuple[tuple[str, ...], Any], ...]
 """Symbols that have the same value, and that, for each value that is given."""
 
@@ -46,7 +44,7 @@ class Entry(NamedTuple):
 class Versus(NamedTuple):
     """Another layer in the place of this one."""
 
-    comparison: Comparison
+    title: str
     entries: tuple[Entry, ...]
 
 
@@ -120,14 +118,8 @@ FIELD_SYMBOLS = {
 """What receptive fields are told with."""
 INDICES = "an index in, 1, 2, … is that of the layer's inputs"
 
-SYMBOLS = {
-    "params": "params",
-    "buffers": "buffers",
-    "macs": "MACs",
-    "flops": "FLOPs",
-    "elementwise_ops": "ops",
-    "activations": "acts",
-}
+SYMBOLS = dict(zip(COUNTS, ("params", "buffers", "MACs", "FLOPs", "ops", "acts"), strict=True))
+"""What is summed over the layers, and its symbol."""
 
 
 def explain(
@@ -156,11 +148,11 @@ def explain(
     if dtype not in ELEMENT:
         raise _unknown("type", dtype, ELEMENT)
     if path == "total":
-        path, totals = None, totals or TOTALS
+        path, totals = None, totals or COUNTS
     chosen = _chosen(graph, path)
     for metric in totals:
-        if metric not in TOTALS:
-            raise _unknown("total", metric, TOTALS)
+        if metric not in COUNTS:
+            raise _unknown("total", metric, COUNTS)
     title = graph.name if path is None else f"{graph.name}, {path}"
     known = costs(graph, batch)
     parts: tuple[Part, ...] = ()
@@ -318,7 +310,7 @@ def variables(part: Part, entries: Iterable[Entry], defined: Iterable[str] = ())
 
 
 def _versus(made: Account, sources: dict[str, int]) -> tuple[Versus, ...]:
-    return tuple(Versus(one, _entries(one.quantities, sources)) for one in comparisons(made))
+    return tuple(Versus(title, _entries(quantities, sources)) for title, quantities in comparisons(made))
 
 
 # -- totals ----------------------------------------------------------------------------------------
@@ -329,17 +321,9 @@ def _total(graph: Graph, metric: str, chosen: list[int], known: list[Cost], path
     depth = 1 if path is None else path.count(".") + 2
     groups: dict[str, list[int | None]] = {}
     for number in chosen:
-        cost = known[number]
-        value = cost.macs if metric == "flops" else getattr(cost, metric)
-        if metric == "flops" and value is not None:
-            value = flops(value)
-        groups.setdefault(".".join(graph.nodes[number].path.split(".")[:depth]), []).append(value)
-    terms = [Term(name, len(values), sum(v for v in values if v)) for name, values in groups.items()]
-    missing = [
-        graph.nodes[n].path
-        for n in chosen
-        if (known[n].macs if metric == "flops" else getattr(known[n], metric)) is None
-    ]
+        block = ".".join(graph.nodes[number].path.split(".")[:depth])
+        groups.setdefault(block, []).append(getattr(known[number], metric))
+    terms = [Term(name, len(values), sum(filter(None, values))) for name, values in groups.items()]
     shown = tuple(term for term in terms if term.value)
     return Total(
         metric=metric,
@@ -347,7 +331,7 @@ def _total(graph: Graph, metric: str, chosen: list[int], known: list[Cost], path
         value=sum(term.value for term in terms),
         substituted=" + ".join(str(term.value) for term in shown) or "0",
         terms=shown,
-        missing=tuple(missing),
+        missing=tuple(graph.nodes[number].path for number in chosen if getattr(known[number], metric) is None),
     )
 
 
@@ -421,29 +405,21 @@ def report(found: Explanation) -> ExplainReport:
 
 
 def _layer(part: Part) -> LayerExplanation:
-    written = [_reported(one, entry.sources) for entry in part.entries for one in entry.members]
-    written += [_reported(one, ()) for one in part.zeros]
-    written += [_reported(one, entry.sources) for entry in part.field for one in entry.members]
-    everything = [one for entry in (*part.entries, *part.field) for one in entry.members]
-    others = [_versus_report(one) for one in part.versus]
+    shown = [*part.entries, *part.field]
+    everything = [one for entry in shown for one in entry.members]
     names = names_in(*(one.expr for one in everything if one.expr is not None))
     results = {one.symbol for one in everything}
+    others = tuple(ComparisonReport(one.title, _reported(one.entries)) for one in part.versus)
+    zeros = (_quantity(one, ()) for one in part.zeros)
     return LayerExplanation(
         path=part.path,
         type=part.kind,
         input_shapes=part.node.input_shapes,
         output_shapes=part.node.output_shapes,
         variables={symbol: exact(name.value) for symbol, name in names.items() if symbol not in results},
-        quantities=tuple(written),
+        quantities=(*_reported(part.entries), *zeros, *_reported(part.field)),
         like=UNSET if part.like is None else part.like,
-        comparisons=tuple(others) if others else UNSET,
-    )
-
-
-def _versus_report(one: Versus) -> ComparisonReport:
-    return ComparisonReport(
-        one.comparison.title,
-        tuple(_reported(member, entry.sources) for entry in one.entries for member in entry.members),
+        comparisons=others or UNSET,
     )
 
 
@@ -456,17 +432,14 @@ SYMBOLIC = Unicode()
 TEX, TEX_NUMBERS = Latex(), Latex(numbers=True)
 
 
-def _reported(one: Quantity, sources: tuple[int, ...]) -> QuantityReport:
-    expr = one.expr
+def _reported(entries: Iterable[Entry]) -> tuple[QuantityReport, ...]:
+    return tuple(_quantity(one, entry.sources) for entry in entries for one in entry.members)
+
+
+def _quantity(one: Quantity, sources: tuple[int, ...]) -> QuantityReport:
+    notations = (SYMBOLIC, NUMBERS, TEX, TEX_NUMBERS)
+    plain, numbers, latex, latex_numbers = (None if one.expr is None else n.write(one.expr) for n in notations)
+    value = None if one.value is None else exact(one.value)
     return QuantityReport(
-        name=one.name,
-        title=one.title,
-        symbol=one.symbol,
-        formula=None if expr is None else SYMBOLIC.write(expr),
-        substituted=None if expr is None else NUMBERS.write(expr),
-        latex=None if expr is None else TEX.write(expr),
-        latex_substituted=None if expr is None else TEX_NUMBERS.write(expr),
-        value=None if expr is None else exact(expr.value),
-        note=one.note,
-        sources=sources,
+        one.name, one.title, one.symbol, plain, numbers, latex, latex_numbers, value, one.note, sources
     )

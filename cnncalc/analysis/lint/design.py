@@ -5,9 +5,9 @@ Everything is computed when the first rule asks for it, once, in one pass over t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cnncalc.analysis.exact_field import indices
 from cnncalc.analysis.receptive_field import Local, Lost, Result, Track, Whole, receptive_fields, through
@@ -87,6 +87,12 @@ class Design:
     def layers(self) -> list[tuple[int, Node, Layer]]:
         """All nodes except inputs, with their numbers."""
         return [(number, node, node.layer) for number, node in enumerate(self.graph.nodes) if node.layer is not None]
+
+    def sliding(self) -> Iterator[tuple[int, Node, list[Slide]]]:
+        """All layers that compute, with the axes that they read through a window alike for all units."""
+        for number, node, layer in self.layers():
+            if not isinstance(layer, Movement):
+                yield number, node, [slide for slide in self.slides(node) if slide.sliding]
 
     def reads(self, node: Node) -> tuple[Reads, ...]:
         """What the layer of a node reads of its inputs."""
@@ -224,6 +230,19 @@ class Design:
             result.append(after[0] if len(after) == 1 else tuple(map(_smaller, *after)))
         return result
 
+    def shortest(self, node: Node, slide: Slide) -> tuple[int, rf.Field] | None:
+        """What the units of the axis that a layer slides along see along the shortest path: which of the axes of
+        ``fields`` it is, and the field; ``None`` where the axis is not one of the net's input.
+        """
+        for index, track in enumerate(self.smallest[node.inputs[slide.position].node]):
+            if isinstance(track, Local) and track.axis == slide.axis:
+                return index, track.field
+        return None
+
+    def of_input(self, index: int, name: str, field: rf.Field) -> dict[str, Any]:
+        """The size of a field beside that of the input along one of the axes of ``fields``."""
+        return {"axis": name, "field": rf.size(field), "input": self.input_size(index)}
+
     def input_size(self, index: int) -> int:
         """The size of the net's input along one of the axes of ``fields``."""
         axis = self.fields.axes[index]
@@ -251,13 +270,7 @@ def _smaller(*tracks: Track) -> Track:
 
     def weight(track: Track) -> tuple[int, int]:
         if isinstance(track, Local):
-            return (0, rf.size(track.field))
-        return (
-            (4, 0)
-            if track is None
-            else (3, 0)
-            if isinstance(track, Lost)
-            else (2 if isinstance(track, Whole) else 1, 0)
-        )
+            return 0, rf.size(track.field)
+        return 4 if track is None else 3 if isinstance(track, Lost) else 2 if isinstance(track, Whole) else 1, 0
 
     return min(tracks, key=weight)

@@ -165,19 +165,19 @@ def unproductive_layer(design: Design) -> Iterator[Found]:
         if not layer.is_product:
             continue
         wide = [slide for slide in design.slides(node) if _widens(slide)]
-        numbers: list[dict[str, Any]] = []
-        for slide in wide:
-            for index, track in enumerate(design.smallest[node.inputs[slide.position].node]):
-                if isinstance(track, Local) and track.axis == slide.axis:
-                    size = rf.size(track.field)
-                    if size > design.input_size(index):
-                        numbers.append({"axis": slide.name, "field": size, "input": design.input_size(index)})
-                    break
+        fields = [(slide.name, *found) for slide in wide if (found := design.shortest(node, slide)) is not None]
+        numbers = [design.of_input(index, name, field) for name, index, field in fields]
+        numbers = [one for one in numbers if one["field"] > one["input"]]
         if wide and len(numbers) == len(wide):
-            shown = ", ".join(f"{one['field']} of {one['input']} along {one['axis']}" for one in numbers)
-            if len({(one["field"], one["input"]) for one in numbers}) == 1:
-                shown = f"{numbers[0]['field']} pixels of {numbers[0]['input']}"
+            shown = _shown(numbers, together=True)
             yield Found(number, f"the units that it reads see {shown} already", {"axes": numbers})
+
+
+def _shown(numbers: list[dict[str, Any]], together: bool) -> str:
+    """Sizes of fields beside the input's, axis by axis, or ``together`` where they are equal."""
+    if together and len({(one["field"], one["input"]) for one in numbers}) == 1:
+        return f"{numbers[0]['field']} pixels of {numbers[0]['input']}"
+    return ", ".join(f"{one['field']} of {one['input']} along {one['axis']}" for one in numbers)
 
 
 def _widens(slide: Slide) -> bool:
@@ -211,14 +211,10 @@ def head_sees_part(design: Design) -> Iterator[Found]:
                 # A squeeze-excite gathers too, but its map goes on beside it.
                 if not all(_gathers(design, *reader, track.axis) for reader in design.readers[ref.node]):
                     continue
-                size = rf.size(track.field)
-                if size < design.input_size(index):
-                    axis = design.input_axis(index)
-                    numbers.append({"axis": axis, "field": size, "input": design.input_size(index)})
+                numbers.append(design.of_input(index, design.input_axis(index), track.field))
+        numbers = [one for one in numbers if one["field"] < one["input"]]
         if numbers:
-            shown = ", ".join(f"{one['field']} of {one['input']} along {one['axis']}" for one in numbers)
-            if len(numbers) > 1 and len({(one["field"], one["input"]) for one in numbers}) == 1:
-                shown = f"{numbers[0]['field']} pixels of {numbers[0]['input']}"
+            shown = _shown(numbers, together=len(numbers) > 1)
             yield Found(number, f"gathers a map whose units see {shown}", {"axes": numbers})
 
 

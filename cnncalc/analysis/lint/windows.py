@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from cnncalc.analysis.lint.design import Design, Slide, sides
 from cnncalc.analysis.lint.rule import Found, rule
-from cnncalc.analysis.receptive_field import Local
 from cnncalc.errors import LayerError
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.formulas.receptive_field import Taps, Window, taps_of
@@ -72,10 +71,9 @@ def pixels_lost(design: Design) -> Iterator[Found]:
     """A stride that leaves pixels over at a border, which no window reads."""
     losses = [
         Loss(number, slide, lost.bit_count(), [])
-        for number, node, layer in design.layers()
-        if not isinstance(layer, Movement)
-        for slide in design.slides(node)
-        if slide.sliding and slide.window.stride > 1 and (lost := lost_at_end(design, node, slide))
+        for number, node, slides in design.sliding()
+        for slide in slides
+        if slide.window.stride > 1 and (lost := lost_at_end(design, node, slide))
     ]
     _find_sizes(design, losses)
     by_node: dict[int, list[Loss]] = {}
@@ -84,32 +82,19 @@ def pixels_lost(design: Design) -> Iterator[Found]:
     for number, here in by_node.items():
         node = design.graph.nodes[number]
         elsewhere = all(not _lost_to_all(design, node, loss.slide, lost_at_end) for loss in here)
-        parts = [
-            f"{plural(loss.pixels, LINES.get(loss.slide.name, 'unit'))} of {loss.slide.size} at the "
-            f"{sides(loss.slide.name)[1]}"
-            for loss in here
-        ]
-        sizes = [loss.sizes for loss in here if loss.sizes]
-        message = f"does not read {' and '.join(parts)}"
-        message += ", but other layers do" if elsewhere else ""
-        if sizes:
-            same = all(some == sizes[0] for some in sizes)
-            shown = [" or ".join(map(str, some)) for some in (sizes[:1] if same else sizes)]
+        parts, numbers = [], []
+        for _, slide, pixels, sizes in here:
+            _, border = sides(slide.name)
+            parts.append(f"{plural(pixels, LINES.get(slide.name, 'unit'))} of {slide.size} at the {border}")
+            place = {"axis": slide.name, "border": border}
+            numbers.append({**place, "pixels": pixels, "size": slide.size, "input_sizes": sizes})
+        message = f"does not read {' and '.join(parts)}" + (", but other layers do" if elsewhere else "")
+        shown = [" or ".join(map(str, loss.sizes)) for loss in here if loss.sizes]
+        if shown:
+            shown = shown[:1] if len(set(shown)) == 1 else shown
             message += f"; an input of size {' by '.join(shown)} loses none here"
-        numbers: dict[str, Any] = {
-            "axes": [
-                {
-                    "axis": loss.slide.name,
-                    "border": sides(loss.slide.name)[1],
-                    "pixels": loss.pixels,
-                    "size": loss.slide.size,
-                    "input_sizes": loss.sizes,
-                }
-                for loss in here
-            ],
-            "read_elsewhere": elsewhere,
-        }
-        yield Found(number, message, numbers, "info" if elsewhere else None)
+        measured = {"axes": numbers, "read_elsewhere": elsewhere}
+        yield Found(number, message, measured, "info" if elsewhere else None)
 
 
 def _lost_to_all(design: Design, node: Node, slide: Slide, lost: Any) -> bool:
@@ -134,9 +119,10 @@ def _find_sizes(design: Design, losses: list[Loss]) -> None:
             there, nodes = Design(other), {node.path: node for node in other.nodes}
             still = []
             for loss in waiting:
-                size = _net_size(design, loss)
-                if size is None:
+                field = design.shortest(graph.nodes[loss.number], loss.slide)
+                if field is None:
                     continue
+                size = design.input_size(field[0])
                 node = nodes.get(graph.nodes[loss.number].path)  # another size may be another net
                 slides = there.slides(node) if node is not None and node.layer is not None else ()
                 slide = next((s for s in slides if s[:2] == loss.slide[:2]), None)
@@ -160,15 +146,6 @@ def _resized(design: Design, by: int) -> Graph | None:
         return None
 
 
-def _net_size(design: Design, loss: Loss) -> int | None:
-    """The size of the net's input along the axis of a loss."""
-    ref = design.graph.nodes[loss.number].inputs[loss.slide.position]
-    for index, track in enumerate(design.smallest[ref.node]):
-        if isinstance(track, Local) and track.axis == loss.slide.axis:
-            return design.input_size(index)
-    return None
-
-
 @rule(
     "CNN102",
     "kernel-below-stride",
@@ -183,43 +160,29 @@ def kernel_below_stride(design: Design) -> Iterator[Found]:
     """A kernel smaller than its stride (or a dilation that shares a factor with it), so that pixels between the
     taps are never read.
     """
-    for number, node, layer in design.layers():
-        if isinstance(layer, Movement):
-            continue
-        slides = [s for s in design.slides(node) if s.sliding and s.window.stride > 1]
-        gaps = [(slide, gap) for slide in slides if (gap := in_gaps(design, node, slide))]
+    for number, node, slides in design.sliding():
+        strided = [slide for slide in slides if slide.window.stride > 1]
+        gaps = [(slide, gap) for slide in strided if (gap := in_gaps(design, node, slide))]
         if not gaps:
             continue
         elsewhere = all(not _lost_to_all(design, node, slide, in_gaps) for slide, _ in gaps)
-        total = read = 1
-        for slide, gap in gaps:
-            total *= slide.size
-            read *= slide.size - gap.bit_count()
         names = " and ".join(slide.name for slide, _ in gaps)
         first = gaps[0][0]
-        span = first.last - first.first + 1
-        stride, step = first.window.stride, first.window.taps[0].step
+        span, stride, step = first.last - first.first + 1, first.window.stride, first.window.taps[0].step
         if span < stride:
             message = f"kernel {span} is less than stride {stride} along {names}"
         else:
             message = f"dilation {step} and stride {stride} leave places out along {names}"
+        total, read = 1, 1
+        numbers = []
+        for slide, gap in gaps:
+            pixels = gap.bit_count()
+            total, read = total * slide.size, read * (slide.size - pixels)
+            window = {"kernel": slide.last - slide.first + 1, "stride": slide.window.stride}
+            numbers.append({"axis": slide.name, **window, "pixels": pixels, "size": slide.size})
         message += f": reads {read:,} of {total:,} places" + (" (other layers read the rest)" if elsewhere else "")
-        numbers = {
-            "axes": [
-                {
-                    "axis": slide.name,
-                    "kernel": slide.last - slide.first + 1,
-                    "stride": slide.window.stride,
-                    "pixels": gap.bit_count(),
-                    "size": slide.size,
-                }
-                for slide, gap in gaps
-            ],
-            "read": read,
-            "of": total,
-            "read_elsewhere": elsewhere,
-        }
-        yield Found(number, message, numbers, "info" if elsewhere else None)
+        measured = {"axes": numbers, "read": read, "of": total, "read_elsewhere": elsewhere}
+        yield Found(number, message, measured, "info" if elsewhere else None)
 
 
 # -- features that move ----------------------------------------------------------------------------
@@ -239,12 +202,10 @@ def kernel_below_stride(design: Design) -> Iterator[Found]:
 )
 def half_pixel_shift(design: Design) -> Iterator[Found]:
     """An even kernel, or padding that differs between the sides, at stride 1."""
-    for number, node, layer in design.layers():
-        if isinstance(layer, Movement):
-            continue
+    for number, node, slides in design.sliding():
         parts, numbers, moved = [], [], False
-        for slide in design.slides(node):
-            if not slide.sliding or slide.window.stride != 1 or slide.first == slide.last or slide.units == 1:
+        for slide in slides:
+            if slide.window.stride != 1 or slide.first == slide.last or slide.units == 1:
                 continue
             if len(node.input_shapes[slide.position]) == 2 and slide.last == 0 and slide.units == slide.size:
                 continue  # a causal layer of a sequence sees the past alone, on purpose
@@ -253,31 +214,23 @@ def half_pixel_shift(design: Design) -> Iterator[Found]:
                 continue
             moved = moved or bool(slide.drift)
             pads = (max(-slide.first, 0), max(slide.end - slide.size + 1, 0))
-            where = f"{slide.name}: span {slide.last - slide.first + 1}, padding {pads[0]} and {pads[1]}: "
-            if slide.drift:
-                parts.append(where + f"features move by {half(slide.drift)} pixel{'s' if abs(slide.drift) > 2 else ''}")
-            else:
-                parts.append(where + "features lie half a pixel between those of the input")
-            numbers.append(
-                {
-                    "axis": slide.name,
-                    "span": slide.last - slide.first + 1,
-                    "pads": list(pads),
-                    "shift": slide.drift / 2,
-                    **_in_input(design, node, slide),
-                }
-            )
+            span = slide.last - slide.first + 1
+            shift = f"move by {half(slide.drift)} pixel{'s' if abs(slide.drift) > 2 else ''}"
+            shift = shift if slide.drift else "lie half a pixel between those of the input"
+            parts.append(f"{slide.name}: span {span}, padding {pads[0]} and {pads[1]}: features {shift}")
+            measured = {"axis": slide.name, "span": span, "pads": list(pads)}
+            numbers.append(measured | _shift(design, node, slide))
         if parts:
             yield Found(number, "; ".join(parts), {"axes": numbers}, None if moved else "info")
 
 
-def _in_input(design: Design, node: Node, slide: Slide) -> dict[str, Any]:
-    """The shift in pixels of the net's input, exactly, where the layer's input has a jump there."""
-    for track in design.smallest[node.inputs[slide.position].node]:
-        if isinstance(track, Local) and track.axis == slide.axis:
-            top, bottom = rf.jump(track.field)
-            return {"shift_in_input_pixels": slide.drift * top / (2 * bottom)}
-    return {}
+def _shift(design: Design, node: Node, slide: Slide) -> dict[str, Any]:
+    """The shift in units of the layer's input, and in pixels of the net's, exactly, where there is a jump there."""
+    found = design.shortest(node, slide)
+    if found is None:
+        return {"shift": slide.drift / 2}
+    top, bottom = rf.jump(found[1])
+    return {"shift": slide.drift / 2, "shift_in_input_pixels": slide.drift * top / (2 * bottom)}
 
 
 @rule(
@@ -292,27 +245,18 @@ def _in_input(design: Design, node: Node, slide: Slide) -> dict[str, Any]:
 )
 def one_sided_padding(design: Design) -> Iterator[Found]:
     """A layer with a stride that reads padding at one border more than at the other."""
-    for number, node, layer in design.layers():
-        if isinstance(layer, Movement):
-            continue
+    for number, node, slides in design.sliding():
         parts, numbers = [], []
-        for slide in design.slides(node):
-            if not slide.sliding or slide.window.stride < 2:
+        for slide in slides:
+            if slide.window.stride < 2:
                 continue
             pads = (-slide.first, slide.end - slide.size + 1)
             if min(pads) < 0 or pads[0] == pads[1]:
                 continue
             names = sides(slide.name)
             parts.append(f"{pads[0]} beyond the {names[0]} and {pads[1]} beyond the {names[1]} of {slide.size}")
-            numbers.append(
-                {
-                    "axis": slide.name,
-                    "padding_read": list(pads),
-                    "size": slide.size,
-                    "shift": slide.drift / 2,
-                    **_in_input(design, node, slide),
-                }
-            )
+            measured = {"axis": slide.name, "padding_read": list(pads), "size": slide.size}
+            numbers.append(measured | _shift(design, node, slide))
         if parts:
             yield Found(number, f"windows reach {', '.join(parts)}", {"axes": numbers})
 
