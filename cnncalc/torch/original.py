@@ -10,7 +10,7 @@ import copy
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from math import prod
 from typing import Any, NamedTuple
 
@@ -71,37 +71,20 @@ def measure_source(original: Original, *, progress: Callable[[str], None]) -> It
     yield Row("", "source, params", f"{claimed:,} params", f"{measured:,} params", reason)
     outside = _outside(captured.graph)
     names = [name for name, _ in captured.graph.outputs]
-    if all(outside.values()):
-        yield from (_skipped(name, outside[name]) for name in names)
-        return
-    if any(tensor.is_meta for tensor in [*module.parameters(), *module.buffers()]):
-        yield from (_skipped(name, "the module's weights have no values (it is on the meta device)") for name in names)
-        return
-    with _to_run(module) as module, torch.random.fork_rng(devices=[]), torch.no_grad():
-        generator = torch.Generator().manual_seed(0)
-        example = dict(zip(captured.inputs, _inputs(captured, generator), strict=True))
-        spread_weights(module, generator)
+    why, faulty = "", False
+    nothing = all(outside.values())
+    if not nothing and any(tensor.is_meta for tensor in [*module.parameters(), *module.buffers()]):
+        why = "the module's weights have no values (it is on the meta device)"
+    elif not nothing:
         try:
-            with _norm_statistics(module):
-                _run(module, example, seed=0)
-            net = tried(captured.graph, _built_or_nothing).to(_float_type(module)).eval()
-            try:
-                copy_weights(captured, module, net)
-            except (RuntimeError, KeyError) as error:
-                yield from (_failed(name, f"a weight cannot be copied: {first_line(error)}") for name in names)
-                return
-            first, second = (_run(module, example, seed=seed) for seed in (1, 2))
+            ours, first, second, exact = _outputs(captured, module, outside)
+        except UnfaithfulError as error:
+            why, faulty = str(error), True
         except Exception as error:
             why = f"PyTorch refuses to run the module: {type(error).__name__}: {first_line(error)}"
-            yield from (_skipped(name, why) for name in names)
-            return
-        if len(first) != len(names):
-            yield from (_failed(name, f"the graph has {len(names)} outputs, the module {len(first)}") for name in names)
-            return
-        ours = _net_outputs(net, [*example.values()], outside)
-        exact: list[float] | None = None
-        if _differ(captured, ours, first):
-            exact = _in_float64(captured, module, net, example, outside)
+    if why or nothing:
+        yield from (_failed(name, why) if faulty else _skipped(name, why or outside[name]) for name in names)
+        return
     for number, (name, batch, theirs, again) in enumerate(zip(names, captured.batches, first, second, strict=True)):
         mine = ours[name]
         if outside[name]:
@@ -112,6 +95,40 @@ def measure_source(original: Original, *, progress: Callable[[str], None]) -> It
             yield _failed(name, f"PyTorch refuses {mine}")
         else:
             yield _compared(name, mine, samples_first(theirs, batch), exact[number] if exact else None)
+
+
+class UnfaithfulError(Exception):
+    """The net has other weights or outputs than the module."""
+
+
+Outputs = dict[str, Tensor | str]
+
+
+def _outputs(
+    captured: Captured, module: nn.Module, outside: dict[str, str]
+) -> tuple[Outputs, list[Tensor], list[Tensor], list[float] | None]:
+    """The net's outputs, the module's in two runs, and where they are apart how far they are in float64.
+
+    Raises:
+        UnfaithfulError: there is nothing to compare.
+    """
+    with _to_run(module) as module, torch.random.fork_rng(devices=[]), torch.no_grad():
+        generator = torch.Generator().manual_seed(0)
+        example = dict(zip(captured.inputs, _inputs(captured, generator), strict=True))
+        spread_weights(module, generator)
+        with _norm_statistics(module):
+            _run(module, example, seed=0)
+        net = tried(captured.graph, _built_or_nothing).to(_float_type(module)).eval()
+        try:
+            copy_weights(captured, module, net)
+        except (RuntimeError, KeyError) as error:
+            raise UnfaithfulError(f"a weight cannot be copied: {first_line(error)}") from None
+        first, second = (_run(module, example, seed=seed) for seed in (1, 2))
+        if len(first) != len(outside):
+            raise UnfaithfulError(f"the graph has {len(outside)} outputs, the module {len(first)}")
+        ours = _net_outputs(net, [*example.values()], outside)
+        apart = any(TOLERANCE < one < float("inf") for one in _differences(captured, ours, first))
+        return ours, first, second, _in_float64(captured, module, net, example, outside) if apart else None
 
 
 def _skipped(name: str, why: str) -> Row:
@@ -129,10 +146,9 @@ def _difference(mine: Tensor | str, theirs: Tensor) -> float:
     return relative_difference(mine.double().expand_as(theirs), theirs.double())
 
 
-def _differ(captured: Captured, ours: dict[str, Tensor | str], theirs: list[Tensor]) -> bool:
-    """Whether an output that both give differs by more than rounding may, mostly."""
+def _differences(captured: Captured, ours: Outputs, theirs: list[Tensor]) -> list[float]:
     both = zip(ours.values(), theirs, captured.batches, strict=True)
-    return any(TOLERANCE < _difference(mine, samples_first(other, batch)) < float("inf") for mine, other, batch in both)
+    return [_difference(mine, samples_first(other, batch)) for mine, other, batch in both]
 
 
 def _in_float64(
@@ -146,9 +162,7 @@ def _in_float64(
         theirs = _run(precise, given, seed=1)
     except Exception:
         return None
-    ours = _net_outputs(net.double(), [*given.values()], outside)
-    both = zip(ours.values(), theirs, captured.batches, strict=True)
-    return [_difference(mine, samples_first(other, batch)) for mine, other, batch in both]
+    return _differences(captured, _net_outputs(net.double(), [*given.values()], outside), theirs)
 
 
 def _compared(name: str, mine: Tensor, theirs: Tensor, exact: float | None) -> Row:
@@ -177,8 +191,7 @@ def samples_first(output: Tensor, batch: Batch | None) -> Tensor:
     count = output.shape[batch.dim] // (batch.before * batch.after)
     front, behind = output.shape[: batch.dim], output.shape[batch.dim + 1 :]
     apart = output.reshape(*front, batch.before, count, batch.after, *behind).movedim(batch.dim + 1, 0)
-    kept = [size for size in (batch.before, batch.after) if size > 1]
-    return apart.reshape(count, *front, *kept, *behind)
+    return apart.reshape(count, *front, *batch.factors, *behind)
 
 
 # -- what the graph does not hold ------------------------------------------------------------------
@@ -186,18 +199,15 @@ def samples_first(output: Tensor, batch: Batch | None) -> Tensor:
 
 def _outside(graph: Graph) -> dict[str, str]:
     """For each output why the graph alone does not give its values; empty where it does."""
-    reasons: dict[int, str] = {}
-    found: dict[str, str] = {}
-    for number, node in enumerate(graph.nodes):
+    reasons: list[str] = []
+    for node in graph.nodes:
         own = ""
         if isinstance(node.layer, Opaque):
             own = f"{node.path} ({node.layer.operator}) has no layer here"
         elif isinstance(node.layer, Constant) and not node.layer.buffer:
             own = f"the graph does not hold the values of the constant {node.path}"
-        reasons[number] = own or next((reasons[ref.node] for ref in node.inputs if reasons[ref.node]), "")
-    for name, ref in graph.outputs:
-        found[name] = reasons[ref.node]
-    return found
+        reasons.append(own or next((reasons[ref.node] for ref in node.inputs if reasons[ref.node]), ""))
+    return {name: reasons[ref.node] for name, ref in graph.outputs}
 
 
 def _built_or_nothing(layer: Layer, *shapes: Shape) -> nn.Module:
@@ -205,7 +215,7 @@ def _built_or_nothing(layer: Layer, *shapes: Shape) -> nn.Module:
     return nn.Identity() if isinstance(layer, Opaque) else build_layer(layer, *shapes)
 
 
-def _net_outputs(net: Net, inputs: list[Tensor], outside: dict[str, str]) -> dict[str, Tensor | str]:
+def _net_outputs(net: Net, inputs: list[Tensor], outside: dict[str, str]) -> Outputs:
     """The outputs that the graph gives, or the layer that PyTorch refuses on the way."""
     graph = net.graph
     needed = {ref.node for name, ref in graph.outputs if not outside[name]}
@@ -265,28 +275,18 @@ def _float_type(module: nn.Module) -> torch.dtype:
 def _to_run(module: nn.Module) -> Iterator[nn.Module]:
     """A copy of the module, since it may keep what it computes of its weights; one without a copy gets its values
     back."""
+    before: list[tuple[Tensor, Tensor]] = []
     try:
         with users_code():
             own = copy.deepcopy(module).train()  # training forgets what was kept of the weights
     except Exception:
-        own = None
-    if own is not None:
-        yield own
-        return
-    with _as_before(module):
-        yield module
-
-
-@contextmanager
-def _as_before(module: nn.Module) -> Iterator[None]:
-    """Parameters and buffers get their values back."""
-    tensors = [*module.parameters(), *module.buffers()]
-    before = [tensor.detach().clone() for tensor in tensors]
+        own = module
+        before = [(tensor, tensor.detach().clone()) for tensor in [*module.parameters(), *module.buffers()]]
     try:
-        yield
+        yield own
     finally:
         with torch.no_grad():
-            for tensor, values in zip(tensors, before, strict=True):
+            for tensor, values in before:
                 if not torch.equal(tensor, values):
                     tensor.copy_(values)
 
@@ -324,14 +324,14 @@ def _constant(tensor: Tensor) -> bool:
 def _norm_statistics(module: nn.Module) -> Iterator[None]:
     """Within, each batch norm that was never trained takes the statistics of what it is given, so that a deep net
     neither dies nor explodes."""
-    kind = nn.modules.batchnorm._BatchNorm
-    norms = [one for one in module.modules() if isinstance(one, kind) and one.running_mean is not None]
-    with ExitStack() as stack:
-        for norm in norms:
-            counted = norm.num_batches_tracked
-            if counted is None or not int(counted):
-                stack.callback(norm.register_forward_pre_hook(_take_statistics).remove)
+    norms = [one for one in module.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
+    fresh = [one for one in norms if one.running_mean is not None and not one.num_batches_tracked]
+    hooks = [norm.register_forward_pre_hook(_take_statistics) for norm in fresh]
+    try:
         yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _take_statistics(norm: Any, given: tuple[Any, ...]) -> None:

@@ -12,11 +12,12 @@ from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph, Node, Note, Ref
 from cnncalc.torch.capture import operators
 from cnncalc.torch.capture.batch import DifferentError, mark
-from cnncalc.torch.capture.export import Inputs, exported, first_line, named_inputs
+from cnncalc.torch.capture.export import Inputs, exported, named_inputs
 from cnncalc.torch.capture.naming import calls, name_nodes
 from cnncalc.torch.capture.simplify import simplified
 from cnncalc.torch.capture.tracer import Tracer
 from cnncalc.torch.capture.values import BATCH, Batch, Value
+from cnncalc.torch.module import first_line
 
 
 class Captured(NamedTuple):

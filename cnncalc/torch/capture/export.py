@@ -20,6 +20,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from cnncalc.errors import CnncalcError
 from cnncalc.layers.base import Shape
 from cnncalc.torch.capture.program import prepared
+from cnncalc.torch.module import first_line
 
 Inputs = Shape | Sequence[Shape] | Mapping[str, Shape]
 """One shape (channels, then spatial sizes), several in the order of ``forward``, or by the names of its arguments."""
@@ -181,11 +182,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-def first_line(error: Exception) -> str:
-    """The gist of an error."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 DATA_DEPENDENT = ("GuardOnDataDependentSymNode", "DataDependentOutputException", "UserError", "DataDependent")

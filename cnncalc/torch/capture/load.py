@@ -22,7 +22,8 @@ from cnncalc.graph import Graph, Note
 from cnncalc.sources import CODE, no_module
 from cnncalc.spec.problem import nearest
 from cnncalc.torch.capture import Captured, capture
-from cnncalc.torch.capture.export import CodeEndedError, Inputs, first_line, users_code
+from cnncalc.torch.capture.export import CodeEndedError, Inputs, users_code
+from cnncalc.torch.module import first_line
 
 PREFIX = "torch:"
 

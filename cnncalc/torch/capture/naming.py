@@ -105,9 +105,9 @@ def name_nodes(pending: list[Any], modules: set[str], inputs: list[str]) -> list
         else:
             kind = node.layer.kind
             base = joined(node.scope.path, f"{kind}_" if kind[-1].isdigit() else kind)
-            path = _numbered(base, counters, modules | used)
+            path = _numbered(base, counters, modules, used)
         while path in used or path in inside or not used.isdisjoint(_beginnings(path)):
-            path = _numbered(f"{path}_", counters, used | inside)
+            path = _numbered(f"{path}_", counters, used, inside)
             if not used.isdisjoint(_beginnings(path)):
                 path = path.replace(".", "_")
         used.add(path)
@@ -126,11 +126,11 @@ def _owner_path(node: Any) -> str | None:
     return None if inside is None else joined(node.scope.path, inside)
 
 
-def _numbered(base: str, counters: Counter[str], taken: set[str]) -> str:
+def _numbered(base: str, counters: Counter[str], *taken: set[str]) -> str:
     while True:
         counters[base] += 1
         path = f"{base}{counters[base]}"
-        if path not in taken:
+        if not any(path in paths for paths in taken):
             return path
 
 
