@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from cnncalc.torch.capture.tracer import Call, Tracer
 
 Handler = Callable[["Tracer", "Call"], Any]
-Function = TypeVar("Function", bound=Handler)
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 HANDLERS: dict[str, Handler] = {}
 """For each operator's name (without namespace and overload) the function that emits its layers."""
@@ -25,8 +27,9 @@ MULTIPLYING: set[str] = {
 def captures(*names: str, owns: tuple[str, ...] = (), multiplies: bool = False) -> Callable[[Function], Function]:
     """Register the decorated function for the operators of these names; in-place variants are among them.
 
-    It gets the tracer and the call, and returns a value for each of the operator's results that are tensors of the
-    graph: one, or a tuple of the first ones.
+    After the tracer it gets what its parameters are named after: ``x`` is the operator's first argument, ``call`` the
+    whole call, any other the operator's argument of that name (``None`` where it has none). It returns a value for each
+    of the operator's results that are tensors of the graph: one, or a tuple of the first ones.
 
     Args:
         names: of the operators.
@@ -38,10 +41,17 @@ def captures(*names: str, owns: tuple[str, ...] = (), multiplies: bool = False) 
     """
 
     def register(function: Function) -> Function:
+        given = [*inspect.signature(function).parameters][1:]
+
+        @wraps(function)
+        def handler(tracer: Tracer, call: Call) -> Any:
+            own = {"call": call, "x": next(iter(call.arguments.values()))}
+            return function(tracer, *(own[name] if name in own else call[name] for name in given))
+
         for name in names:
             if name in HANDLERS:
                 raise ValueError(f"{name} is captured by {HANDLERS[name].__name__} already")
-            HANDLERS[name] = function
+            HANDLERS[name] = handler
             if owns:
                 OWNED[name] = owns
             if multiplies:

@@ -55,13 +55,6 @@ class Call:
         """All arguments that are tensors."""
         return [value for value in _flat(self.arguments.values()) if isinstance(value, Value)]
 
-    def first(self) -> Value:
-        """The first argument, a tensor."""
-        value = next(iter(self.arguments.values()))
-        if not isinstance(value, Value):
-            raise UnsupportedError("it has no tensor")
-        return value
-
     def check_first_alone(self, others: str) -> None:
         """Only the first of several results may be read: ``others`` says what the further ones are.
 
@@ -186,7 +179,7 @@ class Tracer:
         arguments = {key: self._value(argument) for key, argument in named.items()}
         call = Call(node, name.rstrip("_") if writing else name, arguments, outputs)
         if call.name in SAME:
-            result: Any = call.first()
+            result: Any = next(iter(arguments.values()))
         elif call.name in FRESH or (all(map(self.is_constant, call.tensors)) and not _works(call)):
             result = self._folded(call)
         else:

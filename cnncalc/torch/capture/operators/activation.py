@@ -29,20 +29,20 @@ NAMED: dict[str, type[Any]] = {
 
 
 @captures(*NAMED)
-def named(tracer: Tracer, call: Call) -> Value:
+def named(tracer: Tracer, call: Call, x: Value) -> Value:
     """An activation, or a dropout; no layer if its probability is 0."""
     kind = NAMED[call.name]
     if call["p"] == 0:
-        return call.first()
+        return x
     if {call["scale"], call["input_scale"]} - {None, 1}:
         raise UnsupportedError("it has scales of its own")
-    return tracer.one(kind(**fields(call, kind)), call.first())
+    return tracer.one(kind(**fields(call, kind)), x)
 
 
 @captures("hardtanh")
-def hardtanh(tracer: Tracer, call: Call) -> Value:
+def hardtanh(tracer: Tracer, x: Value, min_val: float, max_val: float) -> Value:
     """``F.hardtanh``, which ``F.relu6`` is too."""
-    return tracer.one(_between(call["min_val"], call["max_val"]), call.first())
+    return tracer.one(_between(min_val, max_val), x)
 
 
 def _between(least: float | None, most: float | None) -> Layer:
@@ -54,9 +54,9 @@ def _between(least: float | None, most: float | None) -> Layer:
 
 
 @captures("clamp", "clip", "clamp_min", "clamp_max")
-def clamp(tracer: Tracer, call: Call) -> Value:
+def clamp(tracer: Tracer, call: Call, x: Value) -> Value:
     """Bounds that are numbers, or tensors."""
-    x, least, most = call.first(), call["min"], call["max"]
+    least, most = call["min"], call["max"]
     if not isinstance(least, Value) and not isinstance(most, Value):
         return tracer.one(_between(least, most), x)
     if least is not None:
@@ -67,17 +67,16 @@ def clamp(tracer: Tracer, call: Call) -> Value:
 
 
 @captures(*WITHOUT_VALUE)
-def function(tracer: Tracer, call: Call) -> Value:
+def function(tracer: Tracer, call: Call, x: Value) -> Value:
     """A function of every element."""
     name: Any = call.name
-    return tracer.one(Math(function=name), call.first())
+    return tracer.one(Math(function=name), x)
 
 
 @captures("prelu", "_prelu_kernel", owns=("weight",))
-def prelu(tracer: Tracer, call: Call) -> Value:
+def prelu(tracer: Tracer, call: Call, x: Value, weight: Value) -> Value:
     """``F.prelu``"""
-    x = call.first()
     weights = tracer.owned(call, "weight")
     if weights is None or not x.batch_first:
         raise UnsupportedError("its weight is computed")
-    return tracer.one(layers.Prelu(num_parameters=call["weight"].shape[0]), x, weights)
+    return tracer.one(layers.Prelu(num_parameters=weight.shape[0]), x, weights)

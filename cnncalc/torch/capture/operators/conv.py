@@ -10,11 +10,10 @@ from cnncalc.torch.capture.values import UnsupportedError, Value
 
 
 @captures("conv1d", "conv2d", "conv3d", "convolution", "_convolution", owns=("weight", "bias"), multiplies=True)
-def conv(tracer: Tracer, call: Call) -> Value:
+def conv(tracer: Tracer, call: Call, x: Value, weight: Value, bias: Value | None) -> Value:
     """``F.convNd``: by weights of its own, or by tensors."""
     if call["transposed"]:
-        return conv_transpose(tracer, call)
-    x, weight, bias = call["input"], call["weight"], call["bias"]
+        return conv_transpose(tracer, call, x, weight)
     weights = tracer.owned(call, "weight", "bias")
     if weights is None and weight.batch is not None:
         return _by_sample(tracer, call, x, weight)
@@ -56,13 +55,12 @@ def _by_sample(tracer: Tracer, call: Call, x: Value, weight: Value) -> Value:
 
 
 @captures("conv_transpose1d", "conv_transpose2d", "conv_transpose3d", owns=("weight", "bias"), multiplies=True)
-def conv_transpose(tracer: Tracer, call: Call) -> Value:
+def conv_transpose(tracer: Tracer, call: Call, x: Value, weight: Value) -> Value:
     """``F.conv_transposeNd``"""
-    weight = call["weight"]
     weights = tracer.owned(call, "weight", "bias")
     if weights is None:
         raise UnsupportedError("its weight is computed")
-    given = as_map(tracer, call["input"], len(weight.shape) - 2)
+    given = as_map(tracer, x, len(weight.shape) - 2)
     if given.spread:
         raise UnsupportedError("it works on samples that are merged with other axes")
     layer = ConvTranspose(

@@ -22,7 +22,7 @@ def fields(call: Call, kind: type[Layer]) -> dict[str, Any]:
         if field in kind.__struct_fields__ and isinstance(value, (int, float, str, list)) and value != []:
             found[field] = one_or_each(value) if isinstance(value, list) else value
     if "axis" in found:
-        found["axis"] = call.first().axis(found["axis"])
+        found["axis"] = call.tensors[0].axis(found["axis"])
     return found
 
 

@@ -21,9 +21,8 @@ from cnncalc.torch.capture.values import UnsupportedError, Value
 
 
 @captures("linear", owns=("weight", "bias"), multiplies=True)
-def linear(tracer: Tracer, call: Call) -> Value:
+def linear(tracer: Tracer, call: Call, x: Value, weight: Value, bias: Value | None) -> Value:
     """``F.linear``; by a weight that is computed a matrix product."""
-    x, weight, bias = call["input"], call["weight"], call["bias"]
     weights = tracer.owned(call, "weight", "bias")
     if weights is not None and len(weight.shape) == 2:
         x.axis(-1)
@@ -35,18 +34,14 @@ def linear(tracer: Tracer, call: Call) -> Value:
 @captures("matmul", "bmm", "mm", "__matmul__", multiplies=True)
 def matmul(tracer: Tracer, call: Call) -> Value:
     """``torch.matmul``"""
-    first, second = list(call.arguments.values())[:2]
-    return product(tracer, first, second)
+    return product(tracer, *list(call.arguments.values())[:2])
 
 
 @captures("addmm", "baddbmm", multiplies=True)
-def addmm(tracer: Tracer, call: Call) -> Value:
+def addmm(tracer: Tracer, call: Call, x: Value, alpha: float, beta: float) -> Value:
     """``beta·input + alpha·(a·b)``"""
-    own, first, second = list(call.arguments.values())[:3]
-    out = by_number(tracer, product(tracer, first, second), "multiply", call["alpha"])
-    if call["beta"] == 0:
-        return out
-    return tracer.merged(Add(), by_number(tracer, own, "multiply", call["beta"]), out)
+    out = by_number(tracer, product(tracer, *list(call.arguments.values())[1:3]), "multiply", alpha)
+    return out if beta == 0 else tracer.merged(Add(), by_number(tracer, x, "multiply", beta), out)
 
 
 def product(tracer: Tracer, first: Value, second: Value) -> Value:
@@ -95,23 +90,24 @@ def _by_rows(tracer: Tracer, own: Value, other: Value, rank: int, *, rows: bool)
 
 
 @captures("scaled_dot_product_attention", multiplies=True)
-def scaled_dot_product_attention(tracer: Tracer, call: Call) -> Value:
+def scaled_dot_product_attention(
+    tracer: Tracer, call: Call, x: Value, key: Value, value: Value, attn_mask: Value | None
+) -> Value:
     """``F.scaled_dot_product_attention``; with a mask or a scale of its own by its parts."""
-    query, key, value, mask = call["query"], call["key"], call["value"], call["attn_mask"]
     if call["enable_gqa"]:
         raise UnsupportedError("its heads share keys")
-    usual = query.shape[-1] ** -0.5
+    usual = x.shape[-1] ** -0.5
     scale = usual if call["scale"] is None else call["scale"]
-    if mask is None and abs(scale - usual) < 1e-12:
-        refs, batch = tracer.together(query, key, value)
+    if attn_mask is None and abs(scale - usual) < 1e-12:
+        refs, batch = tracer.together(x, key, value)
         leading = torch.broadcast_shapes(*(tracer.shape(ref)[:-2] for ref in refs))
         refs = [tracer.expanded(ref, (*leading, *tracer.shape(ref)[-2:])) for ref in refs]
         return tracer.result(ScaledDotProductAttention(is_causal=call["is_causal"]), *refs, batch=batch)
     if call["is_causal"]:
         raise UnsupportedError("it is causal, with a scale of its own")
-    scores = by_number(tracer, product(tracer, query, shapes.transposed(tracer, key)), "multiply", scale)
-    if mask is not None:
-        scores = tracer.merged(Add(), scores, mask)
+    scores = by_number(tracer, product(tracer, x, shapes.transposed(tracer, key)), "multiply", scale)
+    if attn_mask is not None:
+        scores = tracer.merged(Add(), scores, attn_mask)
     return product(tracer, tracer.one(Softmax(axis=scores.axis(-1)), scores), value)
 
 
@@ -119,9 +115,9 @@ def scaled_dot_product_attention(tracer: Tracer, call: Call) -> Value:
 
 
 @captures("einsum", multiplies=True)
-def einsum(tracer: Tracer, call: Call) -> Value:
+def einsum(tracer: Tracer, equation: str, tensors: list[Value]) -> Value:
     """``torch.einsum`` of one or two tensors, as moves of axes around one matrix product."""
-    equation, tensors = call["equation"].replace(" ", ""), list(call["tensors"])
+    equation, tensors = equation.replace(" ", ""), list(tensors)
     terms, after = _terms(equation, tensors)
     sizes: dict[str, int] = {}
     for term, one in zip(terms, tensors, strict=True):

@@ -24,10 +24,10 @@ ARITHMETIC: dict[str, tuple[Layer, str]] = {
 
 
 @captures(*ARITHMETIC)
-def arithmetic(tracer: Tracer, call: Call) -> Value:
+def arithmetic(tracer: Tracer, call: Call, x: Value, other: Value | float) -> Value:
     """Two tensors, or a tensor and a number; in sums and differences the second may be multiplied by ``alpha``."""
     layer, function = ARITHMETIC[call.name]
-    x, other, alpha = call["self"], call["other"], 1 if call["alpha"] is None else call["alpha"]
+    alpha = 1 if call["alpha"] is None else call["alpha"]
     if call["rounding_mode"] is not None:
         raise UnsupportedError("it rounds")
     if call.name == "rsub":
@@ -48,27 +48,25 @@ def by_number(tracer: Tracer, value: Value, function: Any, number: float) -> Val
 
 
 @captures("pow")
-def power(tracer: Tracer, call: Call) -> Value:
+def power(tracer: Tracer, x: Value | float, exponent: Value | float) -> Value:
     """Power by a fixed number."""
-    if isinstance(call["exponent"], Value) or not isinstance(call["self"], Value):
+    if isinstance(exponent, Value) or not isinstance(x, Value):
         raise UnsupportedError("the exponent is a tensor")
-    return by_number(tracer, call["self"], "power", call["exponent"])
+    return by_number(tracer, x, "power", exponent)
 
 
 @captures("addcmul")
-def addcmul(tracer: Tracer, call: Call) -> Value:
+def addcmul(tracer: Tracer, x: Value, tensor1: Value, tensor2: Value, value: float) -> Value:
     """``x + value·a·b``"""
-    product = tracer.merged(Multiply(), call["tensor1"], call["tensor2"])
-    return tracer.merged(Add(), call["self"], by_number(tracer, product, "multiply", call["value"]))
+    return tracer.merged(Add(), x, by_number(tracer, tracer.merged(Multiply(), tensor1, tensor2), "multiply", value))
 
 
 @captures("lerp")
-def lerp(tracer: Tracer, call: Call) -> Value:
-    """``a + weight·(b − a)``"""
-    start, weight = call["self"], call["weight"]
-    step = tracer.merged(Subtract(), call["end"], start)
+def lerp(tracer: Tracer, x: Value, end: Value, weight: Value | float) -> Value:
+    """``x + weight·(end − x)``"""
+    step = tracer.merged(Subtract(), end, x)
     if isinstance(weight, Value):
         step = tracer.merged(Multiply(), weight, step)
     else:
         step = by_number(tracer, step, "multiply", weight)
-    return tracer.merged(Add(), start, step)
+    return tracer.merged(Add(), x, step)

@@ -20,9 +20,8 @@ STATISTICS = ("weight", "bias", "running_mean", "running_var")
 
 
 @captures("batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", owns=STATISTICS)
-def batch_norm(tracer: Tracer, call: Call) -> Value:
+def batch_norm(tracer: Tracer, call: Call, x: Value) -> Value:
     """``F.batch_norm``; channels are brought to the front where samples are merged with other axes."""
-    x = call["input"]
     tracked = call["running_mean"] is not None
     if x.batch is None:
         return _without_batch(tracer, call, x)
@@ -90,11 +89,12 @@ def _along_channels(tracer: Tracer, layer: Layer, x: Value, other: Value | None)
 
 
 @captures("layer_norm", "native_layer_norm", "rms_norm", owns=("weight", "bias"))
-def over_last_axes(tracer: Tracer, call: Call) -> Value:
+def over_last_axes(
+    tracer: Tracer, call: Call, x: Value, normalized_shape: list[int], weight: Value | None, bias: Value | None
+) -> Value:
     """``F.layer_norm`` and ``F.rms_norm``"""
-    x, weight, bias = call["input"], call["weight"], call["bias"]
     kind: type[Any] = RmsNorm if call.name == "rms_norm" else LayerNorm
-    axes = [x.axis(dim) for dim in range(-len(call["normalized_shape"]), 0)]
+    axes = [x.axis(dim) for dim in range(-len(normalized_shape), 0)]
     given = {**fields(call, kind), "axes": one_or_each(axes)}
     weights = tracer.owned(call, "weight", "bias")
     if weights is not None and not (weight is None and bias is not None):
@@ -107,9 +107,8 @@ def over_last_axes(tracer: Tracer, call: Call) -> Value:
 
 
 @captures("group_norm", "native_group_norm", owns=("weight", "bias"))
-def group_norm(tracer: Tracer, call: Call) -> Value:
+def group_norm(tracer: Tracer, call: Call, x: Value) -> Value:
     """``F.group_norm``"""
-    x = call["input"]
     feature_map(tracer, x, len(x.shape) - 2)
     weights = tracer.owned(call, "weight", "bias")
     norm = partial(GroupNorm, groups=call["num_groups"] or call["group"], eps=call["eps"])
@@ -119,9 +118,8 @@ def group_norm(tracer: Tracer, call: Call) -> Value:
 
 
 @captures("instance_norm", owns=STATISTICS)
-def instance_norm(tracer: Tracer, call: Call) -> Value:
+def instance_norm(tracer: Tracer, call: Call, x: Value) -> Value:
     """``F.instance_norm``"""
-    x = call["input"]
     feature_map(tracer, x, len(x.shape) - 2)
     layer, weights = _with_statistics(tracer, call, InstanceNorm)
     if weights is None or prod(x.shape[2:]) < 2:

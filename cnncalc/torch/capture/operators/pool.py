@@ -28,10 +28,10 @@ def _rank(call: Call) -> int:
 
 
 @captures(*SLIDING)
-def sliding(tracer: Tracer, call: Call) -> Value:
+def sliding(tracer: Tracer, call: Call, x: Value) -> Value:
     """``F.max_poolNd`` and ``F.avg_poolNd``"""
     call.check_first_alone("places of its maxima are")
-    kind, given = SLIDING[call.name], as_map(tracer, call.first(), _rank(call))
+    kind, given = SLIDING[call.name], as_map(tracer, x, _rank(call))
     own = given.fields(call, kind)
     if own.get("stride") == own["kernel"]:
         del own["stride"]
@@ -39,11 +39,11 @@ def sliding(tracer: Tracer, call: Call) -> Value:
 
 
 @captures(*ADAPTIVE)
-def adaptive(tracer: Tracer, call: Call) -> Value:
+def adaptive(tracer: Tracer, call: Call, x: Value) -> Value:
     """``F.adaptive_avg_poolNd`` and ``F.adaptive_max_poolNd``; to one unit it is a global pool."""
     call.check_first_alone("places of its maxima are")
     (kind, whole), rank = ADAPTIVE[call.name], _rank(call)
-    given, sizes = as_map(tracer, call.first(), rank), call.shape[-rank:]
+    given, sizes = as_map(tracer, x, rank), call.shape[-rank:]
     if given.spread:
         layer = kind(output_size=(None, *sizes))
     else:

@@ -36,20 +36,19 @@ def reduced(
 
 
 @captures(*REDUCTIONS)
-def reduction(tracer: Tracer, call: Call) -> Value:
+def reduction(tracer: Tracer, call: Call, x: Value, other: Value | None) -> Value:
     """``torch.mean`` and similar ones; ``torch.max`` of two tensors is no reduction."""
     kind = REDUCTIONS[call.name]
-    if isinstance(call["other"], Value):
-        return tracer.merged(Maximum() if kind is Max else Minimum(), call.first(), call["other"])
+    if other is not None:
+        return tracer.merged(Maximum() if kind is Max else Minimum(), x, other)
     call.check_first_alone("place of the extreme is")
-    return reduced(tracer, call.first(), call["dim"], call["keepdim"], kind)
+    return reduced(tracer, x, call["dim"], call["keepdim"], kind)
 
 
 @captures("var", "std", "var_mean", "std_mean")
-def variance(tracer: Tracer, call: Call) -> Any:
+def variance(tracer: Tracer, call: Call, x: Value, correction: float | None) -> Any:
     """``torch.var``, its root, and both with the mean."""
-    x, dims, keepdim = call.first(), call["dim"], call["keepdim"]
-    correction = call["correction"]
+    dims, keepdim = call["dim"], call["keepdim"]
     if correction is None:
         correction = 0 if call["unbiased"] is False else 1
     out = reduced(tracer, x, dims, keepdim, Variance, correction=int(correction))
@@ -59,37 +58,35 @@ def variance(tracer: Tracer, call: Call) -> Any:
 
 
 @captures("linalg_vector_norm", "norm", "frobenius_norm")
-def vector_norm(tracer: Tracer, call: Call) -> Value:
+def vector_norm(tracer: Tracer, call: Call, x: Value) -> Value:
     """The Euclidean norm."""
     order = call["ord"] if "ord" in call.arguments else call["p"]
     if order not in (2, None):
         raise UnsupportedError(f"the norm of order {order}")
-    return reduced(tracer, call.first(), call["dim"], call["keepdim"], VectorNorm)
+    return reduced(tracer, x, call["dim"], call["keepdim"], VectorNorm)
 
 
 @captures("_weight_norm")
-def weight_norm(tracer: Tracer, call: Call) -> Value:
+def weight_norm(tracer: Tracer, x: Value, g: Value, dim: int) -> Value:
     """``g·v/‖v‖``, the norm over all axes but one (Salimans and Kingma 2016)."""
-    v, g, dim = call["v"], call["g"], call["dim"]
-    dims = [one for one in range(len(v.shape)) if dim == -1 or one != v.dim(dim)]
-    scale = tracer.merged(Divide(), g, reduced(tracer, v, dims, dim != -1, VectorNorm))
-    return tracer.merged(Multiply(), v, scale)
+    dims = [one for one in range(len(x.shape)) if dim == -1 or one != x.dim(dim)]
+    scale = tracer.merged(Divide(), g, reduced(tracer, x, dims, dim != -1, VectorNorm))
+    return tracer.merged(Multiply(), x, scale)
 
 
 @captures("pairwise_distance")
-def pairwise_distance(tracer: Tracer, call: Call) -> Value:
+def pairwise_distance(tracer: Tracer, x: Value, x2: Value, p: float, eps: float, keepdim: bool) -> Value:
     """The Euclidean norm of ``x1 − x2 + eps`` over the last axis."""
-    if call["p"] != 2:
-        raise UnsupportedError(f"the norm of order {call['p']}")
-    apart = by_number(tracer, tracer.merged(Subtract(), call["x1"], call["x2"]), "add", call["eps"])
-    return reduced(tracer, apart, -1, call["keepdim"], VectorNorm)
+    if p != 2:
+        raise UnsupportedError(f"the norm of order {p}")
+    return reduced(tracer, by_number(tracer, tracer.merged(Subtract(), x, x2), "add", eps), -1, keepdim, VectorNorm)
 
 
 @captures("cosine_similarity")
-def cosine_similarity(tracer: Tracer, call: Call) -> Value:
+def cosine_similarity(tracer: Tracer, x: Value, x2: Value, dim: int, eps: float) -> Value:
     """The sum of products of two tensors, each over its norm, which is at least ``eps``."""
     units = []
-    for x in (call["x1"], call["x2"]):
-        norm = reduced(tracer, x, call["dim"], True, VectorNorm)
-        units.append(tracer.merged(Divide(), x, tracer.one(Math(function="maximum", value=float(call["eps"])), norm)))
-    return reduced(tracer, tracer.merged(Multiply(), *units), call["dim"], False, Sum)
+    for one in (x, x2):
+        norm = tracer.one(Math(function="maximum", value=eps), reduced(tracer, one, dim, True, VectorNorm))
+        units.append(tracer.merged(Divide(), one, norm))
+    return reduced(tracer, tracer.merged(Multiply(), *units), dim, False, Sum)

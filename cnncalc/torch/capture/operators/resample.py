@@ -27,13 +27,13 @@ REARRANGED: dict[str, type[Any]] = {
 
 
 @captures(*MODES)
-def upsample(tracer: Tracer, call: Call) -> Value:
+def upsample(tracer: Tracer, call: Call, x: Value) -> Value:
     """``F.interpolate``: by a factor where one is given, or where the size is a multiple."""
     mode, rank = MODES[call.name]
-    given = as_map(tracer, call.first(), rank)
+    given = as_map(tracer, x, rank)
     if given.spread:
         raise UnsupportedError("it works on samples that are merged with other axes")
-    have, want = call.first().shape[-rank:], call.shape[-rank:]
+    have, want = x.shape[-rank:], call.shape[-rank:]
     if call["scale_factors"]:
         target: dict[str, Any] = {"scale_factor": one_or_each([float(one) for one in call["scale_factors"]])}
     elif all(new % old == 0 for old, new in zip(have, want, strict=True)):
@@ -45,8 +45,8 @@ def upsample(tracer: Tracer, call: Call) -> Value:
 
 
 @captures(*REARRANGED)
-def rearranged(tracer: Tracer, call: Call) -> Value:
+def rearranged(tracer: Tracer, call: Call, x: Value) -> Value:
     """``F.pixel_shuffle`` and similar ones."""
-    x, kind = call.first(), REARRANGED[call.name]
+    kind = REARRANGED[call.name]
     (made,) = tracer.emit(kind(**fields(call, kind)), feature_map(tracer, x, len(x.shape) - 2))
     return tracer.value(made, x.batch)

@@ -43,9 +43,8 @@ def viewed(tracer: Tracer, x: Value, shape: Shape) -> Value:
 
 
 @captures("view", "reshape", "_unsafe_view", "_reshape_alias", "unflatten", "view_as", "reshape_as", "flatten")
-def view(tracer: Tracer, call: Call) -> Value:
+def view(tracer: Tracer, call: Call, x: Value) -> Value:
     """``torch.reshape`` and similar ones."""
-    x = call.first()
     if call.name == "flatten" and x.batch_first:
         start, end = x.dim(call["start_dim"]), x.dim(call["end_dim"])
         if start == end:
@@ -74,13 +73,14 @@ def transposed(tracer: Tracer, x: Value) -> Value:
 
 
 @captures("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis", "t", "numpy_T", "mT", "adjoint")
-def permute(tracer: Tracer, call: Call) -> Value:
+def permute(tracer: Tracer, call: Call, x: Value) -> Value:
     """``torch.permute`` and similar ones: where each axis goes is seen on a tensor whose sizes are their numbers."""
-    x, *how = call.arguments.values()
     target: Any = call.node.target
+    _, *how = call.arguments.values()
     return permuted(tracer, x, target(torch.empty([*range(len(x.shape))], device="meta"), *how).shape)
 
 
+@captures("unsqueeze")
 def unsqueezed(tracer: Tracer, x: Value, dim: int) -> Value:
     """A new dimension of size 1."""
     dim, batch = x.dim(dim, beyond=1), x.batch
@@ -90,27 +90,16 @@ def unsqueezed(tracer: Tracer, x: Value, dim: int) -> Value:
     return tracer.result(Unsqueeze(axis=len(before)), tracer.ref(x), batch=batch)
 
 
-@captures("unsqueeze")
-def unsqueeze(tracer: Tracer, call: Call) -> Value:
-    """``torch.unsqueeze``"""
-    return unsqueezed(tracer, call.first(), call["dim"])
-
-
-def squeezed(tracer: Tracer, x: Value, *dims: int) -> Value:
-    """Drops those of the dimensions that have size 1."""
-    gone = sorted({dim for dim in map(x.dim, dims) if x.shape[dim] == 1})
+@captures("squeeze")
+def squeezed(tracer: Tracer, x: Value, dim: int | list[int] | None) -> Value:
+    """Drops those of the dimensions (or of all) that have size 1."""
+    dims = range(len(x.shape)) if dim is None else map(x.dim, numbers(dim))
+    gone = sorted({dim for dim in dims if x.shape[dim] == 1})
     if not gone:
         return x
     batch = x.batch and x.batch.at(x.batch.dim - sum(dim < x.batch.dim for dim in gone))
     layer = Squeeze(axes=one_or_each([x.axis(dim) for dim in gone]))
     return tracer.result(layer, tracer.ref(x), batch=batch)
-
-
-@captures("squeeze")
-def squeeze(tracer: Tracer, call: Call) -> Value:
-    """``torch.squeeze``"""
-    x = call.first()
-    return squeezed(tracer, x, *(range(len(x.shape)) if call["dim"] is None else numbers(call["dim"])))
 
 
 def broadcast(tracer: Tracer, x: Value, shape: Shape) -> Value:
@@ -127,24 +116,22 @@ def broadcast(tracer: Tracer, x: Value, shape: Shape) -> Value:
 
 
 @captures("expand", "expand_as", "broadcast_to")
-def expand(tracer: Tracer, call: Call) -> Value:
+def expand(tracer: Tracer, call: Call, x: Value) -> Value:
     """``torch.Tensor.expand``"""
-    return broadcast(tracer, call.first(), call.shape)
+    return broadcast(tracer, x, call.shape)
 
 
 @captures("copy")
-def copy(tracer: Tracer, call: Call) -> Value:
+def copy(tracer: Tracer, call: Call, src: Value | float) -> Value:
     """``x.copy_(y)``: the written values."""
-    source = call["src"]
-    if not isinstance(source, Value):
+    if not isinstance(src, Value):
         raise UnsupportedError("it writes a number")
-    return broadcast(tracer, source, call.shape) if source.shape != call.shape else source
+    return broadcast(tracer, src, call.shape) if src.shape != call.shape else src
 
 
 @captures("repeat", "tile")
-def repeat(tracer: Tracer, call: Call) -> Value:
+def repeat(tracer: Tracer, call: Call, x: Value) -> Value:
     """``torch.Tensor.repeat``: copies one after the other; of an axis of size 1 as ``expand``."""
-    x = call.first()
     times = call["repeats"] if call["repeats"] is not None else call["dims"]
     times = [1] * (len(call.shape) - len(times)) + times
     have = (1,) * (len(times) - len(x.shape)) + x.shape
@@ -158,14 +145,13 @@ def repeat(tracer: Tracer, call: Call) -> Value:
 
 
 @captures("repeat_interleave")
-def repeat_interleave(tracer: Tracer, call: Call) -> Value:
+def repeat_interleave(tracer: Tracer, call: Call, x: Value, repeats: Any, dim: int | None) -> Value:
     """Repeats each unit."""
-    x, times = call.first(), call["repeats"]
-    if not isinstance(times, int) or call["dim"] is None:
+    if not isinstance(repeats, int) or dim is None:
         raise UnsupportedError("it repeats units different numbers of times")
-    dim = x.dim(call["dim"]) + 1
+    dim = x.dim(dim) + 1
     out = unsqueezed(tracer, x, dim)
-    return viewed(tracer, broadcast(tracer, out, (*out.shape[:dim], times, *out.shape[dim + 1 :])), call.shape)
+    return viewed(tracer, broadcast(tracer, out, (*out.shape[:dim], repeats, *out.shape[dim + 1 :])), call.shape)
 
 
 # -- parts -----------------------------------------------------------------------------------------
@@ -192,9 +178,8 @@ def _ends(x: Value, call: Call) -> tuple[int, int, int]:
 
 
 @captures("slice", "narrow")
-def slice_(tracer: Tracer, call: Call) -> Value:
+def slice_(tracer: Tracer, call: Call, x: Value) -> Value:
     """``x[:, start:stop:step]``"""
-    x = call.first()
     return x if call.shape == x.shape else cut(tracer, x, call["dim"], *_ends(x, call))
 
 
@@ -204,13 +189,12 @@ def _is_alone(x: Value, dim: int) -> bool:
 
 
 @captures("select")
-def select(tracer: Tracer, call: Call) -> Value:
+def select(tracer: Tracer, call: Call, x: Value, dim: int, index: int) -> Value:
     """``x[:, index]``"""
-    x = call.first()
-    dim = x.dim(call["dim"])
+    dim = x.dim(dim)
     if _is_alone(x, dim):
         return Value(call.shape, None, x.ref)
-    index = call["index"] % x.shape[dim]
+    index %= x.shape[dim]
     return squeezed(tracer, cut(tracer, x, dim, index, index + 1), dim)
 
 
@@ -225,37 +209,34 @@ def parts(tracer: Tracer, x: Value, dim: int, sizes: list[int]) -> tuple[Value, 
 
 
 @captures("chunk", "split", "split_with_sizes", "tensor_split", "unsafe_split", "unsafe_chunk")
-def split(tracer: Tracer, call: Call) -> tuple[Value, ...]:
+def split(tracer: Tracer, call: Call, x: Value, dim: int) -> tuple[Value, ...]:
     """``torch.split`` and similar ones, with the sizes of the results."""
-    x = call.first()
-    dim = x.dim(call["dim"])
+    dim = x.dim(dim)
     return parts(tracer, x, dim, [shape[dim] for shape in call.outputs])
 
 
 @captures("unbind")
-def unbind(tracer: Tracer, call: Call) -> tuple[Value, ...]:
+def unbind(tracer: Tracer, call: Call, x: Value, dim: int) -> tuple[Value, ...]:
     """``torch.unbind``"""
-    x = call.first()
-    dim = x.dim(call["dim"])
+    dim = x.dim(dim)
     if _is_alone(x, dim):
         return (Value(call.shape, None, x.ref),)
     return tuple(squeezed(tracer, part, dim) for part in parts(tracer, x, dim, [1] * x.shape[dim]))
 
 
 @captures("unfold")
-def unfold(tracer: Tracer, call: Call) -> Value:
+def unfold(tracer: Tracer, call: Call, x: Value) -> Value:
     """``x.unfold(dim, size, step)``"""
-    return tracer.one(SlidingWindows(**fields(call, SlidingWindows)), call.first())
+    return tracer.one(SlidingWindows(**fields(call, SlidingWindows)), x)
 
 
 PATCHES: dict[str, tuple[type[Any], int]] = {"im2col": (Unfold, 2), "col2im": (Fold, 1)}
 
 
 @captures(*PATCHES)
-def patches(tracer: Tracer, call: Call) -> Value:
+def patches(tracer: Tracer, call: Call, x: Value) -> Value:
     """``F.unfold`` and ``F.fold``"""
     kind, rank = PATCHES[call.name]
-    x = call.first()
     return tracer.result(kind(**fields(call, kind)), feature_map(tracer, x, rank), batch=x.batch)
 
 
@@ -263,58 +244,51 @@ def patches(tracer: Tracer, call: Call) -> Value:
 
 
 @captures("index")
-def index(tracer: Tracer, call: Call) -> Value:
+def index_(tracer: Tracer, x: Value, indices: list[Value | None]) -> Value:
     """``x[:, indices]`` along one axis, with constant indices."""
-    chosen = [(dim, one) for dim, one in enumerate(call["indices"]) if one is not None]
+    chosen = [(dim, one) for dim, one in enumerate(indices) if one is not None]
     if len(chosen) != 1:
         raise UnsupportedError("it chooses along several axes at once")
-    return taken(tracer, call.first(), *chosen[0])
-
-
-@captures("index_select")
-def index_select(tracer: Tracer, call: Call) -> Value:
-    """``torch.index_select``"""
-    return taken(tracer, call.first(), call["dim"], call["index"])
+    return taken(tracer, x, *chosen[0])
 
 
 @captures("embedding")
-def embedding(tracer: Tracer, call: Call) -> Value:
+def embedding(tracer: Tracer, weight: Value, indices: Value) -> Value:
     """``F.embedding``: rows of the weight."""
-    return taken(tracer, call["weight"], 0, call["indices"])
+    return taken(tracer, weight, 0, indices)
 
 
-def taken(tracer: Tracer, x: Value, dim: int, chosen: Value) -> Value:
+@captures("index_select")
+def taken(tracer: Tracer, x: Value, dim: int, index: Value) -> Value:
     """Elements along one dimension."""
     dim = x.dim(dim)
-    if chosen.ref is not None or chosen.batch is not None:
+    if index.ref is not None or index.batch is not None:
         raise UnsupportedError("what it chooses depends on the input")
-    if chosen.shape == ():
+    if index.shape == ():
         raise UnsupportedError("it chooses one element")
-    (made,) = tracer.emit(Take(axis=x.axis(dim)), tracer.ref(x), tracer.ref(chosen))
+    (made,) = tracer.emit(Take(axis=x.axis(dim)), tracer.ref(x), tracer.ref(index))
     batch = x.batch
     if batch is not None and dim < batch.dim:
-        batch = batch.at(batch.dim + len(chosen.shape) - 1)
+        batch = batch.at(batch.dim + len(index.shape) - 1)
     return tracer.value(made, batch)
 
 
 @captures("flip")
-def flip(tracer: Tracer, call: Call) -> Value:
+def flip(tracer: Tracer, x: Value, dims: list[int]) -> Value:
     """``torch.flip``: each axis in the opposite order."""
-    x = call.first()
     ref = tracer.ref(x)
-    for dim in call["dims"]:
+    for dim in dims:
         (order,) = tracer.emit(Constant(shape=(x.shape[x.dim(dim)],)))
         (ref,) = tracer.emit(Take(axis=x.axis(dim)), ref, order)
     return tracer.value(ref, x.batch)
 
 
 @captures("roll")
-def roll(tracer: Tracer, call: Call) -> Value:
+def roll(tracer: Tracer, x: Value, shifts: list[int], dims: list[int]) -> Value:
     """``torch.roll``"""
-    x = call.first()
-    if not call["dims"]:
+    if not dims:
         raise UnsupportedError("it shifts all elements in a row")
-    return tracer.one(Roll(shifts=tuple(call["shifts"]), axes=tuple(map(x.axis, call["dims"]))), x)
+    return tracer.one(Roll(shifts=tuple(shifts), axes=tuple(map(x.axis, dims))), x)
 
 
 # -- put together ----------------------------------------------------------------------------------
@@ -330,38 +304,38 @@ def joined(tracer: Tracer, values: Sequence[Value], dim: int) -> Value:
 
 
 @captures("cat", "concat", "concatenate")
-def cat(tracer: Tracer, call: Call) -> Value:
+def cat(tracer: Tracer, tensors: list[Value], dim: int) -> Value:
     """``torch.cat``"""
-    return joined(tracer, [value for value in call["tensors"] if 0 not in value.shape], call["dim"])
+    return joined(tracer, [value for value in tensors if 0 not in value.shape], dim)
 
 
 @captures("stack")
-def stack(tracer: Tracer, call: Call) -> Value:
+def stack(tracer: Tracer, tensors: list[Value], dim: int) -> Value:
     """``torch.stack``: a new axis, along which the tensors are put together."""
-    dim = call["tensors"][0].dim(call["dim"], beyond=1)
-    return joined(tracer, [unsqueezed(tracer, value, dim) for value in call["tensors"]], dim)
+    dim = tensors[0].dim(dim, beyond=1)
+    return joined(tracer, [unsqueezed(tracer, value, dim) for value in tensors], dim)
 
 
 @captures("slice_scatter")
-def slice_scatter(tracer: Tracer, call: Call) -> Value:
+def slice_scatter(tracer: Tracer, call: Call, x: Value, src: Value, dim: int) -> Value:
     """A tensor of which one stretch along a dimension has been replaced, as by ``x[:, start:stop] = …``."""
-    x, part, dim = call.first(), call["src"], call["dim"]
     start, stop, step = _ends(x, call)
     if step != 1:
         raise UnsupportedError("it writes with a step")
-    size = x.shape[x.dim(dim)]
-    pieces = [cut(tracer, x, dim, 0, start), part, cut(tracer, x, dim, stop, size)]
-    return joined(tracer, [piece for piece in pieces if 0 not in piece.shape], dim)
+    return _replaced(tracer, x, src, dim, start, stop)
 
 
 @captures("select_scatter")
-def select_scatter(tracer: Tracer, call: Call) -> Value:
+def select_scatter(tracer: Tracer, x: Value, src: Value, dim: int, index: int) -> Value:
     """A tensor of which one unit along a dimension has been replaced, as by ``x[:, index] = …``."""
-    x = call.first()
-    dim = x.dim(call["dim"])
-    start = call["index"] % x.shape[dim]
-    call.arguments.update(src=unsqueezed(tracer, call["src"], dim), start=start, end=start + 1, step=1)
-    return slice_scatter(tracer, call)
+    dim = x.dim(dim)
+    start = index % x.shape[dim]
+    return _replaced(tracer, x, unsqueezed(tracer, src, dim), dim, start, start + 1)
+
+
+def _replaced(tracer: Tracer, x: Value, part: Value, dim: int, start: int, stop: int) -> Value:
+    pieces = [cut(tracer, x, dim, 0, start), part, cut(tracer, x, dim, stop, x.shape[x.dim(dim)])]
+    return joined(tracer, [piece for piece in pieces if 0 not in piece.shape], dim)
 
 
 # -- padding ---------------------------------------------------------------------------------------
@@ -374,9 +348,8 @@ PADS = {
 
 
 @captures(*PADS)
-def pad(tracer: Tracer, call: Call) -> Value:
+def pad(tracer: Tracer, call: Call, x: Value) -> Value:
     """``F.pad``: a pad layer for spatial axes, concatenation with a constant for others, and a part of what shrinks."""
-    x = call.first()
     given = call["pad"] or call["padding"]
     mode: Any = call["mode"] or PADS[call.name]
     ends: dict[int, tuple[int, int]] = {}
