@@ -17,7 +17,7 @@ from cnncalc.torch.capture.naming import calls, name_nodes
 from cnncalc.torch.capture.simplify import simplified
 from cnncalc.torch.capture.tracer import Tracer
 from cnncalc.torch.capture.values import BATCH, Batch, Value
-from cnncalc.torch.module import first_line
+from cnncalc.torch.running import first_line
 
 
 class Captured(NamedTuple):

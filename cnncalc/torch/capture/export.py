@@ -20,7 +20,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from cnncalc.errors import CnncalcError
 from cnncalc.layers.base import Shape
 from cnncalc.torch.capture.program import prepared
-from cnncalc.torch.module import first_line
+from cnncalc.torch.running import first_line
 
 Inputs = Shape | Sequence[Shape] | Mapping[str, Shape]
 """One shape (channels, then spatial sizes), several in the order of ``forward``, or by the names of its arguments."""

@@ -23,7 +23,7 @@ from cnncalc.sources import CODE, no_module
 from cnncalc.spec.problem import nearest
 from cnncalc.torch.capture import Captured, capture
 from cnncalc.torch.capture.export import CodeEndedError, Inputs, users_code
-from cnncalc.torch.module import first_line
+from cnncalc.torch.running import first_line
 
 PREFIX = "torch:"
 
