@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
 from msgspec import Struct
 
 from cnncalc.errors import CnncalcError
@@ -22,6 +25,11 @@ class Broken(Struct, frozen=True):
     def place(self) -> Place:
         """Its place; a line of 0 is the file as a whole."""
         return Place(self.file or self.net, self.line or 0, self.column or 0)
+
+
+def verdict(failed: Iterable[bool], broken: Sequence[Broken]) -> Literal["pass", "fail", "error"]:
+    """Of several nets: an error where one could not be read, else whether one failed."""
+    return "error" if broken else "fail" if any(failed) else "pass"
 
 
 def broken(net: str, error: CnncalcError) -> Broken:

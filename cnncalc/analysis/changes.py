@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from cnncalc.analysis.answer import Answer
-from cnncalc.analysis.broken import Broken, broken
+from cnncalc.analysis.broken import Broken, broken, verdict
 from cnncalc.analysis.conditions import Condition
 from cnncalc.analysis.difference import DiffReport, diff
 from cnncalc.errors import CnncalcError
@@ -78,9 +78,8 @@ def changes(
             if not compared.same:
                 found.append(NetChange(net.label, net.variant, change, was, now, compared))
     found.sort(key=lambda one: KINDS.index(one.change))
-    failed = any(one.report.status == "fail" for one in found)
     return ChangesReport(
-        status="error" if unread else "fail" if failed else "pass",
+        status=verdict((one.report.status == "fail" for one in found), unread),
         base=base,
         unchanged_files=unchanged_files,
         same=same,

@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from cnncalc.analysis.answer import Answer, Model
 from cnncalc.analysis.assemble import assemble
-from cnncalc.analysis.broken import Broken
+from cnncalc.analysis.broken import Broken, verdict
 from cnncalc.analysis.metrics import ALIASES, Measured, measure
 from cnncalc.errors import unknown_name
 from cnncalc.graph import Graph, Place
@@ -113,6 +113,5 @@ def _check(metric: str, measured: Measured, limit: str, bound: int) -> Check:
 
 def together(nets: Sequence[Checked], broken: Sequence[Broken]) -> CheckReports:
     """Several nets as one answer."""
-    failed = any(net.report.status == "fail" for net in nets)
-    status: Literal["pass", "fail", "error"] = "error" if broken else "fail" if failed else "pass"
+    status = verdict((net.report.status == "fail" for net in nets), broken)
     return CheckReports(status=status, nets=tuple(net.report for net in nets), broken=tuple(broken))

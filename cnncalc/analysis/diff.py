@@ -46,12 +46,8 @@ Positions = list[tuple[int, int]]
 """Pairs of matching nodes, both in rising order."""
 
 
-class Edit(NamedTuple):
-    """One change made to a layer by hand: of ``type``, ``inputs``, ``shared_with`` or one of its fields."""
-
-    name: str
-    before: Any
-    after: Any
+Edits = dict[str, tuple[Any, Any]]
+"""What was changed in a layer by hand, with what it was and is: ``type``, ``inputs``, ``shared_with``, or fields."""
 
 
 class Match(Struct, frozen=True):
@@ -63,7 +59,7 @@ class Match(Struct, frozen=True):
 
     before: int | None
     after: int | None
-    edits: tuple[Edit, ...] = ()
+    edits: Edits = {}
     moved: bool = False
 
 
@@ -75,22 +71,17 @@ def compare(before: Graph, after: Graph) -> list[Match]:
     tokens = _Tokens()
     old, new = tokens.of(before), tokens.of(after)
     # of several alignments at the same cost the choice does not depend on which net comes first
-    swapped = (len(new), [t.path for t in new], [t.sig for t in new]) < (
-        len(old),
-        [t.path for t in old],
-        [t.sig for t in old],
-    )
+    swapped = _key(new) < _key(old)
+    one, other = (new, old) if swapped else (old, new)
+    pairs = align(one, other, tokens.costs())
+    elsewhere = _moved(one, other, pairs)
     if swapped:
-        pairs = [(i, j) for j, i in align(new, old, tokens.costs())]
-        elsewhere = [(i, j) for j, i in _moved(new, old, [(j, i) for i, j in pairs])]
-    else:
-        pairs = align(old, new, tokens.costs())
-        elsewhere = _moved(old, new, pairs)
+        pairs, elsewhere = ([(i, j) for j, i in some] for some in (pairs, elsewhere))
     forward = dict(pairs) | dict(elsewhere)
     moved = {i for i, _ in elsewhere}
     wiring = _Wiring(before, after, forward, moved)
     return [
-        Match(i, j, wiring.edits(i, j) if i is not None and j is not None else (), i is not None and i in moved)
+        Match(i, j, wiring.edits(i, j) if i is not None and j is not None else {}, i is not None and i in moved)
         for i, j in _in_order(len(old), len(new), pairs, forward)
     ]
 
@@ -110,6 +101,11 @@ class Token(NamedTuple):
     stem: str
     kind: str
     sig: int
+
+
+def _key(tokens: Sequence[Token]) -> tuple[Any, ...]:
+    """Orders two nets."""
+    return len(tokens), [token.path for token in tokens], [token.sig for token in tokens]
 
 
 class _Tokens:
@@ -175,15 +171,12 @@ def _cost(one: Node, other: Node) -> tuple[int, int, bool]:
     return REPLACED, beside, True
 
 
-def _settings(one: Node, other: Node) -> list[Edit]:
+def _settings(one: Node, other: Node) -> Edits:
     """The fields in which two layers of one kind differ."""
-    if one.layer is None or other.layer is None or type(one.layer) is not type(other.layer):
-        return []
-    return [
-        Edit(name, before, after)
-        for name in one.layer.__struct_fields__
-        if (before := getattr(one.layer, name)) != (after := getattr(other.layer, name))
-    ]
+    if one.layer is None or type(one.layer) is not type(other.layer):
+        return {}
+    pairs = {name: (getattr(one.layer, name), getattr(other.layer, name)) for name in one.layer.__struct_fields__}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 # -- the alignment ---------------------------------------------------------------------------------
@@ -384,21 +377,17 @@ class _Wiring:
         self.settled = {i: j for i, j in forward.items() if i not in moved}
         self.settled_after = set(self.settled.values())
 
-    def edits(self, i: int, j: int) -> tuple[Edit, ...]:
+    def edits(self, i: int, j: int) -> Edits:
         """The differences of node ``i`` before and node ``j`` after, except those that follow from other edits."""
         old, new = self.before.nodes[i], self.after.nodes[j]
-        found = _settings(old, new)
-        if old.kind != new.kind:
-            found.insert(0, Edit("type", old.kind, new.kind))
-        elif old.layer is None and old.output_shapes != new.output_shapes:
-            found.append(Edit("shape", old.output_shape, new.output_shape))
+        found: Edits = {"type": (old.kind, new.kind)} if old.kind != new.kind else _settings(old, new)
+        if old.layer is new.layer is None and old.output_shapes != new.output_shapes:
+            found["shape"] = (old.output_shape, new.output_shape)
         if self.rewired(old.inputs, new.inputs):
-            found.append(
-                Edit("inputs", tuple(map(self.before.path, old.inputs)), tuple(map(self.after.path, new.inputs)))
-            )
+            found["inputs"] = (tuple(map(self.before.path, old.inputs)), tuple(map(self.after.path, new.inputs)))
         if not self.same_owner(old.shared, new.shared):
-            found.append(Edit("shared_with", _owner(self.before, old), _owner(self.after, new)))
-        return tuple(found)
+            found["shared_with"] = (_owner(self.before, old), _owner(self.after, new))
+        return found
 
     def rewired(self, old: Sequence[Ref], new: Sequence[Ref]) -> bool:
         """Whether a layer now reads another tensor, and both tensors exist in both nets.

@@ -164,7 +164,7 @@ def _layer(match: Match, old: list[LayerReport], new: list[LayerReport]) -> Laye
         for name in LayerReport.__struct_fields__
         if name not in ("inputs", "shared_with") and getattr(before, name) != getattr(after, name)
     )
-    edits = {edit.name: (edit.before, edit.after) for edit in match.edits}
+    edits = match.edits
     numbers = [name for name in differs if name != "path"]
     status: Status
     if match.moved and set(edits) <= {"inputs"}:

@@ -50,28 +50,41 @@ class Wanted(NamedTuple):
     ceil_mode: bool = False
 
 
-class Solution(NamedTuple):
-    """Fields that do it, with what the layer leaves out at the end (the most, over all pairs).
+class SolutionReport(Struct, frozen=True):
+    """One choice of fields, and what it leaves out along an axis (the most, over all pairs of sizes).
 
-    ``pixels`` and ``padding_left`` lie behind the last window; ``skipped`` pixels lie between one window and
-    the next, where a stride is larger than the kernel. ``centred``: unit ``i`` stands over pixel ``i·S``
-    (``2·P = K_eff − 1``) or over the middle of the patch of ``S`` pixels that is its own (``2·P = K_eff − S``);
-    a single unit stands over the middle of everything. A transposed convolution is ``even`` where each
-    output pixel gets as many taps (``K`` is a multiple of ``S``).
+    ``lost`` pixels and ``padding_left`` lie behind the last window, ``skipped`` pixels between one window and the next,
+    where a stride is larger than the kernel. ``centred``: unit ``i`` stands over pixel ``i·S`` (``2·P = K_eff − 1``) or
+    over the middle of the patch of ``S`` pixels that is its own (``2·P = K_eff − S``); a single unit stands over the
+    middle of everything. ``even``, for a transposed convolution: its kernel is a multiple of its stride, so that each
+    output gets as many taps.
     """
 
-    settings: Settings
-    layer: Layer
-    pixels: int
+    settings: str
+    kernel: int
+    stride: int
+    lost: int
     padding_left: int
     skipped: int
     centred: bool
-    even: bool
+    padding: int | UnsetType = UNSET
+    dilation: int | UnsetType = UNSET
+    output_padding: int | UnsetType = UNSET
+    even: bool | UnsetType = UNSET
 
-    @property
-    def fields(self) -> dict[str, int]:
-        """The settings that the layer has, by name."""
-        return {name: value for name, value in self.settings._asdict().items() if name in self.layer.__struct_fields__}
+
+class SolveReport(Answer, frozen=True, kw_only=True):
+    """The whole answer to ``solve``: of ``count`` solutions within the bounds the first, natural ones first."""
+
+    layer: str
+    sizes: tuple[tuple[int, int], ...]
+    count: int
+    solutions: tuple[SolutionReport, ...]
+
+
+def answer(kind: str, wanted: Wanted, found: Sequence[SolutionReport], limit: int) -> SolveReport:
+    """The first ``limit`` solutions."""
+    return SolveReport(layer=kind, sizes=wanted.pairs, count=len(found), solutions=tuple(found[:limit]))
 
 
 def solvable(layer: type[Layer]) -> bool:
@@ -84,7 +97,7 @@ def takes(layer: type[Layer]) -> Settings:
     return Settings(*(name in layer.__struct_fields__ for name in Settings._fields))
 
 
-def solve(layer: type[Layer], wanted: Wanted) -> list[Solution]:
+def solve(layer: type[Layer], wanted: Wanted) -> list[SolutionReport]:
     """All solutions within the bounds, the natural ones first.
 
     Raises:
@@ -93,18 +106,19 @@ def solve(layer: type[Layer], wanted: Wanted) -> list[Solution]:
     return sorted(_found(layer, wanted), key=_rank)
 
 
-def _found(layer: type[Layer], wanted: Wanted) -> Iterator[Solution]:
-    names = set(layer.__struct_fields__)
+def _found(layer: type[Layer], wanted: Wanted) -> Iterator[SolutionReport]:
+    has = takes(layer)
     # Channels, an exponent: they must be there, and no size depends on them.
     fixed: dict[str, Any] = dict.fromkeys({*required_fields(layer)} - {*Settings._fields}, 1)
-    transposed = takes(layer).output_padding  # which leaves nothing out
-    for number, settings in enumerate(_candidates(takes(layer), wanted)):
+    transposed = has.output_padding  # which leaves nothing out
+    for number, settings in enumerate(_candidates(has, wanted)):
         if number == MOST_SETTINGS:
             raise CnncalcError(
                 f"solve: more than {MOST_SETTINGS:,} settings do it\n"
                 "  hint: give more of them, as --padding or --output-padding"
             )
-        made = layer(**fixed, **{name: value for name, value in settings._asdict().items() if name in names})
+        own = {name: value for name, value in settings._asdict().items() if getattr(has, name)}
+        made = layer(**fixed, **own)
         left: list[Left] = []
         try:
             for size, out in wanted.pairs:
@@ -115,7 +129,7 @@ def _found(layer: type[Layer], wanted: Wanted) -> Iterator[Solution]:
         except LayerError:
             continue
         if len(left) == len(wanted.pairs):
-            yield _solution(settings, made, left, all(out == 1 for _, out in wanted.pairs))
+            yield _solution(layer.kind, own, left, all(out == 1 for _, out in wanted.pairs))
 
 
 def _candidates(has: Settings, wanted: Wanted) -> Iterator[Settings]:
@@ -158,117 +172,44 @@ def _choices(fixed: int | None, first: int, last: int) -> Sequence[int]:
     return range(first, last + 1) if fixed is None else (fixed,)
 
 
-def _solution(settings: Settings, layer: Layer, left: Sequence[Left], single: bool) -> Solution:
-    kernel, stride = settings.kernel, settings.stride
-    extent = sizes.effective_kernel(kernel, settings.dilation)
-    transposed = takes(type(layer)).output_padding
+def _solution(kind: str, own: dict[str, Any], left: Sequence[Left], single: bool) -> SolutionReport:
+    """The fields that a layer has, with what they leave out."""
+    given = Settings(**own)
+    kernel, stride = given.kernel, given.stride
+    extent = sizes.effective_kernel(kernel, given.dilation)
+    transposed = "output_padding" in own
     pixels, padding = max(one.pixels for one in left), max(one.padding for one in left)
-    if single and not transposed:
-        centred = not pixels and not padding
-    else:
-        centred = 2 * settings.padding in (extent - 1, extent - stride)
-    return Solution(
-        settings,
-        layer,
+    centred = 2 * given.padding in (extent - 1, extent - stride)
+    defaults = Settings._field_defaults
+    kept = [f"{name}: {str(value).lower()}" for name, value in own.items() if value != defaults.get(name)]
+    return SolutionReport(
+        f"{kind}: {{{', '.join(kept)}}}",
+        kernel,
+        stride,
         pixels,
         padding,
         skipped=0 if transposed or single else max(0, stride - extent),
-        centred=centred,
-        even=not transposed or kernel % stride == 0,
+        centred=not pixels and not padding if single and not transposed else centred,
+        padding=own.get("padding", UNSET),
+        dilation=own.get("dilation", UNSET),
+        output_padding=own.get("output_padding", UNSET),
+        even=kernel % stride == 0 if transposed else UNSET,
     )
 
 
-def _rank(one: Solution) -> tuple[Any, ...]:
+def _rank(one: SolutionReport) -> tuple[Any, ...]:
     """Natural solutions first: no pixel lost or skipped, even, undilated, centred, odd kernels (or whole patches),
     and of those the small ones.
     """
-    kernel, stride, padding, dilation, output_padding, _ = one.settings
     return (
-        one.pixels,
+        one.lost,
         one.skipped,
-        not one.even,
-        dilation,
+        one.even is False,
+        one.dilation or 1,
         not one.centred,
-        output_padding,
-        kernel % 2 == 0 and kernel != stride,
-        kernel,
-        stride,
-        padding,
+        one.output_padding or 0,
+        one.kernel % 2 == 0 and one.kernel != one.stride,
+        one.kernel,
+        one.stride,
+        one.padding or 0,
     )
-
-
-__all__ = [
-    "MOST_DILATION",
-    "MOST_KERNEL",
-    "MOST_STRIDE",
-    "Settings",
-    "Solution",
-    "Wanted",
-    "solvable",
-    "solve",
-    "takes",
-]
-
-
-# -- the answer ------------------------------------------------------------------------------------
-
-
-class SolutionReport(Struct, frozen=True):
-    """One choice of fields, and what it leaves out along an axis.
-
-    ``lost`` pixels and ``padding_left`` lie behind the last window, ``skipped`` pixels between one
-    window and the next. ``centred``: units stand over a pixel or a patch of their own. ``even``, for a
-    transposed convolution: its kernel is a multiple of its stride, so that each output gets as many taps.
-    """
-
-    settings: str
-    kernel: int
-    stride: int
-    lost: int
-    padding_left: int
-    skipped: int
-    centred: bool
-    padding: int | UnsetType = UNSET
-    dilation: int | UnsetType = UNSET
-    output_padding: int | UnsetType = UNSET
-    even: bool | UnsetType = UNSET
-
-
-class SolveReport(Answer, frozen=True, kw_only=True):
-    """The whole answer to ``solve``: of ``count`` solutions within the bounds the first, natural ones first."""
-
-    layer: str
-    sizes: tuple[tuple[int, int], ...]
-    count: int
-    solutions: tuple[SolutionReport, ...]
-
-
-def answer(kind: str, wanted: Wanted, found: Sequence[Solution], limit: int) -> SolveReport:
-    """The first ``limit`` solutions, as they are written."""
-    shown = tuple(_written(one) for one in found[:limit])
-    return SolveReport(layer=kind, sizes=wanted.pairs, count=len(found), solutions=shown)
-
-
-def _written(one: Solution) -> SolutionReport:
-    has = takes(type(one.layer))
-    settings = one.settings
-    return SolutionReport(
-        settings_text(one),
-        settings.kernel,
-        settings.stride,
-        one.pixels,
-        one.padding_left,
-        one.skipped,
-        one.centred,
-        settings.padding if has.padding else UNSET,
-        settings.dilation if has.dilation else UNSET,
-        settings.output_padding if has.output_padding else UNSET,
-        one.even if has.output_padding else UNSET,
-    )
-
-
-def settings_text(one: Solution) -> str:
-    """The layer's window in the spec language, without the fields that are as by default."""
-    defaults = Settings._field_defaults
-    kept = [f"{name}: {str(value).lower()}" for name, value in one.fields.items() if value != defaults.get(name)]
-    return f"{one.layer.kind}: {{{', '.join(kept)}}}"

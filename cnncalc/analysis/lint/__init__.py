@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from cnncalc.analysis.lint import fields, unused, weights, windows
+from cnncalc.analysis.lint import fields, unused, weights, windows  # noqa: F401  (they register their rules)
 from cnncalc.analysis.lint.comments import Silenced, covers, silenced
 from cnncalc.analysis.lint.design import Design, Resize
 from cnncalc.analysis.lint.rule import FINDERS, RULES, Found, Rule, Severity, rule
@@ -71,18 +71,14 @@ def lint(
     for one in RULES.values():
         if not wanted(one):
             continue
-        for fault in FINDERS[one.rule](design):
-            place: Place | None
-            if isinstance(fault.node, Leftover):
-                path, place, number = fault.node.name, fault.node.place, len(graph.nodes)
-            else:
-                path, place, number = graph.nodes[fault.node].path, graph.nodes[fault.node].place, fault.node
-            file, line, column = place or (None, None, None)
+        for node, message, numbers, severity in FINDERS[one.rule](design):
+            number, what = (len(graph.nodes), node) if isinstance(node, Leftover) else (node, graph.nodes[node])
+            path = what.name if isinstance(what, Leftover) else what.path
+            file, line, column = what.place or (None, None, None)
             if any(covers(choice, one.rule, one.name) for choice in (silent or {}).get(line or 0, ())):
                 hidden += 1
                 continue
-            severity = fault.severity or one.severity
-            finding = Finding(one.rule, one.name, severity, path, file, line, column, fault.message, fault.numbers)
+            finding = Finding(one.rule, one.name, severity or one.severity, path, file, line, column, message, numbers)
             found.append((number, one.rule, finding))
     found.sort(key=lambda entry: entry[:2])
     return Findings(tuple(finding for _, _, finding in found), hidden)
@@ -103,23 +99,4 @@ def lookup(choices: Iterable[str]) -> set[str]:
     return numbers
 
 
-__all__ = [
-    "FINDERS",
-    "RULES",
-    "Design",
-    "Finding",
-    "Findings",
-    "Found",
-    "Resize",
-    "Rule",
-    "Severity",
-    "covers",
-    "fields",
-    "lint",
-    "lookup",
-    "rule",
-    "silenced",
-    "unused",
-    "weights",
-    "windows",
-]
+__all__ = ["FINDERS", "RULES", "Finding", "Found", "Resize", "Rule", "Severity", "lint", "lookup", "rule", "silenced"]

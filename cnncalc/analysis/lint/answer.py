@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from cnncalc.analysis.answer import Answer, Model, model
-from cnncalc.analysis.broken import Broken
+from cnncalc.analysis.broken import Broken, verdict
 from cnncalc.analysis.lint import Finding, Findings
 from cnncalc.analysis.lint.rule import Rule
 from cnncalc.graph import Graph
@@ -76,6 +76,5 @@ def rule_list(rules: Iterable[Rule]) -> RuleList:
 
 def together(reports: Sequence[LintReport], broken: Sequence[Broken]) -> LintReports:
     """Several nets as one answer."""
-    failed = any(one.status == "fail" for one in reports)
-    status: Literal["pass", "fail", "error"] = "error" if broken else "fail" if failed else "pass"
+    status = verdict((one.status == "fail" for one in reports), broken)
     return LintReports(status=status, nets=tuple(reports), broken=tuple(broken))
