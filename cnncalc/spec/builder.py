@@ -154,7 +154,7 @@ class Builder(State):
         return self.maker.make(layer, item.node, values, fields)
 
     def place_layer(self, item: Call, layer: Layer, refs: Tensors) -> None:
-        if len(refs) != 1 or layer.arity[0] != 1 or layer.arity[1] == 0:
+        if len(refs) != 1 or layer.arity != (1, 1):
             self.check_arity(item, layer, refs)
         if isinstance(layer, ShortForm):
             self.short_form(item, layer, refs)

@@ -21,7 +21,7 @@ MAX_ITEMS = 10_000
 Value = Any  # int, float, bool, None, Name, str or a tuple of such values
 Lookup = Callable[[str], Value]
 Spend = Callable[[int], None]
-"""Called with the work done: 1 for each operation and each value of a list; it may raise to stop."""
+"""Called with the work to do: 1 for each form of the text and each value of a list; it may raise to stop."""
 
 
 class Run(NamedTuple):
@@ -68,7 +68,8 @@ def evaluate(text: str, lookup: Lookup, spend: Spend = lambda _: None) -> Value:
     if text.isidentifier() and text not in _KEYWORDS:
         spend(1)
         return CONSTANTS[text] if text in CONSTANTS else lookup(text)
-    tree = _parse(text)
+    tree, forms = _parse(text)
+    spend(forms)
     try:
         return _walk(tree, Run(lookup, spend))
     except ExpressionError as error:
@@ -107,13 +108,15 @@ _KEYWORDS = frozenset({"and", "or", "not", "if", "else", "in", "True", "False", 
 
 
 @lru_cache(maxsize=4096)
-def _parse(text: str) -> ast.expr:
+def _parse(text: str) -> tuple[ast.expr, int]:
+    """The tree of an expression, and how many forms it has."""
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"the expression is longer than {MAX_LENGTH} characters")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "1if x" is only a warning in Python
-            return ast.parse(text.replace("\n", " "), mode="eval").body
+            tree = ast.parse(text.replace("\n", " "), mode="eval").body
+            return tree, sum(isinstance(node, ast.expr) for node in ast.walk(tree))
     except SyntaxError as error:
         reason = (error.msg or "cannot be read").split(". Perhaps")[0]
         raise ExpressionError(f"not an expression: {reason}", offset=max((error.offset or 1) - 1, 0)) from None
@@ -187,9 +190,7 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Value]] = {
 
 def _walk(node: ast.expr, run: Run) -> Value:
     try:
-        rule = _RULES.get(type(node), _other)
-        run.spend(rule is not _other)
-        return rule(node, run)
+        return _RULES.get(type(node), _other)(node, run)
     except ExpressionError as error:
         error.offset = error.offset or node.col_offset  # what is at 0 lies in no form that begins later
         raise
