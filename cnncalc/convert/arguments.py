@@ -172,7 +172,7 @@ def _name_all(block: Block, graph: Graph, language: Language, words: Set[str]) -
 
 def _wanted(param: Param, block: Block, graph: Graph, language: Language) -> str:
     """The name where it is used, or for channels their role in the whole block."""
-    if param.kind != CHANNELS or param is block.entry or param.hint not in language.channel_names:
+    if param.hint not in language.channel_fields or param is block.entry:
         return param.hint
 
     def agree(tensors: list[tuple[Ref, ...]]) -> bool:
@@ -180,9 +180,10 @@ def _wanted(param: Param, block: Block, graph: Graph, language: Language) -> str
         pairs = zip(param.values, shapes, strict=True)
         return all(value is ABSENT or (shape and value == shape[0]) for value, shape in pairs)
 
-    if agree([group.reads for group in block.groups]) and language.explicit:
-        return language.channel_names[0]
-    return language.channel_names[1 if agree([group.result for group in block.groups]) else 2]
+    enters, ends = (agree([getattr(group, end) for group in block.groups]) for end in ("reads", "result"))
+    if enters and language.explicit:
+        return "channels" if ends else language.channel_names[0]
+    return language.channel_names[1 if ends else 2]
 
 
 def _default(param: Param) -> Any:

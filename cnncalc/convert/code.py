@@ -6,6 +6,7 @@ not fit on one line has one part per line and a comma after the last, which thos
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from math import isfinite
 from typing import Any, NamedTuple
@@ -42,6 +43,19 @@ class Call(NamedTuple):
 
 
 SELF = "self"
+CHOSEN = "chosen"
+"""The function of a call whose argument names the module to make."""
+FIXED = frozenset(("torch", "nn", "F", "Tensor", "OrderedDict", "self", "i", "range", "super", "getattr", "str", "int"))
+FIXED |= {"float", "bool", "type", "dict", "tuple"}
+"""Names that the code itself uses."""
+
+
+def attributes_of(path: str) -> tuple[str, ...]:
+    """The attributes that lead from a net's module to a layer's: the parts of its path.
+
+    PyTorch's modules hold their mode in ``training``, so a part of that name gets a ``_``, as does what would equal it.
+    """
+    return tuple([f"{part}_" if re.fullmatch("training_*", part) else part for part in path.split(".")])
 
 
 class Text(NamedTuple):

@@ -84,10 +84,14 @@ class Families:
         """Whether groups of one block are short chains in one place of a block, or branches that code has there."""
         sites = {self.sites[id(group)] for group in groups}
         few = len(sites) * len(groups[0].body) <= MOST_IN_PLACE and len({where for where, _ in sites}) == 1
-        marked = self.language.explicit and all(MARK.fullmatch(name) for _, name in sites)
-        plain = all(isinstance(item, (Op, Group)) for group in groups for item in group.body)
-        begins = all(group.body[0].reads == group.reads for group in groups)
-        return (few or marked) and plain and begins and (not self.language.explicit or all(map(is_chain, groups)))
+        if not few and not all(map(self._is_marked, groups)):
+            return False
+        same = len({self._lengths(group.body, group) for group in groups}) == 1
+        return same and all(map(self.language.stands_in_place, groups))
+
+    def _is_marked(self, group: Group) -> bool:
+        """Whether a group is a branch or shortcut, which code has in its place."""
+        return self.language.explicit and MARK.fullmatch(group.name) is not None
 
     def signature(self, body: Body, scope: Group | None, *, strict: bool) -> Key:
         """What a body has in common with others of its block."""
@@ -169,10 +173,11 @@ class Families:
             ):
                 variants[(group.path,)] = [group]  # a group within one of its own kin
             else:
-                variants.setdefault(self.signature(group.body, group, strict=True), []).append(group)
+                apart = (group.name, self._lengths(group.body, group)) if self._is_marked(group) else ()
+                variants.setdefault((*apart, *self.signature(group.body, group, strict=True)), []).append(group)
         found: list[list[Group]] = []
         for alike in sorted(variants.values(), key=lambda alike: richness(alike[0].body), reverse=True):
-            for others in found:
+            for others in found if not self._is_marked(alike[0]) else ():
                 made = [self._conformed(group.body, group, others[0].body, others[0]) for group in alike]
                 if None not in made:
                     for group, body in zip(alike, made, strict=True):
@@ -206,7 +211,8 @@ class Families:
             self.block_of[id(group)] = block
 
     def _lengths(self, body: Body, scope: Group) -> Key:
-        inner = [part for item in body if not isinstance(item, Group) for part in bodies(item)]
+        shown = [item for item in body if not isinstance(item, Group) or self.is_in_place(item)]
+        inner = [part for item in shown for part in bodies(item)]
         return (*map(len, self.runs(body, scope)), *(self._lengths(part, scope) for part in inner))
 
     def _conformed(self, body: Body, scope: Group, model: Body, other: Group) -> list[Item] | None:
@@ -258,13 +264,9 @@ def _bare(skip: Skip) -> Skip:
     return Skip(skip.op, [], None, skip.reads, skip.source)
 
 
-def is_chain(group: Group) -> bool:
-    """Whether each item of a group reads just what the one before gives, and only the last is read outside."""
-    plain = all(item.reads and item.source is None for item in group.body)
-    return plain and not group.escapes and len(group.reads) == 1 and set(group.outer) == set(group.reads)
-
-
 def richness(body: Body) -> tuple[int, int]:
     """How many sums and shortcuts a body has."""
     skips = [item for item in body if isinstance(item, Skip)]
-    return len(skips), sum(skip.shortcut is not None for skip in skips)
+    inner = [richness(skip.body) for skip in skips]
+    applied = sum(skip.op.node >= 0 for skip in skips) + sum(sums for sums, _ in inner)
+    return applied, sum(skip.shortcut is not None for skip in skips) + sum(shortcuts for _, shortcuts in inner)

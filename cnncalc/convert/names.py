@@ -72,9 +72,9 @@ def content_name(block: Block, graph: Graph) -> str:
         first = structures[0]
         if isinstance(first, TSkip):
             return residual_name(first, block, graph)
-        if first.op.layer is Multiply and [] in first.branches:
+        if type(first.op.sample.layer) is Multiply and [] in first.branches:
             return SQUEEZE_EXCITE if gathers(first, graph) else "gate"
-        return f"{first.op.layer.kind}_block"
+        return f"{first.op.sample.layer.kind}_block"
     if any(isinstance(item, TRepeat) for item in block.body):
         return "stage"
     words = [word_of(part) for item in block.body for part in (item.body if isinstance(item, TGroup) else [item])]

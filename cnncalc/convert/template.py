@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from cnncalc.convert.tree import Group, Op
 from cnncalc.graph import Ref
-from cnncalc.layers import Layer
 
 CHANNELS = "channels"
 WINDOW = "window"
@@ -98,33 +97,48 @@ class Leaf(Struct):
 
 
 class TOp(Struct):
-    """A layer: what it is called in each instance (``None``: it is not there), and the values of its fields.
+    """A layer in each instance (``None``: it is not there), and the values of its fields.
 
     ``kind`` is a leaf where an argument names the layer. ``label`` is the name to write, if one must be; ``text`` is
-    its code, with leaves for values, where code is written.
+    the layer's code, with leaves for values, where code is written.
     """
 
-    names: list[str | None]
+    ops: list[Op | None]
     kind: Leaf | str
     fields: dict[str, Leaf]
-    layer: type[Layer]
-    sample: Op
     source: list[Leaf] | None = None
-    share: str | None = None
     label: str | None = None
     text: Any = None
+
+    @property
+    def sample(self) -> Op:
+        """The layer of the first instance that has it."""
+        return next(op for op in self.ops if op is not None)
+
+    @property
+    def names(self) -> list[str | None]:
+        """What it is called in each instance."""
+        return [None if op is None else op.name for op in self.ops]
 
 
 class TCall(Struct):
     """A call of a block; ``groups`` are the instances called."""
 
-    names: list[str | None]
     block: Block
     args: dict[str, Leaf]
     groups: list[Group | None]
     source: list[Leaf] | None = None
-    share: str | None = None
     label: str | None = None
+
+    @property
+    def sample(self) -> Group:
+        """The first group called."""
+        return next(group for group in self.groups if group is not None)
+
+    @property
+    def names(self) -> list[str | None]:
+        """What it is called in each instance."""
+        return [None if group is None else group.name for group in self.groups]
 
 
 class TRepeat(Struct):
@@ -165,7 +179,7 @@ class TGroup(Struct):
 
     name: str
     body: list[TItem]
-    sample: Group
+    groups: list[Group | None]
 
 
 TItem = TOp | TCall | TRepeat | TFork | TSkip | TGroup
@@ -207,12 +221,17 @@ class Language(Protocol):
     explicit: bool
     channel_names: tuple[str, str, str]
     """What the channels at a block's entrance, at its end and within it are called."""
+    channel_fields: tuple[str, ...]
+    """The fields whose arguments are called so."""
 
     def form(self, op: Op) -> Any:
         """What must be equal in layers that one template stands for, besides how they are wired."""
 
     def is_word(self, op: Op) -> bool:
         """Whether a layer is written as just its name, so that an argument can hold that."""
+
+    def stands_in_place(self, group: Group) -> bool:
+        """Whether a group can be written where it stands, without a block."""
 
     def template(self, ops: Sequence[Op | None], channels: Sequence[int | None]) -> TOp:
         """The template of layers of one form, without what they read."""
@@ -232,9 +251,9 @@ def leaves(body: Sequence[TItem]) -> Iterator[Leaf]:
     """All values of a template, in the order in which they are written."""
     for item in body:
         if isinstance(item, TRepeat):
-            yield item.times
             yield from leaves([item.call])
             yield from item.growth.values()
+            yield item.times
             continue
         if isinstance(item, TGroup):
             yield from leaves(item.body)

@@ -72,13 +72,13 @@ class Templates:
         return shape[0] if shape else None
 
     def _classifier(self) -> int | None:
-        """The last layer of a classifier, whose size is an argument of the net."""
+        """The last layer with weights of a classifier, whose size is an argument of the net."""
         if len(self.graph.outputs) != 1 or any(CLASSES in node.path for node in self.graph.nodes):
             return None
-        number = self.graph.outputs[0][1].node
-        node = self.graph.nodes[number]
-        is_product = node.layer is not None and node.layer.is_product
-        return number if is_product and len(node.output_shape) == 1 else None
+        shape, nodes = self.graph.shape(self.graph.outputs[0][1]), self.graph.nodes
+        last = max((number for number, node in enumerate(nodes) if node.layer and node.layer.is_product), default=-1)
+        tells = shape and (len(shape) == 1 or self.graph.args.get(CLASSES) == shape[0])
+        return last if last >= 0 and tells and nodes[last].output_shape[0] == shape[0] else None
 
     # -- items ---------------------------------------------------------------------------------
 
@@ -163,7 +163,7 @@ class Templates:
             self.place = f"b{first.name.removeprefix('branch')}"
         body = self.body([None if group is None else group.body for group in groups], source)
         self.place = around
-        return TGroup(first.name, body, first)
+        return TGroup(first.name, body, groups)
 
     # -- calls ---------------------------------------------------------------------------------
 
@@ -194,7 +194,6 @@ class Templates:
 
     def call(self, block: Block, groups: list[Group | None], source: list[Leaf] | None) -> TCall:
         """One call in each instance."""
-        names = [None if group is None else group.name for group in groups]
         channels = [None if group is None else self.channels(group.reads) for group in groups]
         args = {}
         for param in block.params:
@@ -203,8 +202,7 @@ class Templates:
                 channels_in = () if self.language.explicit else channels
                 hint = param.name.rstrip("0123456789") if param.kind != "channels" else param.hint
                 args[param.name] = Leaf(values, hint, param.kind, channels_in, param.last, self.place)
-        share = next(group for group in groups if group is not None).share
-        return TCall(names, block, args, groups, source, share)
+        return TCall(block, args, groups, source)
 
     @staticmethod
     def value(param: Param, block: Block, group: Group) -> Any:
@@ -220,7 +218,7 @@ class Templates:
         there = [row for row in rows if row is not None]
         heads: list[Row | None] = [None if row is None else row[:1] for row in rows]
         tails: list[Row | None] = [None if row is None else row[1:] for row in rows]
-        whole = not any(map(self.is_read_within, there))
+        whole = not any(map(self.is_entered, there))
         if whole and all(self.is_regular(row, block) for row in there):
             return [[*rows]]
         pieces = [None if row is None else self.pieces(row, block) for row in rows]
@@ -234,15 +232,15 @@ class Templates:
             raise Mismatch
         return [[None if row is None else [row[number]] for row in rows] for number in range(len(there[0]))]
 
-    def is_read_within(self, row: Row) -> bool:
+    def is_entered(self, row: Row) -> bool:
         """Whether code reads a tensor from within a run, other than what the next group takes: no loop can give it."""
-        if not self.language.explicit:
+        if not self.language.explicit or len(row) < 2:
             return False
         kept = {ref for _, ref in self.graph.outputs}
         passed = {ref for group in row[:-1] for ref in group.result}
         within = frozenset[int]().union(*(group.nodes for group in row))
         read = self.families.readers
-        return any(group.escapes for group in row) or any(
+        return any(group.escapes or len(group.reads) != 1 or len(group.result) != 1 for group in row) or any(
             ref in kept or not read.get(ref, set()) <= within for ref in passed
         )
 

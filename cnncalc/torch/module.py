@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnncalc.convert.blocks import attributes_of
+from cnncalc.convert.code import attributes_of
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph, Node, Ref
 from cnncalc.torch.registry import build_layer

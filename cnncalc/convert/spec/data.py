@@ -101,10 +101,10 @@ class BlockData:
 
     def layer(self, item: TOp, source: list[Leaf] | None, branches: list[Data] | None) -> Data:
         """A layer: its name, or that with its fields."""
-        data = self.meta(item.label, source, item.share)
+        data = self.meta(item.label, source, item.sample.share)
         if isinstance(item.kind, Leaf):
             return {"activation": self.value(item.kind), **data}
-        defaults = defaults_of(item.layer)
+        defaults = defaults_of(type(item.sample.layer))
         for name, leaf in item.fields.items():
             if leaf.expression or not is_default(defaults[name], leaf.constant):
                 data[name] = self.value(leaf)
@@ -114,7 +114,7 @@ class BlockData:
 
     def call(self, item: TCall, label: str | None, pattern: str | None = None) -> Data:
         """A call: the block's name, or that with its arguments."""
-        data = self.meta(label, item.source, item.share)
+        data = self.meta(label, item.source, item.sample.share)
         if pattern is not None:
             data = {"name": pattern, **data}
         for param in item.block.ordered():

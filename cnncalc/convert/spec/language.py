@@ -7,7 +7,7 @@ from typing import Any
 
 from cnncalc.convert.spec.names import Namer
 from cnncalc.convert.template import ABSENT, CHANNELS, WINDOW, Block, Leaf, TOp, Word, leaves
-from cnncalc.convert.tree import Op
+from cnncalc.convert.tree import Group, Op
 from cnncalc.graph import Graph, Ref
 from cnncalc.layers import REGISTRY, Layer
 from cnncalc.layers.fields import choices, settings_of
@@ -31,6 +31,7 @@ class SpecLanguage:
 
     explicit = False
     channel_names = ("channels", "out", "width")
+    channel_fields: tuple[str, ...] = ("out",)
 
     def __init__(self, graph: Graph, *, nested: bool) -> None:
         self.graph = graph
@@ -47,21 +48,24 @@ class SpecLanguage:
             self.words[op.node] = is_word(self.graph, op)
         return self.words[op.node]
 
+    def stands_in_place(self, group: Group) -> bool:
+        """A row of layers and calls stands in place under longer names."""
+        return all(isinstance(item, (Op, Group)) for item in group.body) and group.body[0].reads == group.reads
+
     def template(self, ops: Sequence[Op | None], channels: Sequence[int | None]) -> TOp:
         """The template of layers: a leaf for each field, or one for the layer's name."""
         first = next(op for op in ops if op is not None)
-        names = [None if op is None else op.name for op in ops]
         layer = type(first.layer)
         if len({op.layer.kind for op in ops if op is not None}) > 1:
             words = [ABSENT if op is None else Word(op.layer.kind) for op in ops]
-            return TOp(names, Leaf(words, "act", "act"), {}, layer, first)
+            return TOp(list(ops), Leaf(words, "act", "act"), {})
         fields = {}
         for name in layer.__struct_fields__:
             by_word = bool(choices(layer)[name])  # what a word can say in its stead is told by kernel and dilation
             values = [ABSENT if op is None else _value(layer, name, getattr(op.layer, name)) for op in ops]
             kind = WINDOW if by_word else FAMILIES.get(name, name)
             fields[name] = Leaf(values, name, kind, channels, by_word)
-        return TOp(names, first.layer.kind, fields, layer, first, share=first.share)
+        return TOp(list(ops), first.layer.kind, fields)
 
     def reserved(self, block: Block, taken: Set[str]) -> set[str]:
         """Names of the language and of blocks; and an argument would stand in the way of a tensor of its name."""
