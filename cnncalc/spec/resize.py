@@ -20,7 +20,7 @@ from cnncalc.layers.base import Layer, Shape, Shapes, ShortForm, Weight
 from cnncalc.spec.assembly import Assembly
 from cnncalc.spec.document import Call, Document, Residual
 from cnncalc.spec.reader import Source
-from cnncalc.spec.state import SIZE_NAMES, Tensors
+from cnncalc.spec.state import Tensors, sizes_of
 
 MOST_RECORDINGS = 4
 
@@ -149,7 +149,7 @@ class _Recorder(Assembly):
     def in_size(self, name: str) -> Any:
         value = super().in_size(name)
         (ref,) = self.current
-        self.record(lambda shape: _size(name, shape(ref)), value)
+        self.record(lambda shape: sizes_of(shape(ref)).get(name), value)
         return value
 
     def differ(self, one: Ref, other: Ref) -> bool:
@@ -184,13 +184,6 @@ class _Recorder(Assembly):
         if self.quick:
             raise _RefusedError
         super().refuse(item, layer, refs, error)
-
-
-def _size(name: str, shape: Shape) -> Any:
-    """The value of ``in_channels``, ``in_size``, ``in_height``, … for a shape."""
-    if name == "in_channels":
-        return shape[0]
-    return shape[1:] if name == "in_size" else shape[1 + SIZE_NAMES[len(shape) - 1].index(name)]
 
 
 class _Recording(NamedTuple):
