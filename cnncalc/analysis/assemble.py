@@ -168,7 +168,7 @@ def _axis_numbers(field: rf.Field) -> tuple[int, int | float, int | None, str, i
 
 def _diagnostics(graph: Graph, cost_list: list[Cost], fields: Result) -> list[Diagnostic]:
     found = [Diagnostic(note.code, note.severity, note.message, ()) for note in graph.notes]
-    found += [Diagnostic(*remark) for remark in remarks(graph)]
+    found += remarks(graph)
     for reason in dict.fromkeys(reason for cost in cost_list for reason in cost.unknown):
         layers = [node.path for node, cost in zip(graph.nodes, cost_list, strict=True) if reason in cost.unknown]
         message = f"{reason}: the totals are a lower bound without it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from operator import ge, gt, le, lt, ne
 from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
@@ -18,6 +19,7 @@ METRICS = (*COUNTS, "layers", "rf", "jump")
 EDITS = ("added", "removed", "changed", "moved", "renamed", "affected", "differ")
 """Numbers of layers of the comparison itself; ``differ``: all that are not the same."""
 
+OPERATORS = {"!=": ne, ">": gt, ">=": ge, "<": lt, "<=": le}
 _FORM = re.compile(r"\s*([A-Za-z_]+)\s*(!=|>=|<=|>|<)\s*(.*?)\s*", re.DOTALL)
 _DECIMAL = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]+))?")
 _HINT = "write METRIC, one of > >= < <= !=, and +1% or +100k for the difference, or 26M for the new value"
@@ -50,12 +52,26 @@ class Outcome(Struct, frozen=True):
     reason: str | UnsetType = UNSET
 
 
-class Pair(Struct, frozen=True):
-    """One metric of both nets; ``partial`` where one of them is a lower bound."""
+class Difference(Struct, frozen=True):
+    """One total of both nets. ``percent`` is null where there was nothing before; ``partial``: a lower bound.
 
+    The receptive field and the jump are those of the last layer that does not see everything, along the
+    axis where they are largest; null where there is none, or where whole maps see everything.
+    """
+
+    metric: str
     before: int | None
     after: int | None
-    partial: bool = False
+    difference: int | None
+    percent: float | None
+    status: Literal["complete", "partial"]
+
+
+def difference(metric: str, before: int | None, after: int | None, *, partial: bool = False) -> Difference:
+    """What a number is before and after."""
+    more = None if before is None or after is None else after - before
+    percent = 0.0 if more == 0 else None if more is None or not before else 100 * more / before
+    return Difference(metric, before, after, more, percent, "partial" if partial else "complete")
 
 
 def parse(text: str) -> Condition:
@@ -91,31 +107,25 @@ def parse(text: str) -> Condition:
         raise CnncalcError(f"--fail-on {text}: {error}") from None
 
 
-def judge(conditions: Sequence[Condition], metrics: Mapping[str, Pair]) -> tuple[Outcome, ...]:
+def judge(conditions: Sequence[Condition], metrics: Mapping[str, Difference]) -> tuple[Outcome, ...]:
     """Each condition held against the numbers; one that cannot be shown not to be met fails."""
     return tuple(_outcome(one, metrics[one.metric]) for one in conditions)
 
 
-def _outcome(one: Condition, pair: Pair) -> Outcome:
-    if pair.before is None or pair.after is None:
-        same = pair.before is None and pair.after is None
-        reason = f"there is no {one.metric} in {'either net' if same else 'one of the nets'}"
-        return Outcome(one.text, one.metric, pair.before, pair.after, None, "pass" if same else "fail", reason)
-    difference = pair.after - pair.before
-    if pair.partial:
-        reason = f"unknown: the {one.metric} of some layers could not be counted"
-        return Outcome(one.text, one.metric, pair.before, pair.after, difference, "fail", reason)
-    left, right = {
-        "value": (pair.after, one.bound),
-        "difference": (difference, one.bound),
-        # exact; where there was nothing, any growth is more than any percentage, and none is 0%
-        "percent": (difference * 100 * one.scale, one.bound * (pair.before if pair.before or difference else 1)),
-    }[one.of]
-    met = {
-        "!=": left != right,
-        ">": left > right,
-        ">=": left >= right,
-        "<": left < right,
-        "<=": left <= right,
-    }[one.operator]
-    return Outcome(one.text, one.metric, pair.before, pair.after, difference, "fail" if met else "pass")
+def _outcome(one: Condition, found: Difference) -> Outcome:
+    before, after, more = found.before, found.after, found.difference
+    reason: str | UnsetType = UNSET
+    if before is None or after is None or more is None:
+        met = before is not after
+        reason = f"there is no {one.metric} in {'one of the nets' if met else 'either net'}"
+    elif found.status == "partial":
+        met, reason = True, f"unknown: the {one.metric} of some layers could not be counted"
+    else:
+        left, right = {
+            "value": (after, one.bound),
+            "difference": (more, one.bound),
+            # exact; where there was nothing, any growth is more than any percentage, and none is 0%
+            "percent": (more * 100 * one.scale, one.bound * (before if before or more else 1)),
+        }[one.of]
+        met = OPERATORS[one.operator](left, right)
+    return Outcome(one.text, one.metric, before, after, more, "fail" if met else "pass", reason)

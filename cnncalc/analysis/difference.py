@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from cnncalc.analysis.answer import Answer, Model
 from cnncalc.analysis.assemble import assemble
-from cnncalc.analysis.conditions import METRICS, Condition, Outcome, Pair, judge
+from cnncalc.analysis.conditions import METRICS, Condition, Difference, Outcome, difference, judge
 from cnncalc.analysis.diff import Match, compare
 from cnncalc.analysis.fold import BLOCK, COUNTS, block
 from cnncalc.analysis.metrics import last_field
@@ -45,21 +45,6 @@ class LayerDiff(Struct, frozen=True):
     before: LayerReport | None
     after: LayerReport | None
     layers: dict[Status, int] | UnsetType = UNSET
-
-
-class Difference(Struct, frozen=True):
-    """One total of both nets. ``percent`` is null where there was nothing before; ``partial``: a lower bound.
-
-    The receptive field and the jump are those of the last layer that does not see everything, along the
-    axis where they are largest; null where there is none, or where whole maps see everything.
-    """
-
-    metric: str
-    before: int | None
-    after: int | None
-    difference: int | None
-    percent: float | None
-    status: Literal["complete", "partial"]
 
 
 class Counts(Struct, frozen=True):
@@ -123,16 +108,16 @@ def diff(before: Graph, after: Graph, *, batch: int = 1, conditions: Sequence[Co
     statuses = [row.status for row in rows]
     counts = Counts(**{status: statuses.count(status) for status in STATUSES}, same=same)
     net = _net(before, after, matches)
-    pairs = _pairs(old, new)
-    edits: dict[str, Pair] = {name: Pair(0, statuses.count(name)) for name in STATUSES}
-    outcomes = judge(conditions, {**pairs, **edits, "differ": Pair(0, len(rows))})
+    totals = _differences(old, new)
+    edits: dict[str, int] = {**{name: statuses.count(name) for name in STATUSES}, "differ": len(rows)}
+    outcomes = judge(conditions, totals | {name: difference(name, 0, count) for name, count in edits.items()})
     return DiffReport(
         before=old.model,
         after=new.model,
         status="fail" if any(one.status == "fail" for one in outcomes) else "pass",
         same=not rows and "outputs" not in net,
         counts=counts,
-        totals=tuple(_difference(name, pairs[name]) for name in METRICS),
+        totals=tuple(totals[name] for name in METRICS),
         conditions=outcomes,
         net=net,
         summary=tuple(gathered(rows, old_rows, new_rows)),
@@ -203,28 +188,17 @@ def _net(before: Graph, after: Graph, matches: Iterable[Match]) -> dict[str, tup
     return found
 
 
-def _pairs(old: Report, new: Report) -> dict[str, Pair]:
+def _differences(old: Report, new: Report) -> dict[str, Difference]:
     """Every metric of both nets."""
-    pairs = {
-        name: Pair(
-            getattr(old.totals, name),
-            getattr(new.totals, name),
-            any(getattr(row, name) is None for report in (old, new) for row in report.layers),
-        )
-        for name in COUNTS
+    rows = (*old.layers, *new.layers)
+    sides: dict[str, tuple[int | None, int | None]] = {
+        **{name: (getattr(old.totals, name), getattr(new.totals, name)) for name in COUNTS},
+        "layers": (len(old.layers), len(new.layers)),
+        "rf": (last_field(old, "size")[0], last_field(new, "size")[0]),
+        "jump": (last_field(old, "jump")[0], last_field(new, "jump")[0]),
     }
-    pairs["layers"] = Pair(len(old.layers), len(new.layers))
-    for name, part in (("rf", "size"), ("jump", "jump")):
-        pairs[name] = Pair(last_field(old, part)[0], last_field(new, part)[0])
-    return pairs
-
-
-def _difference(metric: str, pair: Pair) -> Difference:
-    difference = None if pair.before is None or pair.after is None else pair.after - pair.before
-    percent = None if difference is None or not pair.before else 100 * difference / pair.before
-    if difference == 0:
-        percent = 0.0
-    return Difference(metric, pair.before, pair.after, difference, percent, "partial" if pair.partial else "complete")
+    partial = {name for name in COUNTS if any(getattr(row, name) is None for row in rows)}
+    return {name: difference(name, *both, partial=name in partial) for name, both in sides.items()}
 
 
 # -- fewer rows ------------------------------------------------------------------------------------

@@ -83,7 +83,8 @@ def _activations_after(graph: Graph) -> list[int | None]:
 
 def last_scales(graph: Graph) -> dict[int, int]:
     """The nodes whose scale (a norm's γ) is the last of a residual's body, each with its sum: added straight (or
-    through dropout) to the skip, and behind more products than the skip.
+    through dropout) to the skip, and behind more products than the skip. It best starts at 0 (Goyal et al. 2017,
+    arXiv:1706.02677, §5.1).
     """
     depth: list[int] = []
     found: dict[int, int] = {}

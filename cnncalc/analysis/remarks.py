@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
 
+from cnncalc.analysis.report import Diagnostic
 from cnncalc.graph import Graph
 from cnncalc.layers.axes import axis_name, describe
 from cnncalc.layers.base import Shape
@@ -15,30 +15,21 @@ LEAST_SIZE = 8
 """The least size along an axis to be taken for an image."""
 
 
-class Remark(NamedTuple):
-    """One warning, and the nodes that it is about."""
-
-    code: str
-    severity: Literal["warning"]
-    message: str
-    layers: tuple[str, ...]
-
-
-def remarks(graph: Graph) -> list[Remark]:
+def remarks(graph: Graph) -> list[Diagnostic]:
     """All remarks on a net; most nets have none."""
     found = list(_inputs(graph))
     unused = graph.unused()
     inputs = tuple(node.path for node in unused if node.layer is None)
     layers = tuple(node.path for node in unused if node.layer is not None)
     if inputs:
-        found.append(Remark("unused-input", "warning", "no output of the net depends on an input", inputs))
+        found.append(Diagnostic("unused-input", "warning", "no output of the net depends on an input", inputs))
     if layers:
         message = "layers whose output is never used: the totals count them all the same"
-        found.append(Remark("unused-layer", "warning", message, layers))
+        found.append(Diagnostic("unused-layer", "warning", message, layers))
     return found
 
 
-def _inputs(graph: Graph) -> Iterator[Remark]:
+def _inputs(graph: Graph) -> Iterator[Diagnostic]:
     for name, shape in graph.inputs.items():
         own = graph.replaced.get(name)
         meant = likely(shape, own)
@@ -52,7 +43,7 @@ def _inputs(graph: Graph) -> Iterator[Remark]:
         message = f"the input {describe(shape)} was read as {', '.join(read)}"
         message += f", where the source has {describe(own)}" if own is not None else ""
         message += f"; was {describe(meant)} meant?" if meant is not None else ""
-        yield Remark("input-shape", "warning", message, (name,))
+        yield Diagnostic("input-shape", "warning", message, (name,))
 
 
 def likely(shape: Shape, own: Shape | None = None) -> Shape | None:

@@ -47,7 +47,7 @@ class LayerInitialisation(Struct, frozen=True, gc=False):
     ``activation`` is the path of the activation whose gain it is, null where none follows. ``he_std`` goes by the
     fan-in, ``he_fan_out_std`` by the fan-out, ``xavier_std`` by both. ``decayed`` and ``not_decayed`` count the
     parameters that weight decay is meant for, and the others (biases, norms). ``zero_init``: its scale is the last of a
-    residual's body, and best starts at 0 (Goyal et al. 2017, arXiv:1706.02677, §5.1).
+    residual's body, and best starts at 0.
     """
 
     decayed: int

@@ -51,13 +51,11 @@ class Wanted(NamedTuple):
 
 
 class SolutionReport(Struct, frozen=True):
-    """One choice of fields, and what it leaves out along an axis (the most, over all pairs of sizes).
+    """One choice of fields, and what it leaves out along an axis.
 
-    ``lost`` pixels and ``padding_left`` lie behind the last window, ``skipped`` pixels between one window and the next,
-    where a stride is larger than the kernel. ``centred``: unit ``i`` stands over pixel ``i·S`` (``2·P = K_eff − 1``) or
-    over the middle of the patch of ``S`` pixels that is its own (``2·P = K_eff − S``); a single unit stands over the
-    middle of everything. ``even``, for a transposed convolution: its kernel is a multiple of its stride, so that each
-    output gets as many taps.
+    ``lost`` pixels and ``padding_left`` lie behind the last window, ``skipped`` pixels between one
+    window and the next. ``centred``: units stand over a pixel or a patch of their own. ``even``, for a
+    transposed convolution: its kernel is a multiple of its stride, so that each output gets as many taps.
     """
 
     settings: str
@@ -179,6 +177,7 @@ def _solution(kind: str, own: dict[str, Any], left: Sequence[Left], single: bool
     extent = sizes.effective_kernel(kernel, given.dilation)
     transposed = "output_padding" in own
     pixels, padding = max(one.pixels for one in left), max(one.padding for one in left)
+    # unit i over pixel i·S, or over the middle of the patch of S pixels that is its own
     centred = 2 * given.padding in (extent - 1, extent - stride)
     defaults = Settings._field_defaults
     kept = [f"{name}: {str(value).lower()}" for name, value in own.items() if value != defaults.get(name)]

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from cnncalc.analysis.answer import Answer, Shape
 from cnncalc.analysis.cost import costs
+from cnncalc.analysis.fold import total
 from cnncalc.graph import Graph
 
 
@@ -33,16 +34,6 @@ def models(nets: Iterable[tuple[str, Graph]]) -> Zoo:
     found = []
     for name, graph in nets:
         layers = costs(graph)
-        macs = [layer.macs for layer in layers]
-        known = [count for count in macs if count is not None]
-        found.append(
-            ZooModel(
-                name=name,
-                params=sum(layer.params for layer in layers),
-                macs=sum(known) if len(known) == len(macs) else None,
-                inputs=graph.inputs,
-                citation=graph.citation,
-                file=graph.source,
-            )
-        )
+        params, macs = sum(layer.params for layer in layers), total([layer.macs for layer in layers])
+        found.append(ZooModel(name, params, macs, graph.inputs, graph.citation, graph.source))
     return Zoo(models=tuple(found))

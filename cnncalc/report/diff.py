@@ -9,12 +9,11 @@ from msgspec import UNSET, structs
 
 from cnncalc import units
 from cnncalc.analysis.changes import KINDS, ChangesReport, NetChange
-from cnncalc.analysis.conditions import Outcome
+from cnncalc.analysis.conditions import Difference, Outcome
 from cnncalc.analysis.difference import (
     NAMES,
     OTHERS,
     STATUSES,
-    Difference,
     DiffReport,
     LayerDiff,
     folded,

@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 
 import cnncalc
 from cnncalc.analysis import conditions
-from cnncalc.analysis.conditions import Pair, judge
+from cnncalc.analysis.conditions import difference, judge
 from cnncalc.analysis.difference import DiffReport, LayerDiff, folded
 from cnncalc.analysis.fold import COUNTS
 from cnncalc.document.csv import table as csv_table
@@ -387,7 +387,7 @@ OPERATORS = {
 def test_a_percentage_is_exact(before: int, after: int, operator: str, thousandths: int) -> None:
     sign = "-" if thousandths < 0 else "+"
     text = f"params {operator} {sign}{abs(thousandths) // 1000}.{abs(thousandths) % 1000:03d}%"
-    (outcome,) = judge([conditions.parse(text)], {"params": Pair(before, after)})
+    (outcome,) = judge([conditions.parse(text)], {"params": difference("params", before, after)})
     met = OPERATORS[operator](Fraction(100 * (after - before), before), Fraction(thousandths, 1000))
     assert (outcome.status == "fail") == met
 
@@ -415,7 +415,7 @@ def test_a_percentage_is_exact(before: int, after: int, operator: str, thousandt
     ],
 )
 def test_conditions(text: str, before: int, after: int, met: bool) -> None:
-    (outcome,) = judge([conditions.parse(text)], {"params": Pair(before, after)})
+    (outcome,) = judge([conditions.parse(text)], {"params": difference("params", before, after)})
     assert (outcome.status == "fail") == met
 
 
@@ -437,8 +437,8 @@ def test_a_wrong_condition_is_one_message(text: str, message: str) -> None:
 
 def test_a_metric_that_one_net_lacks_fails_and_that_both_lack_passes() -> None:
     condition = [conditions.parse("rf>+1")]
-    assert judge(condition, {"rf": Pair(None, 3)})[0].status == "fail"
-    assert judge(condition, {"rf": Pair(None, None)})[0].status == "pass"
+    assert judge(condition, {"rf": difference("rf", None, 3)})[0].status == "fail"
+    assert judge(condition, {"rf": difference("rf", None, None)})[0].status == "pass"
 
 
 def test_edits_can_be_forbidden() -> None:
