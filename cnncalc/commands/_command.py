@@ -4,9 +4,11 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from inspect import Parameter, Signature, signature
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 from cnncalc.commands import _options as options
+from cnncalc.document import output
+from cnncalc.errors import CnncalcError
 
 if TYPE_CHECKING:
     from cnncalc.analysis.answer import Answer
@@ -100,7 +102,6 @@ def collected(
         CnncalcError: one could not be read, and the others are not to ``go_on``.
     """
     from cnncalc.analysis.broken import broken
-    from cnncalc.errors import CnncalcError
 
     found, unread = [], []
     for label, net in nets:
@@ -111,6 +112,22 @@ def collected(
                 raise
             unread.append(broken(label, error))
     return found, unread
+
+
+def with_torch(command: str, module: str, hint: str = "") -> Any:
+    """A module that needs PyTorch, for a command that cannot do without.
+
+    Raises:
+        CnncalcError: PyTorch is not installed; ``hint`` says what can be done besides installing it.
+    """
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+    raise CnncalcError(f"{command}: PyTorch is not installed\n  hint: pip install 'cnncalc[torch]' brings it{hint}")
 
 
 class Sink(NamedTuple):
@@ -129,8 +146,6 @@ class Sink(NamedTuple):
         Raises:
             CnncalcError: the ending of the file is that of no format, or the file is there and not to be replaced.
         """
-        from cnncalc.document import output
-
         given: str | None = self.format
         kind = output.chosen_format(
             "table" if given == "text" else given, self.output, {**output.ENDINGS, **(endings or {})}
@@ -141,7 +156,6 @@ class Sink(NamedTuple):
     def show(self, document: "Document | Answer", kind: str, *, fold: bool = True) -> None:
         """Write the document and end with its status; for JSON an answer alone is enough."""
         from cnncalc.analysis.answer import Answer
-        from cnncalc.document import output
 
         if isinstance(document, Answer):
             output.write(f"{document.to_json()}\n", self.output)
@@ -176,8 +190,6 @@ class Rows(NamedTuple):
         Raises:
             CnncalcError: there are columns for JSON, or both ``--all`` and ``--depth``.
         """
-        from cnncalc.errors import CnncalcError
-
         if self.all and self.depth is not None:
             raise CnncalcError("--all: it shows every level\n  hint: leave --depth out")
 
@@ -236,6 +248,11 @@ def _group(hint: Any) -> tuple[Any, dict[str, Any]]:
 def _spread(parameter: Parameter, hint: Any) -> Iterator[Parameter]:
     kind, replaced = _group(hint)
     if kind is None:
+        declared = parameter.default
+        if hasattr(declared, "param_decls"):  # typer wants an option in the annotation, and its default apart
+            default = (False if hint is bool else None) if declared.default is ... else declared.default
+            declared.default = ...
+            parameter, hint = parameter.replace(default=default), Annotated[hint, declared]
         yield parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=hint)
         return
     for name, inner in {**get_type_hints(kind, include_extras=True), **replaced}.items():

@@ -38,13 +38,18 @@ NET, RESULT, MORE = "Net", "Result", "Memory, training and speed"
 
 
 def option(help: str, metavar: str | None = None, group: str | None = None, **more: Any) -> Any:
-    """An option, called as its parameter is: its help, what its value is called there, and in which group it stands."""
-    return typer.Option(help=help, metavar=metavar, rich_help_panel=group, **more)
+    """An option, ``called`` as its parameter is: its help, what its value is called there, and its group in the help.
+
+    It stands where a parameter has its default (which is None, or False for a flag, unless ``default`` is given), or in
+    the annotation of one that several commands have.
+    """
+    called = [more.pop("called")] if "called" in more else []
+    return typer.Option(more.pop("default", ...), *called, help=help, metavar=metavar, rich_help_panel=group, **more)
 
 
 def flag(name: str, help: str, group: str | None = None) -> Any:
     """An option without a value."""
-    return typer.Option(name, help=help, rich_help_panel=group)
+    return option(help, group=group, called=name)
 
 
 def argument(metavar: str, help: str) -> Any:
@@ -78,6 +83,7 @@ Source = Annotated[
 ]
 Sources = Annotated[list[str], _SOURCES]
 MaybeSources = Annotated[Texts, _SOURCES]
+Device = Annotated[str, option("Where PyTorch runs: cpu, cuda (or cuda:1), mps.")]
 AllVariants = Annotated[bool, flag("--all-variants", "Take each variant of a spec that has variants.")]
 Set = Annotated[Texts, option("Set an argument of the spec, e.g. classes=10. Repeatable.", "KEY=VALUE", NET)]
 Variant = Annotated[Text, option("Take a variant of the spec, e.g. resnet101.", "NAME", NET)]

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from cnncalc.commands import _options as options
 from cnncalc.commands._command import Nets, Rows, Sink, collected, command
+from cnncalc.commands._options import flag
+from cnncalc.errors import CnncalcError
 
 if TYPE_CHECKING:
     from cnncalc.analysis.report import Report
@@ -21,7 +23,7 @@ def analyze(
     nets: Nets,
     batch: options.Batch = 1,
     rows: Rows,
-    watch: Annotated[bool, options.flag("--watch", "Run again whenever the file changes, until Ctrl-C.")] = False,
+    watch: bool = flag("--watch", "Run again whenever the file changes, until Ctrl-C."),
     show: options.Show = None,
     label_smoothing: options.LabelSmoothing = None,
     convention: options.Convention = None,
@@ -45,8 +47,6 @@ def analyze(
 
     Example: cnncalc analyze resnet18 resnet50 mobilenet_v2
     """
-    from cnncalc.errors import CnncalcError
-
     kind = sink.kind()
     rows.check(kind)
     settings = {
@@ -141,8 +141,6 @@ def combinations(net: "Target", nets: Nets) -> list[Nets]:
         return [nets]
     import re
     from itertools import product
-
-    from cnncalc.errors import CnncalcError
 
     def with_set(chosen: Sequence[str]) -> Nets:
         return nets._replace(reading=nets.reading._replace(set=list(chosen)))

@@ -1,12 +1,13 @@
 """``cnncalc bench``: real times beside their lower bounds."""
 
 # No "from __future__ import annotations": typer would evaluate every annotation from its text.
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from cnncalc.commands import _options as options
-from cnncalc.commands._command import Reading, Rows, Sink, command
+from cnncalc.commands._command import Reading, Rows, Sink, command, with_torch
+from cnncalc.commands._options import Text, argument, flag, one_data_type, option
+from cnncalc.document import output
+from cnncalc.errors import CnncalcError
 
 if TYPE_CHECKING:
     from cnncalc.analysis.roofline import Machine
@@ -14,41 +15,27 @@ if TYPE_CHECKING:
 
 @command
 def bench(
-    source: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="SOURCE",
-            help="A YAML file, '-' for standard input, the name of a shipped net, or torch:package.module:factory; "
-            "none with --calibrate alone.",
-            show_default=False,
-        ),
-    ] = None,
+    source: Text = argument(
+        "SOURCE",
+        "A YAML file, '-' for standard input, the name of a shipped net, or torch:package.module:factory; "
+        "none with --calibrate alone.",
+    ),
     *,
     reading: Reading,
     batch: options.Batch = 1,
-    device: Annotated[str, typer.Option(help="Where PyTorch runs: cpu, cuda (or cuda:1), mps.")] = "cpu",
-    dtype: Annotated[
-        str,
-        options.one_data_type("float32", "float64", "float16", "bfloat16", help="Type of weights and activations."),
-    ] = "float32",
-    repeat: Annotated[int, typer.Option(min=1, max=1_000_000, help="Timed tries of each layer and of the net.")] = 20,
-    backward: Annotated[bool, typer.Option("--backward", help="Time the backward pass too.")] = False,
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Threads of PyTorch on a CPU; by default its own choice.")
-    ] = None,
+    device: options.Device = "cpu",
+    dtype: str = one_data_type(
+        "float32", "float64", "float16", "bfloat16", help="Type of weights and activations.", default="float32"
+    ),
+    repeat: int = option("Timed tries of each layer and of the net.", min=1, max=1_000_000, default=20),
+    backward: bool = flag("--backward", "Time the backward pass too."),
+    threads: int | None = option("Threads of PyTorch on a CPU; by default its own choice.", min=1, max=1024),
     machine: options.Machine = None,
     algorithms: options.Algorithms = None,
-    list_machines: Annotated[
-        bool, typer.Option("--machines", help="List the shipped machines, with their sources, and stop.")
-    ] = False,
-    calibrate: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Measure this machine first and write it there, e.g. to mine.yaml; a net is then held against it.",
-            show_default=False,
-        ),
-    ] = None,
+    list_machines: bool = flag("--machines", "List the shipped machines, with their sources, and stop."),
+    calibrate: Text = option(
+        "Measure this machine first and write it there, e.g. to mine.yaml; a net is then held against it.", "FILE"
+    ),
     rows: Rows,
     sink: Sink,
 ) -> None:
@@ -61,8 +48,6 @@ def bench(
     Example: cnncalc bench resnet18 --calibrate mine.yaml --depth 1
     """
     from cnncalc.commands._progress import Progress
-    from cnncalc.document import output
-    from cnncalc.errors import CnncalcError
     from cnncalc.report.bench import document, every_column
 
     kind = sink.kind()
@@ -88,7 +73,7 @@ def bench(
     with Progress("loading PyTorch" if source is None else f"reading {source}") as progress:
         graph = None if source is None else reading.load(source)
         progress.show("loading PyTorch")
-        torch = _torch()
+        torch = with_torch("bench", "torch")
         if threads is not None:
             torch.set_num_threads(threads)
         if calibrate is not None:
@@ -130,23 +115,6 @@ def bench(
     layers = found.layers if rows.depth is None else folded(found.layers, rows.depth, block)
     shown = rows.cut(layers, columns, found)
     sink.show(document(found, shown, chosen, flat=rows.flat), kind, fold=not rows.chosen)
-
-
-def _torch() -> Any:
-    """PyTorch.
-
-    Raises:
-        CnncalcError: it is not installed.
-    """
-    from importlib import import_module
-
-    from cnncalc.errors import CnncalcError
-
-    try:
-        import_module("torch")
-    except ImportError:
-        raise CnncalcError("bench: PyTorch is not installed\n  hint: pip install 'cnncalc[torch]' brings it") from None
-    return import_module("torch")
 
 
 def _peak(torch: Any, device: str, dtype: str, machine: "Machine | None") -> str:

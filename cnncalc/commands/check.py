@@ -4,13 +4,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cnncalc.commands import _options as options
 from cnncalc.commands._command import Nets, Sink, collected, command
+from cnncalc.commands._options import Texts, flag, option
+from cnncalc.errors import CnncalcError
 
 if TYPE_CHECKING:
     from cnncalc.targets import Target
 
 Format = Annotated[
     Literal["table", "json", "csv", "markdown", "html", "github", "junit"] | None,
-    options.option(
+    option(
         "By default what the ending of --output says, else a table. github: annotations of a workflow.",
         group=options.RESULT,
     ),
@@ -20,17 +22,11 @@ Format = Annotated[
 @command
 def check(
     sources: options.Sources,
-    max: Annotated[
-        options.Texts, options.option("Largest allowed value, e.g. params=26M. Repeatable.", "METRIC=VALUE")
-    ] = None,
-    min: Annotated[
-        options.Texts, options.option("Smallest allowed value, e.g. macs=100M. Repeatable.", "METRIC=VALUE")
-    ] = None,
+    max: Texts = option("Largest allowed value, e.g. params=26M. Repeatable.", "METRIC=VALUE"),
+    min: Texts = option("Smallest allowed value, e.g. macs=100M. Repeatable.", "METRIC=VALUE"),
     *,
     nets: Nets,
-    lenient: Annotated[
-        bool, options.flag("--lenient", "Skip files that are not specs, and accept specs without a budget.")
-    ] = False,
+    lenient: bool = flag("--lenient", "Skip files that are not specs, and accept specs without a budget."),
     batch: options.Batch = 1,
     sink: Annotated[Sink, {"format": Format}],
 ) -> None:
@@ -49,7 +45,6 @@ def check(
     Example: cnncalc check models --all-variants --format github
     """
     from cnncalc.analysis.check import Checked, checked, together
-    from cnncalc.errors import CnncalcError
     from cnncalc.report.check import document
 
     given = limits({"max": max or [], "min": min or []})
@@ -77,7 +72,6 @@ def limits(given: dict[str, list[str]]) -> dict[str, dict[str, int]]:
         CnncalcError: an unknown metric (with the nearest), or a value that is not a count.
     """
     from cnncalc.analysis.check import metric_named
-    from cnncalc.errors import CnncalcError
     from cnncalc.spec.budget import bound
 
     found: dict[str, dict[str, int]] = {}

@@ -1,25 +1,19 @@
 """``cnncalc conventions``: what other tools answer for a net, and why they differ."""
 
-from typing import Annotated
-
 from cnncalc.commands import _options as options
 from cnncalc.commands._command import Net, Rows, Sink, command
+from cnncalc.commands._options import Text, Texts, option
 
 
 @command
 def conventions(
     net: Net,
-    tool: Annotated[
-        options.Texts, options.option("Only this tool, with each layer, e.g. thop. Repeatable.", "NAME")
-    ] = None,
-    functional: Annotated[
-        options.Text,
-        options.option(
-            "These types of layers are calls of functions, not modules, e.g. relu,add: tools that look at "
-            "modules do not see them.",
-            "TYPES",
-        ),
-    ] = None,
+    tool: Texts = option("Only this tool, with each layer, e.g. thop. Repeatable.", "NAME"),
+    functional: Text = option(
+        "These types of layers are calls of functions, not modules, e.g. relu,add: tools that look at "
+        "modules do not see them.",
+        "TYPES",
+    ),
     batch: options.Batch = 1,
     *,
     rows: Rows,

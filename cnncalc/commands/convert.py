@@ -4,7 +4,10 @@
 from typing import TYPE_CHECKING, Annotated
 
 from cnncalc.commands import _options as options
-from cnncalc.commands._command import Reading, command
+from cnncalc.commands._command import Reading, command, with_torch
+from cnncalc.commands._options import Text, argument, option
+from cnncalc.document import output
+from cnncalc.errors import CnncalcError
 
 if TYPE_CHECKING:
     from cnncalc.convert import Writer
@@ -15,12 +18,10 @@ def convert(
     source: options.Source,
     target: Annotated[
         str,
-        options.argument(
-            "TARGET", "The file to write, atomically; its ending says what. '-' is standard output (with --to)."
-        ),
+        argument("TARGET", "The file to write, atomically; its ending says what. '-' is standard output (with --to)."),
     ],
-    to: Annotated[options.Text, options.option("What to write, e.g. py. By default TARGET's ending.", "FORMAT")] = None,
-    depth: Annotated[int | None, options.option("Fold blocks below this level in a drawing, e.g. 2.", min=1)] = None,
+    to: Text = option("What to write, e.g. py. By default TARGET's ending.", "FORMAT"),
+    depth: int | None = option("Fold blocks below this level in a drawing, e.g. 2.", min=1),
     *,
     reading: Reading,
     force: options.Force = False,
@@ -32,24 +33,12 @@ def convert(
 
     Example: cnncalc convert resnet50 resnet50.py
     """
-    from importlib import import_module
-
-    from cnncalc.document import output
-    from cnncalc.errors import CnncalcError
-
     writer = chosen_writer(target, to)
     if depth is not None and not writer.folds:
         raise CnncalcError("--depth: only a drawing can be folded\n  hint: write a .dot or .mmd file")
     output.keep_existing(target, force)
     graph = reading.load(source)
-    try:
-        render = import_module(writer.module).render
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise CnncalcError(
-            "convert: PyTorch is not installed\n  hint: pip install 'cnncalc[torch]' brings it"
-        ) from None
+    render = with_torch("convert", writer.module).render
     output.write(render(graph, depth) if writer.folds else render(graph), target)
 
 
@@ -62,7 +51,6 @@ def chosen_writer(target: str, to: str | None) -> "Writer":
     import os
 
     from cnncalc.convert import WRITERS
-    from cnncalc.errors import CnncalcError
 
     listed = ", ".join(f".{ending} ({writer.help})" for ending, writer in WRITERS.items())
     if to is not None:

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cnncalc.commands import _options as options
 from cnncalc.commands._command import Reading, Rows, Sink, command
+from cnncalc.commands._options import Text, Texts, argument, option
+from cnncalc.errors import CnncalcError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,20 +15,20 @@ if TYPE_CHECKING:
 
 
 def _only(side: str, metavar: str) -> Any:
-    return options.option(f"The same for {side} alone.", metavar)
+    return option(f"The same for {side} alone.", metavar)
 
 
 class Sides(NamedTuple):
     """What holds for one side alone, in place of the same of both (arguments of the spec: after them)."""
 
-    set_a: Annotated[options.Texts, _only("A", "KEY=VALUE")] = None
-    set_b: Annotated[options.Texts, _only("B", "KEY=VALUE")] = None
-    variant_a: Annotated[options.Text, _only("A", "NAME")] = None
-    variant_b: Annotated[options.Text, _only("B", "NAME")] = None
-    input_a: Annotated[options.Texts, _only("A", "SHAPE")] = None
-    input_b: Annotated[options.Texts, _only("B", "SHAPE")] = None
-    kwargs_a: Annotated[options.Text, _only("A", "JSON")] = None
-    kwargs_b: Annotated[options.Text, _only("B", "JSON")] = None
+    set_a: Annotated[Texts, _only("A", "KEY=VALUE")] = None
+    set_b: Annotated[Texts, _only("B", "KEY=VALUE")] = None
+    variant_a: Annotated[Text, _only("A", "NAME")] = None
+    variant_b: Annotated[Text, _only("B", "NAME")] = None
+    input_a: Annotated[Texts, _only("A", "SHAPE")] = None
+    input_b: Annotated[Texts, _only("B", "SHAPE")] = None
+    kwargs_a: Annotated[Text, _only("A", "JSON")] = None
+    kwargs_b: Annotated[Text, _only("B", "JSON")] = None
 
     def of(self, side: int) -> Reading:
         """Those of A (0) or of B (1)."""
@@ -36,31 +38,21 @@ class Sides(NamedTuple):
 
 @command
 def diff(
-    sources: Annotated[
-        options.Texts,
-        options.argument(
-            "A [B]",
-            "The net before and the net after: any SOURCE. Without B, A with the options of B. "
-            "With --git, files and folders.",
-        ),
-    ] = None,
-    git: Annotated[
-        options.Text,
-        options.option(
-            "Compare all specs at or below the paths with what they were there, e.g. main or main...", "REVISION"
-        ),
-    ] = None,
+    sources: Texts = argument(
+        "A [B]",
+        "The net before and the net after: any SOURCE. Without B, A with the options of B. "
+        "With --git, files and folders.",
+    ),
+    git: Text = option(
+        "Compare all specs at or below the paths with what they were there, e.g. main or main...", "REVISION"
+    ),
     *,
     reading: Reading,
     sides: Sides,
     batch: options.Batch = 1,
-    fail_on: Annotated[
-        options.Texts,
-        options.option(
-            "Exit status 1 where this holds, e.g. 'params>+1%', 'macs>+100k', 'flops>4G', 'rf!='. Repeatable.",
-            "CONDITION",
-        ),
-    ] = None,
+    fail_on: Texts = option(
+        "Exit status 1 where this holds, e.g. 'params>+1%', 'macs>+100k', 'flops>4G', 'rf!='. Repeatable.", "CONDITION"
+    ),
     rows: Rows,
     sink: Sink,
 ) -> None:
@@ -86,7 +78,6 @@ def diff(
     Example: cnncalc diff --git main... models --format markdown
     """
     from cnncalc.analysis import conditions
-    from cnncalc.errors import CnncalcError
     from cnncalc.report import diff as pages
 
     wanted = [conditions.parse(text) for text in fail_on or []]
@@ -141,8 +132,6 @@ def both(sources: list[str], differs: bool) -> tuple[str, str]:
     Raises:
         CnncalcError: there is one, and nothing that makes the other differ; or there are more.
     """
-    from cnncalc.errors import CnncalcError
-
     if len(sources) > 2:
         raise CnncalcError(
             f"diff takes two nets, got {len(sources)}\n  hint: --git REVISION compares any number of files"

@@ -4,13 +4,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cnncalc.commands import _options as options
 from cnncalc.commands._command import Net, Sink, command
+from cnncalc.commands._options import Text, Texts, argument, flag, option
+from cnncalc.errors import CnncalcError
 
 if TYPE_CHECKING:
     from cnncalc.graph import Graph
 
 Format = Annotated[
     Literal["table", "text", "latex", "markdown", "html", "csv", "json"] | None,
-    options.option(
+    option(
         "By default what the ending of --output says (.tex, .md, .json, …), else a table.",
         "[table|latex|markdown|html|csv|json]",
         options.RESULT,
@@ -21,37 +23,26 @@ Format = Annotated[
 @command
 def explain(
     net: Net,
-    what: Annotated[
-        options.Texts,
-        options.argument(
-            "[PATH]",
-            "A layer or block of the net, e.g. stage1, or 'total'. For a layer: its fields, as FIELD=VALUE.",
-        ),
-    ] = None,
-    layer: Annotated[options.Text, options.option("A layer, a block or a pattern, e.g. 'stage1.*'.", "PATH")] = None,
-    total: Annotated[
-        options.Texts,
-        options.option(
-            "This total and its terms: params, buffers, macs, flops, elementwise_ops or activations. Repeatable.",
-            "METRIC",
-        ),
-    ] = None,
-    all: Annotated[
-        bool, options.flag("--all", "Every layer and every quantity: memory, buffers and the rest.")
-    ] = False,
-    depth: Annotated[int | None, options.option("Fold the blocks of a net below this level, e.g. 1.", min=1)] = None,
-    sources: Annotated[bool, options.flag("--sources", "Where each formula is from.")] = False,
-    dtype: Annotated[
-        str,
-        options.option("The type of weights and outputs, for memory, e.g. float16.", "TYPE", parser=options.data_type),
-    ] = "float32",
-    compare: Annotated[
-        bool | None,
-        options.flag(
-            "--compare/--no-compare",
-            "Compare a convolution with a dense layer, a 1×1, a grouped and a separable one in its place.",
-        ),
-    ] = None,
+    what: Texts = argument(
+        "[PATH]", "A layer or block of the net, e.g. stage1, or 'total'. For a layer: its fields, as FIELD=VALUE."
+    ),
+    layer: Text = option("A layer, a block or a pattern, e.g. 'stage1.*'.", "PATH"),
+    total: Texts = option(
+        "This total and its terms: params, buffers, macs, flops, elementwise_ops or activations. Repeatable.", "METRIC"
+    ),
+    all: bool = flag("--all", "Every layer and every quantity: memory, buffers and the rest."),
+    depth: int | None = option("Fold the blocks of a net below this level, e.g. 1.", min=1),
+    sources: bool = flag("--sources", "Where each formula is from."),
+    dtype: str = option(
+        "The type of weights and outputs, for memory, e.g. float16.",
+        "TYPE",
+        parser=options.data_type,
+        default="float32",
+    ),
+    compare: bool | None = flag(
+        "--compare/--no-compare",
+        "Compare a convolution with a dense layer, a 1×1, a grouped and a separable one in its place.",
+    ),
     batch: options.Batch = 1,
     *,
     sink: Annotated[Sink, {"format": Format}],
@@ -89,7 +80,6 @@ def chosen(net: Net, what: list[str], path: str | None) -> "tuple[Graph, str | N
     """
     import os
 
-    from cnncalc.errors import CnncalcError
     from cnncalc.layers import REGISTRY
     from cnncalc.sources import find_shipped, is_stream, layer_graph
     from cnncalc.spec.fields import aliases, named_layer

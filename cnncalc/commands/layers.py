@@ -1,16 +1,13 @@
 """``cnncalc layers``: the layers of the spec language."""
 
-from typing import Annotated
-
-from cnncalc.commands import _options as options
 from cnncalc.commands._command import Sink, command
+from cnncalc.commands._options import Text, argument
+from cnncalc.errors import unknown_name
 
 
 @command
 def layers(
-    name: Annotated[
-        options.Text, options.argument("[NAME]", "A layer, e.g. conv or Conv2d, or a family, e.g. pool.")
-    ] = None,
+    name: Text = argument("[NAME]", "A layer, e.g. conv or Conv2d, or a family, e.g. pool."),
     *,
     sink: Sink,
 ) -> None:
@@ -19,7 +16,6 @@ def layers(
     Example: cnncalc layers conv
     """
     from cnncalc.analysis import layers as analysis
-    from cnncalc.errors import unknown_name
     from cnncalc.layers import REGISTRY
     from cnncalc.report.layers import document
     from cnncalc.spec.fields import aliases, named_layer

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cnncalc.commands import _options as options
 from cnncalc.commands._command import Nets, Reading, Sink, collected, command
+from cnncalc.commands._options import Texts, flag, option
+from cnncalc.errors import CnncalcError, unknown_name
 
 if TYPE_CHECKING:
     from cnncalc.analysis.lint import Resize
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 Format = Annotated[
     Literal["table", "json", "csv", "markdown", "html", "github", "junit", "sarif"] | None,
-    options.option(
+    option(
         "By default what the ending of --output says, else text. github: annotations of a workflow.",
         group=options.RESULT,
     ),
@@ -22,22 +24,16 @@ Format = Annotated[
 @command
 def lint(
     sources: options.MaybeSources = None,
-    select: Annotated[
-        options.Texts,
-        options.option("Only these rules: numbers or their beginnings, e.g. CNN101,CNN2. Repeatable.", "RULES"),
-    ] = None,
-    ignore: Annotated[options.Texts, options.option("Not these rules, of those selected. Repeatable.", "RULES")] = None,
-    strict: Annotated[bool, options.flag("--strict", "Exit status 1 for warnings too, not for errors alone.")] = False,
-    rules: Annotated[bool, options.flag("--rules", "List the rules.")] = False,
-    explain: Annotated[
-        options.Texts,
-        options.option(
-            "Explain these rules, by number or name: why, how to fix it, and the source. Repeatable.", "RULES"
-        ),
-    ] = None,
+    select: Texts = option("Only these rules: numbers or their beginnings, e.g. CNN101,CNN2. Repeatable.", "RULES"),
+    ignore: Texts = option("Not these rules, of those selected. Repeatable.", "RULES"),
+    strict: bool = flag("--strict", "Exit status 1 for warnings too, not for errors alone."),
+    rules: bool = flag("--rules", "List the rules."),
+    explain: Texts = option(
+        "Explain these rules, by number or name: why, how to fix it, and the source. Repeatable.", "RULES"
+    ),
     *,
     nets: Nets,
-    lenient: Annotated[bool, options.flag("--lenient", "Skip files that are not specs.")] = False,
+    lenient: bool = flag("--lenient", "Skip files that are not specs."),
     sink: Annotated[Sink, {"format": Format}],
 ) -> None:
     """Find design faults: lost pixels, shifts, checkerboards, blind units, layers that do nothing.
@@ -57,7 +53,6 @@ def lint(
     """
     from cnncalc.analysis import lint as linter
     from cnncalc.analysis.lint import answer
-    from cnncalc.errors import CnncalcError
     from cnncalc.report import lint as pages
 
     numbers = chosen([*(select or []), *(explain or [])], ignore or [])
@@ -92,7 +87,6 @@ def chosen(select: list[str], ignore: list[str]) -> frozenset[str]:
         CnncalcError: a choice that means no rule; the message has the nearest.
     """
     from cnncalc.analysis.lint import RULES, lookup
-    from cnncalc.errors import unknown_name
 
     def numbers(texts: list[str]) -> frozenset[str]:
         try:

@@ -1,44 +1,26 @@
 """``cnncalc rf``: what units see of the input."""
 
-from typing import Annotated
-
-import typer
-
-from cnncalc.commands import _options as options
 from cnncalc.commands._command import Net, Rows, Sink, command
+from cnncalc.commands._options import Text, option
+from cnncalc.document import output
+from cnncalc.errors import CnncalcError
 
 
 @command
 def rf(
     net: Net,
-    layer: Annotated[
-        options.Text, options.option("Exactly what one unit of this layer (or block) sees, e.g. stage3.", "PATH")
-    ] = None,
-    unit: Annotated[
-        options.Text,
-        options.option(
-            "Which unit of --layer: an index for each spatial axis, centre, or corner.", "Y,X", show_default="centre"
-        ),
-    ] = None,
-    from_: Annotated[
-        options.Text,
-        typer.Option("--from", metavar="PATH", help="The field on this layer's output instead of on the input."),
-    ] = None,
-    picture: Annotated[
-        bool | None,
-        typer.Option(
-            "--picture/--no-picture",
-            help="The heat map in the terminal; without --layer of the last map that does not see everything.",
-            show_default="with --layer",
-        ),
-    ] = None,
-    plot: Annotated[
-        options.Text,
-        options.option("Draw the growth along the depth, or with --layer the unit: .png, .svg or .pdf.", "FILE"),
-    ] = None,
-    image: Annotated[
-        options.Text, options.option("With --plot and --layer: your own image under the heat map.", "FILE")
-    ] = None,
+    layer: Text = option("Exactly what one unit of this layer (or block) sees, e.g. stage3.", "PATH"),
+    unit: Text = option(
+        "Which unit of --layer: an index for each spatial axis, centre, or corner.", "Y,X", show_default="centre"
+    ),
+    from_: Text = option("The field on this layer's output instead of on the input.", "PATH", called="--from"),
+    picture: bool | None = option(
+        "The heat map in the terminal; without --layer of the last map that does not see everything.",
+        called="--picture/--no-picture",
+        show_default="with --layer",
+    ),
+    plot: Text = option("Draw the growth along the depth, or with --layer the unit: .png, .svg or .pdf.", "FILE"),
+    image: Text = option("With --plot and --layer: your own image under the heat map.", "FILE"),
     *,
     rows: Rows,
     sink: Sink,
@@ -51,8 +33,6 @@ def rf(
     Example: cnncalc rf resnet50 --layer stage3 --unit 7,7 --plot field.png
     """
     from cnncalc.analysis import fields
-    from cnncalc.document import output
-    from cnncalc.errors import CnncalcError
     from cnncalc.report import rf as pages
 
     kind = sink.kind()
@@ -67,7 +47,7 @@ def rf(
             "--layer shows one unit, which has no rows to choose\n"
             "  hint: leave out --columns, --depth, --sort, --top and --all"
         )
-    ending = None
+    ending = ""
     if plot is not None:
         from cnncalc.report.pictures import kind_of
 
@@ -76,31 +56,22 @@ def rf(
     graph = net.load()
     if layer is not None:
         found = fields.unit_report(graph, layer, unit, from_)
-        if plot is not None and ending is not None:
+        if plot is not None:
             from cnncalc.report.pictures import unit_picture
 
             output.write(unit_picture(found, ending, image), plot)
-            if sink.format is None and sink.output is None:
-                sink.show(pages.wrote(plot, found.report), kind)
-                return
-        sink.show(pages.unit_document(*found, picture=picture is not False), kind)
-        return
-    report = fields.field_report(graph, from_)
-    if plot is not None and ending is not None:
-        from cnncalc.report.pictures import net_picture
+        page = pages.unit_document(*found, picture=picture is not False)
+    else:
+        report = fields.field_report(graph, from_)
+        if plot is not None:
+            from cnncalc.report.pictures import net_picture
 
-        output.write(net_picture(graph, report, ending, from_), plot)
-        if sink.format is None and sink.output is None:
-            sink.show(pages.wrote(plot, report), kind)
-            return
-    more = []
-    if picture:
+            output.write(net_picture(graph, report, ending, from_), plot)
         last = next((one for one in reversed(report.maps) if one.kind == "local" and one.start is not None), None)
-        if last is not None:
-            more = pages.drawing(*fields.unit_report(graph, last.path, None, from_))
-    some = None
-    if rows.sort is not None or rows.top is not None:
+        more = pages.drawing(*fields.unit_report(graph, last.path, None, from_)) if picture and last else []
         folded = report.maps if rows.depth is None else pages.folded(report, rows.depth)
-        some = rows.cut(folded, pages.COLUMNS, report)
-    page = pages.map_document(report, columns=columns, rows=some, depth=rows.depth, more=more)
+        some = rows.cut(folded, pages.COLUMNS, report) if rows.flat else None
+        page = pages.map_document(report, columns=columns, rows=some, depth=rows.depth, more=more)
+    if plot is not None and sink.format is None and sink.output is None:
+        page = pages.wrote(plot, found.report if layer is not None else report)
     sink.show(page, kind, fold=not rows.all)

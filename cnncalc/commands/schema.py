@@ -3,12 +3,16 @@
 from typing import Annotated
 
 from cnncalc.commands import _options as options
+from cnncalc.commands._command import command
+from cnncalc.commands._options import argument
+from cnncalc.errors import unknown_name
 
 
+@command
 def schema(
     of: Annotated[
         str,
-        options.argument(
+        argument(
             "WHAT",
             "spec, or whose JSON to describe: report (analyze), rf-unit (rf --layer), report-many, "
             "check-many and lint-many (of several nets), diff-git (diff --git), or the name of any other command that "
@@ -32,7 +36,6 @@ def schema(
 
         described = spec_schema()
     else:
-        from cnncalc.errors import unknown_name
         from cnncalc.report.schema import REPORTS, report_schema
 
         if of not in REPORTS:

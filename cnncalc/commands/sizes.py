@@ -1,10 +1,12 @@
 """``cnncalc sizes``: which input sizes a net takes."""
 
 import builtins
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from cnncalc.commands import _options as options
 from cnncalc.commands._command import Sink, command
+from cnncalc.commands._options import Text, Texts, option
+from cnncalc.errors import CnncalcError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,19 +17,13 @@ if TYPE_CHECKING:
 @command
 def sizes(
     source: options.Source,
-    near: Annotated[
-        options.Text,
-        options.option("Say which sizes near this one fit, e.g. 700x500, and the padding to get there.", "SIZE"),
-    ] = None,
-    at: Annotated[
-        options.Texts,
-        options.option(
-            "Say what happens at this input, e.g. 3x573x573, where it fails and how to fix it; by default "
-            "at the spec's. For a net of several inputs NAME=SHAPE. Repeatable.",
-            "SHAPE",
-        ),
-    ] = None,
-    max: Annotated[int, options.option("Try the sizes from 1 to this one.", min=1, max=100_000)] = 1024,
+    near: Text = option("Say which sizes near this one fit, e.g. 700x500, and the padding to get there.", "SIZE"),
+    at: Texts = option(
+        "Say what happens at this input, e.g. 3x573x573, where it fails and how to fix it; by default "
+        "at the spec's. For a net of several inputs NAME=SHAPE. Repeatable.",
+        "SHAPE",
+    ),
+    max: int = option("Try the sizes from 1 to this one.", min=1, max=100_000, default=1024),
     set: options.Set = None,
     variant: options.Variant = None,
     input: options.Input = None,
@@ -49,7 +45,6 @@ def sizes(
     from cnncalc.analysis.input_sizes import diagnose, size_axes
     from cnncalc.analysis.sizes import answer
     from cnncalc.commands._progress import Progress
-    from cnncalc.errors import CnncalcError
     from cnncalc.report.sizes import document
 
     kind = sink.kind()
@@ -80,8 +75,6 @@ def near_sizes(text: str, axes: "Sequence[SizeAxis]") -> tuple[int, ...]:
     Raises:
         CnncalcError: it is not a size, or has another number of axes.
     """
-    from cnncalc.errors import CnncalcError
-
     rank = 1 + builtins.max(axis.number for axis in axes)
     try:
         sizes = options.parse_shape(text)

@@ -2,35 +2,32 @@
 
 from typing import Annotated
 
-import typer
-
 from cnncalc.commands import _options as options
 from cnncalc.commands._command import Sink, command
+from cnncalc.commands._options import Texts, argument, flag, option
+from cnncalc.errors import CnncalcError, unknown_name
 
-Fixed = Annotated[int | None, options.option("Only this value.", min=1, max=10**9)]
-FixedFromZero = Annotated[int | None, options.option("Only this value.", min=0, max=10**9)]
+Fixed = Annotated[int | None, option("Only this value.", min=1, max=10**9)]
+FixedFromZero = Annotated[int | None, option("Only this value.", min=0, max=10**9)]
 
 
 @command
 def solve(
     layer: Annotated[
         str,
-        options.argument("LAYER", "A layer with a window: conv, conv_transpose, max_pool, avg_pool or lp_pool."),
+        argument("LAYER", "A layer with a window: conv, conv_transpose, max_pool, avg_pool or lp_pool."),
     ],
-    sizes: Annotated[
-        options.Texts,
-        options.argument("IN OUT", "The sizes before and after, e.g. 224 56; 224x160 112x80 for two axes."),
-    ] = None,
-    into: Annotated[str | None, typer.Option("--in", hidden=True)] = None,
-    out: Annotated[str | None, typer.Option("--out", hidden=True)] = None,
+    sizes: Texts = argument("IN OUT", "The sizes before and after, e.g. 224 56; 224x160 112x80 for two axes."),
+    into: str | None = option("", called="--in", hidden=True),
+    out: str | None = option("", called="--out", hidden=True),
     kernel: Fixed = None,
     stride: Fixed = None,
     padding: FixedFromZero = None,
     dilation: Fixed = None,
     output_padding: FixedFromZero = None,
-    ceil_mode: Annotated[bool, options.flag("--ceil-mode", "A pool that rounds its output size up.")] = False,
-    top: Annotated[int, options.option("Show only the first solutions, e.g. 10.", min=1)] = 20,
-    limit: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
+    ceil_mode: bool = flag("--ceil-mode", "A pool that rounds its output size up."),
+    top: int = option("Show only the first solutions, e.g. 10.", min=1, default=20),
+    limit: int | None = option("", min=1, hidden=True),
     *,
     sink: Sink,
 ) -> None:
@@ -43,7 +40,6 @@ def solve(
     Example: cnncalc solve conv 224 56 --kernel 7
     """
     from cnncalc.analysis import solve as analysis
-    from cnncalc.errors import CnncalcError, unknown_name
     from cnncalc.layers import REGISTRY
     from cnncalc.report.solve import document
     from cnncalc.spec.fields import aliases, named_layer
@@ -79,8 +75,6 @@ def layer_size(text: str) -> tuple[int, ...]:
     Raises:
         CnncalcError: it is not a size.
     """
-    from cnncalc.errors import CnncalcError
-
     try:
         return options.parse_shape(text)
     except CnncalcError:

@@ -1,13 +1,13 @@
 """``cnncalc verify``: every number against what PyTorch does."""
 
 # No "from __future__ import annotations": typer would evaluate every annotation from its text.
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-import typer
+from typing import TYPE_CHECKING, Any, Literal
 
 from cnncalc.commands import _options as options
-from cnncalc.commands._command import Net, Reading, Sink, command
+from cnncalc.commands._command import Net, Reading, Sink, command, with_torch
+from cnncalc.commands._options import Text, argument, flag, one_data_type, option
 from cnncalc.commands._progress import Progress
+from cnncalc.errors import CnncalcError, unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,52 +17,33 @@ if TYPE_CHECKING:
 
 @command
 def verify(
-    source: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="SOURCE",
-            help="A YAML file, '-' for standard input, the name of a shipped net, or torch:package.module:factory; "
-            "none with --random.",
-            show_default=False,
-        ),
-    ] = None,
+    source: Text = argument(
+        "SOURCE",
+        "A YAML file, '-' for standard input, the name of a shipped net, or torch:package.module:factory; "
+        "none with --random.",
+    ),
     *,
     reading: Reading,
     batch: options.Batch = 1,
-    device: Annotated[str, typer.Option(help="Where PyTorch runs: cpu, cuda (or cuda:1), mps.")] = "cpu",
-    dtype: Annotated[
-        str,
-        options.one_data_type(
-            *("float32", "float64", "float16", "bfloat16"),
-            help="Type of the pass that measures shapes and FLOPs; fields and values are measured in float64.",
-        ),
-    ] = "float32",
-    layer: Annotated[
-        str,
-        typer.Option(metavar="PATH", help="Only layers whose path matches, e.g. 'stage4.*'."),
-    ] = "*",
-    layers: Annotated[str | None, typer.Option(hidden=True)] = None,
-    checks: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,…",
-            help="Only these: shape, params, buffers, flops, backward, init, peak, saved, optimizer, pixels, field, …; "
-            "source of a torch: source.",
-            show_default=False,
-        ),
-    ] = None,
-    backend: Annotated[
-        Literal["torch", "numpy"],
-        typer.Option(help="numpy: shapes and receptive fields by the equations alone, where PyTorch is absent."),
-    ] = "torch",
-    random: Annotated[
-        int | None,
-        typer.Option(
-            "--random", metavar="N", min=1, help="Verify N random nets instead of a source.", show_default=False
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the random nets.")] = 0,
-    table: Annotated[bool, typer.Option("--table", help="Show each layer with its claims.")] = False,
+    device: options.Device = "cpu",
+    dtype: str = one_data_type(
+        *("float32", "float64", "float16", "bfloat16"),
+        help="Type of the pass that measures shapes and FLOPs; fields and values are measured in float64.",
+        default="float32",
+    ),
+    layer: str = option("Only layers whose path matches, e.g. 'stage4.*'.", "PATH", default="*"),
+    layers: Text = option("", hidden=True),
+    checks: Text = option(
+        "Only these: shape, params, buffers, flops, backward, init, peak, saved, optimizer, pixels, field, …; "
+        "source of a torch: source.",
+        "A,B,…",
+    ),
+    backend: Literal["torch", "numpy"] = option(
+        "numpy: shapes and receptive fields by the equations alone, where PyTorch is absent.", default="torch"
+    ),
+    random: int | None = option("Verify N random nets instead of a source.", "N", min=1),
+    seed: int = option("Of the random nets.", default=0),
+    table: bool = flag("--table", "Show each layer with its claims."),
     sink: Sink,
 ) -> None:
     """Prove every number: build the net in PyTorch, run it, and show claim beside measurement.
@@ -77,8 +58,6 @@ def verify(
 
     Example: cnncalc verify resnet50 --batch 2 --checks shape,flops,backward
     """
-    from cnncalc.errors import CnncalcError
-
     if (source is None) == (random is None):
         raise CnncalcError("verify: give either a SOURCE or --random N\n  hint: e.g. cnncalc verify resnet18")
     chosen = None if checks is None else tuple(name.strip() for name in checks.split(",") if name.strip())
@@ -136,7 +115,6 @@ def _needs_module(source: str, chosen: tuple[str, ...] | None, backend: str) -> 
         CnncalcError: it is asked for, and there is no such module, or no PyTorch to run it.
     """
     from cnncalc import sources
-    from cnncalc.errors import CnncalcError
 
     asked = chosen is not None and SOURCE in chosen
     if asked and not sources.is_torch(source):
@@ -172,8 +150,6 @@ def known_checks(chosen: tuple[str, ...] | None, known: tuple[str, ...]) -> tupl
     Raises:
         CnncalcError: there is no such check (with the nearest).
     """
-    from cnncalc.errors import unknown_name
-
     for name in chosen or ():
         if name not in known:
             raise unknown_name("check", name, known, known)
@@ -181,29 +157,14 @@ def known_checks(chosen: tuple[str, ...] | None, known: tuple[str, ...]) -> tupl
 
 
 def _torch() -> Any:
-    """The room that needs PyTorch.
-
-    Raises:
-        CnncalcError: it is not installed.
-    """
-    from importlib import import_module
-
-    from cnncalc.errors import CnncalcError
-
-    try:
-        import_module("torch")
-    except ImportError:
-        raise CnncalcError(
-            "verify: PyTorch is not installed\n"
-            "  hint: pip install 'cnncalc[torch]' brings it; --backend numpy verifies shapes and fields without it"
-        ) from None
-    return import_module("cnncalc.torch.verify")
+    """The room that needs PyTorch."""
+    hint = "; --backend numpy verifies shapes and fields without it"
+    return with_torch("verify", "cnncalc.torch.verify", hint)
 
 
 def _random_nets(count: int, seed: int, chosen: tuple[str, ...] | None, *, device: str, sink: Sink) -> None:
     """Verify random nets; the smallest spec that shows a mismatch goes to the output, ready to save."""
     from cnncalc.document import json, output
-    from cnncalc.errors import CnncalcError
 
     kind = output.chosen_format(sink.format, sink.output, SPEC_ENDINGS)
     if kind not in SPEC_ENDINGS.values():

@@ -6,6 +6,8 @@ import typer
 
 from cnncalc.commands import _options as options
 from cnncalc.commands._command import Rows, Sink, command
+from cnncalc.commands._options import argument, flag
+from cnncalc.errors import unknown_name
 
 app = typer.Typer()
 
@@ -47,9 +49,10 @@ def list_models(
 
 
 @app.command()
+@command
 def show(
-    name: Annotated[str, options.argument("NAME", "A net's name, e.g. resnet50.")],
-    path: Annotated[bool, options.flag("--path", "Print the path of the file instead of its text.")] = False,
+    name: Annotated[str, argument("NAME", "A net's name, e.g. resnet50.")],
+    path: bool = flag("--path", "Print the path of the file instead of its text."),
     output: options.Output = None,
     force: options.Force = False,
 ) -> None:
@@ -59,7 +62,6 @@ def show(
     """
     from cnncalc import sources
     from cnncalc.document import output as result
-    from cnncalc.errors import unknown_name
 
     names = sources.zoo_names()
     if name not in names:

@@ -17,11 +17,6 @@ Value = Any
 """A number, a text, a shape, several shapes; ``None`` for unknown."""
 
 
-def plain(value: Value) -> str:
-    """A value as it is; unknown is ``?``."""
-    return "?" if value is None else str(value)
-
-
 def exact(value: Value) -> str:
     """A value for a machine: all digits, shapes as ``3x224x224``, several apart by a space; unknown is empty."""
     if value is None:
@@ -45,17 +40,18 @@ class Column(Struct, frozen=True):
     """One column of a table over rows of any kind.
 
     ``value`` is exact (CSV and sorting use it): by default the row's attribute ``at`` (dots reach into attributes), or
-    the one that is called as the column is, ``None`` where it is unset. ``show`` is for a person. ``header`` is by
-    default the name in words. A narrow terminal keeps the columns of low ``priority``. ``total`` is what the last row
-    shows, by default the attribute ``total_at`` of the whole, where there is one. ``path``: the values are dotted
-    paths, whose prefix is dimmed. ``elastic``: on a terminal the middle of a text may be left out.
+    the one that is called as the column is, ``None`` where it is unset. ``show`` is for a person, ``none`` stands for
+    no value. ``header`` is by default the name in words. A narrow terminal keeps the columns of low ``priority``.
+    ``total`` is what the last row shows, by default the attribute ``total_at`` of the whole, where there is one.
+    ``path``: the values are dotted paths, whose prefix is dimmed. ``elastic``: on a terminal the middle of a text may
+    be left out.
     """
 
     name: str
     header: str = None  # type: ignore[assignment]  # never None, once it is made
     value: Callable[[Any, Any], Value] = None  # type: ignore[assignment]
     help: str = ""
-    show: Callable[[Value], str] = plain
+    show: Callable[[Value], str] = str
     right: bool = False
     priority: int = 0
     total: Callable[[Any], str] | None = None
@@ -64,6 +60,7 @@ class Column(Struct, frozen=True):
     elastic: bool = False
     at: str = ""
     total_at: str = ""
+    none: str = "?"
 
     def __post_init__(self) -> None:
         if self.header is None:
@@ -73,12 +70,21 @@ class Column(Struct, frozen=True):
             force_setattr(self, "value", lambda row, _: None if (found := read(row)) is UNSET else found)
         if self.total is None and self.total_at:
             last = attrgetter(self.total_at)
-            force_setattr(self, "total", lambda whole: "" if (found := last(whole)) is UNSET else self.show(found))
+            force_setattr(self, "total", lambda whole: "" if (found := last(whole)) is UNSET else self.text(found))
+
+    def text(self, value: Value) -> str:
+        """What is shown of a value."""
+        return self.none if value is None else self.show(value)
 
 
 def count(name: str, header: str, help: str = "", priority: int = 0, **more: Any) -> Column:
     """A column of counts."""
     return Column(name, header, help=help, right=True, priority=priority, **{"show": human, **more})
+
+
+def nth(number: int, name: str, header: str | None = None, **more: Any) -> Column:
+    """A column of rows that are tuples: the element of a number."""
+    return Column(name, header or name, lambda row, _: row[number], **more)
 
 
 def second(column: Column) -> Column:
@@ -107,7 +113,7 @@ def sort_rows(rows: Sequence[Any], column: Column, whole: Any = None) -> list[An
         if isinstance(value, (int, float)):
             return [(0, value, "")]
         # what a column shows as unknown goes before all, what does not apply to a row after all
-        return _natural(column.exact(value) or ("?" if column.show(value) in ("?", "all") else ""))
+        return _natural(column.exact(value) or ("?" if column.text(value) in ("?", "all") else ""))
 
     return sorted(rows, key=key, reverse=column.right)
 

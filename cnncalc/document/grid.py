@@ -28,8 +28,8 @@ def style(text: str, name: str, colour: bool) -> str:
 
 def cells(column: Column, rows: Sequence[Any], whole: Any) -> list[str]:
     """What a column shows for each row."""
-    value, show = column.value, column.show
-    return [visible(show(value(row, whole))) for row in rows]
+    value, text = column.value, column.text
+    return [visible(text(value(row, whole))) for row in rows]
 
 
 def totals_row(columns: Sequence[Column], whole: Any) -> list[str] | None:

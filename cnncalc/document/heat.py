@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 VIRIDIS = (
     (68, 1, 84), (72, 26, 108), (71, 47, 125), (65, 68, 135), (57, 86, 140), (49, 104, 142), (42, 120, 142),
@@ -29,6 +29,7 @@ WIDEST, HIGHEST = 72, 48
 """Most cells of a picture: a cell is one column wide and, in colour, half a line high."""
 
 Rgb = tuple[int, int, int]
+Shade = TypeVar("Shade")
 
 
 class Cell(NamedTuple):
@@ -68,9 +69,13 @@ def draw(
     most = max((cell.value for line in cells for cell in line), default=0.0) or 1.0
     if not colour:
         edge = "+" + "-" * across + "+"
-        lines = [edge, *("|" + "".join(_letter(cell, most) for cell in line) + "|" for line in cells), edge]
+        lines = [
+            edge,
+            *("|" + "".join(_shade(cell, most, RAMP, ".", " ") for cell in line) + "|" for line in cells),
+            edge,
+        ]
         return [*lines, *_legend(f"{RAMP} few to many paths", ". in the box, but not reached", width)]
-    paint = [[_rgb(cell, most) for cell in line] for line in cells]
+    paint = [[_shade(cell, most, VIRIDIS, HOLE, OUTSIDE) for cell in line] for line in cells]
     if len(paint) % 2:
         paint.append([])
     lines = [_half_blocks(upper, lower) for upper, lower in zip(paint[::2], paint[1::2], strict=True)]
@@ -101,16 +106,11 @@ def _cell(
     return Cell(total / (len(rows) * len(columns)), any(map(any, part)), boxed)
 
 
-def _letter(cell: Cell, most: float) -> str:
+def _shade(cell: Cell, most: float, ramp: Sequence[Shade], hole: Shade, outside: Shade) -> Shade:
+    """What stands for a cell on a ramp of signs or colours."""
     if not cell.reached:
-        return "." if cell.boxed else " "
-    return RAMP[min(len(RAMP) - 1, int((cell.value / most) ** 0.5 * len(RAMP)))]
-
-
-def _rgb(cell: Cell, most: float) -> Rgb:
-    if not cell.reached:
-        return HOLE if cell.boxed else OUTSIDE
-    return VIRIDIS[min(len(VIRIDIS) - 1, int((cell.value / most) ** 0.5 * len(VIRIDIS)))]
+        return hole if cell.boxed else outside
+    return ramp[min(len(ramp) - 1, int((cell.value / most) ** 0.5 * len(ramp)))]
 
 
 def _half_blocks(upper: list[Rgb], lower: list[Rgb]) -> str:

@@ -8,29 +8,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cnncalc.document.blocks import Document
 
-PAGES = {
-    "CheckReport": "check",
-    "CheckReports": "check",
-    "Explanation": "explain",
-    "LintReport": "lint",
-    "LintReports": "lint",
-    "RuleList": "lint",
-    "BenchReport": "bench",
-    "ConventionsReport": "conventions",
-    "ChangesReport": "diff",
-    "DiffReport": "diff",
-    "FieldReport": "rf",
-    "UnitReport": "rf",
-    "LayersReport": "layers",
-    "Machines": "machines",
-    "SizesReport": "sizes",
-    "Report": "analyze",
-    "CompareReport": "compare",
-    "SolveReport": "solve",
-    "VerifyReport": "verify",
-    "Zoo": "zoo",
+REPORTS = {
+    "report": ("report", "Report", "analyze"),
+    "report-many": ("compare", "CompareReport", "compare"),
+    "bench": ("bench", "BenchReport", "bench"),
+    "check": ("check", "CheckReport", "check"),
+    "check-many": ("check", "CheckReports", "check"),
+    "conventions": ("conventions.comparison", "ConventionsReport", "conventions"),
+    "diff": ("difference", "DiffReport", "diff"),
+    "diff-git": ("changes", "ChangesReport", "diff"),
+    "explain": ("explain.answer", "ExplainReport", "explain"),
+    "layers": ("layers", "LayersReport", "layers"),
+    "lint": ("lint.answer", "LintReport", "lint"),
+    "lint-many": ("lint.answer", "LintReports", "lint"),
+    "machines": ("machines", "Machines", "machines"),
+    "rf": ("fields", "FieldReport", "rf"),
+    "rf-unit": ("fields", "UnitReport", "rf"),
+    "sizes": ("sizes", "SizesReport", "sizes"),
+    "solve": ("solve", "SolveReport", "solve"),
+    "verify": ("verdict", "VerifyReport", "verify"),
+    "zoo": ("zoo", "Zoo", "zoo"),
 }
-"""The module of this package that has the page of an answer, by the answer's class."""
+"""What each command's JSON is: the module of the analyses, the structure in it, and the module here with its page."""
+PAGES = {name: page for _, name, page in REPORTS.values()} | {"Explanation": "explain", "RuleList": "lint"}
+"""The module of the page by the answer's class."""
 
 
 def document(answer: Any) -> Document:

@@ -12,7 +12,7 @@ from cnncalc.analysis.fold import total as summed
 from cnncalc.analysis.report import LayerReport, Report
 from cnncalc.document.blocks import Bar, Bars, Block, Document, Fact, Facts, Group, Heading, Note, Table, Text
 from cnncalc.document.column import Column
-from cnncalc.document.tree import folded, levels, tree
+from cnncalc.document.tree import folded, outline
 from cnncalc.report.columns import COLUMNS, at_least, default_columns, section_columns
 from cnncalc.report.remarks import noted
 from cnncalc.report.words import TITLES, named_shapes, settings_text
@@ -40,16 +40,8 @@ def document(
     shown = report.layers if rows is None else rows
     chosen = default_columns(report) if columns is None else columns
     as_tree = (rows is None or depth is not None) and any(column.path for column in chosen)
-    table = Table(
-        chosen,
-        shown,
-        report,
-        drop=columns is None,
-        tree=(lambda depth: tree(report.layers, depth, block)) if as_tree else None,
-        levels=levels(report.layers),
-        depth=depth,
-        folded=f"{len(report.layers)} layers: --depth {{depth}}, or --all",
-    )
+    flat = None if as_tree else shown
+    table = outline(chosen, report.layers, block, report, flat=flat, depth=depth, drop=columns is None)
     blocks: list[Block] = [_heading(report), table]
     if len(shown) < len(report.layers):
         blocks.append(Text(_left_out(report, len(shown), depth)))

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from cnncalc import units
 from cnncalc.analysis.bench import BenchReport, LayerBench, TimeReport, block
-from cnncalc.document.blocks import Document, Group, Heading, Note, Table, Text
+from cnncalc.document.blocks import Document, Group, Heading, Note, Text
 from cnncalc.document.column import Column, percent
-from cnncalc.document.tree import levels, tree
+from cnncalc.document.tree import outline
 from cnncalc.report.words import shape_text
 
 
@@ -74,7 +74,7 @@ def _column(which: str, field: str, header: str, priority: int, total: Callable[
     }
     show = shows.get(field, lambda v: units.show_time(v) if v else "0")
     name = {"spread": f"{which}_spread", "share": f"{which}_share"}.get(field, f"{which}_{field}")
-    return Column(name, header, value, "", lambda v: "–" if v is None else show(v), True, priority, total)
+    return Column(name, header, value, "", show, True, priority, total, none="–")
 
 
 EVERY_COLUMN = every_column(backward=True, bounded=True)
@@ -97,17 +97,9 @@ def document(
         flat: whether the rows are in another order than the net's.
     """
     layers = report.layers if rows is None else tuple(rows)
-    table = Table(
-        every_column(backward=report.backward is not UNSET, bounded=report.machine is not UNSET)
-        if columns is None
-        else columns,
-        layers,
-        report,
-        drop=columns is None,
-        tree=None if flat else lambda depth: tree(layers, depth, block),
-        levels=levels(layers),
-        folded=f"{len(layers)} layers: --depth {{depth}}, or --all",
-    )
+    if drop := columns is None:
+        columns = every_column(backward=report.backward is not UNSET, bounded=report.machine is not UNSET)
+    table = outline(columns, layers, block, report, flat=layers if flat else None, drop=drop)
     head = Heading(f"{report.name or report.source}   batch {report.batch}", 1)
     left_out = [Text(f"{len(layers)} of {len(report.layers)} layers", "dim")] if flat else []
     return Document(replace(report, layers=layers), [head, table, *left_out, _summary(report)])

@@ -18,25 +18,17 @@ def _total(name: str, header: str, help: str, priority: int, show: Callable[[Any
     return count(name, header, help, priority, at=f"totals.{name}", show=show)
 
 
-def _bytes(value: int | None) -> str:
-    return "?" if value is None else units.show_bytes(value)
-
-
-def _ratio(value: float | None) -> str:
-    return "?" if value is None else f"{value:.2f}"
-
-
 COLUMNS: tuple[Column, ...] = (
     Column("net", at="name", help="the net, and the arguments that are its own", elastic=True),
     Column("input", "input", lambda net, _: (*net.model.inputs.values(),), "input shapes", shapes_text, priority=7),
     Column("output", "output", lambda net, _: (*net.model.outputs.values(),), "output shapes", shapes_text, priority=8),
     _total("params", "params", "learnable scalars", 1),
-    _total("weight_bytes", "weights", "bytes of the weights, float32", 4, _bytes),
+    _total("weight_bytes", "weights", "bytes of the weights, float32", 4, units.show_bytes),
     _total("macs", "MACs", "multiply-accumulates, per batch", 2),
-    count("ratio", "× first", "MACs over those of the first net", 3, at="macs_ratio", show=_ratio),
+    count("ratio", "× first", "MACs over those of the first net", 3, at="macs_ratio", show="{:.2f}".format),
     _total("flops", "FLOPs", "2 × MACs", 6),
     _total("activations", "activ.", "outputs of convolutions, linears and matrix products, per batch", 9),
-    _total("inference_peak_bytes", "peak", "most bytes of tensors alive in inference, float32", 10, _bytes),
+    _total("inference_peak_bytes", "peak", "most bytes of tensors alive in inference, float32", 10, units.show_bytes),
     count(
         *("rf", "RF", "receptive field of the last map whose units see a part of the input", 5),
         value=lambda net, _: "" if net.receptive_field is None else field_size(net.receptive_field),

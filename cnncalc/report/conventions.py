@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from cnncalc.analysis.conventions import CONVENTIONS, Number
 from cnncalc.analysis.conventions.comparison import ConventionsReport, ToolReport, TypeDifference, block
 from cnncalc.document.blocks import Block, Document, Fact, Facts, Group, Heading, Note, Table, Text
-from cnncalc.document.column import Column, count, second
-from cnncalc.document.tree import levels, tree
+from cnncalc.document.column import Column, count, nth, second
+from cnncalc.document.tree import outline
 from cnncalc.report.columns import LAYER, TYPE
 from cnncalc.report.words import shape_text
 from cnncalc.units import share, show
@@ -55,14 +55,15 @@ def _off(tool: ToolReport, _: object) -> str | None:
 
 COLUMNS = (
     Column("tool", at="name", help="the tool"),
-    count("answer", "answer", "what it answers", 1, show=_digits),
+    count("answer", "answer", "what it answers", 1, show=_digits, none="–"),
     Column("unit", help="in what unit", priority=3),
-    count("macs", "as MACs", "the same in MACs", 5, show=_digits),
-    count("difference", "− ours", "beyond ours, in its unit", 2, show=signed),
+    count("macs", "as MACs", "the same in MACs", 5, show=_digits, none="–"),
+    count("difference", "− ours", "beyond ours, in its unit", 2, show=signed, none="–"),
     count(
         *("difference%", "%", "beyond ours, of ours", 4),
         value=_off,
-        show=lambda text: text or "–",
+        show=str,
+        none="–",
         exact=lambda text: (text or "").replace("−", "-"),
     ),
     Column("why", "why", _why, "the types of layers that differ", _most, priority=6, elastic=True),
@@ -73,9 +74,9 @@ BECAUSE = Column("because", "because it counts", help="why", priority=5, elastic
 LAYER_COLUMNS = (
     LAYER,
     replace(TYPE, priority=4),
-    count("count", "count", "what the tool counts", 1, show=_digits),
-    count("ours", "ours", "what we count, in its unit", 3, show=_digits),
-    count("difference", "− ours", "the difference", 2, show=signed),
+    count("count", "count", "what the tool counts", 1, show=_digits, none="–"),
+    count("ours", "ours", "what we count, in its unit", 3, show=_digits, none="–"),
+    count("difference", "− ours", "the difference", 2, show=signed, none="–"),
     BECAUSE,
 )
 """The columns of the table of one tool's layers."""
@@ -84,7 +85,7 @@ LAYER_COLUMNS = (
 TYPE_COLUMNS = (
     Column("tool", value=lambda row, _: row[0].name, help="the tool"),
     Column("type", "layers", lambda row, _: _of(row[1]), "the layers' type, and how many there are", priority=2),
-    second(count("difference", "− ours", "beyond ours", 1, show=signed)),
+    second(count("difference", "− ours", "beyond ours", 1, show=signed, none="–")),
     second(replace(BECAUSE, priority=3)),
 )
 """The columns of the table of differences."""
@@ -110,29 +111,18 @@ def document(result: ConventionsReport, columns: Sequence[Column] | None = None,
             facts = [Fact(_of(one), signed(one.difference), one.because) for one in tool.types]
             blocks.append(Group([Heading(f"{tool.tool} {tool.version}"), Text(f"{tool.counts}.")]))
             blocks += [Facts(facts, "where it differs")] if facts else []
-            blocks.append(_layers(tool, columns, flat))
+            rows, drop = tool.layers or (), columns is None
+            shown = LAYER_COLUMNS if columns is None else columns
+            blocks.append(outline(shown, rows, block, flat=rows if flat else None, drop=drop))
     blocks.append(Group([*(note for tool in result.tools for note in _notes(tool, result)), Note(own)]))
     layers = [(tool.name, layer) for tool in result.tools if tool.layers is not UNSET for layer in tool.layers]
-    first = [Column("tool", "tool", lambda row, _: row[0], "the tool")] if len(result.tools) > 1 else []
+    first = [nth(0, "tool", help="the tool")] if len(result.tools) > 1 else []
     listed = Table([*first, *map(second, columns or LAYER_COLUMNS)], layers)
     return Document(result, blocks, listed if layers else tools)
 
 
 def _of(one: TypeDifference) -> str:
     return one.type + (f" × {one.layers}" if one.layers > 1 else "")
-
-
-def _layers(tool: ToolReport, columns: Sequence[Column] | None, flat: bool) -> Table:
-    """Each layer; on a terminal as many levels as fit."""
-    layers = tool.layers or ()
-    return Table(
-        LAYER_COLUMNS if columns is None else columns,
-        layers,
-        drop=columns is None,
-        tree=None if flat else lambda depth: tree(layers, depth, block),
-        levels=levels(layers),
-        folded=f"{len(layers)} layers: --depth {{depth}}, or --all",
-    )
 
 
 def _notes(tool: ToolReport, result: ConventionsReport) -> Iterator[Note]:

@@ -21,7 +21,7 @@ from cnncalc.analysis.difference import (
 )
 from cnncalc.analysis.fold import COUNTS
 from cnncalc.document.blocks import Block, Branch, Document, Fold, Group, Heading, Note, Table, Text
-from cnncalc.document.column import Column, count, second
+from cnncalc.document.column import Column, count, nth, second
 from cnncalc.report.columns import COLUMNS as REPORT_COLUMNS
 from cnncalc.report.words import TITLES, named_shapes, setting_text, settings_text, shape_text
 from cnncalc.text import visible
@@ -50,11 +50,6 @@ def percentage(value: float | None) -> str:
 def shown(value: int | None) -> str:
     """A total for a person; there is none: a dash."""
     return "–" if value is None else units.show(value)
-
-
-def _change(value: int | None) -> str:
-    """The difference of a total; there is none: a dash."""
-    return "–" if value is None else signed(value)
 
 
 def _number(row: LayerDiff, name: str) -> int | None:
@@ -148,10 +143,10 @@ LAYER_COLUMNS = (
 
 TOTAL_COLUMNS = (
     Column("metric", "", lambda one, _: TITLES[one.metric]),
-    count("before", "before", show=shown),
-    count("after", "after", show=shown),
-    count("difference", "difference", show=_change),
-    count("percent", "%", show=percentage),
+    count("before", "before", show=shown, none="–"),
+    count("after", "after", show=shown, none="–"),
+    count("difference", "difference", show=signed, none="–"),
+    count("percent", "%", show=percentage, none="–"),
 )
 """The columns of the totals."""
 
@@ -318,7 +313,9 @@ def _now(metric: str, header: str) -> tuple[Column, Column]:
     def percent(one: NetChange, _: Any) -> float | None:
         return _total(one.report, metric).percent if one.change == "changed" else None
 
-    return count(metric, header, value=last, show=shown), count(f"{metric}%", "%", value=percent, show=percentage)
+    return count(metric, header, value=last, show=shown, none="–"), count(
+        f"{metric}%", "%", value=percent, show=percentage, none="–"
+    )
 
 
 NET_COLUMNS = (
@@ -332,7 +329,7 @@ NET_COLUMNS = (
 """The columns of the table of nets."""
 
 
-NET_CSV_COLUMNS = (Column("net", value=lambda row, _: row[0]), *map(second, CSV_COLUMNS))
+NET_CSV_COLUMNS = (nth(0, "net"), *map(second, CSV_COLUMNS))
 """The columns of the layers of all nets, for a machine."""
 
 

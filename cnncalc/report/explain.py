@@ -27,8 +27,8 @@ from cnncalc.analysis.explain.answer import (
 from cnncalc.analysis.explain.notation import ATOM, counted
 from cnncalc.analysis.explain.tree import Const, Expr, Name
 from cnncalc.document.blocks import Block, Document, Equation, Equations, Group, Heading, Note, Table, Text
-from cnncalc.document.column import Column, count, human, percent
-from cnncalc.document.tree import folded, levels, tree
+from cnncalc.document.column import Column, count, human, nth, percent
+from cnncalc.document.tree import outline
 from cnncalc.layers.fields import settings_of
 from cnncalc.report.columns import LAYER, OUTPUT
 from cnncalc.report.words import about, settings_text, shapes_text
@@ -248,15 +248,7 @@ LAYERS = (
 def _net(found: Explanation, depth: int | None) -> list[Block]:
     """A row for each layer or block, and how to have one explained."""
     every = [Row(part.path, [part]) for part in found.parts]
-    table = Table(
-        LAYERS,
-        every if depth is None else folded(every, depth, _block),
-        found,
-        tree=lambda depth: tree(every, depth, _block),
-        levels=levels(every),
-        depth=depth,
-        folded=f"{len(every)} layers: --depth {{depth}}",
-    )
+    table = outline(LAYERS, every, _block, found, depth=depth, hint="")
     unknown = {path: cost.unknown for path, cost in found.costs.items() if cost.unknown}
     reasons = dict.fromkeys(reason for several in unknown.values() for reason in several)
     notes = [Note(f"totals are lower bounds: {'; '.join(reasons)}{about(list(unknown))}", "warning")] if unknown else []
@@ -289,7 +281,7 @@ def _terms(found: Explanation) -> Table:
     paths = dict.fromkeys(".".join(path.split(".")[:depth]) for path in found.costs)
     rows = [(path, terms[path]) for path in paths if path in terms]
     columns = [
-        Column("part", value=lambda row, _: row[0], path=True, elastic=True),
+        nth(0, "part", path=True, elastic=True),
         *(column for total in found.totals if total.value for column in _of_total(total, len(found.totals) == 1)),
     ]
     return Table(columns, rows, found)

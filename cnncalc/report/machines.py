@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cnncalc import units
 from cnncalc.analysis.machines import Machines
 from cnncalc.analysis.traffic import BYTES
@@ -11,25 +9,19 @@ from cnncalc.document.blocks import Document, Table
 from cnncalc.document.column import Column, count
 
 
-def _rate(value: Any) -> str:
-    return "–" if value is None else units.significant(value)
-
-
-def _held(value: Any) -> str:
-    return "–" if value is None else units.show_bytes(value)
-
-
 def _peak(dtype: str) -> Column:
     priority = 5 if dtype in ("float64", "tf32", "bfloat16") else 3
-    return count(dtype, dtype, "", priority, value=lambda row, _: row.peak.get(dtype), show=_rate)
+    return count(dtype, dtype, "", priority, value=lambda row, _: row.peak.get(dtype), show=units.significant, none="–")
 
 
 COLUMNS = (
     Column("name"),
     Column("machine", priority=1, elastic=True),
     *map(_peak, BYTES),
-    count("bandwidth", "B/s", show=_rate, priority=2),
-    count("caches", "caches", value=lambda row, _: sum(row.caches) or None, show=_held, priority=6),
+    count("bandwidth", "B/s", show=units.significant, none="–", priority=2),
+    count(
+        "caches", "caches", value=lambda row, _: sum(row.caches) or None, show=units.show_bytes, none="–", priority=6
+    ),
     Column("source", priority=7, elastic=True),
 )
 """FLOP/s by dtype, the memory's bandwidth, what the caches hold together, and where it stands."""

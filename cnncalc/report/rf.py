@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from cnncalc.analysis.fields import FieldReport, MapField, UnitAxis, UnitReport
 from cnncalc.document.blocks import Block, Branch, Document, Group, Heading, Note, Picture, Table, Text
-from cnncalc.document.column import Column, count, exact, plain
+from cnncalc.document.column import Column, count, exact, nth
 from cnncalc.document.heat import draw
-from cnncalc.document.tree import levels, tree
+from cnncalc.document.tree import outline, tree
 from cnncalc.errors import CnncalcError
 from cnncalc.report.columns import LAYER, OUTPUT, TYPE
 from cnncalc.report.words import per_axis, shape_text
@@ -35,12 +35,12 @@ def _whole_or_unknown(value: MapField) -> str:
     return "all" if value.kind == "global" else "?" if value.kind == "unknown" else _per_axis(value.size, none="all")
 
 
-def _border_text(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.0f}" if value in (0, 1) else f"{100 * value:.1f}"
+def _border_text(value: float) -> str:
+    return f"{100 * value:.0f}" if value in (0, 1) else f"{100 * value:.1f}"
 
 
 def _place(name: str, help: str, priority: int, *, header: str = "", **more: Any) -> Column:
-    return count(name, header or name, help, priority, **{"show": _per_axis, **more})
+    return count(name, header or name, help, priority, **{"show": _per_axis, "none": "–", **more})
 
 
 COLUMNS = (
@@ -124,15 +124,10 @@ def map_document(
         more: what comes below.
     """
     shown = rows if rows is not None else report.maps if depth is None else folded(report, depth)
-    table = Table(
-        columns or default_columns(report),
-        shown,
-        drop=columns is None,
-        tree=(lambda depth: as_tree(report, depth)) if rows is None else None,
-        levels=levels(report.maps),
-        depth=depth,
-        folded=f"{len(report.maps)} maps: --depth {{depth}}, or --all",
-    )
+    chosen = columns or default_columns(report)
+    table = outline(chosen, report.maps, _block, flat=shown, depth=depth, drop=columns is None, noun="maps")
+    if rows is None:
+        table = replace(table, tree=partial(as_tree, report))
     net = report.model.name or report.model.source
     seen = ", ".join(f"{cover.on} ({shape_text(cover.shape)})" for cover in report.covers)
     heading = Heading(f"{net}: receptive fields on {seen}", 1)
@@ -162,36 +157,28 @@ def _block(path: str, maps: list[MapField]) -> MapField:
 # -- one unit --------------------------------------------------------------------------------------
 
 
-def _interval(value: tuple[int, int] | None, otherwise: str) -> str:
-    return otherwise if value is None else f"{value[0]} … {value[1]}"
-
-
 def _box_text(axis: UnitAxis) -> str:
-    return _interval(axis.box, "all" if axis.kind == "global" else "?" if axis.kind == "unknown" else "none")
+    if axis.box is not None:
+        return f"{axis.box[0]} … {axis.box[1]}"
+    return "all" if axis.kind == "global" else "?" if axis.kind == "unknown" else "none"
 
 
-def _length(value: tuple[int, int] | None) -> int | None:
+def _pixels(value: tuple[int, int] | None) -> int | None:
     return None if value is None else value[1] - value[0] + 1
+
+
+def _length(name: str, header: str, priority: int, pixels: Callable[[UnitAxis], int | None]) -> Column:
+    return count(name, header, priority=priority, value=lambda axis, _: pixels(axis), show=str)
 
 
 UNIT_COLUMNS = (
     Column("axis", at="name"),
     count("box", "box", priority=1, value=lambda axis, _: axis, show=_box_text, exact=lambda axis: exact(axis.box)),
-    count(
-        "size",
-        "size",
-        priority=2,
-        value=lambda axis, _: axis.pixels if axis.kind == "global" else _length(axis.box),
-        show=plain,
-    ),
-    count("clipped", "in the input", priority=5, show=lambda box: _interval(box, "–")),
-    count(
-        *("clipped_size", "size there", "", 6),
-        value=lambda axis, _: _length(axis.clipped) or (0 if axis.box else None),
-        show=plain,
-    ),
-    count("reached", "reached", priority=3, at="count", show=plain),
-    count("width", "95% width", priority=4, show=lambda width: "–" if width is None else plain(width)),
+    _length("size", "size", 2, lambda axis: axis.pixels if axis.kind == "global" else _pixels(axis.box)),
+    count("clipped", "in the input", priority=5, show="{0[0]} … {0[1]}".format, none="–"),
+    _length("clipped_size", "size there", 6, lambda axis: _pixels(axis.clipped) or (0 if axis.box else None)),
+    count("reached", "reached", priority=3, at="count", show=str),
+    count("width", "95% width", priority=4, show=str, none="–"),
 )
 """The columns of the table of one unit's axes."""
 
@@ -226,9 +213,9 @@ def unit_notes(report: UnitReport) -> list[Note]:
     if report.product is False:
         notes.append(Note("the set is not a product of the axes' sets: branches of different shape meet"))
     if report.paths is not None:
-        count = f"{report.paths:,}" if isinstance(report.paths, int) else f"{report.paths:.3g}"
+        paths = f"{report.paths:,}" if isinstance(report.paths, int) else f"{report.paths:.3g}"
         notes.append(
-            Note(f"{count} paths lead to it; 95% width: the interval around the centre that holds 95% of them")
+            Note(f"{paths} paths lead to it; 95% width: the interval around the centre that holds 95% of them")
         )
     return notes
 
@@ -265,13 +252,6 @@ def heat_map(report: UnitReport, field: UnitField) -> Picture:
     return Picture(lambda width, colour: draw(values, box, width=width, colour=colour))
 
 
-class Pixel(NamedTuple):
-    """One pixel that reaches a unit."""
-
-    place: tuple[int, ...]
-    share: float
-
-
 def pixels(report: UnitReport, field: UnitField | None) -> Table:
     """Every pixel that reaches the unit, with its share of the paths.
 
@@ -282,9 +262,6 @@ def pixels(report: UnitReport, field: UnitField | None) -> Table:
         raise CnncalcError(f"path counts cannot be given: {report.reason}\n  hint: use --format json")
     total = float(field.counts.sum()) or 1.0
     places = zip(*(axis.tolist() for axis in field.reached.nonzero()), strict=True)
-    names = "zyx"[-len(report.axes) :]
-    columns = [
-        *(Column(name, name, lambda one, _, k=k: one.place[k]) for k, name in enumerate(names)),  # type: ignore[misc]
-        Column("share", "share", lambda one, _: one.share),
-    ]
-    return Table(columns, [Pixel(place, float(field.counts[place]) / total) for place in places])
+    names = [*"zyx"[-len(report.axes) :], "share"]
+    rows = [(*place, float(field.counts[place]) / total) for place in places]
+    return Table([nth(number, name) for number, name in enumerate(names)], rows)

@@ -8,35 +8,13 @@ from typing import Any
 import msgspec
 
 from cnncalc.analysis.answer import Answer
+from cnncalc.report import REPORTS as REPORTS
 from cnncalc.spec.schema import DIALECT, tidy
-
-REPORTS = {
-    "report": ("report", "Report"),
-    "report-many": ("compare", "CompareReport"),
-    "bench": ("bench", "BenchReport"),
-    "check": ("check", "CheckReport"),
-    "check-many": ("check", "CheckReports"),
-    "conventions": ("conventions.comparison", "ConventionsReport"),
-    "diff": ("difference", "DiffReport"),
-    "diff-git": ("changes", "ChangesReport"),
-    "explain": ("explain.answer", "ExplainReport"),
-    "layers": ("layers", "LayersReport"),
-    "lint": ("lint.answer", "LintReport"),
-    "lint-many": ("lint.answer", "LintReports"),
-    "machines": ("machines", "Machines"),
-    "rf": ("fields", "FieldReport"),
-    "rf-unit": ("fields", "UnitReport"),
-    "sizes": ("sizes", "SizesReport"),
-    "solve": ("solve", "SolveReport"),
-    "verify": ("verdict", "VerifyReport"),
-    "zoo": ("zoo", "Zoo"),
-}
-"""What each command's JSON is: the module of the analyses, and the structure in it."""
 
 
 def report_schema(of: str) -> dict[str, Any]:
     """The JSON Schema (2020-12) of one kind of report. Keys may be added within a version of the schema."""
-    module, name = REPORTS[of]
+    module, name, _ = REPORTS[of]
     answer = getattr(import_module(f"cnncalc.analysis.{module}"), name)
     described: dict[str, Any] = tidy(msgspec.json.schema(answer))
     for one in described["$defs"].values():  # an answer's version and generator are filled in, and always there

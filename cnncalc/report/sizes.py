@@ -11,7 +11,7 @@ from cnncalc.analysis.answer import Shape
 from cnncalc.analysis.input_sizes import QUESTIONS, Pair, Question, Step
 from cnncalc.analysis.sizes import TITLES, SizeSet, SizesReport
 from cnncalc.document.blocks import Block, Document, Group, Heading, Note, Table, Verbatim
-from cnncalc.document.column import Column, count, plain
+from cnncalc.document.column import Column, count, nth
 from cnncalc.layers.axes import describe
 from cnncalc.report.words import more_than
 
@@ -49,17 +49,13 @@ def _short(title: str) -> str:
     return SHORT.get(title, title)
 
 
-def _none(value: int | None) -> str:
-    return "–" if value is None else str(value)
-
-
 COLUMNS = (
     Column("axis", at="axes", priority=2, elastic=True),
     Column("question", "sizes that", lambda row, _: TITLES[row.question], show=_short),
     Column("rule", "are", at="sizes.rule", priority=1, elastic=True),
-    count("smallest", "smallest", at="sizes.smallest", show=_none, priority=4),
-    count("largest", "largest", at="sizes.largest", show=_none, priority=5),
-    count("count", "count", at="sizes.count", show=plain, priority=3),
+    count("smallest", "smallest", at="sizes.smallest", show=str, none="–", priority=4),
+    count("largest", "largest", at="sizes.largest", show=str, none="–", priority=5),
+    count("count", "count", at="sizes.count", show=str, priority=3),
 )
 """The columns of the table of rules."""
 
@@ -110,8 +106,8 @@ def _near(report: SizesReport) -> Iterator[Block]:
     ]
     wanted = describe(report.wanted)
     columns = (
-        Column("question", "sizes that", lambda row, _: row[0], show=_short),
-        Column("which", f"near {wanted}", lambda row, _: row[1], priority=2),
+        nth(0, "question", "sizes that", show=_short),
+        nth(1, "which", f"near {wanted}", priority=2),
         Column("sizes", "size", lambda row, _: describe(row[2].sizes), right=True, priority=1),
         Column("change", "to get there", lambda row, _: change_text(row[2].change, names), priority=3, elastic=True),
     )

@@ -27,12 +27,8 @@ def _notes(one: SolutionReport, _: object) -> str:
     return ", ".join(notes)
 
 
-def _given(value: int | None) -> str:
-    return "" if value is None else str(value)
-
-
 COLUMNS = (
-    *(Column(name, show=_given, right=True) for name in Settings._fields[:5]),
+    *(Column(name, none="", right=True) for name in Settings._fields[:5]),
     Column("lost", right=True),
     Column("note", value=_notes),
 )

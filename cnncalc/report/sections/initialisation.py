@@ -30,29 +30,21 @@ def facts(report: Report) -> list[Fact]:
     return rows
 
 
-def _deviation(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
-
-
 def _column(
     name: str, header: str, help: str, show: Callable[[Any], str], priority: int, *, summed: bool = False
 ) -> Column:
     at = f"initialisation.{name}"
-    return count(name, header, help, priority, at=at, show=show, total_at=at if summed else "")
-
-
-def _count(value: int | None) -> str:
-    return "–" if value is None else human(value)
+    return count(name, header, help, priority, at=at, show=show, none="–", total_at=at if summed else "")
 
 
 COLUMNS = (
-    _column("fan_in", "fan-in", "inputs of one output unit", _count, 4),
-    _column("fan_out", "fan-out", "outputs that one input unit goes to, as torch.nn.init has it", _count, 6),
-    _column("gain", "gain", "of the activation that follows", _deviation, 5),
-    _column("he_std", "He σ", "deviation by the fan-in: gain/√fan_in", _deviation, 3),
-    _column("he_fan_out_std", "He σ out", "deviation by the fan-out: gain/√fan_out", _deviation, 8),
-    _column("xavier_std", "Xavier σ", "gain·√(2/(fan_in + fan_out))", _deviation, 5),
-    _column("decayed", "decayed", "parameters that weight decay is meant for", _count, 6, summed=True),
-    _column("not_decayed", "not dec.", "parameters that it is not meant for: biases, norms", _count, 7, summed=True),
+    _column("fan_in", "fan-in", "inputs of one output unit", human, 4),
+    _column("fan_out", "fan-out", "outputs that one input unit goes to, as torch.nn.init has it", human, 6),
+    _column("gain", "gain", "of the activation that follows", "{:.4g}".format, 5),
+    _column("he_std", "He σ", "deviation by the fan-in: gain/√fan_in", "{:.4g}".format, 3),
+    _column("he_fan_out_std", "He σ out", "deviation by the fan-out: gain/√fan_out", "{:.4g}".format, 8),
+    _column("xavier_std", "Xavier σ", "gain·√(2/(fan_in + fan_out))", "{:.4g}".format, 5),
+    _column("decayed", "decayed", "parameters that weight decay is meant for", human, 6, summed=True),
+    _column("not_decayed", "not dec.", "parameters that it is not meant for: biases, norms", human, 7, summed=True),
     _column("zero_init", "starts at 0", "the last scale of a residual's body", lambda value: "yes" if value else "", 9),
 )

@@ -51,23 +51,23 @@ def facts(report: Report) -> list[Fact]:
     return rows
 
 
-def _intensity(value: float | None) -> str:
-    return "–" if value is None else "<0.1" if 0 < value < 0.05 else f"{value:.1f}" if value else "0"
+def _intensity(value: float) -> str:
+    return "<0.1" if 0 < value < 0.05 else f"{value:.1f}" if value else "0"
 
 
 def _time(value: Any) -> str:
-    return "–" if value is None else "0" if not value else units.show_time(value)
+    return units.show_time(value) if value else "0"
 
 
 def _column(name: str, header: str, help: str, field: str, show: Callable[[Any], str], priority: int) -> Column:
     at = f"speed.{field}"
-    return count(name, header, help, priority, at=at, show=show, total_at="" if field == "limit" else at)
+    return count(name, header, help, priority, at=at, show=show, none="–", total_at="" if field == "limit" else at)
 
 
 COLUMNS = (
     _column("moved_bytes", "moved", "bytes read and written, each tensor once", "bytes", units.show_moved, 4),
     _column("intensity", "FLOP/B", "FLOPs per byte", "intensity", _intensity, 5),
     _column("roofline", "roofline", "least time with every tensor from memory", "roofline_ps", _time, 3),
-    _column("limit", "limit", "what the roofline time is: compute or memory", "limit", lambda v: v or "–", 5),
+    _column("limit", "limit", "what the roofline time is: compute or memory", "limit", str, 5),
     _column("time_bound", "bound", "lower bound of the time, whatever the caches hold", "bound_ps", _time, 3),
 )
