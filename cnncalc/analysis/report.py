@@ -144,7 +144,7 @@ class TrainingTotals(StepFlops, frozen=True):
     """What a training step costs: sums over all layers, lower bounds where the status is ``partial``.
 
     ``drops`` counts the layers of stochastic depth. ``expected_if_skipped`` is there where there are some, and null
-    where their draws depend on each other in too many ways to be told apart.
+    where some layer runs if one of several drops keeps its tensor: no single branch tells how often.
     """
 
     status: Literal["complete", "partial"]

@@ -6,23 +6,19 @@ takes part in the gradients of what still depends on a weight. Drops are drawn i
 one draw is for the whole batch or for each sample makes no difference to the mean, since the cost is proportional
 to the samples. PyTorch's and torchvision's modules save none of this: they compute the tensor and zero it.
 
-The probabilities are exact. Whether a layer runs is a Boolean function of the draws, kept as a reduced ordered
-decision diagram (Bryant 1986, "Graph-based algorithms for Boolean function manipulation").
+The probabilities are exact. A layer in a branch runs where all the drops that the branch leads through keep their
+tensor. Where a layer runs if one *or* another drop keeps it, no single branch tells, and the mean is unknown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
-from itertools import product
+from math import prod
 
 from msgspec import Struct
 
-from cnncalc.graph import Graph, Node
+from cnncalc.graph import Graph
 from cnncalc.layers.base import Unknown
-
-MAX_DIAGRAM = 1 << 17
-"""The most vertices of all decision diagrams of a net; beyond it the mean cost is unknown."""
 
 
 class ExpectedMacs(Struct, frozen=True):
@@ -36,75 +32,11 @@ class ExpectedMacs(Struct, frozen=True):
     weight_gradient: Fraction | None
 
 
-class TooManyDrawsError(Exception):
-    """The draws are too entangled."""
-
-
-NO, YES = 0, 1
-_Vertex = tuple[int, int, int]
-
-
-class _Diagrams:
-    """Boolean functions of independent draws; a function is the number of its vertex (``NO``, ``YES`` are the leaves).
-
-    A vertex is (draw, where dropped, where kept).
-    """
-
-    def __init__(self, kept: list[Fraction]) -> None:
-        self.kept = kept
-        self.vertices: list[_Vertex] = [(len(kept), NO, NO), (len(kept), YES, YES)]
-        self.numbers: dict[_Vertex, int] = {}
-        self.both: dict[tuple[int, int], int] = {}
-        self.complements: dict[int, int] = {NO: YES, YES: NO}
-        self.chances: dict[int, Fraction] = {NO: Fraction(0), YES: Fraction(1)}
-
-    def make(self, draw: int, dropped: int, kept: int) -> int:
-        """The function that is ``kept`` where the draw keeps, else ``dropped``."""
-        if dropped == kept:
-            return kept
-        vertex = (draw, dropped, kept)
-        if vertex not in self.numbers:
-            if len(self.vertices) >= MAX_DIAGRAM:
-                raise TooManyDrawsError
-            self.numbers[vertex] = len(self.vertices)
-            self.vertices.append(vertex)
-        return self.numbers[vertex]
-
-    def conjunction(self, first: int, second: int) -> int:
-        """True where both hold."""
-        if first == second or second == YES:
-            return first
-        if first == YES:
-            return second
-        if NO in (first, second):
-            return NO
-        key = (min(first, second), max(first, second))
-        if key not in self.both:
-            a, b = self.vertices[first], self.vertices[second]
-            draw = min(a[0], b[0])
-            a0, a1 = a[1:] if a[0] == draw else (first, first)
-            b0, b1 = b[1:] if b[0] == draw else (second, second)
-            self.both[key] = self.make(draw, self.conjunction(a0, b0), self.conjunction(a1, b1))
-        return self.both[key]
-
-    def complement(self, function: int) -> int:
-        """True where it does not hold."""
-        if function not in self.complements:
-            draw, dropped, kept = self.vertices[function]
-            self.complements[function] = self.make(draw, self.complement(dropped), self.complement(kept))
-        return self.complements[function]
-
-    def disjunction(self, first: int, second: int) -> int:
-        """True where one of them holds."""
-        return self.complement(self.conjunction(self.complement(first), self.complement(second)))
-
-    def probability(self, function: int) -> Fraction:
-        """The probability that it holds."""
-        if function not in self.chances:
-            draw, dropped, kept = self.vertices[function]
-            chance = self.kept[draw]
-            self.chances[function] = chance * self.probability(kept) + (1 - chance) * self.probability(dropped)
-        return self.chances[function]
+Kept = frozenset[int]
+"""What happens where all of these drops keep their tensor."""
+When = Kept | None
+"""``None``: never."""
+ALWAYS: Kept = frozenset()
 
 
 def drops(graph: Graph) -> dict[int, Fraction]:
@@ -116,81 +48,93 @@ def drops(graph: Graph) -> dict[int, Fraction]:
     }
 
 
-def expected_macs(graph: Graph, batch: int = 1) -> list[ExpectedMacs] | None:
-    """The mean cost of every node in one training step; ``None`` if the draws are too entangled."""
+def expected_macs(graph: Graph, batch: int = 1) -> list[ExpectedMacs] | Unknown:
+    """The mean cost of every node in one training step; unknown where no single branch tells when a layer runs."""
     dropping = drops(graph)
-    diagrams = _Diagrams([1 - chance for chance in dropping.values()])
-    draws = {number: draw for draw, number in enumerate(dropping)}
-    try:
-        keeps = {number: diagrams.make(draw, NO, YES) for number, draw in draws.items()}
-        runs, learns = _runs(graph, diagrams, keeps), _learns(graph, diagrams, keeps)
-        return [
-            _expected(node, diagrams, runs[number], [learns[ref.node] for ref in node.inputs], times)
-            for number, (node, times) in enumerate(zip(graph.nodes, graph.samples(batch), strict=True))
-        ]
-    except (TooManyDrawsError, RecursionError):
-        return None
+    runs = _runs(graph, dropping)
+    if isinstance(runs, Unknown):
+        return runs
+    learns = _learns(graph, dropping)
+    if isinstance(learns, Unknown):
+        return learns
+
+    def chance(when: When) -> Fraction:
+        return Fraction(0) if when is None else prod((1 - dropping[drop] for drop in when), start=Fraction(1))
+
+    means = []
+    for number, (node, times) in enumerate(zip(graph.nodes, graph.samples(batch), strict=True)):
+        here, layer, shapes = runs[number], node.layer, node.input_shapes
+        often = chance(here)
+        if layer is None:
+            means.append(ExpectedMacs(often, *[Fraction(0)] * 3))
+            continue
+        before = [learns[ref.node] for ref in node.inputs]
+        wanted = {when for when in before if when is not None and (here is None or not when <= here)}
+        if len(wanted) > 1:
+            return Unknown(f"the gradients that {node.path} passes on depend on several drops")
+        # with the gradients of inputs that learn only where further drops keep them, and without
+        more = [layer.input_gradient_macs(tuple([when is not None for when in before]), *shapes)]
+        chances = [chance(_both(here, *wanted))]
+        if wanted:
+            more.append(layer.input_gradient_macs(tuple(w is not None and w not in wanted for w in before), *shapes))
+            chances.append(often - chances[0])
+        means.append(
+            ExpectedMacs(
+                runs=often,
+                forward=_mean([layer.macs(*shapes)], [often], times),
+                input_gradient=_mean(more, chances, times),
+                weight_gradient=_mean([layer.weight_gradient_macs(*shapes)], [often], times),
+            )
+        )
+    return means
 
 
-def _runs(graph: Graph, diagrams: _Diagrams, keeps: dict[int, int]) -> list[int]:
-    """For every node, when it runs: if it reaches an output without a drop on the way."""
-    runs = [NO] * len(graph.nodes)
+def _mean(macs: list[int | Unknown], chances: list[Fraction], batch: int) -> Fraction | None:
+    total = Fraction(0)
+    for cost, chance in zip(macs, chances, strict=True):
+        if isinstance(cost, Unknown):
+            return None
+        total += cost * chance * batch
+    return total
+
+
+def _both(*events: When) -> When:
+    """Where all of them happen."""
+    return None if None in events else ALWAYS.union(*(event for event in events if event is not None))
+
+
+def _either(events: list[When]) -> When | Unknown:
+    """Where one of them happens: the one that all others imply; unknown where there is none."""
+    able = [event for event in events if event is not None]
+    widest = min(able, key=len, default=None)
+    return widest if widest is None or all(widest <= event for event in able) else Unknown("")
+
+
+def _runs(graph: Graph, dropping: dict[int, Fraction]) -> list[When] | Unknown:
+    """For every node, when it runs: if it reaches an output without a drop on the way. An input is there
+    anyway.
+    """
+    wanted: list[list[When]] = [[] for _ in graph.nodes]
     for _, ref in graph.outputs:
-        runs[ref.node] = YES
-    for number in range(len(graph.nodes) - 1, -1, -1):
-        wants = diagrams.conjunction(runs[number], keeps.get(number, YES))
-        for ref in graph.nodes[number].inputs:
-            runs[ref.node] = diagrams.disjunction(runs[ref.node], wants)
-    return runs
+        wanted[ref.node].append(ALWAYS)
+    runs: list[When] = []
+    for number, node in reversed(list(enumerate(graph.nodes))):
+        when = ALWAYS if node.layer is None else _either(wanted[number])
+        if isinstance(when, Unknown):
+            return Unknown(f"whether {node.path} runs depends on several drops")
+        runs.append(when)
+        for ref in node.inputs:
+            wanted[ref.node].append(_both(when, frozenset({number})) if number in dropping else when)
+    return runs[::-1]
 
 
-def _learns(graph: Graph, diagrams: _Diagrams, keeps: dict[int, int]) -> list[int]:
+def _learns(graph: Graph, dropping: dict[int, Fraction]) -> list[When] | Unknown:
     """For every node, when its output depends on a learnable weight."""
-    learns: list[int] = []
+    learns: list[When] = []
     for number, node in enumerate(graph.nodes):
         own = node.layer is not None and any(weight.learnable for weight in node.layer.weights(*node.input_shapes))
-        found = YES if own else NO
-        for ref in node.differentiable_inputs:
-            found = diagrams.disjunction(found, learns[ref.node])
-        learns.append(diagrams.conjunction(found, keeps.get(number, YES)))
+        found = _either([learns[ref.node] for ref in node.differentiable_inputs] + ([ALWAYS] if own else []))
+        if isinstance(found, Unknown):
+            return Unknown(f"whether {node.path} has a gradient depends on several drops")
+        learns.append(_both(found, frozenset({number})) if number in dropping else found)
     return learns
-
-
-def _expected(node: Node, diagrams: _Diagrams, runs: int, learns: list[int], batch: int) -> ExpectedMacs:
-    chance = diagrams.probability(runs)
-    if node.layer is None:
-        return ExpectedMacs(chance, Fraction(0), Fraction(0), Fraction(0))
-    shapes = node.input_shapes
-
-    def mean(macs: int | Unknown, chance: Fraction = chance) -> Fraction | None:
-        return None if isinstance(macs, Unknown) else chance * macs * batch
-
-    return ExpectedMacs(
-        runs=chance,
-        forward=mean(node.layer.macs(*shapes)),
-        input_gradient=_input_gradient(node, diagrams, runs, learns, mean),
-        weight_gradient=mean(node.layer.weight_gradient_macs(*shapes)),
-    )
-
-
-def _input_gradient(
-    node: Node, diagrams: _Diagrams, runs: int, learns: list[int], mean: Callable[..., Fraction | None]
-) -> Fraction | None:
-    """The mean cost of the gradients of a node's inputs, over all sets of wanted gradients."""
-    assert node.layer is not None
-    shapes = node.input_shapes
-    if node.layer.input_gradient_macs((True,) * len(shapes), *shapes) == 0:
-        return Fraction(0)
-    total = Fraction(0)
-    uncertain = [when for when in dict.fromkeys(learns) if when > YES]
-    for answers in product((False, True), repeat=len(uncertain)):
-        told = dict(zip(uncertain, answers, strict=True)) | {NO: False, YES: True}
-        event = runs
-        for when, answer in zip(uncertain, answers, strict=True):
-            event = diagrams.conjunction(event, when if answer else diagrams.complement(when))
-        wanted = tuple(told[when] for when in learns)
-        part = mean(node.layer.input_gradient_macs(wanted, *shapes), diagrams.probability(event))
-        if part is None:
-            return None
-        total += part
-    return total

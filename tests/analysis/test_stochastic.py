@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 import torch
+from msgspec.structs import astuple
 from torch.utils.flop_counter import FlopCounterMode
 
-import cnncalc.analysis.stochastic as stochastic
 from cnncalc.analysis.stochastic import drops, expected_macs
 from cnncalc.analysis.training import step_macs
 from cnncalc.graph import Graph
@@ -74,11 +74,18 @@ ONE_AFTER_THE_OTHER = """
 input: [4, 6, 6]
 layers: [{conv: {out: 4, kernel: 1}}, {drop_path: 0.5}, {conv: {out: 4, kernel: 1}}, {drop_path: 0.25}]
 """
+LEARNS_EITHER_WAY = """
+input: [4, 6, 6]
+layers:
+  - add:
+      - [{conv: {out: 4, kernel: 1}}, {drop_path: 0.5}]
+      - [{conv: {out: 4, kernel: 1}}, {drop_path: 0.25}]
+  - conv: {out: 4, kernel: 1}
+"""
 BY_HAND = {
     "blocks": BLOCKS,
     "at the input": AT_THE_INPUT,
     "nested": NESTED,
-    "in common": IN_COMMON,
     "one after the other": ONE_AFTER_THE_OTHER,
 }
 
@@ -167,21 +174,24 @@ def walked(graph: Graph, dropped: set[int]) -> list[tuple[bool, int, int, int]]:
 
 def test_means_of_random_nets_are_those_of_every_outcome() -> None:
     seen = 0
-    for seed in range(150):
+    for seed in range(220):
         text = random_spec(Random(seed))
         if not any(name in text for name in ("stochastic_depth", "drop_path", "droppath")):
             continue
         graph = load_text(text)
         if not 0 < len(drops(graph)) <= 6:
             continue
+        found = expected_macs(graph)
+        if isinstance(found, Unknown):
+            continue
         seen += 1
         sums = [[Fraction(0)] * 4 for _ in graph.nodes]
         for chance, dropped in outcomes(graph):
-            for row, found in zip(sums, walked(graph, dropped), strict=True):
-                for place, value in enumerate(found):
+            for row, costs in zip(sums, walked(graph, dropped), strict=True):
+                for place, value in enumerate(costs):
                     row[place] += chance * value
-        means = [[m.runs, m.forward, m.input_gradient, m.weight_gradient] for m in expected_macs(graph)]
-        assert means == sums, text
+        for node, mean, row in zip(graph.nodes, found, sums, strict=True):
+            assert node.layer is None or list(astuple(mean)) == row, text
     assert seen >= 4
 
 
@@ -213,6 +223,12 @@ def test_without_drops_the_mean_is_the_cost_where_indices_pass_no_gradient() -> 
     assert means == [(one.forward, one.input_gradient, one.weight_gradient) for one in step_macs(graph)]
 
 
-def test_draws_that_hang_together_in_too_many_ways_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stochastic, "MAX_DIAGRAM", 3)
-    assert expected_macs(load_text(NESTED)) is None
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        (IN_COMMON, "whether common runs depends on several drops"),
+        (LEARNS_EITHER_WAY, "whether add1 has a gradient depends on several drops"),
+    ],
+)
+def test_where_no_single_branch_tells_the_mean_is_unknown(spec: str, reason: str) -> None:
+    assert expected_macs(load_text(spec)) == Unknown(reason)

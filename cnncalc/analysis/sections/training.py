@@ -16,6 +16,7 @@ from cnncalc.analysis.training import StepMacs, step_macs
 from cnncalc.errors import CnncalcError
 from cnncalc.formulas.cost import flops
 from cnncalc.graph import Graph
+from cnncalc.layers.base import Unknown
 
 PARTS = ("forward", "input_gradient", "weight_gradient")
 PETAFLOP_S_DAY = 10**15 * 86_400
@@ -29,7 +30,7 @@ def measured(report: Report, graph: Graph, settings: Settings) -> tuple[Training
     """
     batch = report.model.batch
     dropping = len(drops(graph))
-    means = expected_macs(graph, batch) if dropping else None
+    means = _means(graph, batch) if dropping else None
     parts = [_layer(cost, means[number] if means else None) for number, cost in enumerate(step_macs(graph, batch))]
     known = [sum(getattr(part, name) or 0 for part in parts) for name in StepFlops.__struct_fields__[:-1]]
     totals = TrainingTotals(
@@ -40,6 +41,11 @@ def measured(report: Report, graph: Graph, settings: Settings) -> tuple[Training
         run=_run(report, graph, settings, dropping > 0 and means is not None),
     )
     return totals, parts
+
+
+def _means(graph: Graph, batch: int) -> list[ExpectedMacs] | None:
+    means = expected_macs(graph, batch)
+    return None if isinstance(means, Unknown) else means
 
 
 def _layer(cost: StepMacs, mean: ExpectedMacs | None) -> LayerTraining:
@@ -77,7 +83,7 @@ def _run(report: Report, graph: Graph, settings: Settings, skips: bool) -> Any:
     of_one = sum(flops(one.forward or 0) + flops(one.backward or 0) for one in step_macs(graph))
     skipped: Any = UNSET
     if skips:
-        means = expected_macs(graph) or []
+        means = _means(graph, 1) or []
         values = [value for one in means for part in PARTS if (value := getattr(one, part)) is not None]
         skipped = round(2 * seen * sum(values, Fraction(0)))
     return TrainingRun(

@@ -31,7 +31,7 @@ def facts(report: Report) -> list[Fact]:
         layers = f"{totals.drops} layers of stochastic depth" if totals.drops > 1 else "one layer of stochastic depth"
         rows.append(Fact(f"{layers}", "", "computed and zeroed, as PyTorch and torchvision do: the above"))
         if totals.expected_if_skipped is None:
-            rows.append(Fact("mean if skipped", "unknown", "the draws are too entangled"))
+            rows.append(Fact("mean if skipped", "unknown", "some layers run if one of several drops keeps them"))
         else:
             mean = totals.expected_if_skipped.step_flops
             saved = f"neither computed nor differentiated (Huang et al. 2016): {units.share(mean, totals.step_flops)} %"
