@@ -6,13 +6,14 @@ Whatever the source (YAML, PyTorch, ONNX), the analyses see a :class:`Graph`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from functools import cache
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from cnncalc.errors import LayerError
-from cnncalc.layers.base import Layer, Shape, Shapes
+from cnncalc.layers.base import Layer, Reads, Shape, Shapes
 
 
 class Ref(NamedTuple):
@@ -182,6 +183,68 @@ class Graph(Struct, frozen=True):
             except LayerError:
                 continue
         return self
+
+
+# -- one propagation -------------------------------------------------------------------------------
+
+T = TypeVar("T")
+
+
+class Output(NamedTuple):
+    """One output of a node, or all of them together: its shape, and what it reads of each input."""
+
+    number: int
+    node: Node
+    shape: Shape
+    reads: tuple[Reads, ...] | None
+
+
+class Carried(NamedTuple, Generic[T]):
+    """What was carried to every node (``nodes``: to all its outputs together) and every output of several."""
+
+    nodes: list[T]
+    ports: dict[Ref, T]
+
+    def of(self, ref: Ref) -> T:
+        """What one tensor has."""
+        return self.ports[ref] if ref in self.ports else self.nodes[ref.node]
+
+
+class Algebra(Generic[T]):
+    """What :func:`propagate` carries along what layers read: a field, sets of pixels, where an axis runs, …"""
+
+    def begin(self, number: int, node: Node) -> T:
+        """What a node without inputs has: an input of the net, or a constant."""
+        raise NotImplementedError
+
+    def reads(self, reads: tuple[Reads, ...], shapes: Shapes) -> tuple[Reads, ...] | None:
+        """What a layer reads, as far as it matters; asked once per layer and input shapes."""
+        return reads
+
+    def after(self, out: Output, before: list[T]) -> T:
+        """What an output has, from what the node's inputs have."""
+        raise NotImplementedError
+
+
+def propagate(graph: Graph, algebra: Algebra[T]) -> Carried[T]:
+    """Carries values from the net's inputs to all its tensors."""
+
+    @cache
+    def read(layer: Layer, shapes: Shapes, port: int | None) -> tuple[Reads, ...] | None:
+        return algebra.reads(layer.reads(*shapes) if port is None else layer.port_reads(port, *shapes), shapes)
+
+    carried: Carried[T] = Carried([], {})
+    nodes, ports = carried
+    for number, node in enumerate(graph.nodes):
+        layer, shapes = node.layer, node.input_shapes
+        if layer is None or not node.inputs:
+            nodes.append(algebra.begin(number, node))
+            continue
+        before = [ports[ref] if ref in ports else nodes[ref.node] for ref in node.inputs]
+        nodes.append(algebra.after(Output(number, node, node.output_shape, read(layer, shapes, None)), before))
+        for port, shape in enumerate(node.output_shapes) if len(node.output_shapes) > 1 else ():
+            ports[Ref(number, port)] = algebra.after(Output(number, node, shape, read(layer, shapes, port)), before)
+    return carried
 
 
 def _same_weights(first: Node, second: Node) -> bool:

@@ -14,12 +14,13 @@ axis the set is an upper bound.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import reduce
 from typing import NamedTuple
 
 from cnncalc.errors import CnncalcError
 from cnncalc.formulas.receptive_field import POINT, taps_of
 from cnncalc.formulas.traffic import FOLDS
-from cnncalc.graph import Graph, Node, Ref
+from cnncalc.graph import Algebra, Graph, Node, Output, propagate
 from cnncalc.layers.base import Read, Reads, Shape
 
 MOST_BITS = 1 << 30
@@ -78,20 +79,7 @@ def exact_fields(graph: Graph, source: int, axis: int) -> list[Sight]:
     """
     size = graph.nodes[source].output_shape[axis + 1]
     _check_few(graph.nodes[source], size * size)
-    known: dict[Ref, _Seen] = {}
-    result: list[Sight] = []
-    for number, node in enumerate(graph.nodes):
-        if node.layer is None:
-            seen = _Seen(axis + 1, tuple(1 << pixel for pixel in range(size))) if number == source else _NOTHING
-            known[Ref(number)] = seen
-        else:
-            before = [known[ref] for ref in node.inputs]
-            seen = _after(before, node.layer.reads(*node.input_shapes), node, node.output_shape)
-            for port, shape in enumerate(node.output_shapes):
-                reads = node.layer.port_reads(port, *node.input_shapes)
-                known[Ref(number, port)] = _after(before, reads, node, shape)
-        result.append(_sight(seen))
-    return result
+    return [_sight(seen) for seen in propagate(graph, _Sets(source, axis)).nodes]
 
 
 def pixels_of(sight: Sight) -> Pixels:
@@ -124,17 +112,25 @@ def _sight(seen: _Seen) -> Sight:
     return Anywhere(pixels, seen.exact) if seen.uneven or not seen.exact else pixels
 
 
-def _after(before: list[_Seen], reads: tuple[Reads, ...], node: Node, shape: Shape) -> _Seen:
-    """What an output of ``shape`` sees, from what the node's inputs see and how it reads them."""
-    if not before:
-        return _NOTHING
-    if all(seen == before[0] for seen in before) and _keeps_together(before[0], reads, node.input_shapes):
-        return before[0]
-    after = [_through(*parts, shape, node) for parts in zip(before, reads, node.input_shapes, strict=True)]
-    united = after[0]
-    for other in after[1:]:
-        united = _unite(united, other)
-    return united
+class _Sets(Algebra[_Seen]):
+    """The sets of pixels that the units of every tensor see of one axis."""
+
+    def __init__(self, source: int, axis: int) -> None:
+        self.source = source
+        self.axis = axis
+
+    def begin(self, number: int, node: Node) -> _Seen:
+        if number != self.source:
+            return _NOTHING
+        return _Seen(self.axis + 1, tuple(1 << pixel for pixel in range(node.output_shape[self.axis + 1])))
+
+    def after(self, out: Output, before: list[_Seen]) -> _Seen:
+        assert out.reads is not None
+        shapes = out.node.input_shapes
+        if all(seen == before[0] for seen in before) and _keeps_together(before[0], out.reads, shapes):
+            return before[0]
+        after = [_through(*parts, out.shape, out.node) for parts in zip(before, out.reads, shapes, strict=True)]
+        return reduce(_unite, after)
 
 
 def _keeps_together(seen: _Seen, reads: tuple[Reads, ...], shapes: tuple[Shape, ...]) -> bool:

@@ -11,7 +11,7 @@ from cnncalc.analysis.receptive_field import Local, Track, receptive_fields
 from cnncalc.analysis.verdict import Row, compare
 from cnncalc.errors import CnncalcError
 from cnncalc.formulas import receptive_field as rf
-from cnncalc.graph import Graph, Ref
+from cnncalc.graph import Algebra, Graph, Node, Output, Ref, propagate
 from cnncalc.layers.axes import axis_name
 from cnncalc.layers.base import Read, Shape
 
@@ -164,26 +164,32 @@ def clear_of_borders(graph: Graph, source: Source) -> list[list[bool] | None]:
     """For every node, and every unit along the axis on which its claim stands, whether nothing on the way from the
     input to it is cut off at a border; ``None`` where there is no such axis.
     """
-    clear: dict[Ref, tuple[int, list[bool]] | None] = {}
-    for number, node in enumerate(graph.nodes):
-        if node.layer is None:
-            units = [True] * graph.nodes[number].output_shape[source.axis + 1] if number == source.node else None
-            clear[Ref(number)] = None if units is None else (source.axis + 1, units)
-            continue
-        for port, shape in enumerate(node.output_shapes):
-            found: tuple[int, list[bool]] | None = None
-            reads = node.layer.port_reads(port, *node.input_shapes)
-            for ref, own, before in zip(node.inputs, reads, node.input_shapes, strict=True):
-                seen = clear[ref]
-                read = None if seen is None else own[seen[0]]
-                if seen is None or read is None or read.axis is None or read.window is None:
-                    continue
-                now = [_is_clear(read, unit, before[seen[0]], seen[1]) for unit in range(shape[read.axis])]
-                if found is not None and found[0] == read.axis:
-                    now = [one and other for one, other in zip(now, found[1], strict=True)]
-                found = (read.axis, now)
-            clear[Ref(number, port)] = found
-    return [None if (found := clear[Ref(number)]) is None else found[1] for number in range(len(graph.nodes))]
+    carried = propagate(graph, _ClearOfBorders(source))
+    found = (carried.of(Ref(number)) for number in range(len(graph.nodes)))
+    return [None if one is None else one[1] for one in found]
+
+
+class _ClearOfBorders(Algebra[tuple[int, list[bool]] | None]):
+    """Along which axis of a tensor the source's axis runs, and for each unit there whether no border cuts it off."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def begin(self, number: int, node: Node) -> tuple[int, list[bool]] | None:
+        axis = self.source.axis + 1
+        return (axis, [True] * node.output_shape[axis]) if number == self.source.node else None
+
+    def after(self, out: Output, before: list[tuple[int, list[bool]] | None]) -> tuple[int, list[bool]] | None:
+        found: tuple[int, list[bool]] | None = None
+        for seen, reads, shape in zip(before, out.reads or (), out.node.input_shapes, strict=True):
+            read = None if seen is None else reads[seen[0]]
+            if seen is None or read is None or read.axis is None or read.window is None:
+                continue
+            now = [_is_clear(read, unit, shape[seen[0]], seen[1]) for unit in range(out.shape[read.axis])]
+            if found is not None and found[0] == read.axis:
+                now = [one and other for one, other in zip(now, found[1], strict=True)]
+            found = (read.axis, now)
+        return found
 
 
 def _is_clear(read: Read, unit: int, size: int, before: list[bool]) -> bool:

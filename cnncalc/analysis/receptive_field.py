@@ -8,13 +8,13 @@ arithmetic is in :mod:`cnncalc.formulas.receptive_field`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from math import gcd
 from typing import NamedTuple
 
 from cnncalc.formulas import receptive_field as rf
-from cnncalc.graph import Graph, Node, Ref
-from cnncalc.layers.base import SCATTERED, Layer, Read, Reads, Shape, Shapes, pointwise
+from cnncalc.graph import Algebra, Graph, Node, Output, Ref, propagate
+from cnncalc.layers.base import SCATTERED, Read, Reads, Shape, Shapes, pointwise
 
 
 class Local(NamedTuple):
@@ -88,6 +88,11 @@ class InputAxis(NamedTuple):
     rank: int
 
 
+# The axes of an image mostly have the same fields and windows.
+_compose = lru_cache(maxsize=16)(rf.compose)
+Compose = Callable[[rf.Field, rf.Window], rf.Field | None]
+
+
 class Result(NamedTuple):
     """Results: per node what its outputs see, and where branches do not align."""
 
@@ -110,86 +115,64 @@ def receptive_fields(graph: Graph) -> Result:
         if node.layer is None
         for axis in range(len(node.output_shape) - 1)
     )
-    ports: dict[Ref, Seen] = {}
-    result = Result(axes, [], [], ports)
-    known: dict[tuple[Layer, Shapes, int | None], tuple[Reads, ...] | None] = {}
-    first = 0
-    for number, node in enumerate(graph.nodes):
-        if node.layer is None:
-            own = range(first, first + len(node.output_shape) - 1)
-            result.seen.append(Seen({i: Local(axis, rf.IDENTITY) for axis, i in enumerate(own, 1)}, len(axes)))
-            first = own.stop
-            continue
-        before = [ports.get(ref) or result.seen[ref.node] for ref in node.inputs]
-        several = len(node.output_shapes) > 1
-        for port in (None, *range(len(node.output_shapes))) if several else (None,):
-            key = (node.layer, node.input_shapes, port)
-            if key not in known:
-                shapes = node.input_shapes
-                reads = node.layer.reads(*shapes) if port is None else node.layer.port_reads(port, *shapes)
-                reads = tuple(map(followed, reads))
-                same = reads == tuple(map(pointwise, node.input_shapes))
-                known[key] = None if same else reads
-            seen = step(number, node, known[key], before, result)
-            if port is None:
-                result.seen.append(seen)
-            else:
-                ports[Ref(number, port)] = seen
-    return result
+    recurrence = Recurrence(axes)
+    carried = propagate(graph, recurrence)
+    return Result(axes, carried.nodes, recurrence.misalignments, carried.ports)
+
+
+class Recurrence(Algebra[Seen]):
+    """Fields as the recurrence has them, which ignores borders.
+
+    ``compose`` is :func:`cnncalc.formulas.receptive_field.compose`, with a cache.
+    """
+
+    def __init__(self, axes: tuple[InputAxis, ...], compose: Compose | None = None) -> None:
+        self.axes = axes
+        self.compose = compose or _compose
+        self.misalignments: list[Misalignment] = []
+
+    def begin(self, number: int, node: Node) -> Seen:
+        own = {i: Local(axis.axis + 1, rf.IDENTITY) for i, axis in enumerate(self.axes) if axis.node == number}
+        return Seen(own, len(self.axes))
+
+    def reads(self, reads: tuple[Reads, ...], shapes: Shapes) -> tuple[Reads, ...] | None:
+        """``None`` where each unit only reads its own position."""
+        reads = tuple(map(followed, reads))
+        return None if reads == tuple(map(pointwise, shapes)) else reads
+
+    def after(self, out: Output, before: list[Seen]) -> Seen:
+        if out.reads is None:
+            after = [seen.found for seen in before]
+            if len(after) == 1:
+                return before[0]
+        else:
+            rank = len(out.node.output_shape)
+            after = [
+                {axis: through(track, read, rank, self.compose) for axis, track in seen.found.items()}
+                for seen, read in zip(before, out.reads, strict=True)
+            ]
+        found = after[0]
+        if len(after) == 1:
+            return before[0] if found == before[0].found else before[0]._replace(found=found)
+        aligned = all(seen.aligned for seen in before)
+        met = None
+        for other in after[1:]:
+            if met is None and other == found:
+                continue
+            met = met or {**found}
+            for axis, theirs in other.items():
+                mine = met.get(axis)
+                clash = _clash(mine, theirs)
+                if clash is not None:
+                    self.misalignments.append(Misalignment(out.number, axis, *clash))
+                    aligned = False
+                met[axis] = _unite(mine, theirs, out.node.output_shape)
+        return Seen(found if met is None else dict(sorted(met.items())), len(self.axes), aligned)
 
 
 def followed(reads: Reads) -> Reads:
     """Reads that the recurrence, which ignores borders, can follow; the parts of a concatenation are none."""
     return tuple([SCATTERED if read.border == "joined" else read for read in reads])
-
-
-# The axes of an image mostly have the same fields and windows.
-_compose = lru_cache(maxsize=16)(rf.compose)
-Compose = Callable[[rf.Field, rf.Window], rf.Field | None]
-
-
-def step(
-    number: int,
-    node: Node,
-    reads: tuple[Reads, ...] | None,
-    before: list[Seen],
-    result: Result,
-    compose: Compose | None = None,
-) -> Seen:
-    """What one output of a node sees; ``reads`` is ``None`` if each unit only reads its own position.
-
-    ``compose`` is :func:`cnncalc.formulas.receptive_field.compose` with a cache.
-    """
-    if not before:
-        return Seen({}, len(result.axes))
-    if reads is None:
-        after = [seen.found for seen in before]
-        if len(after) == 1:
-            return before[0]
-    else:
-        rank = len(node.output_shape)
-        move = through if compose is None else partial(through, compose=compose)
-        after = [
-            {axis: move(track, read, rank) for axis, track in seen.found.items()}
-            for seen, read in zip(before, reads, strict=True)
-        ]
-    found = after[0]
-    if len(after) == 1:
-        return before[0] if found == before[0].found else before[0]._replace(found=found)
-    aligned = all(seen.aligned for seen in before)
-    met = None
-    for other in after[1:]:
-        if met is None and other == found:
-            continue
-        met = met or {**found}
-        for axis, theirs in other.items():
-            mine = met.get(axis)
-            clash = _clash(mine, theirs)
-            if clash is not None:
-                result.misalignments.append(Misalignment(number, axis, *clash))
-                aligned = False
-            met[axis] = _unite(mine, theirs, node.output_shape)
-    return Seen(found if met is None else dict(sorted(met.items())), len(result.axes), aligned)
 
 
 def through(track: Track, reads: Reads, rank: int, compose: Compose | None = None) -> Track:

@@ -16,13 +16,14 @@ whose sum is not a product of axes, are exact too.
 from __future__ import annotations
 
 from bisect import bisect_left
+from functools import reduce
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnncalc.errors import CnncalcError
 from cnncalc.formulas.receptive_field import POINT, Taps, Window, taps_of
 from cnncalc.formulas.traffic import FOLDS
-from cnncalc.graph import Graph, Node, Ref
+from cnncalc.graph import Algebra, Graph, Node, Output, Ref, propagate
 from cnncalc.layers.base import Movement, Read, Reads
 
 if TYPE_CHECKING:
@@ -74,23 +75,9 @@ def on_map(graph: Graph, number: int) -> Graph:
 
 def frames(graph: Graph, source: int) -> dict[Ref, Frame]:
     """For every tensor that depends on the input node ``source``, where the input's spatial axes run in it."""
-    rank = len(graph.nodes[source].output_shape) - 1
-    known: dict[Ref, Frame] = {Ref(source): tuple(range(1, rank + 1))}
-    for number, node in enumerate(graph.nodes):
-        if node.layer is None or not any(ref in known for ref in node.inputs):
-            continue
-        for port in range(len(node.output_shapes)):
-            reads = _reads(node, port)
-            after = [
-                _frame_after(known[ref], read, node, port)
-                for ref, read in zip(node.inputs, reads, strict=True)
-                if ref in known
-            ]
-            joined = after[0]
-            for other in after[1:]:
-                joined = tuple(map(_meet, joined, other))
-            known[Ref(number, port)] = joined
-    return known
+    carried = propagate(graph, _Frames(source))
+    refs = (Ref(number, port) for number, node in enumerate(graph.nodes) for port in range(len(node.output_shapes)))
+    return {ref: frame for ref in refs if (frame := carried.of(ref)) is not None}
 
 
 def unit_field(graph: Graph, source: int, ref: Ref, unit: tuple[int, ...]) -> UnitField:
@@ -135,20 +122,31 @@ def centred_width(mass: Counts, centre: float, share: float = 0.95) -> int | Non
 # -- where the axes run ----------------------------------------------------------------------------
 
 
-def _reads(node: Node, port: int) -> tuple[Reads, ...]:
-    assert node.layer is not None
-    return node.layer.port_reads(port, *node.input_shapes)
+class _Frames(Algebra[Frame | None]):
+    """Where the axes of ``source`` run; ``None`` in a tensor that does not depend on it."""
+
+    def __init__(self, source: int) -> None:
+        self.source = source
+
+    def begin(self, number: int, node: Node) -> Frame | None:
+        return tuple(range(1, len(node.output_shape))) if number == self.source else None
+
+    def after(self, out: Output, before: list[Frame | None]) -> Frame | None:
+        after = [
+            tuple(_place_after(place, reads, len(out.shape)) for place in frame)
+            for frame, reads in zip(before, out.reads or (), strict=True)
+            if frame is not None
+        ]
+        return reduce(lambda one, other: tuple(map(_meet, one, other)), after) if after else None
 
 
-def _frame_after(frame: Frame, reads: Reads, node: Node, port: int) -> Frame:
-    return tuple(_place_after(place, reads, node, port) for place in frame)
-
-
-def _place_after(place: Place, reads: Reads, node: Node, port: int) -> Place:
-    """The place of an input axis after a layer, as far as the layer reads one of its inputs."""
+def _place_after(place: Place, reads: Reads, rank: int) -> Place:
+    """The place of an input axis after a layer, as far as the layer reads one of its inputs; the output has ``rank``
+    axes.
+    """
     if place is None:
         return None
-    every = frozenset(range(len(node.output_shapes[port])))
+    every = frozenset(range(rank))
     if isinstance(place, int):
         read = reads[place]
         if read.whole:
@@ -207,7 +205,7 @@ def _adjoint(
             if here is None or node.layer is None:
                 continue
             frame = known[Ref(number, port)]
-            for before, reads in zip(node.inputs, _reads(node, port), strict=True):
+            for before, reads in zip(node.inputs, node.layer.port_reads(port, *node.input_shapes), strict=True):
                 if before not in known:
                     continue
                 there = _through(graph, here, frame, before, known[before], reads, node, port)
@@ -237,7 +235,7 @@ def _through(
     shape = graph.shape(before)
     _check_few(node, "inputs", prod(map(max, counts.shape, _sizes(graph, before, frame_before))), MOST_PIXELS)
     for k, (after, place) in enumerate(zip(frame, frame_before, strict=True)):
-        reached = _place_after(place, reads, node, port)
+        reached = _place_after(place, reads, len(node.output_shapes[port]))
         if reached is None and isinstance(after, int):
             counts = counts.sum(axis=k, keepdims=True, dtype=counts.dtype)
         elif reached != after:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cnncalc.graph import Graph, Node, Ref
+from cnncalc.graph import Graph, Ref
+from cnncalc.layers.base import Layer, Shape
 from cnncalc.torch.module import Net
 from cnncalc.torch.monotone import stand_in
 
@@ -34,8 +35,8 @@ class Once(nn.Module):
         return total[None]
 
 
-def unit_module(node: Node) -> nn.Module:
-    module = stand_in(node.layer, *node.input_shapes)
+def unit_module(layer: Layer, *shapes: Shape) -> nn.Module:
+    module = stand_in(layer, *shapes)
     if any(parameter.dim() > 1 for parameter in module.parameters()):
         with torch.no_grad():
             for parameter in module.parameters():

@@ -9,9 +9,9 @@ from cnncalc.analysis.explain import tree
 from cnncalc.analysis.explain.costs import MOST_PHASES, Account
 from cnncalc.analysis.explain.quantity import Quantity, cited
 from cnncalc.analysis.explain.traced import Trace, Via, expression, via
-from cnncalc.analysis.receptive_field import Local, Lost, Result, Seen, Spread, Track, Whole, step
+from cnncalc.analysis.receptive_field import Local, Lost, Recurrence, Result, Seen, Spread, Track, Whole
 from cnncalc.formulas import receptive_field as rf
-from cnncalc.graph import Graph
+from cnncalc.graph import Graph, Output
 from cnncalc.layers.axes import axis_name
 
 
@@ -41,8 +41,9 @@ def field_account(graph: Graph, number: int, result: Result, account: Account) -
             general = "in" if alike[axis] else str(which)
             found_here[axis] = _traced(trace, track, general + told(general, axis), general)
         traced.append(seen._replace(found=found_here))
-    aside = Result(result.axes, [], [], {})
-    seen = step(number, node, account.reads, traced, aside, rf.compose)
+    recurrence = Recurrence(result.axes, rf.compose)
+    out = Output(number, node, node.output_shape, account.reads)
+    seen = recurrence.after(out, traced) if traced else recurrence.begin(number, node)
     found = []
     for axis, track in enumerate(seen.tracks):
         found += _quantities(graph, result, axis, track)

@@ -10,12 +10,12 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from cnncalc.analysis.exact_field import indices
-from cnncalc.analysis.receptive_field import Local, Lost, Result, Track, Whole, receptive_fields, through
+from cnncalc.analysis.receptive_field import InputAxis, Local, Lost, Result, Track, Whole, receptive_fields, through
 from cnncalc.errors import CnncalcError
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.formulas.receptive_field import POINT, Window
 from cnncalc.formulas.traffic import FOLDS
-from cnncalc.graph import Graph, Node, Ref
+from cnncalc.graph import Algebra, Graph, Node, Output, Ref, propagate
 from cnncalc.layers.axes import axis_name
 from cnncalc.layers.base import Layer, Movement, Reads, Shape, Shapes
 
@@ -216,19 +216,7 @@ class Design:
         """Like ``fields``, but where branches meet the one with the smallest field counts: what a unit sees along
         the shortest path.
         """
-        result: list[tuple[Track, ...]] = []
-        for number, node in enumerate(self.graph.nodes):
-            if not node.inputs:
-                tracks = (Local(a.axis + 1, rf.IDENTITY) if a.node == number else None for a in self.fields.axes)
-                result.append(tuple(tracks))
-                continue
-            rank = len(node.output_shape)
-            after = [
-                tuple(None if track is None else through(track, reads, rank) for track in result[ref.node])
-                for ref, reads in zip(node.inputs, self.reads(node), strict=True)
-            ]
-            result.append(after[0] if len(after) == 1 else tuple(map(_smaller, *after)))
-        return result
+        return propagate(self.graph, _Smallest(self.fields.axes)).nodes
 
     def shortest(self, node: Node, slide: Slide) -> tuple[int, rf.Field] | None:
         """What the units of the axis that a layer slides along see along the shortest path: which of the axes of
@@ -253,6 +241,23 @@ class Design:
         axis = self.fields.axes[index]
         name = axis_name(axis.axis, axis.rank)
         return name if len(self.graph.inputs) == 1 else f"{name} of {self.graph.nodes[axis.node].path}"
+
+
+class _Smallest(Algebra[tuple[Track, ...]]):
+    """The tracks along the shortest paths."""
+
+    def __init__(self, axes: tuple[InputAxis, ...]) -> None:
+        self.axes = axes
+
+    def begin(self, number: int, node: Node) -> tuple[Track, ...]:
+        return tuple(Local(axis.axis + 1, rf.IDENTITY) if axis.node == number else None for axis in self.axes)
+
+    def after(self, out: Output, before: list[tuple[Track, ...]]) -> tuple[Track, ...]:
+        after = [
+            tuple(None if track is None else through(track, reads, len(out.shape)) for track in tracks)
+            for tracks, reads in zip(before, out.reads or (), strict=True)
+        ]
+        return after[0] if len(after) == 1 else tuple(map(_smaller, *after))
 
 
 def repeated(bits: int, step: int, count: int) -> int:
