@@ -363,7 +363,7 @@ def unit_report(graph: Graph, layer: str, unit: str | None = None, on: str | Non
     index = unit_index(unit, graph, number, known[Ref(number)])
     field, reason = None, None
     try:
-        field = unit_field.unit_field(graph, seen, Ref(number), index)
+        field = unit_field.unit_field(graph, seen, Ref(number), index, known)
     except unit_field.Untold as why:
         reason = str(why)
     sizes = source.output_shape[1:]

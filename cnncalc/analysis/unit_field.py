@@ -80,17 +80,19 @@ def frames(graph: Graph, source: int) -> dict[Ref, Frame]:
     return {ref: frame for ref in refs if (frame := carried.of(ref)) is not None}
 
 
-def unit_field(graph: Graph, source: int, ref: Ref, unit: tuple[int, ...]) -> UnitField:
+def unit_field(
+    graph: Graph, source: int, ref: Ref, unit: tuple[int, ...], known: dict[Ref, Frame] | None = None
+) -> UnitField:
     """What the unit at ``unit`` (an index for each spatial axis of the input) of tensor ``ref`` sees of ``source``.
 
-    Along an axis of which all units see the same, the index is 0.
+    Along an axis of which all units see the same, the index is 0. ``known``: the :func:`frames` of ``source``.
 
     Raises:
         Untold: some layer on the way does not say which position reads which.
     """
     import numpy as np
 
-    known = frames(graph, source)
+    known = frames(graph, source) if known is None else known
     counts, scaled = _adjoint(graph, source, ref, unit, known, np.float64)
     # A count that scaling rounds to 0 is still a path.
     reached = _adjoint(graph, source, ref, unit, known, np.bool_)[0] if scaled else counts > 0
