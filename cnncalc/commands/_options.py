@@ -117,24 +117,6 @@ Sort = Annotated[Text, option("Sort the rows by a column, the largest numbers fi
 Top = Annotated[int | None, option("Show only the first rows, e.g. 10 (with --sort).", min=1)]
 AllRows = Annotated[bool, flag("--all", "Every row, however many.")]
 
-Show = Annotated[
-    Text,
-    option(
-        "Further analyses, separated by commas, e.g. memory,training, or all. Asking for their columns or options "
-        "turns them on.",
-        "NAMES",
-        MORE,
-    ),
-]
-Convention = Annotated[
-    Text, option("Add what another tool counts, e.g. thop; see 'cnncalc conventions'.", "TOOL", MORE)
-]
-LabelSmoothing = Annotated[
-    float | None,
-    option("Label smoothing, e.g. 0.1, for its minimum loss (initialisation).", group=MORE, min=0, max=1),
-]
-Images = Annotated[Text, option("Images of a training run, e.g. 1.28M (training).", "N", MORE)]
-Epochs = Annotated[Text, option("Epochs of a training run, e.g. 300 (training).", "N", MORE)]
 Machine = Annotated[
     Text,
     option(
@@ -142,14 +124,6 @@ Machine = Annotated[
         "or a YAML file.",
         "NAME",
         MORE,
-    ),
-]
-Dtype = Annotated[
-    Text,
-    one_data_type(
-        *("float64", "float32", "tf32", "float16", "bfloat16", "int8"),
-        help="Type of all tensors, by default float32 (memory, speed); int8 in memory means the weights only.",
-        group=MORE,
     ),
 ]
 Algorithms = Annotated[
@@ -160,15 +134,6 @@ Algorithms = Annotated[
         group=MORE,
     ),
 ]
-Optimizer = Annotated[
-    Literal["sgd", "momentum", "adam", "adamw"] | None,
-    option("The optimizer whose state training holds (memory).", group=MORE),
-]
-MixedPrecision = Annotated[
-    bool | None, flag("--mixed-precision", "Weights in both --dtype (float16) and float32 (memory).", MORE)
-]
-Checkpoint = Annotated[int | None, option("Depth of gradient checkpointing (memory).", "DEPTH", MORE, min=1)]
-Fit = Annotated[Text, option("The largest batch that fits, e.g. in 24GB or 24GiB (memory).", "SIZE", MORE)]
 
 
 def count(option: str, text: str | None) -> int | None:
@@ -245,16 +210,15 @@ def input_shapes(texts: list[str]) -> dict[str, tuple[int, ...]] | tuple[int, ..
     return named.get("", named) if named else None
 
 
-def parse_shape(text: str) -> tuple[int, ...]:
+def parse_shape(text: str, wrong: str = "") -> tuple[int, ...]:
     """``3x224x224``, with ``×`` or commas too, as numbers.
 
     Raises:
-        CnncalcError: it is not a shape.
+        CnncalcError: it is not a shape; the message is ``wrong``, where that is given.
     """
     parts = text.strip().lower().strip("[]()").replace("×", "x").replace(",", "x").split("x")
     sizes = [part.strip() for part in parts]
     if not all(size.isascii() and size.isdigit() and len(size) < 19 and int(size) for size in sizes):
-        raise CnncalcError(
-            f"--input: '{text}' is not a shape\n  hint: channels, then the spatial sizes, each at least 1, e.g. 3x8x8"
-        )
+        hint = "channels, then the spatial sizes, each at least 1, e.g. 3x8x8"
+        raise CnncalcError(wrong or f"--input: '{text}' is not a shape\n  hint: {hint}")
     return tuple(map(int, sizes))

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cnncalc.commands import _options as options
 from cnncalc.commands._command import Nets, Rows, Sink, collected, command
-from cnncalc.commands._options import flag
+from cnncalc.commands._options import MORE, Text, flag, one_data_type, option
 from cnncalc.errors import CnncalcError
 
 if TYPE_CHECKING:
@@ -14,6 +14,32 @@ if TYPE_CHECKING:
     from cnncalc.document.blocks import Document
     from cnncalc.graph import Graph
     from cnncalc.targets import Target
+
+
+class Further(NamedTuple):
+    """What the further analyses can be told."""
+
+    label_smoothing: float | None = option(
+        "Label smoothing, e.g. 0.1, for its minimum loss (initialisation).", group=MORE, min=0, max=1
+    )
+    convention: Text = option("Add what another tool counts, e.g. thop; see 'cnncalc conventions'.", "TOOL", MORE)
+    images: Text = option("Images of a training run, e.g. 1.28M (training).", "N", MORE)
+    epochs: Text = option("Epochs of a training run, e.g. 300 (training).", "N", MORE)
+    machine: options.Machine = None
+    dtype: Text = one_data_type(
+        *("float64", "float32", "tf32", "float16", "bfloat16", "int8"),
+        help="Type of all tensors, by default float32 (memory, speed); int8 in memory means the weights only.",
+        group=MORE,
+    )
+    algorithms: options.Algorithms = None
+    optimizer: Literal["sgd", "momentum", "adam", "adamw"] | None = option(
+        "The optimizer whose state training holds (memory).", group=MORE
+    )
+    mixed_precision: bool | None = flag(
+        "--mixed-precision", "Weights in both --dtype (float16) and float32 (memory).", MORE
+    )
+    checkpoint: int | None = option("Depth of gradient checkpointing (memory).", "DEPTH", MORE, min=1)
+    fit: Text = option("The largest batch that fits, e.g. in 24GB or 24GiB (memory).", "SIZE", MORE)
 
 
 @command
@@ -24,18 +50,13 @@ def analyze(
     batch: options.Batch = 1,
     rows: Rows,
     watch: bool = flag("--watch", "Run again whenever the file changes, until Ctrl-C."),
-    show: options.Show = None,
-    label_smoothing: options.LabelSmoothing = None,
-    convention: options.Convention = None,
-    images: options.Images = None,
-    epochs: options.Epochs = None,
-    machine: options.Machine = None,
-    dtype: options.Dtype = None,
-    algorithms: options.Algorithms = None,
-    optimizer: options.Optimizer = None,
-    mixed_precision: options.MixedPrecision = None,
-    checkpoint: options.Checkpoint = None,
-    fit: options.Fit = None,
+    show: Text = option(
+        "Further analyses, separated by commas, e.g. memory,training, or all. Asking for their columns or options "
+        "turns them on.",
+        "NAMES",
+        MORE,
+    ),
+    further: Further,
     sink: Sink,
 ) -> None:
     """Shapes, parameters, FLOPs and receptive fields, layer by layer; --show adds memory, training, speed and more.
@@ -49,18 +70,10 @@ def analyze(
     """
     kind = sink.kind()
     rows.check(kind)
-    settings = {
-        "label_smoothing": label_smoothing,
-        "convention": convention,
-        "images": options.count("--images", images),
-        "epochs": options.count("--epochs", epochs),
-        "machine": options.machine(machine),
-        "dtype": dtype,
-        "algorithms": algorithms,
-        "optimizer": optimizer,
-        "mixed_precision": mixed_precision,
-        "checkpoint": checkpoint,
-        "fit": fit,
+    settings = further._asdict() | {
+        "images": options.count("--images", further.images),
+        "epochs": options.count("--epochs", further.epochs),
+        "machine": options.machine(further.machine),
     }
     one = {"--depth": rows.depth, "--show": show} | {f"--{name.replace('_', '-')}": settings[name] for name in settings}
 

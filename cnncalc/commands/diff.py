@@ -1,6 +1,6 @@
 """``cnncalc diff``: two nets side by side."""
 
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnncalc.commands import _options as options
 from cnncalc.commands._command import Reading, Rows, Sink, command
@@ -21,14 +21,14 @@ def _only(side: str, metavar: str) -> Any:
 class Sides(NamedTuple):
     """What holds for one side alone, in place of the same of both (arguments of the spec: after them)."""
 
-    set_a: Annotated[Texts, _only("A", "KEY=VALUE")] = None
-    set_b: Annotated[Texts, _only("B", "KEY=VALUE")] = None
-    variant_a: Annotated[Text, _only("A", "NAME")] = None
-    variant_b: Annotated[Text, _only("B", "NAME")] = None
-    input_a: Annotated[Texts, _only("A", "SHAPE")] = None
-    input_b: Annotated[Texts, _only("B", "SHAPE")] = None
-    kwargs_a: Annotated[Text, _only("A", "JSON")] = None
-    kwargs_b: Annotated[Text, _only("B", "JSON")] = None
+    set_a: Texts = _only("A", "KEY=VALUE")
+    set_b: Texts = _only("B", "KEY=VALUE")
+    variant_a: Text = _only("A", "NAME")
+    variant_b: Text = _only("B", "NAME")
+    input_a: Texts = _only("A", "SHAPE")
+    input_b: Texts = _only("B", "SHAPE")
+    kwargs_a: Text = _only("A", "JSON")
+    kwargs_b: Text = _only("B", "JSON")
 
     def of(self, side: int) -> Reading:
         """Those of A (0) or of B (1)."""

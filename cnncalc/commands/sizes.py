@@ -76,10 +76,8 @@ def near_sizes(text: str, axes: "Sequence[SizeAxis]") -> tuple[int, ...]:
         CnncalcError: it is not a size, or has another number of axes.
     """
     rank = 1 + builtins.max(axis.number for axis in axes)
-    try:
-        sizes = options.parse_shape(text)
-    except CnncalcError:
-        raise CnncalcError(f"--near: '{text}' is not a size\n  hint: e.g. 700x500, without the channels") from None
+    wrong = f"--near: '{text}' is not a size\n  hint: e.g. 700x500, without the channels"
+    sizes = options.parse_shape(text, wrong)
     if len(sizes) == 1:
         sizes *= rank
     if len(sizes) != rank:

@@ -56,7 +56,8 @@ def solve(
         raise CnncalcError(
             f"solve: it takes two sizes, before and after, got {len(given)}\n  hint: e.g. cnncalc solve {layer} 224 56"
         )
-    before, after = map(layer_size, given)
+    hint = "e.g. 224, or 224x160 for two axes"
+    before, after = (options.parse_shape(one, f"solve: '{one}' is not a size\n  hint: {hint}") for one in given)
     if len(before) != len(after):
         raise CnncalcError(f"solve: {len(before)} sizes before and {len(after)} after\n  hint: e.g. 224x160 112x80")
     wanted = analysis.Wanted(
@@ -67,15 +68,3 @@ def solve(
             raise CnncalcError(f"solve: {cls.kind} has no {field}\n  hint: leave --{field.replace('_', '-')} out")
     found = analysis.solve(cls, wanted)
     sink.show(document(analysis.answer(cls.kind, wanted, found, limit or top)), kind)
-
-
-def layer_size(text: str) -> tuple[int, ...]:
-    """A size before or after the layer, one number for each axis.
-
-    Raises:
-        CnncalcError: it is not a size.
-    """
-    try:
-        return options.parse_shape(text)
-    except CnncalcError:
-        raise CnncalcError(f"solve: '{text}' is not a size\n  hint: e.g. 224, or 224x160 for two axes") from None

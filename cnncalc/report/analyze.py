@@ -8,7 +8,6 @@ from msgspec import UNSET, structs
 
 from cnncalc import units
 from cnncalc.analysis.fold import COUNTS, block
-from cnncalc.analysis.fold import total as summed
 from cnncalc.analysis.report import LayerReport, Report
 from cnncalc.document.blocks import Bar, Bars, Block, Document, Fact, Facts, Group, Heading, Note, Table, Text
 from cnncalc.document.column import Column
@@ -114,16 +113,14 @@ def _shares(report: Report) -> list[Bars]:
     if weight(large[0]) < LEAST_SHARE:
         return []
     kept = {id(row) for row in large}
-    rows = [(row.path, row.flops, row.params) for row in blocks if id(row) in kept]
-    others = [row for row in blocks if id(row) not in kept]
-    if others:
-        sums = [summed([getattr(row, metric) for row in others]) for metric in ("flops", "params")]
-        rows.append((f"{len(others)} others", sums[0], sums[1]))
-    parts = [((flops or 0) / total, (count or 0) / (params or 1)) for _, flops, count in rows]
+    rows = [row for row in blocks if id(row) in kept]
+    if others := [row for row in blocks if id(row) not in kept]:
+        rows.append(block(f"{len(others)} others", others))
+    parts = [((row.flops or 0) / total, (row.params or 0) / (params or 1)) for row in rows]
     most = max(map(max, parts))
     bars = [
-        Bar(name, ((_share(flops, total), ours / most), (_share(count, params), theirs / most)))
-        for (name, flops, count), (ours, theirs) in zip(rows, parts, strict=True)
+        Bar(row.path, ((_share(row.flops, total), ours / most), (_share(row.params, params), theirs / most)))
+        for row, (ours, theirs) in zip(rows, parts, strict=True)
     ]
     return [Bars("where the FLOPs and the parameters go", ("FLOPs %", "params %"), bars)]
 

@@ -35,6 +35,10 @@ def field_jump(field: ReceptiveField) -> str:
     return per_axis([exact or value for exact, value in zip(field.jump_exact, field.jump, strict=True)])
 
 
+def _text(name: str, header: str, text: Callable[[LayerReport], str], help: str, priority: int) -> Column:
+    return Column(name, header, lambda row, _: text(row), help, priority=priority, elastic=True)
+
+
 def _of_field(
     name: str, part: Callable[[ReceptiveField], str], help: str, priority: int, header: str | None = None
 ) -> Column:
@@ -71,21 +75,8 @@ COLUMNS: dict[str, Column] = {
     for column in (
         replace(LAYER, help="path of the layer, or of the block"),
         TYPE,
-        Column(
-            "settings",
-            value=lambda row, _: settings_text(row.settings),
-            help="the layer's fields",
-            priority=4,
-            elastic=True,
-        ),
-        Column(
-            "inputs",
-            "from",
-            lambda row, _: ", ".join(row.inputs),
-            "paths of the tensors it reads",
-            priority=18,
-            elastic=True,
-        ),
+        _text("settings", "settings", lambda row: settings_text(row.settings), "the layer's fields", 4),
+        _text("inputs", "from", lambda row: ", ".join(row.inputs), "paths of the tensors it reads", 18),
         Column("input", at="input_shapes", help="input shapes", show=shapes_text, priority=11),
         OUTPUT,
         _count("params", "params", "learnable scalars", 2),
@@ -101,11 +92,7 @@ COLUMNS: dict[str, Column] = {
         _of_field("jump", field_jump, "input pixels from one unit to the next", 12),
         _of_field("start", lambda field: per_axis(field.start), "first input pixel that unit 0 sees", 14),
         Column(
-            "shared",
-            "weights of",
-            lambda row, _: row.shared_with or "",
-            "the layer whose weights it reuses",
-            priority=16,
+            "shared", "weights of", at="shared_with", help="the layer whose weights it reuses", none="", priority=16
         ),
     )
 }
