@@ -18,8 +18,8 @@ from functools import reduce
 from typing import NamedTuple
 
 from cnncalc.errors import CnncalcError
-from cnncalc.formulas.receptive_field import POINT, taps_of
-from cnncalc.formulas.traffic import FOLDS
+from cnncalc.formulas.positions import positions_of
+from cnncalc.formulas.receptive_field import POINT
 from cnncalc.graph import Algebra, Graph, Node, Output, propagate
 from cnncalc.layers.base import Read, Reads, Shape
 
@@ -89,20 +89,10 @@ def pixels_of(sight: Sight) -> Pixels:
     return sight.pixels if isinstance(sight, Anywhere) else sight
 
 
-def indices(pixels: Pixels) -> list[int]:
-    """The pixels of a set in order."""
-    return [index for index, bit in enumerate(reversed(bin(pixels)[2:])) if bit == "1"]
-
-
 def taps_inside(read: Read, unit: int, size: int) -> Iterator[int]:
     """The units, of ``size``, that ``unit`` reads; one in the padding reads what its mode puts there."""
     assert read.window is not None
-    first, last, step = taps_of(read.window, unit)
-    for tap in range(first, last + 1, step):
-        if 0 <= tap < size:
-            yield tap
-        elif read.border in FOLDS:
-            yield FOLDS[read.border](tap, size)
+    return positions_of(read.window, unit, size, read.border)
 
 
 def _sight(seen: _Seen) -> Sight:

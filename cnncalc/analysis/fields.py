@@ -12,10 +12,11 @@ from msgspec import UNSET, Struct, UnsetType
 from cnncalc.analysis import exact_field, unit_field
 from cnncalc.analysis.answer import Answer, Model, Shape
 from cnncalc.analysis.answer import model as model_of
-from cnncalc.analysis.exact_field import exact_fields, indices
+from cnncalc.analysis.exact_field import exact_fields
 from cnncalc.analysis.receptive_field import Local, Lost, Misalignment, Spread, Track, Whole, receptive_fields
 from cnncalc.errors import CnncalcError, unknown_name
 from cnncalc.formulas import receptive_field as rf
+from cnncalc.formulas.positions import indices
 from cnncalc.graph import Graph, Ref
 from cnncalc.layers.axes import axis_name, describe
 

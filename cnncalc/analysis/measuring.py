@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from cnncalc.analysis.exact_field import Along, Anywhere, Pixels, Sight, exact_fields, indices, pixels_of
+from cnncalc.analysis.exact_field import Along, Anywhere, Pixels, Sight, exact_fields, pixels_of
 from cnncalc.analysis.receptive_field import Local, Track, receptive_fields
 from cnncalc.analysis.verdict import Row, compare
 from cnncalc.errors import CnncalcError
 from cnncalc.formulas import receptive_field as rf
+from cnncalc.formulas.positions import indices
 from cnncalc.graph import Algebra, Graph, Node, Output, Ref, propagate
 from cnncalc.layers.axes import axis_name
 from cnncalc.layers.base import Read, Shape

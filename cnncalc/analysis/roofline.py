@@ -23,7 +23,7 @@ from msgspec import Struct
 from cnncalc.analysis.traffic import BYTES, Traffic
 from cnncalc.errors import CnncalcError
 from cnncalc.formulas.cost import flops
-from cnncalc.formulas.traffic import beyond, picoseconds
+from cnncalc.formulas.roofline import beyond, picoseconds
 
 Algorithms = Literal["direct", "fast"]
 

@@ -21,8 +21,8 @@ from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnncalc.errors import CnncalcError
+from cnncalc.formulas.positions import FOLDS, position
 from cnncalc.formulas.receptive_field import POINT, Taps, Window, taps_of
-from cnncalc.formulas.traffic import FOLDS
 from cnncalc.graph import Algebra, Graph, Node, Output, Ref, propagate
 from cnncalc.layers.base import Movement, Read, Reads
 
@@ -315,8 +315,9 @@ def _add_tap(result: Any, part: Any, tap: int, window: Window, border: str) -> N
     """Add the units ``part``, of which number ``q`` reads position ``tap + stride·q``."""
     size, count, stride = len(result), len(part), window.stride
     if stride == 0:
-        if 0 <= tap < size or border in FOLDS:
-            result[_inside(tap, size, border)] += part.sum(axis=0, dtype=part.dtype)
+        here = position(tap, size, border)
+        if here is not None:
+            result[here] += part.sum(axis=0, dtype=part.dtype)
         return
     begin = min(count, max(0, -(tap // stride)))
     end = max(begin, min(count, (size - 1 - tap) // stride + 1))
@@ -324,9 +325,4 @@ def _add_tap(result: Any, part: Any, tap: int, window: Window, border: str) -> N
         result[tap + stride * begin : tap + stride * (end - 1) + 1 : stride] += part[begin:end]
     if border in FOLDS:
         for q in (*range(begin), *range(end, count)):
-            result[_inside(tap + stride * q, size, border)] += part[q]
-
-
-def _inside(tap: int, size: int, border: str) -> int:
-    """The position that a tap reads; one in the padding reads what the padding mode puts there."""
-    return tap if 0 <= tap < size else FOLDS[border](tap, size)
+            result[position(tap + stride * q, size, border)] += part[q]

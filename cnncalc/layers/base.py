@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from cnncalc.errors import LayerError, ShapeMismatchError
 from cnncalc.formulas import nest as nests
 from cnncalc.formulas.nest import Nest
-from cnncalc.formulas.traffic import positions_read
+from cnncalc.formulas.positions import positions_read
 from cnncalc.layers.reads import EVERYTHING, SCATTERED, UNTOLD, Read, Reads, along, pointwise, reads_of
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cnncalc.formulas.nest import Index, Nest, Operand, Source, loop
-from cnncalc.formulas.traffic import FOLDS
+from cnncalc.formulas.positions import FOLDS
 from cnncalc.reference.array import Array, sum_to
 
 Tensors = Mapping[Any, Array]

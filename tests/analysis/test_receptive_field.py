@@ -11,8 +11,9 @@ from msgspec import UNSET
 
 import cnncalc
 from cnncalc.analysis import receptive_field
-from cnncalc.analysis.exact_field import Along, exact_fields, indices
+from cnncalc.analysis.exact_field import Along, exact_fields
 from cnncalc.analysis.report import LayerReport, Report
+from cnncalc.formulas.positions import indices
 from cnncalc.graph import Graph
 from cnncalc.sources import load_text, zoo_names
 

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from cnncalc.analysis.traffic import traffic, whole_net
 from cnncalc.errors import LayerError
-from cnncalc.formulas import traffic as formulas
+from cnncalc.formulas import positions as formulas
+from cnncalc.formulas.positions import positions_read
 from cnncalc.formulas.receptive_field import Taps, Window
-from cnncalc.formulas.traffic import floor_sum, pairs_inside, positions_read, taps_inside
+from cnncalc.formulas.traffic import floor_sum, pairs_inside, taps_inside
 from cnncalc.layers.attention import ScaledDotProductAttention
 from cnncalc.layers.base import Movement
 from cnncalc.layers.conv import Conv, ConvTranspose, FunctionalConv
@@ -64,7 +65,7 @@ def test_positions_are_counted_one_by_one(size, out, stride, phases):
     window, seen = Window(stride, tuple(phases)), places_read(out, stride, phases) & set(range(size))
     assert positions_read(size, out, window) == len(seen)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(formulas, "MOST_PLACES", 0)
+        patch.setattr(formulas, "MOST_WORK", -1)
         assert positions_read(size, out, window) <= len(seen)
         assert len(phases) > 1 or positions_read(size, out, window) == len(seen)
 
@@ -90,7 +91,7 @@ def test_positions_behind_a_border_are_counted_one_by_one(border, size, before, 
     window = Window(stride, (Taps(-pads[0], -pads[0] + (kernel - 1) * dilation, dilation),))
     assert positions_read(size, out, window, border) == len(read)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(formulas, "MOST_PLACES", 0)
+        patch.setattr(formulas, "MOST_WORK", -1)
         assert positions_read(size, out, window, border) <= len(read)
 
 

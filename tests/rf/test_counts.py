@@ -8,8 +8,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from cnncalc.analysis.exact_field import Along, exact_fields, indices
+from cnncalc.analysis.exact_field import Along, exact_fields
 from cnncalc.analysis.unit_field import Untold, centred_width, frames, on_map, unit_field
+from cnncalc.formulas.positions import indices
 from cnncalc.graph import Graph, Ref
 from cnncalc.sources import load_text
 from tests.rf.nets import random_graph

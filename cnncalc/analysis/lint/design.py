@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from cnncalc.analysis.exact_field import indices
 from cnncalc.analysis.receptive_field import InputAxis, Local, Lost, Result, Track, Whole, receptive_fields, through
 from cnncalc.errors import CnncalcError
 from cnncalc.formulas import receptive_field as rf
+from cnncalc.formulas.positions import positions, units_reading
 from cnncalc.formulas.receptive_field import POINT, Window
-from cnncalc.formulas.traffic import FOLDS
 from cnncalc.graph import Algebra, Graph, Node, Output, Ref, propagate
 from cnncalc.layers.axes import axis_name
 from cnncalc.layers.base import Layer, Movement, Reads, Shape, Shapes
@@ -151,28 +150,15 @@ class Design:
 
         ``units``: as if there were so many output units.
         """
-        taps, stride, size = slide.window.taps[0], slide.window.stride, slide.size
+        (taps,), stride, size = slide.window.taps, slide.window.stride, slide.size
         units = slide.units if units is None else units
-        fold = FOLDS.get(slide.border)
-        # With zero padding, units whose windows lie entirely in it are skipped.
-        begin = 0 if fold else max(0, -(taps.last // stride))
-        end = units if fold else min(units, (size - 1 - taps.first) // stride + 1)
-        if end <= begin:
-            return 0
-        low, high = taps.first + stride * begin, taps.last + stride * (end - 1)
-        self.follow(node, slide, max(size, high + 1) - min(low, 0))
-        window = repeated(1, taps.step, taps.total)
-        cells = repeated(window, stride, end - begin)
-        read = (cells << low if low >= 0 else cells >> -low) & ((1 << size) - 1)
-        if fold:
-            cells = repeated(window, stride, min(units, slide.units))  # a missing unit has no padding
-            before = indices(cells & ~(-1 << max(0, -low)))
-            after = [size - low + place for place in indices(cells >> (size - low))]
-            digits = bytearray(b"0" * size)
-            for place in (*before, *after):
-                digits[-1 - fold(low + place, size)] = ord("1")
-            read |= int(digits, 2)
-        return read
+        if reading := units_reading(size, units, taps, stride, slide.border):
+            low, high = taps.first + stride * reading[0], taps.last + stride * reading[-1]
+            self.follow(node, slide, max(size, high + 1) - min(low, 0))
+        # a missing unit has no padding
+        return positions(size, min(units, slide.units), slide.window, slide.border) | positions(
+            size, units, slide.window
+        )
 
     def follow(self, node: Node, slide: Slide, units: int) -> None:
         """Checks that the units along an axis can be tracked one by one.
@@ -258,16 +244,6 @@ class _Smallest(Algebra[tuple[Track, ...]]):
             for tracks, reads in zip(before, out.reads or (), strict=True)
         ]
         return after[0] if len(after) == 1 else tuple(map(_smaller, *after))
-
-
-def repeated(bits: int, step: int, count: int) -> int:
-    """``bits`` at each of the places ``0, step, …, step·(count − 1)``, in as many doublings as it takes."""
-    done = 1
-    while done < count:
-        more = min(done, count - done)
-        bits |= bits << step * more
-        done += more
-    return bits
 
 
 def _smaller(*tracks: Track) -> Track:

@@ -10,8 +10,8 @@ from cnncalc.analysis.lint.design import Design, Slide, sides
 from cnncalc.analysis.lint.rule import Found, rule
 from cnncalc.errors import LayerError
 from cnncalc.formulas import receptive_field as rf
+from cnncalc.formulas.positions import FOLDS, positions_of
 from cnncalc.formulas.receptive_field import Taps, Window, taps_of
-from cnncalc.formulas.traffic import FOLDS
 from cnncalc.graph import Graph, Node
 from cnncalc.layers.base import Movement
 
@@ -405,12 +405,12 @@ def _has_taps(slide: Slide, units: frozenset[int]) -> bool:
 
 def _blind_units(design: Design, node: Node, slide: Slide, blind: frozenset[int]) -> frozenset[int]:
     """The units whose taps are all beyond the border, or blind themselves; with another border than zeros none is."""
-    (stride, windows), size, fold = slide.window, slide.size, FOLDS.get(slide.border)
+    (stride, windows), size = slide.window, slide.size
 
     def sees(taps: Taps) -> bool:
-        places: Iterable[int] = range(taps.first, taps.last + 1, taps.step)
-        if fold:
-            places = (place if 0 <= place < size else fold(place, size) for place in places)
+        places: Iterable[int]
+        if slide.border in FOLDS:
+            places = positions_of(Window(0, (taps,)), 0, size, slide.border)
         else:
             skipped = max(0, -(taps.first // taps.step))
             places = range(taps.first + skipped * taps.step, min(taps.last, size - 1) + 1, taps.step)
