@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -28,6 +28,8 @@ _PAGE = (
     '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
     '<meta name="viewport" content="width=device-width">\n<meta name="color-scheme" content="light dark">\n'
 )
+N = ' class="n"'
+"""Of numbers."""
 _FONT = "<style>body{font:1em/1.4 system-ui,sans-serif;margin:2em}pre{line-height:1.2}</style>"
 
 
@@ -54,23 +56,18 @@ def _block(block: blocks.Block, height: int | None = None) -> str:
             mark = f"<b>{block.mark}:</b> " if block.mark else ""
             return f"<p>{mark}{_text(block.text)}</p>\n"
         case blocks.Facts():
-            sides = ("", ' class="n"', "")
-            body = "".join(f"<tr>{_row(sides, list(map(_text, fact)))}</tr>\n" for fact in block.facts)
-            return _small(block.title, body)
+            return _small(block.title, block.facts, ("", N, ""))
         case blocks.Equations():
-            rows = [[one.title, " = ".join(one.steps), one.remark] for one in block.equations]
-            return _small("", "".join(f"<tr>{_row(('', '', ''), list(map(_text, row)))}</tr>\n" for row in rows))
+            return _small("", [[one.title, " = ".join(one.steps), one.remark] for one in block.equations])
         case blocks.Table():
             if block.tree is None or height is None:
                 return table(block.columns, block.rows, block.whole)
             tree, said = folded(block, height)
             return table(block.columns, [], block.whole, tree) + (f"<p>{_text(said)}</p>\n" if said else "")
         case blocks.Bars():
-            heads = "".join(f'<th class="n">{_text(head)}</th>' for head in block.heads)
-            kinds = ("", *[' class="n"'] * len(block.heads))
+            heads = "".join(f"<th{N}>{_text(head)}</th>" for head in block.heads)
             rows = [[bar.name, *(text for text, _ in bar.parts)] for bar in block.bars]
-            body = "".join(f"<tr>{_row(kinds, list(map(_text, row)))}</tr>\n" for row in rows)
-            return _small(block.title, body, f"<thead><tr><th></th>{heads}</tr></thead>")
+            return _small(block.title, rows, ("", *[N] * len(block.heads)), f"<thead><tr><th></th>{heads}</tr></thead>")
         case blocks.Verbatim():
             return f"<pre>{escape(visible(block.text, keep=chr(10)))}</pre>\n"
         case blocks.Picture():
@@ -84,8 +81,10 @@ def _block(block: blocks.Block, height: int | None = None) -> str:
             return "".join([_block(one, height) for one in block.blocks])
 
 
-def _small(title: str, body: str, head: str = "") -> str:
+def _small(title: str, rows: Iterable[Sequence[str]], kinds: Sequence[str] = ("",) * 3, head: str = "") -> str:
+    """A table below its title; ``kinds`` are the attributes of its columns."""
     caption = f"<caption><b>{_text(title)}</b></caption>" if title else ""
+    body = "".join(f"<tr>{_row(kinds, list(map(_text, row)))}</tr>\n" for row in rows)
     return f'<table class="cnncalc">{caption}{head}<tbody>\n{body}</tbody></table>\n'
 
 
@@ -95,7 +94,7 @@ def table(
     """Rows of any kind, or in their place those of a tree with indented names, as a ``<div>``."""
     if tree is not None:
         rows = [branch.row for branch in tree]
-    kinds = [' class="n"' if column.right else "" for column in columns]
+    kinds = [N if column.right else "" for column in columns]
     texts = [[_cell(text, column) for text in cells(column, rows, whole)] for column in columns]
     if tree is not None:
         names = ["\u2003" * branch.level + _text(branch.name) for branch in tree]

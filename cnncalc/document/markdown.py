@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape as html_escape
 from typing import Any
 
@@ -42,20 +42,15 @@ def _block(block: blocks.Block) -> str:
         case blocks.Note():
             return f"- {_line(block.said)}\n"
         case blocks.Facts():
-            rows = "".join(f"| {' | '.join(map(_line, fact))} |\n" for fact in block.facts)
-            title = f"### {_line(block.title)}\n\n" if block.title else ""
-            return f"{title}|  |  |  |\n| --- | ---: | --- |\n{rows}"
+            return _small(block.title, ("",) * 3, "| --- | ---: | --- |", block.facts)
         case blocks.Equations():
             return "\n".join(map(_equation, block.equations))
         case blocks.Table():
             return table(block.columns, block.rows, block.whole)
         case blocks.Bars():
-            heads = "".join(f" {_line(head)} |" for head in block.heads)
-            rows = "".join(
-                f"| {_line(b.name)} |{''.join(f' {_line(text)} |' for text, _ in b.parts)}\n" for b in block.bars
-            )
-            title = f"### {_line(block.title)}\n\n" if block.title else ""
-            return f"{title}|  |{heads}\n| --- |{' ---: |' * len(block.heads)}\n{rows}"
+            rule = f"| --- |{' ---: |' * len(block.heads)}"
+            rows = [[bar.name, *(text for text, _ in bar.parts)] for bar in block.bars]
+            return _small(block.title, ("", *block.heads), rule, rows)
         case blocks.Verbatim():
             lines = visible(block.text, keep="\n").rstrip()
             return f"```{block.language}\n{lines}\n```\n"
@@ -69,6 +64,13 @@ def _block(block: blocks.Block) -> str:
             return f"<details><summary>{title}</summary>\n\n{_blocks(block.blocks)}\n</details>\n"
         case blocks.Group():
             return "".join(map(_block, block.blocks))
+
+
+def _small(title: str, heads: Sequence[str], rule: str, rows: Iterable[Sequence[str]]) -> str:
+    """A table below its title."""
+    lines = [" | ".join(map(_line, row)) for row in (heads, *rows)]
+    lines = [f"| {line} |\n" for line in lines]
+    return (f"### {_line(title)}\n\n" if title else "") + lines[0] + f"{rule}\n" + "".join(lines[1:])
 
 
 def _equation(one: blocks.Equation) -> str:

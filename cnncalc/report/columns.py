@@ -8,6 +8,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from cnncalc import units
+from cnncalc.analysis import metrics
 from cnncalc.analysis.fold import block
 from cnncalc.analysis.metrics import unknown_in
 from cnncalc.analysis.report import LayerReport, ReceptiveField, Report
@@ -98,16 +99,7 @@ COLUMNS: dict[str, Column] = {
 }
 """All columns of a report, by name, in the order in which they stand."""
 
-ALIASES = {
-    "path": "layer",
-    "name": "layer",
-    "ops": "elementwise_ops",
-    "elementwise": "elementwise_ops",
-    "acts": "activations",
-    "kind": "type",
-    "receptive_field": "rf",
-    "from": "inputs",
-}
+ALIASES = {"path": "layer", "name": "layer", "kind": "type", "from": "inputs", **metrics.ALIASES}
 
 
 def default_columns(report: Report) -> list[Column]:
