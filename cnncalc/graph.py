@@ -168,6 +168,12 @@ class Graph(Struct, frozen=True):
                 raise LayerError(f"its weights differ from those of {nodes[node.shared].path}, which it shares")
         return replace(self, nodes=tuple(nodes))
 
+    def seen_from(self, number: int) -> Graph:
+        """The net with node ``number`` as an input: what depends on it sees its units as pixels."""
+        node = self.nodes[number]
+        source = Node(node.path, None, (), (), node.output_shapes[:1], node.place)
+        return replace(self, nodes=(*self.nodes[:number], source, *self.nodes[number + 1 :]))
+
     def narrowed(self) -> Graph:
         """The same net with as few channels as possible: one, or a divisor that all layers accept.
 

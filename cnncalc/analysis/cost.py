@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from math import prod
 
 from msgspec import Struct
@@ -56,18 +57,13 @@ def costs(graph: Graph, batch: int = 1) -> list[Cost]:
 
     A node that depends on no input is computed once, whatever the batch.
     """
-    known: dict[tuple[Layer, Shapes, bool, int], Cost] = {}
-    result = []
-    for node, times in zip(graph.nodes, graph.samples(batch), strict=True):
-        if node.layer is None:
-            result.append(NOTHING)
-            continue
-        key = (node.layer, node.input_shapes, node.shared is not None, times)
-        cost = known.get(key)
-        if cost is None:
-            own = layer_cost(node.layer, node.input_shapes, times)
-            if node.shared is not None:
-                own = Cost(0, 0, own.macs, own.elementwise_ops, own.activations, own.unknown)
-            cost = known[key] = own
-        result.append(cost)
-    return result
+
+    @cache
+    def of(layer: Layer, inputs: Shapes, shared: bool, times: int) -> Cost:
+        own = layer_cost(layer, inputs, times)
+        return Cost(0, 0, own.macs, own.elementwise_ops, own.activations, own.unknown) if shared else own
+
+    return [
+        NOTHING if node.layer is None else of(node.layer, node.input_shapes, node.shared is not None, times)
+        for node, times in zip(graph.nodes, graph.samples(batch), strict=True)
+    ]

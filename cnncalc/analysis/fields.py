@@ -167,7 +167,7 @@ def seen_from(graph: Graph, number: int) -> Graph:
         raise CnncalcError(f"--from {node.path}: it has several outputs\n  hint: take a layer that comes after it")
     if len(node.output_shape) < 2:
         raise CnncalcError(f"--from {node.path}: {describe(node.output_shape)} has no spatial axes")
-    return unit_field.on_map(graph, number)
+    return graph.seen_from(number)
 
 
 def _map_field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from math import prod
 
 from msgspec import Struct
@@ -38,27 +39,29 @@ NOTHING = Traffic(0, 0, 0, 0, 0)
 
 def traffic(graph: Graph, batch: int = 1) -> list[Traffic]:
     """The least traffic and products of every node."""
-    known: dict[tuple[Layer, Shapes, tuple[int, ...], tuple[int, ...]], Traffic] = {}
-    result: list[Traffic] = []
-    samples = graph.samples(batch)
-    for node, times in zip(graph.nodes, samples, strict=True):
-        if node.layer is None:
-            result.append(NOTHING)
-            continue
-        same = tuple([node.inputs.index(ref) for ref in node.inputs])
-        each = (*(samples[ref.node] for ref in node.inputs), times)
-        key = (node.layer, node.input_shapes, same, each)
-        if key not in known:
-            known[key] = _of_layer(node.layer, node, same, each)
-        result.append(known[key])
-    return result
+    samples, of = graph.samples(batch), cache(_of_layer)
+    return [
+        NOTHING
+        if node.layer is None
+        else of(
+            node.layer,
+            node.input_shapes,
+            node.output_shapes,
+            tuple([node.inputs.index(ref) for ref in node.inputs]),
+            (*[samples[ref.node] for ref in node.inputs], times),
+        )
+        for node, times in zip(graph.nodes, samples, strict=True)
+    ]
 
 
-def _of_layer(layer: Layer, node: Node, same: tuple[int, ...], samples: tuple[int, ...]) -> Traffic:
-    """Of a layer whose inputs, and at last whose outputs, are of so many samples."""
+def _of_layer(
+    layer: Layer, shapes: Shapes, outputs: Shapes, same: tuple[int, ...], samples: tuple[int, ...]
+) -> Traffic:
+    """Of a layer whose inputs, and at last whose outputs, are of so many samples; ``same``: of each input the number
+    of the first that is the same tensor.
+    """
     if layer.is_view:
         return NOTHING
-    shapes = node.input_shapes
     *each, batch = samples
     read = [count * times for count, times in zip(layer.elements_read(*shapes), each, strict=True)]
     once = {first: max(count for count, other in zip(read, same, strict=True) if other == first) for first in same}
@@ -66,7 +69,7 @@ def _of_layer(layer: Layer, node: Node, same: tuple[int, ...], samples: tuple[in
     return Traffic(
         inputs=sum(once.values()),
         weights=layer.weights_read(*shapes),
-        outputs=sum(map(prod, node.output_shapes)) * batch,
+        outputs=sum(map(prod, outputs)) * batch,
         direct_macs=None if isinstance(direct, Unknown) else direct * batch,
         bilinear_macs=None if isinstance(bilinear, Unknown) else bilinear * batch,
     )

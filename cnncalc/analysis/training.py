@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from msgspec import Struct
 
 from cnncalc.graph import Graph
@@ -45,25 +47,22 @@ def needs_gradient(graph: Graph) -> list[bool]:
 def step_macs(graph: Graph, batch: int = 1) -> list[StepMacs]:
     """Multiply-accumulates of each node in one training step."""
     needs = needs_gradient(graph)
-    known: dict[tuple[Layer, Shapes, tuple[bool, ...], int], StepMacs] = {}
-    result: list[StepMacs] = []
-    for node, times in zip(graph.nodes, graph.samples(batch), strict=True):
-        if node.layer is None:
-            result.append(NOTHING)
-            continue
-        key = (node.layer, node.input_shapes, tuple([needs[ref.node] for ref in node.inputs]), times)
-        if key not in known:
-            known[key] = StepMacs(
-                forward=_of_batch(node.layer.macs(*node.input_shapes), times),
-                input_gradient=_of_batch(node.layer.input_gradient_macs(key[2], *node.input_shapes), times),
-                weight_gradient=_of_batch(node.layer.weight_gradient_macs(*node.input_shapes), times),
-            )
-        result.append(known[key])
-    return result
 
+    @cache
+    def of(layer: Layer, inputs: Shapes, wanted: tuple[bool, ...], times: int) -> StepMacs:
+        counts = (
+            layer.macs(*inputs),
+            layer.input_gradient_macs(wanted, *inputs),
+            layer.weight_gradient_macs(*inputs),
+        )
+        return StepMacs(*[None if isinstance(count, Unknown) else count * times for count in counts])
 
-def _of_batch(macs: int | Unknown, batch: int) -> int | None:
-    return None if isinstance(macs, Unknown) else macs * batch
+    return [
+        NOTHING
+        if node.layer is None
+        else of(node.layer, node.input_shapes, tuple([needs[ref.node] for ref in node.inputs]), times)
+        for node, times in zip(graph.nodes, graph.samples(batch), strict=True)
+    ]
 
 
 def backward_macs(graph: Graph, batch: int = 1) -> list[int | None]:

@@ -64,15 +64,6 @@ class UnitField(NamedTuple):
     scaled: bool
 
 
-def on_map(graph: Graph, number: int) -> Graph:
-    """The net with node ``number`` as an input: what depends on it sees its units as pixels."""
-    from msgspec.structs import replace
-
-    node = graph.nodes[number]
-    source = Node(node.path, None, (), (), node.output_shapes[:1], node.place)
-    return replace(graph, nodes=(*graph.nodes[:number], source, *graph.nodes[number + 1 :]))
-
-
 def frames(graph: Graph, source: int) -> dict[Ref, Frame]:
     """For every tensor that depends on the input node ``source``, where the input's spatial axes run in it."""
     carried = propagate(graph, _Frames(source))

@@ -8,7 +8,8 @@ from fnmatch import fnmatch
 import numpy as np
 
 from cnncalc.analysis.exact_field import Along, Pixels, Sight, exact_fields
-from cnncalc.analysis.measuring import Resize, Source, flattened, narrowed, pixel_row, source_name, sources
+from cnncalc.analysis.measuring import Resize, Source, flattened, narrowed, source_name, sources
+from cnncalc.analysis.pixels import pixel_row
 from cnncalc.analysis.verdict import Row, Verdict, compare, verdict
 from cnncalc.errors import CnncalcError
 from cnncalc.graph import Graph

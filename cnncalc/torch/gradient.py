@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cnncalc.analysis.exact_field import Anywhere
-from cnncalc.analysis.measuring import AT_MOST
+from cnncalc.analysis.pixels import AT_MOST
 from cnncalc.analysis.receptive_field import Local, Spread, Whole
 from cnncalc.analysis.verdict import Row, compare
 from cnncalc.formulas import receptive_field as rf

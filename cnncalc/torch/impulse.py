@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cnncalc.analysis.exact_field import Along, Pixels, Sight
-from cnncalc.analysis.measuring import pixel_row
+from cnncalc.analysis.pixels import pixel_row
 from cnncalc.analysis.verdict import Row
 from cnncalc.torch.module import Outputs
 from cnncalc.torch.monotone import stand_in

@@ -6,10 +6,11 @@ from random import Random
 
 import pytest
 import torch
+from msgspec.structs import replace
 
 from cnncalc.analysis.memory.in_place import in_place_nodes
 from cnncalc.analysis.memory.inference import peak
-from cnncalc.analysis.memory.order import best_order, in_order
+from cnncalc.analysis.memory.order import best_order
 from cnncalc.analysis.memory.passes import forward_pass
 from cnncalc.analysis.memory.training import kept_by_node
 from cnncalc.graph import Graph
@@ -138,6 +139,21 @@ def test_the_whole_zoo(name: str) -> None:
 def test_two_hundred_random_nets() -> None:
     trained = [assert_exact(load_text(random_spec(Random(seed))), b) for seed in range(1000, 1200) for b in (1, 2)]
     assert sum(trained) > 380
+
+
+def in_order(graph: Graph, order: tuple[int, ...]) -> Graph:
+    """The same net with its layers in another order; of layers that share weights the first owns them."""
+    numbers = [number for number, node in enumerate(graph.nodes) if node.layer is None] + [*order]
+    new = {number: place for place, number in enumerate(numbers)}
+    owners: dict[int, int] = {}
+    nodes = []
+    for number in numbers:
+        node = graph.nodes[number]
+        owner = owners.setdefault(number if node.shared is None else node.shared, new[number])
+        refs = tuple(ref._replace(node=new[ref.node]) for ref in node.inputs)
+        nodes.append(replace(node, inputs=refs, shared=None if owner == new[number] else owner))
+    outputs = tuple((name, ref._replace(node=new[ref.node])) for name, ref in graph.outputs)
+    return replace(graph, nodes=tuple(nodes), outputs=outputs)
 
 
 def test_the_best_order_is_real() -> None:

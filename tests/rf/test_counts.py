@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cnncalc.analysis.exact_field import Along, exact_fields
-from cnncalc.analysis.unit_field import Untold, centred_width, frames, on_map, unit_field
+from cnncalc.analysis.unit_field import Untold, centred_width, frames, unit_field
 from cnncalc.formulas.positions import indices
 from cnncalc.graph import Graph, Ref
 from cnncalc.sources import load_text
@@ -175,7 +175,7 @@ def test_the_number_of_paths_of_a_very_deep_net_stays_finite_and_its_rarest_pixe
 
 def test_one_map_on_another_skips_what_lies_before():
     graph = graph_of([1, 20], *[{"conv": {"out": 1, "kernel": 3, "name": f"c{i}"}} for i in range(3)])
-    assert unit_field(on_map(graph, 1), 1, Ref(3), (5,)).counts.tolist() == [0] * 5 + [1, 2, 3, 2, 1] + [0] * 8
+    assert unit_field(graph.seen_from(1), 1, Ref(3), (5,)).counts.tolist() == [0] * 5 + [1, 2, 3, 2, 1] + [0] * 8
 
 
 @pytest.mark.parametrize(

@@ -218,21 +218,3 @@ def _path(came: dict[frozenset[int], tuple[frozenset[int], int]], ran: frozenset
         ran, p = came[ran]
         path.append(p)
     return path[::-1]
-
-
-def in_order(graph: Graph, order: tuple[int, ...]) -> Graph:
-    """The same net with its layers in another order; of layers that share weights the first owns them."""
-    from msgspec.structs import replace
-
-    inputs = [number for number, node in enumerate(graph.nodes) if node.layer is None]
-    new = {number: place for place, number in enumerate([*inputs, *order])}
-    owners: dict[int, int] = {}
-    nodes = []
-    for number in [*inputs, *order]:
-        node = graph.nodes[number]
-        group = number if node.shared is None else node.shared
-        owner = owners.setdefault(group, new[number])
-        refs = tuple(ref._replace(node=new[ref.node]) for ref in node.inputs)
-        nodes.append(replace(node, inputs=refs, shared=None if owner == new[number] else owner))
-    outputs = tuple((name, ref._replace(node=new[ref.node])) for name, ref in graph.outputs)
-    return replace(graph, nodes=tuple(nodes), outputs=outputs)
