@@ -12,15 +12,15 @@ from cnncalc.analysis.answer import model
 from cnncalc.analysis.cost import Cost, costs
 from cnncalc.analysis.fold import COUNTS
 from cnncalc.analysis.receptive_field import (
+    GlobalField,
     InputAxis,
-    Local,
-    Lost,
+    LocalField,
     Misalignment,
     Result,
-    Seen,
-    Spread,
+    ScatteredField,
+    TensorField,
     Track,
-    Whole,
+    UnknownField,
     receptive_fields,
 )
 from cnncalc.analysis.remarks import remarks
@@ -110,7 +110,7 @@ def _axis_groups(axes: tuple[InputAxis, ...]) -> list[tuple[int, int, int]]:
 
 
 def _receptive_field(
-    graph: Graph, seen: Seen, groups: list[tuple[int, int, int]]
+    graph: Graph, seen: TensorField, groups: list[tuple[int, int, int]]
 ) -> tuple[ReceptiveField | None, dict[str, ReceptiveField] | UnsetType]:
     """The field on the first input that the tensor depends on; with several inputs, on each by name."""
     found = {
@@ -124,16 +124,16 @@ def _receptive_field(
 
 def _one_field(tracks: Sequence[Track], aligned: bool) -> ReceptiveField | None:
     kinds = set(map(type, tracks))
-    if type(None) in kinds or Lost in kinds:
+    if type(None) in kinds or UnknownField in kinds:
         return None
     flag = UNSET if aligned else False
-    if kinds == {Whole}:
+    if kinds == {GlobalField}:
         return GLOBAL
     size, jump, start, exact, phases = zip(
         *[
             _axis_numbers(track.field)
-            if isinstance(track, Local)
-            else (track.size if isinstance(track, Spread) else None, None, None, None, 1)
+            if isinstance(track, LocalField)
+            else (track.size if isinstance(track, ScatteredField) else None, None, None, None, 1)
             for track in tracks
         ],
         strict=True,
@@ -176,7 +176,7 @@ def _diagnostics(graph: Graph, cost_list: list[Cost], fields: Result) -> list[Di
     found += _misaligned(graph, fields)
     reasons: dict[str, list[str]] = {}
     for node, seen in zip(graph.nodes, fields.seen, strict=True):
-        for lost in {track.reason: None for track in seen.found.values() if isinstance(track, Lost)}:
+        for lost in {track.reason: None for track in seen.found.values() if isinstance(track, UnknownField)}:
             reasons.setdefault(lost, []).append(node.path)
     for reason, paths in reasons.items():
         message = f"the receptive field is not known: {reason}"

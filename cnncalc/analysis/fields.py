@@ -13,7 +13,15 @@ from cnncalc.analysis import exact_field, unit_field
 from cnncalc.analysis.answer import Answer, Model, Shape
 from cnncalc.analysis.answer import model as model_of
 from cnncalc.analysis.exact_field import exact_fields
-from cnncalc.analysis.receptive_field import Local, Lost, Misalignment, Spread, Track, Whole, receptive_fields
+from cnncalc.analysis.receptive_field import (
+    GlobalField,
+    LocalField,
+    Misalignment,
+    ScatteredField,
+    Track,
+    UnknownField,
+    receptive_fields,
+)
 from cnncalc.errors import CnncalcError, unknown_name
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.formulas.positions import indices
@@ -173,22 +181,22 @@ def seen_from(graph: Graph, number: int) -> Graph:
 def _map_field(
     path: str, kind: str, shape: Shape, on: str, tracks: tuple[Track, ...], sizes: Shape, aligned: bool
 ) -> MapField:
-    lost = next((track.reason for track in tracks if isinstance(track, Lost)), None)
+    lost = next((track.reason for track in tracks if isinstance(track, UnknownField)), None)
     if lost is not None:
         return MapField(path, kind, shape, on, "unknown", *(None,) * 6, False, reason=lost)
-    if all(isinstance(track, Whole | None) for track in tracks):
+    if all(isinstance(track, GlobalField | None) for track in tracks):
         return MapField(path, kind, shape, on, "global", None, None, None, None, sizes, None, True)
     axes = [
-        _axis_numbers(track.field, shape[track.axis], size) if isinstance(track, Local) else None
+        _axis_numbers(track.field, shape[track.axis], size) if isinstance(track, LocalField) else None
         for track, size in zip(tracks, sizes, strict=True)
     ]
-    spans = [track.size if isinstance(track, Spread) else None for track in tracks]
+    spans = [track.size if isinstance(track, ScatteredField) else None for track in tracks]
     jumps = [None if axis is None else axis.jump for axis in axes]
     known = [axis for axis in axes if axis is not None]
     inside = 1.0
     for axis in known:
         inside *= 1 - axis.border
-    whole = [isinstance(track, Whole) for track in tracks]
+    whole = [isinstance(track, GlobalField) for track in tracks]
     return MapField(
         path=path,
         type=kind,
@@ -365,7 +373,7 @@ def unit_report(graph: Graph, layer: str, unit: str | None = None, on: str | Non
     field, reason = None, None
     try:
         field = unit_field.unit_field(graph, seen, Ref(number), index, known)
-    except unit_field.Untold as why:
+    except unit_field.UnknownPaths as why:
         reason = str(why)
     sizes = source.output_shape[1:]
     axes = []
@@ -446,9 +454,9 @@ def _tracks(graph: Graph, seen: int, number: int) -> list[Track]:
 
 def _unit_axis(name: str, size: int, track: Track, unit: int, reached: list[int] | None, mass: Any) -> UnitAxis:
     """One axis of a report; ``mass`` is the number of paths from each of its pixels, where that is known."""
-    box = rf.bounds_of(track.field, unit) if isinstance(track, Local) else None
-    kind: Literal["local", "global", "unknown"] = "local" if isinstance(track, Local) else "unknown"
-    if isinstance(track, Whole):
+    box = rf.bounds_of(track.field, unit) if isinstance(track, LocalField) else None
+    kind: Literal["local", "global", "unknown"] = "local" if isinstance(track, LocalField) else "unknown"
+    if isinstance(track, GlobalField):
         kind = "global"
     around = box or (0, size - 1)
     inside = (max(around[0], 0), min(around[1], size - 1))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from cnncalc.analysis.exact_field import exact_fields, pixels_of
-from cnncalc.analysis.receptive_field import Local, Track, receptive_fields
+from cnncalc.analysis.receptive_field import LocalField, Track, receptive_fields
 from cnncalc.errors import CnncalcError
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Algebra, Graph, Node, Output, Ref, propagate
@@ -51,7 +51,7 @@ def narrowed(graph: Graph) -> Graph:
     pairs = zip(receptive_fields(graph).seen, receptive_fields(small).seen, strict=True)
     for mine, theirs in pairs:
         for one, other in zip(mine.tracks, theirs.tracks, strict=True):
-            if isinstance(one, Local) and isinstance(other, Local) and one != other:
+            if isinstance(one, LocalField) and isinstance(other, LocalField) and one != other:
                 return graph
     return small
 
@@ -109,7 +109,7 @@ def flattened(graph: Graph, source: Source, at: Resize) -> Graph:
 
 def _stride(tracks: Iterable[Track]) -> int:
     """The largest jump, in whole pixels."""
-    jumps = [rf.jump(track.field) for track in tracks if isinstance(track, Local)]
+    jumps = [rf.jump(track.field) for track in tracks if isinstance(track, LocalField)]
     return max([1, *(-(-top // bottom) for top, bottom in jumps)])
 
 
@@ -145,7 +145,7 @@ def enlarged(narrow: Graph, source: Source, at: Resize) -> Graph | None:
     """
     size = narrow.nodes[source.node].output_shape[source.axis + 1]
     seen = tracks(narrow, source)
-    fields = [track.field for track in seen if isinstance(track, Local)]
+    fields = [track.field for track in seen if isinstance(track, LocalField)]
     if not fields:
         return None
     stride = _stride(seen)

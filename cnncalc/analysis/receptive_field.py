@@ -17,18 +17,18 @@ from cnncalc.graph import Algebra, Graph, Node, Output, Ref, propagate
 from cnncalc.layers.base import SCATTERED, Read, Reads, Shape, Shapes, pointwise
 
 
-class Local(NamedTuple):
+class LocalField(NamedTuple):
     """Units along tensor axis ``axis`` see the input through ``field``."""
 
     axis: int
     field: rf.Field
 
 
-class Whole(NamedTuple):
+class GlobalField(NamedTuple):
     """Every unit sees the whole input axis."""
 
 
-class Spread(NamedTuple):
+class ScatteredField(NamedTuple):
     """Each unit sees ``size`` input pixels; the place depends on several indices.
 
     ``axes``: the tensor axes of those indices.
@@ -38,23 +38,23 @@ class Spread(NamedTuple):
     axes: frozenset[int]
 
 
-class Lost(NamedTuple):
+class UnknownField(NamedTuple):
     """Unknown, and why."""
 
     reason: str
 
 
-Track = Local | Whole | Spread | Lost | None
+Track = LocalField | GlobalField | ScatteredField | UnknownField | None
 """``None``: the tensor does not depend on that input."""
 
-WHOLE = Whole()
+WHOLE = GlobalField()
 MAX_BITS = 512
-FAR = Lost(f"its units lie more than 2^{MAX_BITS} input pixels apart")
-HIDDEN = Lost("an operator does not tell what it reads")
-LONG = Lost(f"the pattern of its units repeats only after more than {rf.MAX_PERIOD} of them")
+FAR = UnknownField(f"its units lie more than 2^{MAX_BITS} input pixels apart")
+HIDDEN = UnknownField("an operator does not tell what it reads")
+LONG = UnknownField(f"the pattern of its units repeats only after more than {rf.MAX_PERIOD} of them")
 
 
-class Seen(NamedTuple):
+class TensorField(NamedTuple):
     """What one tensor sees along the ``axes`` axes of the net's inputs, and whether all branches on the way align.
 
     ``found`` has the tracks along those that it depends on, in order, so that a net of many inputs stays small.
@@ -97,12 +97,12 @@ class Result(NamedTuple):
     """Results: per node what its outputs see, and where branches do not align."""
 
     axes: tuple[InputAxis, ...]
-    seen: list[Seen]
+    seen: list[TensorField]
     misalignments: list[Misalignment]
-    ports: dict[Ref, Seen]
+    ports: dict[Ref, TensorField]
     """For nodes with several outputs, what each of them sees."""
 
-    def of(self, ref: Ref) -> Seen:
+    def of(self, ref: Ref) -> TensorField:
         """What one tensor sees."""
         return self.ports.get(ref) or self.seen[ref.node]
 
@@ -120,7 +120,7 @@ def receptive_fields(graph: Graph) -> Result:
     return Result(axes, carried.nodes, recurrence.misalignments, carried.ports)
 
 
-class Recurrence(Algebra[Seen]):
+class Recurrence(Algebra[TensorField]):
     """Fields as the recurrence has them, which ignores borders.
 
     ``compose`` is :func:`cnncalc.formulas.receptive_field.compose`, with a cache.
@@ -131,16 +131,16 @@ class Recurrence(Algebra[Seen]):
         self.compose = compose or _compose
         self.misalignments: list[Misalignment] = []
 
-    def begin(self, number: int, node: Node) -> Seen:
-        own = {i: Local(axis.axis + 1, rf.IDENTITY) for i, axis in enumerate(self.axes) if axis.node == number}
-        return Seen(own, len(self.axes))
+    def begin(self, number: int, node: Node) -> TensorField:
+        own = {i: LocalField(axis.axis + 1, rf.IDENTITY) for i, axis in enumerate(self.axes) if axis.node == number}
+        return TensorField(own, len(self.axes))
 
     def reads(self, reads: tuple[Reads, ...], shapes: Shapes) -> tuple[Reads, ...] | None:
         """``None`` where each unit only reads its own position."""
         reads = tuple(map(followed, reads))
         return None if reads == tuple(map(pointwise, shapes)) else reads
 
-    def after(self, out: Output, before: list[Seen]) -> Seen:
+    def after(self, out: Output, before: list[TensorField]) -> TensorField:
         if out.reads is None:
             after = [seen.found for seen in before]
             if len(after) == 1:
@@ -167,7 +167,7 @@ class Recurrence(Algebra[Seen]):
                     self.misalignments.append(Misalignment(out.number, axis, *clash))
                     aligned = False
                 met[axis] = _unite(mine, theirs, out.node.output_shape)
-        return Seen(found if met is None else dict(sorted(met.items())), len(self.axes), aligned)
+        return TensorField(found if met is None else dict(sorted(met.items())), len(self.axes), aligned)
 
 
 def followed(reads: Reads) -> Reads:
@@ -177,9 +177,9 @@ def followed(reads: Reads) -> Reads:
 
 def through(track: Track, reads: Reads, rank: int, compose: Compose | None = None) -> Track:
     """A track after a layer with these reads and an output of ``rank`` axes."""
-    if isinstance(track, (Local, Spread)) and any(read.untold for read in reads):
+    if isinstance(track, (LocalField, ScatteredField)) and any(read.untold for read in reads):
         return HIDDEN
-    if isinstance(track, Local):
+    if isinstance(track, LocalField):
         read = reads[track.axis]
         if read.window is not None and read.axis is not None:
             if read.window == rf.POINT and read.axis == track.axis:
@@ -187,16 +187,16 @@ def through(track: Track, reads: Reads, rank: int, compose: Compose | None = Non
             field = (compose or _compose)(track.field, read.window)
             if field is None:
                 return LONG
-            return FAR if field.shift.bit_length() > MAX_BITS else Local(read.axis, field)
-        return WHOLE if read.whole else Spread(rf.size(track.field), _told_by(read, reads, rank))
-    if not isinstance(track, Spread):
+            return FAR if field.shift.bit_length() > MAX_BITS else LocalField(read.axis, field)
+        return WHOLE if read.whole else ScatteredField(rf.size(track.field), _told_by(read, reads, rank))
+    if not isinstance(track, ScatteredField):
         return track
     mine = [reads[axis] for axis in track.axes]
     if all(read.whole for read in mine):
         return WHOLE
     if all(read.window == rf.POINT or (read.axis is None and not read.whole) for read in mine):
-        return Spread(track.size, frozenset().union(*(_told_by(read, reads, rank) for read in mine)))
-    return Lost("units that lie along no single axis are mixed in part")
+        return ScatteredField(track.size, frozenset().union(*(_told_by(read, reads, rank) for read in mine)))
+    return UnknownField("units that lie along no single axis are mixed in part")
 
 
 def _told_by(read: Read, reads: Reads, rank: int) -> frozenset[int]:
@@ -211,7 +211,7 @@ def _told_by(read: Read, reads: Reads, rank: int) -> frozenset[int]:
 
 def _clash(mine: Track, theirs: Track) -> tuple[tuple[str, str], str | None] | None:
     """The jumps of two fields and the distance of their centres, if they do not align."""
-    if not isinstance(mine, Local) or not isinstance(theirs, Local) or mine == theirs:
+    if not isinstance(mine, LocalField) or not isinstance(theirs, LocalField) or mine == theirs:
         return None
     if not mine.field.shift or not theirs.field.shift:
         return None  # one unit for all: a broadcast cannot be misaligned
@@ -236,12 +236,12 @@ def _unite(mine: Track, theirs: Track, shape: Shape) -> Track:
         return theirs
     if theirs is None:
         return mine
-    if isinstance(mine, Whole) or isinstance(theirs, Whole):
+    if isinstance(mine, GlobalField) or isinstance(theirs, GlobalField):
         return WHOLE
-    if isinstance(mine, Local) and isinstance(theirs, Local) and mine.axis == theirs.axis:
+    if isinstance(mine, LocalField) and isinstance(theirs, LocalField) and mine.axis == theirs.axis:
         field = rf.union(mine.field, theirs.field) or _hull(mine.field, theirs.field, shape[mine.axis])
-        return LONG if field is None else Local(mine.axis, field)
-    return Lost("fields along different axes meet") if not isinstance(mine, Lost) else mine
+        return LONG if field is None else LocalField(mine.axis, field)
+    return UnknownField("fields along different axes meet") if not isinstance(mine, UnknownField) else mine
 
 
 def _hull(first: rf.Field, second: rf.Field, units: int) -> rf.Field | None:

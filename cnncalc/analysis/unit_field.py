@@ -48,7 +48,7 @@ SCALE = 2.0**-512
 """Counts above its inverse are all scaled down: by a power of two, so nothing is rounded."""
 
 
-class Untold(Exception):  # noqa: N818  (a reason, not an error)
+class UnknownPaths(Exception):  # noqa: N818  (a reason, not an error)
     """Path counts are unknown, and why."""
 
 
@@ -79,7 +79,7 @@ def unit_field(
     Along an axis of which all units see the same, the index is 0. ``known``: the :func:`frames` of ``source``.
 
     Raises:
-        Untold: some layer on the way does not say which position reads which.
+        UnknownPaths: some layer on the way does not say which position reads which.
     """
     import numpy as np
 
@@ -185,7 +185,7 @@ def _adjoint(
     if ref not in known:
         return np.zeros(sizes, kind), False
     if any(isinstance(place, frozenset) for place in known[ref]):
-        raise Untold(f"which pixels reach a unit of {graph.path(ref)} is told by no single axis")
+        raise UnknownPaths(f"which pixels reach a unit of {graph.path(ref)} is told by no single axis")
     _check_few(graph.nodes[ref.node], "outputs", prod(_sizes(graph, ref, known[ref])), MOST_PIXELS)
     seed = np.zeros(_sizes(graph, ref, known[ref]), kind)
     seed[unit] = 1
@@ -232,7 +232,7 @@ def _through(
         if reached is None and isinstance(after, int):
             counts = counts.sum(axis=k, keepdims=True, dtype=counts.dtype)
         elif reached != after:
-            raise Untold(f"{node.path} mixes positions that lie along no single axis")
+            raise UnknownPaths(f"{node.path} mixes positions that lie along no single axis")
         if isinstance(place, int):
             read = reads[place]
             if reached is None:
@@ -251,11 +251,11 @@ def _check_all_read_once(node: Node) -> None:
     """A layer that only moves its elements passes one number for all positions on unchanged.
 
     Raises:
-        Untold: the layer does more than that.
+        UnknownPaths: the layer does more than that.
     """
     once = isinstance(node.layer, Movement) and len(node.input_shapes) == len(node.output_shapes) == 1
     if not once or prod(node.input_shapes[0]) != prod(node.output_shape):
-        raise Untold(f"{node.path} does not say which position reads which")
+        raise UnknownPaths(f"{node.path} does not say which position reads which")
 
 
 def _check_few(node: Node, what: str, number: int, most: int) -> None:

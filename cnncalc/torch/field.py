@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cnncalc.analysis.measuring import Resize, Source, enlarged, flattened, narrowed, source_name, sources
-from cnncalc.analysis.receptive_field import Local, Spread, Track, Whole
+from cnncalc.analysis.receptive_field import GlobalField, LocalField, ScatteredField, Track
 from cnncalc.analysis.verdict import Row, compare
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Graph
@@ -49,15 +49,15 @@ def _along(graph: Graph, narrow: Graph, source: Source, at: Resize, plan: Plan) 
         return
     large = enlarged(narrow, source, at)
     view = real if large is None else View(large, source, name)
-    if large is None and any(isinstance(track, Local) for track in View(narrow, source, name).tracks):
+    if large is None and any(isinstance(track, LocalField) for track in View(narrow, source, name).tracks):
         yield Row("", f"field, {name}", "", "", note="the net takes no larger input: measured at real size alone")
     if "field" in checks:
         plan.progress(f"field along {name}")
-        kinds = (Whole, Spread) if large is None else (Local, Whole, Spread)
+        kinds = (GlobalField, ScatteredField) if large is None else (LocalField, GlobalField, ScatteredField)
         yield from gradient_rows(view, view.wanted(plan, kinds), plan.precise_device)
     if "jump" in checks and large is not None:
         plan.progress(f"jump along {name}")
-        yield from shift_rows(view, view.wanted(plan, (Local,)), plan.precise_device)
+        yield from shift_rows(view, view.wanted(plan, (LocalField,)), plan.precise_device)
 
 
 def _size_rows(whole: View, small: View, plan: Plan) -> Iterator[Row]:
@@ -72,4 +72,10 @@ def _size_rows(whole: View, small: View, plan: Plan) -> Iterator[Row]:
 
 
 def _size_of(track: Track) -> int | None:
-    return rf.size(track.field) if isinstance(track, Local) else track.size if isinstance(track, Spread) else None
+    return (
+        rf.size(track.field)
+        if isinstance(track, LocalField)
+        else track.size
+        if isinstance(track, ScatteredField)
+        else None
+    )

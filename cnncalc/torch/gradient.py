@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cnncalc.analysis.exact_field import Anywhere
 from cnncalc.analysis.pixels import AT_MOST
-from cnncalc.analysis.receptive_field import Local, Spread, Whole
+from cnncalc.analysis.receptive_field import GlobalField, LocalField, ScatteredField
 from cnncalc.analysis.verdict import Row, compare
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Node
@@ -50,7 +50,7 @@ def gradient_rows(view: View, numbers: list[int], device: str) -> Iterator[Row]:
     for step, given in net.walk(values, keep=True):
         _, values[step.number] = run_step(net, step, given, samples)
     support = partial(_supports, x=x, axis=view.source.axis + 2)
-    units = {number: _middle(view, number) for number in numbers if isinstance(view.tracks[number], Local)}
+    units = {number: _middle(view, number) for number in numbers if isinstance(view.tracks[number], LocalField)}
     todo = [(number, unit) for number, some in units.items() for unit in some]
     found: dict[int, list[Ends]] = {number: [] for number in units}
     for (number, _), row in zip(todo, support([_unit(view, values, *one) for one in todo]), strict=True):
@@ -58,13 +58,13 @@ def gradient_rows(view: View, numbers: list[int], device: str) -> Iterator[Row]:
     less, sure, parts = _seeing_less(view), _reaching_full_size(view), _global_in_part(view)
     for number in numbers:
         track, node = view.tracks[number], graph.nodes[number]
-        if isinstance(track, Local) and not units[number]:
+        if isinstance(track, LocalField) and not units[number]:
             yield Row(node.path, view.check, "local", "", note="no unit of the map sees no border")
-        elif isinstance(track, Local):
+        elif isinstance(track, LocalField):
             yield _field_row(node, view.check, track.field, units[number], found[number], number in less)
-        elif isinstance(track, Whole):
+        elif isinstance(track, GlobalField):
             yield _global_row(node, view.check, support(_elements(values[number])), number in less | parts)
-        elif isinstance(track, Spread):
+        elif isinstance(track, ScatteredField):
             supports = support(_elements(values[number]))
             yield _spread_row(node, view, track.size, supports, number in less or number not in sure)
 
@@ -86,7 +86,7 @@ def _supports(picks: list[Pick], x: Tensor, axis: int) -> Iterator[Tensor]:
 def _unit(view: View, values: Values, number: int, unit: int) -> Pick:
     """The sum of all that is one unit: everything across its axis, in all outputs."""
     track = view.tracks[number]
-    assert isinstance(track, Local)
+    assert isinstance(track, LocalField)
     return lambda sample: torch.stack([out[sample].select(track.axis, unit).sum() for out in values[number]]).sum()
 
 
@@ -129,7 +129,7 @@ def _global_in_part(view: View) -> set[int]:
     """
 
     def met(number: int, node: Node) -> bool:
-        return len(node.inputs) > 1 and not all(isinstance(view.tracks[ref.node], Whole) for ref in node.inputs)
+        return len(node.inputs) > 1 and not all(isinstance(view.tracks[ref.node], GlobalField) for ref in node.inputs)
 
     return affected(view.graph, met) | {n for n, sight in enumerate(view.sights) if isinstance(sight, Anywhere)}
 
@@ -153,7 +153,7 @@ def _reaching_full_size(view: View) -> set[int]:
     sure: set[int] = set()
     for number, node in enumerate(view.graph.nodes):
         track = view.tracks[number]
-        if isinstance(track, Local):
+        if isinstance(track, LocalField):
             enough = sum(view.clear[number]) > len(track.field.bounds)
         else:
             enough = all(ref.node in sure for ref in node.inputs)

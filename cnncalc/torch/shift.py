@@ -8,7 +8,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from cnncalc.analysis.receptive_field import Local, Spread
+from cnncalc.analysis.receptive_field import LocalField, ScatteredField
 from cnncalc.analysis.verdict import Row
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Node
@@ -54,7 +54,9 @@ def _tied(view: View) -> set[int]:
         if node.layer is None:
             return number != view.source.node
         before = [view.tracks[ref.node] for ref in node.inputs]
-        along_channels = any(isinstance(t, Spread) or (isinstance(t, Local) and t.axis == 0) for t in before)
+        along_channels = any(
+            isinstance(t, ScatteredField) or (isinstance(t, LocalField) and t.axis == 0) for t in before
+        )
         return along_channels and bool(node.layer.weights(*node.input_shapes))
 
     return affected(view.graph, begins)
@@ -94,7 +96,7 @@ def _maps(net: Net, inputs: list[Tensor], numbers: set[int]) -> dict[int, Tensor
 def _row(view: View, number: int, move: Move, still: Tensor, moved: Tensor) -> Row:
     """Compares the units whose field lies inside both inputs: moved[i] must be still[i + units]."""
     (pixels, units), path, track = move, view.graph.nodes[number].path, view.tracks[number]
-    assert isinstance(track, Local)
+    assert isinstance(track, LocalField)
     seeing = {unit for unit in view.inside(number) if rf.bounds_of(track.field, unit) is not None}
     inside = sorted(unit for unit in seeing if unit + units in seeing)
     shown = f"{units} unit{'s' if units > 1 else ''} per {pixels} pixel{'s' if pixels > 1 else ''}"

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cnncalc.analysis.exact_field import Sight, exact_fields
 from cnncalc.analysis.measuring import Source, clear_of_borders, tracks
-from cnncalc.analysis.receptive_field import Local, Track
+from cnncalc.analysis.receptive_field import LocalField, Track
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Graph, Node
 from cnncalc.layers.base import Shape
@@ -51,7 +51,7 @@ class View:
     def field(self, number: int) -> rf.Field:
         """The local field that is claimed of a node."""
         track = self.tracks[number]
-        assert isinstance(track, Local)
+        assert isinstance(track, LocalField)
         return track.field
 
     def inside(self, number: int) -> list[int]:

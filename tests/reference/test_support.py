@@ -10,7 +10,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cnncalc.analysis.receptive_field import Local, receptive_fields
+from cnncalc.analysis.receptive_field import LocalField, receptive_fields
 from cnncalc.errors import CnncalcError
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Graph, Node, Ref
@@ -102,7 +102,7 @@ def test_net_sees_what_the_analysis_says(text, scale):
         seen = dependency(graph, axis.axis, input=graph.nodes[axis.node].path)
         for node, at in enumerate(fields.seen):
             track = at.tracks[number]
-            if not isinstance(track, Local):
+            if not isinstance(track, LocalField):
                 continue
             matrix = seen[node][0][track.axis]
             size = matrix.shape[1]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cnncalc.analysis.exact_field import Along, exact_fields
-from cnncalc.analysis.unit_field import Untold, centred_width, frames, unit_field
+from cnncalc.analysis.unit_field import UnknownPaths, centred_width, frames, unit_field
 from cnncalc.formulas.positions import indices
 from cnncalc.graph import Graph, Ref
 from cnncalc.sources import load_text
@@ -160,7 +160,7 @@ def test_a_linear_layer_after_flatten_reads_everything_once():
 
 def test_a_unit_after_flatten_has_no_place():
     graph = graph_of([2, 4, 5], "flatten")
-    with pytest.raises(Untold, match=r"which pixels reach a unit of flatten1 is told by no single axis"):
+    with pytest.raises(UnknownPaths, match=r"which pixels reach a unit of flatten1 is told by no single axis"):
         unit_field(graph, 0, last(graph), (0, 0))
 
 
@@ -213,6 +213,6 @@ def test_joins_and_splits_along_space_are_exact_or_refused(width, layers, unit, 
     graph = graph_of([1, 4, width], *layers)
     try:
         found = unit_field(graph, 0, last(graph), unit).reached
-    except Untold:
+    except UnknownPaths:
         return
     assert {tuple(map(int, place)) for place in np.argwhere(found)} == pixels

@@ -11,8 +11,8 @@ from cnncalc import sources
 from cnncalc.analysis.fields import field_report, unit_report
 from cnncalc.analysis.measuring import enlarged, flattened, tracks
 from cnncalc.analysis.measuring import sources as axes_of
-from cnncalc.analysis.receptive_field import Local
-from cnncalc.analysis.unit_field import Untold, frames, unit_field
+from cnncalc.analysis.receptive_field import LocalField
+from cnncalc.analysis.unit_field import UnknownPaths, frames, unit_field
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Ref
 from tests.work import at_most
@@ -35,7 +35,7 @@ def check_maps(name: str, every: int) -> None:
         local = [
             number
             for number, (node, track) in enumerate(zip(large.nodes, seen, strict=True))
-            if isinstance(track, Local) and node.inputs
+            if isinstance(track, LocalField) and node.inputs
             if [(seen[ref.node], large.shape(ref)) for ref in node.inputs] != [(track, node.output_shape)]
         ]
         for number in local[::-every][::-1]:
@@ -51,7 +51,7 @@ def check_maps(name: str, every: int) -> None:
                 index[axis.axis] = unit
                 try:
                     reached = unit_field(large, axis.node, Ref(number), tuple(index)).reached.nonzero()[axis.axis]
-                except Untold:  # flattened: the other axis has no index of its own
+                except UnknownPaths:  # flattened: the other axis has no index of its own
                     assert any(isinstance(place, frozenset) for place in known[Ref(number)])
                     checked += 1
                     break

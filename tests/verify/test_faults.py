@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 from msgspec.structs import replace
 
-from cnncalc.analysis.receptive_field import WHOLE, Spread
+from cnncalc.analysis.receptive_field import WHOLE, ScatteredField
 from cnncalc.analysis.verdict import Verdict
 from cnncalc.formulas.nest import macs
 from cnncalc.formulas.receptive_field import Field, Taps, Window, taps_of
@@ -481,7 +481,7 @@ def every_field_is_global(track, *how):
 @fault(f"{ANALYSIS}.receptive_field:through", RESHAPED, "flatten1", "field, height")
 def a_scattered_field_is_too_large(real, track, *how):
     after = real(track, *how)
-    return after._replace(size=after.size + 2) if isinstance(after, Spread) else after
+    return after._replace(size=after.size + 2) if isinstance(after, ScatteredField) else after
 
 
 @fault(f"{ANALYSIS}.exact_field:_unite", BRANCHES, "add1", "pixels, width")

@@ -9,7 +9,16 @@ from cnncalc.analysis.explain import tree
 from cnncalc.analysis.explain.costs import MOST_PHASES, Account
 from cnncalc.analysis.explain.quantity import Quantity, cited
 from cnncalc.analysis.explain.traced import Trace, Via, expression, via
-from cnncalc.analysis.receptive_field import Local, Lost, Recurrence, Result, Seen, Spread, Track, Whole
+from cnncalc.analysis.receptive_field import (
+    GlobalField,
+    LocalField,
+    Recurrence,
+    Result,
+    ScatteredField,
+    TensorField,
+    Track,
+    UnknownField,
+)
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Graph, Output
 from cnncalc.layers.axes import axis_name
@@ -50,19 +59,19 @@ def field_account(graph: Graph, number: int, result: Result, account: Account) -
     return tuple(found)
 
 
-def _phases(seen: tuple[Seen, ...]) -> int:
-    fields = [track.field for one in seen for track in one.tracks if isinstance(track, Local)]
+def _phases(seen: tuple[TensorField, ...]) -> int:
+    fields = [track.field for one in seen for track in one.tracks if isinstance(track, LocalField)]
     return max((len(field.bounds) for field in fields), default=1)
 
 
-def _told_apart(result: Result, befores: list[Seen], alike: list[bool]) -> Callable[[str, int], str]:
+def _told_apart(result: Result, befores: list[TensorField], alike: list[bool]) -> Callable[[str, int], str]:
     """A symbol's suffix after the number of the layer's input: empty if all axes have the same fields, else the
     letter of the axis, and with several inputs of the net the number of that.
     """
     fields: dict[str, set[object]] = {}
     for which, seen in enumerate(befores, start=1):
         for axis, track in enumerate(seen.tracks):
-            if isinstance(track, (Local, Spread)):
+            if isinstance(track, (LocalField, ScatteredField)):
                 fields.setdefault("in" if alike[axis] else str(which), set()).add(_field(track))
     owners = list(dict.fromkeys(place.node for place in result.axes))
 
@@ -78,14 +87,20 @@ def _told_apart(result: Result, befores: list[Seen], alike: list[bool]) -> Calla
 
 def _field(track: Track) -> object:
     """The sizes of a track, whatever axis it runs along."""
-    return track.field if isinstance(track, Local) else track.size if isinstance(track, Spread) else type(track)
+    return (
+        track.field
+        if isinstance(track, LocalField)
+        else track.size
+        if isinstance(track, ScatteredField)
+        else type(track)
+    )
 
 
 def _traced(trace: Trace, track: Track, suffix: str, general: str) -> Track:
     """The track with names for its numbers: ``R``, ``J`` and ``start``, or the first and last pixel of each phase."""
-    if isinstance(track, Spread):
-        return Spread(trace.name(f"R_{suffix}", track.size, f"R_{general}"), track.axes)
-    if not isinstance(track, Local):
+    if isinstance(track, ScatteredField):
+        return ScatteredField(trace.name(f"R_{suffix}", track.size, f"R_{general}"), track.axes)
+    if not isinstance(track, LocalField):
         return track
     field, period = track.field, len(track.field.bounds)
     jump = Fraction(field.shift, period)
@@ -105,7 +120,7 @@ def _traced(trace: Trace, track: Track, suffix: str, general: str) -> Track:
             first = trace.name(f"first_{suffix},{phase}", ends[0], f"first_{general},{phase}")
             last = trace.name(f"last_{suffix},{phase}", ends[1], f"last_{general},{phase}")
             bounds.append((first, last))
-    return Local(track.axis, rf.Field(shift, tuple(bounds)))
+    return LocalField(track.axis, rf.Field(shift, tuple(bounds)))
 
 
 def _quantities(graph: Graph, result: Result, axis: int, track: Track, note: str = "") -> list[Quantity]:
@@ -121,10 +136,10 @@ def _quantities(graph: Graph, result: Result, axis: int, track: Track, note: str
 
     if track is None:
         return []
-    if isinstance(track, (Whole, Lost)):
-        why = "global: every unit sees the whole input" if isinstance(track, Whole) else track.reason
+    if isinstance(track, (GlobalField, UnknownField)):
+        why = "global: every unit sees the whole input" if isinstance(track, GlobalField) else track.reason
         return [Quantity(f"rf_size_{name}", f"receptive field, {where}", "R", None, where, why)]
-    if isinstance(track, Spread):
+    if isinstance(track, ScatteredField):
         return [quantity("rf_size", "receptive field", "R", track.size)]
     field = track.field
     found = [quantity("rf_size", "receptive field", "R", rf.size(field))]

@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from cnncalc.analysis.receptive_field import InputAxis, Local, Lost, Result, Track, Whole, receptive_fields, through
+from cnncalc.analysis.receptive_field import (
+    GlobalField,
+    InputAxis,
+    LocalField,
+    Result,
+    Track,
+    UnknownField,
+    receptive_fields,
+    through,
+)
 from cnncalc.errors import CnncalcError
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.formulas.positions import positions, units_reading
@@ -23,7 +32,7 @@ MOST_UNITS = 1 << 22
 BORDERS = {"height": ("top", "bottom"), "width": ("left", "right"), "depth": ("front", "back")}
 
 
-class Slide(NamedTuple):
+class SlidingAxis(NamedTuple):
     """How a layer reads one spatial axis (from 1) of its input number ``position``, through a window.
 
     The axis has ``size`` units; ``units`` output units lie along ``out_axis``.
@@ -80,14 +89,14 @@ class Design:
         self.graph = graph
         self.at: Resize = at or graph.rebuilt
         self._reads: dict[tuple[Layer, Shapes], tuple[Reads, ...]] = {}
-        self._slides: dict[tuple[Layer, Shapes], tuple[Slide, ...]] = {}
+        self._slides: dict[tuple[Layer, Shapes], tuple[SlidingAxis, ...]] = {}
         self._read: dict[tuple[Layer, Shapes, int, int], int] = {}
 
     def layers(self) -> list[tuple[int, Node, Layer]]:
         """All nodes except inputs, with their numbers."""
         return [(number, node, node.layer) for number, node in enumerate(self.graph.nodes) if node.layer is not None]
 
-    def sliding(self) -> Iterator[tuple[int, Node, list[Slide]]]:
+    def sliding(self) -> Iterator[tuple[int, Node, list[SlidingAxis]]]:
         """All layers that compute, with the axes that they read through a window alike for all units."""
         for number, node, layer in self.layers():
             if not isinstance(layer, Movement):
@@ -101,13 +110,13 @@ class Design:
             self._reads[key] = node.layer.reads(*node.input_shapes)
         return self._reads[key]
 
-    def slides(self, node: Node) -> tuple[Slide, ...]:
+    def slides(self, node: Node) -> tuple[SlidingAxis, ...]:
         """Every spatial axis that the layer of a node reads through a window, but not unit by unit."""
         assert node.layer is not None
         key = (node.layer, node.input_shapes)
         if key not in self._slides:
             self._slides[key] = tuple(
-                Slide(
+                SlidingAxis(
                     position,
                     axis,
                     axis_name(axis - 1, len(shape) - 1),
@@ -145,7 +154,7 @@ class Design:
 
     # -- what is read --------------------------------------------------------------------------------
 
-    def pixels_read(self, node: Node, slide: Slide, units: int | None = None) -> int:
+    def pixels_read(self, node: Node, slide: SlidingAxis, units: int | None = None) -> int:
         """The units of an input axis that some output unit reads, as the bits of an integer.
 
         ``units``: as if there were so many output units.
@@ -160,7 +169,7 @@ class Design:
             size, units, slide.window
         )
 
-    def follow(self, node: Node, slide: Slide, units: int) -> None:
+    def follow(self, node: Node, slide: SlidingAxis, units: int) -> None:
         """Checks that the units along an axis can be tracked one by one.
 
         Raises:
@@ -204,12 +213,12 @@ class Design:
         """
         return propagate(self.graph, _Smallest(self.fields.axes)).nodes
 
-    def shortest(self, node: Node, slide: Slide) -> tuple[int, rf.Field] | None:
+    def shortest(self, node: Node, slide: SlidingAxis) -> tuple[int, rf.Field] | None:
         """What the units of the axis that a layer slides along see along the shortest path: which of the axes of
         ``fields`` it is, and the field; ``None`` where the axis is not one of the net's input.
         """
         for index, track in enumerate(self.smallest[node.inputs[slide.position].node]):
-            if isinstance(track, Local) and track.axis == slide.axis:
+            if isinstance(track, LocalField) and track.axis == slide.axis:
                 return index, track.field
         return None
 
@@ -236,7 +245,7 @@ class _Smallest(Algebra[tuple[Track, ...]]):
         self.axes = axes
 
     def begin(self, number: int, node: Node) -> tuple[Track, ...]:
-        return tuple(Local(axis.axis + 1, rf.IDENTITY) if axis.node == number else None for axis in self.axes)
+        return tuple(LocalField(axis.axis + 1, rf.IDENTITY) if axis.node == number else None for axis in self.axes)
 
     def after(self, out: Output, before: list[tuple[Track, ...]]) -> tuple[Track, ...]:
         after = [
@@ -250,8 +259,10 @@ def _smaller(*tracks: Track) -> Track:
     """The track with the smallest field; an unknown or missing one only if there is no other."""
 
     def weight(track: Track) -> tuple[int, int]:
-        if isinstance(track, Local):
+        if isinstance(track, LocalField):
             return 0, rf.size(track.field)
-        return 4 if track is None else 3 if isinstance(track, Lost) else 2 if isinstance(track, Whole) else 1, 0
+        return 4 if track is None else 3 if isinstance(track, UnknownField) else 2 if isinstance(
+            track, GlobalField
+        ) else 1, 0
 
     return min(tracks, key=weight)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from cnncalc.analysis.lint.design import Design, Slide
+from cnncalc.analysis.lint.design import Design, SlidingAxis
 from cnncalc.analysis.lint.rule import Found, rule
-from cnncalc.analysis.receptive_field import Local
+from cnncalc.analysis.receptive_field import LocalField
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Node, Ref
 from cnncalc.layers.axes import axis_name
@@ -90,7 +90,7 @@ def _after(
     ref: Ref,
     position: int,
     axis: int,
-    slides: dict[tuple[int, int], Slide],
+    slides: dict[tuple[int, int], SlidingAxis],
     states: list[dict[int, Stack]],
     holes: dict[int, dict[int, Stack]],
 ) -> Stack | None:
@@ -180,7 +180,7 @@ def _shown(numbers: list[dict[str, Any]], together: bool) -> str:
     return ", ".join(f"{one['field']} of {one['input']} along {one['axis']}" for one in numbers)
 
 
-def _widens(slide: Slide) -> bool:
+def _widens(slide: SlidingAxis) -> bool:
     """Whether some output unit reads more than one unit along the axis."""
     return any(taps.last > taps.first for taps in slide.window.taps)
 
@@ -206,7 +206,7 @@ def head_sees_part(design: Design) -> Iterator[Found]:
         numbers = []
         for position, ref in enumerate(node.inputs):
             for index, track in enumerate(design.fields.seen[ref.node].tracks):
-                if not isinstance(track, Local) or not _gathers(design, number, position, track.axis):
+                if not isinstance(track, LocalField) or not _gathers(design, number, position, track.axis):
                     continue
                 # A squeeze-excite gathers too, but its map goes on beside it.
                 if not all(_gathers(design, *reader, track.axis) for reader in design.readers[ref.node]):

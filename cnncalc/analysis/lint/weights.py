@@ -10,7 +10,7 @@ from typing import Any
 from cnncalc.analysis.initialisation import last_scales
 from cnncalc.analysis.lint.design import Design
 from cnncalc.analysis.lint.rule import Found, rule
-from cnncalc.analysis.receptive_field import Local
+from cnncalc.analysis.receptive_field import LocalField
 from cnncalc.formulas import receptive_field as rf
 from cnncalc.graph import Node
 from cnncalc.layers.axes import axis_name, describe
@@ -151,7 +151,7 @@ def no_more_channels(design: Design) -> Iterator[Found]:
         if len(node.output_shape) < 2 or node.layer is None:
             continue
         tracks = design.smallest[number]
-        fields = [track.field for track in tracks if isinstance(track, Local)]
+        fields = [track.field for track in tracks if isinstance(track, LocalField)]
         if not fields or len(fields) < len(tracks):
             continue
         jump = tuple(map(rf.jump, fields))
@@ -242,7 +242,7 @@ def linear_on_map(design: Design) -> Iterator[Found]:
         last = len(shape) - 1
         for track in design.fields.of(node.inputs[0]).tracks:
             # Of two axes the last may hold the features of a sequence, if nothing has slid along it.
-            if isinstance(track, Local) and track.axis == last and (last > 1 or track.field != rf.IDENTITY):
+            if isinstance(track, LocalField) and track.axis == last and (last > 1 or track.field != rf.IDENTITY):
                 name = axis_name(last - 1, last)
                 message = (
                     f"works on the last axis of {describe(shape)} alone, its {name}; is a flatten or a pool missing?"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from cnncalc.analysis.lint.design import Design, Slide, sides
+from cnncalc.analysis.lint.design import Design, SlidingAxis, sides
 from cnncalc.analysis.lint.rule import Found, rule
 from cnncalc.errors import LayerError
 from cnncalc.formulas import receptive_field as rf
@@ -40,18 +40,18 @@ class Loss(NamedTuple):
     """A layer that leaves out ``pixels`` at the end of an axis; which input sizes nearby would not."""
 
     number: int
-    slide: Slide
+    slide: SlidingAxis
     pixels: int
     sizes: list[int]
 
 
-def lost_at_end(design: Design, node: Node, slide: Slide) -> int:
+def lost_at_end(design: Design, node: Node, slide: SlidingAxis) -> int:
     """The units that the floor of the output size leaves out, as bits: one more output unit would read them."""
     read = design.pixels_read(node, slide)
     return design.pixels_read(node, slide, slide.units + 1) & ~read
 
 
-def in_gaps(design: Design, node: Node, slide: Slide) -> int:
+def in_gaps(design: Design, node: Node, slide: SlidingAxis) -> int:
     """The units between the windows that no output unit reads, as bits."""
     if slide.last - slide.first + 1 >= slide.window.stride and slide.window.taps[0].step == 1:
         return 0
@@ -97,7 +97,7 @@ def pixels_lost(design: Design) -> Iterator[Found]:
         yield Found(number, message, measured, "info" if elsewhere else None)
 
 
-def _lost_to_all(design: Design, node: Node, slide: Slide, lost: Any) -> bool:
+def _lost_to_all(design: Design, node: Node, slide: SlidingAxis, lost: Any) -> bool:
     """Whether some pixel that is lost here is read by no other layer either."""
     missing: int = lost(design, node, slide)
     return bool(missing & ~design.read_by_all(node.inputs[slide.position], slide.axis))
@@ -224,7 +224,7 @@ def half_pixel_shift(design: Design) -> Iterator[Found]:
             yield Found(number, "; ".join(parts), {"axes": numbers}, None if moved else "info")
 
 
-def _shift(design: Design, node: Node, slide: Slide) -> dict[str, Any]:
+def _shift(design: Design, node: Node, slide: SlidingAxis) -> dict[str, Any]:
     """The shift in units of the layer's input, and in pixels of the net's, exactly, where there is a jump there."""
     found = design.shortest(node, slide)
     if found is None:
@@ -369,14 +369,14 @@ def padding_only(design: Design) -> Iterator[Found]:
 
 def _blind_after(
     design: Design, node: Node, before: list[dict[int, frozenset[int]]]
-) -> tuple[dict[int, frozenset[int]], list[Slide]]:
+) -> tuple[dict[int, frozenset[int]], list[SlidingAxis]]:
     """The units of an output, by axis, that see no input; and those windows that have made such units."""
     slides = design.slides(node)
     if not slides and not any(before):
         return {}, []
     # A merge's unit sees what any of its inputs lets it see: only what is blind in all of them stays so.
     seen: list[dict[int, frozenset[int]]] = []
-    made: list[Slide] = []
+    made: list[SlidingAxis] = []
     for position, (blind, reads) in enumerate(zip(before, design.reads(node), strict=True)):
         here: dict[int, frozenset[int]] = {}
         windows = {slide.axis: slide for slide in slides if slide.position == position}
@@ -398,12 +398,12 @@ def _blind_after(
     return result, [slide for slide in made if slide.out_axis in result and _has_taps(slide, result[slide.out_axis])]
 
 
-def _has_taps(slide: Slide, units: frozenset[int]) -> bool:
+def _has_taps(slide: SlidingAxis, units: frozenset[int]) -> bool:
     """Whether some of the units have a window at all; holes of a transposed convolution are another rule's."""
     return any(taps_of(slide.window, unit).total for unit in units)
 
 
-def _blind_units(design: Design, node: Node, slide: Slide, blind: frozenset[int]) -> frozenset[int]:
+def _blind_units(design: Design, node: Node, slide: SlidingAxis, blind: frozenset[int]) -> frozenset[int]:
     """The units whose taps are all beyond the border, or blind themselves; with another border than zeros none is."""
     (stride, windows), size = slide.window, slide.size
 
