@@ -55,26 +55,30 @@ def find_rule(sizes: Collection[int], most: int) -> Rule | None:
     chosen = frozenset(sizes)
     if not chosen:
         return None
+    bits = sum(1 << size for size in chosen)
     best, length = None, len(runs(chosen))
     for period in range(1, most // REPEATS + 1):
         # The last size that differs from the one a period later: the rule begins after it.
-        odd = next((s for s in range(most - period, 0, -1) if (s in chosen) != (s + period in chosen)), 0)
+        differing = (bits ^ bits >> period) & ((2 << most - period) - 2)
+        odd = max(0, differing.bit_length() - 1)
         if most - odd < REPEATS * period:
             continue
-        before = runs([size for size in chosen if size <= odd])
-        residues = [size % period for size in range(odd + 1, odd + 1 + period) if size in chosen]
-        if not residues:
+        cycle = bits >> odd + 1 & (1 << period) - 1
+        if not cycle:
             continue
-        cost = len(before) + _arcs(residues, period)
+        before = bits & (2 << odd) - 1
+        # Of the runs in a cycle the last is the first's neighbour.
+        cost = _runs(before, before << 1) + max(1, _runs(cycle, cycle << 1 | cycle >> period - 1))
         if cost < length or (best is None and cost == length and period == 1):
-            best, length = Rule(before, odd + 1, period, tuple(sorted(residues)), most), cost
+            residues = (size % period for size in range(odd + 1, odd + 1 + period) if size in chosen)
+            rule = Rule(runs([size for size in chosen if size <= odd]), odd + 1, period, tuple(sorted(residues)), most)
+            best, length = rule, cost
     return best
 
 
-def _arcs(residues: Collection[int], period: int) -> int:
-    """Runs of neighbouring residues, where the last is the first's neighbour."""
-    chosen = set(residues)
-    return max(1, sum((residue - 1) % period not in chosen for residue in chosen))
+def _runs(bits: int, neighbours: int) -> int:
+    """How many runs of bits there are: those that begin one, without a neighbour below."""
+    return (bits & ~neighbours).bit_count()
 
 
 def describe(sizes: Collection[int], rule: Rule | None, *, most_runs: int = 6) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
@@ -13,7 +13,9 @@ from cnncalc.analysis.input_sizes import QUESTIONS, Diagnosis, Mend, Near, Quest
 from cnncalc.analysis.size_rule import describe, find_rule, runs
 from cnncalc.errors import CnncalcError
 from cnncalc.layers.axes import describe as shape_text
-from cnncalc.spec.resize import Inputs, Resizable
+
+if TYPE_CHECKING:
+    from cnncalc.spec.resize import Inputs, Resizable
 
 TITLES: dict[Question, str] = {
     "works": "work",

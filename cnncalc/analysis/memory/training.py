@@ -188,18 +188,12 @@ def largest_batch(graph: Graph, size: int, setting: Setting) -> int | None:
         high_total = training(graph, high, setting).total
     while high - low > 1:
         guess = low + (size - low_total) * (high - low) // (high_total - low_total)
-        for middle in (guess, guess + 1):
-            if low < middle < high:
-                total = training(graph, middle, setting).total
+        for tried in (guess, guess + 1, None):
+            batch = (low + high) // 2 if tried is None else tried
+            if low < batch < high:
+                total = training(graph, batch, setting).total
                 if total <= size:
-                    low, low_total = middle, total
+                    low, low_total = batch, total
                 else:
-                    high, high_total = middle, total
-        middle = (low + high) // 2
-        if low < middle:
-            total = training(graph, middle, setting).total
-            if total <= size:
-                low, low_total = middle, total
-            else:
-                high, high_total = middle, total
+                    high, high_total = batch, total
     return low
