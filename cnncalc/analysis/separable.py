@@ -25,32 +25,36 @@ def separable_pairs(graph: Graph, batch: int) -> list[SeparablePair]:
     # the depthwise convolution whose channels a node passes on unmixed, if any
     carried: list[Node | None] = [None] * len(graph.nodes)
     for number, node in enumerate(graph.nodes):
-        groups, taps = _convolution(node)
-        if groups > 1 and groups == node.input_shapes[0][0] and taps > 1:
+        groups = _groups(node)
+        if groups > 1 and groups == node.input_shapes[0][0] and _taps(node) > 1:
             carried[number] = node
             continue
         origin = carried[node.inputs[0].node] if len(node.inputs) == 1 else None
         if origin is None or reader[node.inputs[0].node] != number:
             continue
-        if groups == taps == 1:
+        if groups == 1 and _taps(node) == 1:
             pairs.append(_pair(origin, node, samples[number]))
         elif node.output_shapes == node.input_shapes and node.layer is not None and not node.layer.is_product:
             carried[number] = origin
     return pairs
 
 
-def _convolution(node: Node) -> tuple[int, int]:
-    """The groups and taps of a convolution, not of a transposed one; zeros of any other layer."""
+def _groups(node: Node) -> int:
+    """The groups of a convolution, not of a transposed one; 0 of any other layer."""
     layer: Any = node.layer
     fields = layer.__struct_fields__ if layer is not None and layer.is_product else ()
-    if "kernel" not in fields or "output_padding" in fields:
-        return 0, 0
-    return layer.groups, prod(layer.weights(*node.input_shapes)[0].shape[2:])
+    return layer.groups if "kernel" in fields and "output_padding" not in fields else 0
+
+
+def _taps(node: Node) -> int:
+    """The size of a convolution's window."""
+    layer: Any = node.layer
+    return prod(layer.weights(*node.input_shapes)[0].shape[2:])
 
 
 def _pair(depthwise: Node, pointwise: Node, samples: int) -> SeparablePair:
-    _, taps = _convolution(depthwise)
-    channels, (out, *sizes) = depthwise.input_shapes[0][0], pointwise.output_shape
+    channels, taps = depthwise.input_shapes[0][0], _taps(depthwise)
+    out, *sizes = pointwise.output_shape
     layers: Any = (depthwise, pointwise)
     macs = samples * sum(node.layer.macs(*node.input_shapes) for node in layers)
     standard = samples * conv_macs(prod(sizes), taps, channels, out, 1)
