@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import TypeVar
 
 from cnncalc import units
 from cnncalc.analysis.roofline import Cache, Machine
@@ -23,13 +22,12 @@ from cnncalc.spec.problem import listed, nearest
 from cnncalc.spec.reader import Mapping, Node, Scalar, Sequence, Source, read
 from cnncalc.text import visible
 
-T = TypeVar("T")
+FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
 def names() -> list[str]:
     """The shipped machines."""
-    folder = os.path.dirname(os.path.abspath(__file__))
-    return sorted(name.removesuffix(".yaml") for name in os.listdir(folder) if name.endswith(".yaml"))
+    return sorted(name.removesuffix(".yaml") for name in os.listdir(FOLDER) if name.endswith(".yaml"))
 
 
 def load(name: str) -> Machine:
@@ -44,7 +42,7 @@ def load(name: str) -> Machine:
         if name not in known:
             hint = nearest(name, known) or f"choose from {listed(known, most=20)}; or give a YAML file"
             raise CnncalcError(f"{name}: error: there is no such file or shipped machine\n  hint: {hint}")
-        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.yaml")
+        path = os.path.join(FOLDER, f"{name}.yaml")
     try:
         with open(path, encoding="utf-8-sig") as file:
             text = file.read()
@@ -62,80 +60,70 @@ def parse(text: str, name: str = "<text>") -> Machine:
         SpecError: it is not valid; points at the error.
     """
     source = Source(name, text)
-    fields = _fields(source, read(source), ("name", "source", "peak", "memory", "caches", "threads"), "a machine")
-    root = read(source)
-    needed = {key: _needed(source, root, fields, key, "a machine") for key in ("name", "source", "peak", "memory")}
-    memory = _fields(source, needed["memory"], ("bandwidth",), "memory")
-    threads = fields.get("threads")
-    return Machine(
-        name=_text(source, needed["name"]),
-        source=_text(source, needed["source"]),
-        peak=_peak(source, needed["peak"]),
-        bandwidth=_amount(source, _needed(source, needed["memory"], memory, "bandwidth", "memory"), units.parse_rate),
-        caches=tuple(_cache(source, node) for node in _items(source, fields.get("caches"))),
-        threads=None if threads is None else _amount(source, threads, units.parse),
-    )
-
-
-def _fields(source: Source, node: Node, known: Iterable[str], what: str) -> dict[str, Node]:
-    """The fields of a mapping; unknown ones are refused."""
-    if not isinstance(node, Mapping):
-        raise source.error(f"{what} is a mapping of {listed(known)}", node)
-    for key, _ in node.entries:
-        if key.text not in known:
-            hint = nearest(key.text, known) or f"{what} has {listed(known)}"
-            raise source.error(f"{what} has no '{key.text}'", key, hint=hint)
-    return {key.text: value for key, value in node.entries}
-
-
-def _needed(source: Source, at: Node, fields: dict[str, Node], key: str, what: str) -> Node:
-    if key not in fields:
-        raise source.error(f"{what} needs '{key}'", at)
-    return fields[key]
-
-
-def _text(source: Source, node: Node) -> str:
-    if not isinstance(node, Scalar) or not node.text.strip():
-        raise source.error("must be a text", node)
-    return node.text
-
-
-def _items(source: Source, node: Node | None) -> list[Node]:
-    if node is None:
-        return []
-    if not isinstance(node, Sequence):
-        raise source.error("caches is a list", node, hint="e.g. [{size: 40MiB}], the nearest first")
-    return node.items
-
-
-def _cache(source: Source, node: Node) -> Cache:
-    fields = _fields(source, node, ("size", "bandwidth"), "a cache")
-    bandwidth = fields.get("bandwidth")
-    return Cache(
-        _amount(source, _needed(source, node, fields, "size", "a cache"), units.parse_bytes),
-        None if bandwidth is None else _amount(source, bandwidth, units.parse_rate),
-    )
-
-
-def _peak(source: Source, node: Node) -> dict[str, int]:
-    fields = _fields(source, node, tuple(BYTES), "peak")
-    if not fields:
+    needed = ("name", "source", "peak", "memory")
+    root = _Fields(source, read(source), "a machine", needed, (*needed, "caches", "threads"))
+    memory = _Fields(source, root.nodes["memory"], "memory", ("bandwidth",), ("bandwidth",))
+    peak = _Fields(source, root.nodes["peak"], "peak", (), tuple(BYTES))
+    if not peak.nodes:
         hint = f"e.g. float32: 8.1T; choose from {listed(BYTES)}"
-        raise source.error("peak needs at least one dtype", node, hint=hint)
-    return {dtype: _amount(source, value, units.parse_flops) for dtype, value in fields.items()}
+        raise source.error("peak needs at least one dtype", root.nodes["peak"], hint=hint)
+    caches = root.nodes.get("caches")
+    if caches is not None and not isinstance(caches, Sequence):
+        raise source.error("caches is a list", caches, hint="e.g. [{size: 40MiB}], the nearest first")
+    each = [
+        _Fields(source, node, "a cache", ("size",), ("size", "bandwidth")) for node in (caches.items if caches else ())
+    ]
+    return Machine(
+        name=root.text("name"),
+        source=root.text("source"),
+        peak={dtype: peak.amount(dtype, units.parse_flops) for dtype in peak.nodes},
+        bandwidth=memory.amount("bandwidth", units.parse_rate),
+        caches=tuple(
+            Cache(
+                one.amount("size", units.parse_bytes),
+                one.amount("bandwidth", units.parse_rate) if "bandwidth" in one.nodes else None,
+            )
+            for one in each
+        ),
+        threads=root.amount("threads", units.parse) if "threads" in root.nodes else None,
+    )
 
 
-def _amount(source: Source, node: Node, parser: Callable[[str], T]) -> T:
-    """A number of at least 1, with its unit."""
-    if not isinstance(node, Scalar):
-        raise source.error("must be a number with a unit", node)
-    try:
-        value = parser(node.text)
-    except CnncalcError as error:
-        raise source.error(str(error), node) from None
-    if isinstance(value, int) and value < 1:
-        raise source.error(f"must be above 0, got {node.text}", node)
-    return value
+class _Fields:
+    """The fields of a mapping that is ``what`` in messages."""
+
+    def __init__(self, source: Source, node: Node, what: str, needed: Iterable[str], known: tuple[str, ...]) -> None:
+        if not isinstance(node, Mapping):
+            raise source.error(f"{what} is a mapping of {listed(known)}", node)
+        for key, _ in node.entries:
+            if key.text not in known:
+                hint = nearest(key.text, known) or f"{what} has {listed(known)}"
+                raise source.error(f"{what} has no '{key.text}'", key, hint=hint)
+        self.source = source
+        self.nodes = {key.text: value for key, value in node.entries}
+        for field in needed:
+            if field not in self.nodes:
+                raise source.error(f"{what} needs '{field}'", node)
+
+    def text(self, field: str) -> str:
+        """A text that says something."""
+        node = self.nodes[field]
+        if not isinstance(node, Scalar) or not node.text.strip():
+            raise self.source.error("must be a text", node)
+        return node.text
+
+    def amount(self, field: str, parser: Callable[[str], int]) -> int:
+        """A number of at least 1, with its unit."""
+        node = self.nodes[field]
+        if not isinstance(node, Scalar):
+            raise self.source.error("must be a number with a unit", node)
+        try:
+            value = parser(node.text)
+        except CnncalcError as error:
+            raise self.source.error(str(error), node) from None
+        if value < 1:
+            raise self.source.error(f"must be above 0, got {node.text}", node)
+        return value
 
 
 def written(machine: Machine) -> str:
@@ -143,20 +131,18 @@ def written(machine: Machine) -> str:
     from json import dumps
 
     peak = ", ".join(f"{dtype}: {_short(rate)}" for dtype, rate in machine.peak.items())
+    caches = [
+        f"{{size: {cache.size}B" + (f", bandwidth: {_short(cache.bandwidth)}B/s}}" if cache.bandwidth else "}")
+        for cache in machine.caches
+    ]
     lines = [
         f"name: {dumps(visible(machine.name), ensure_ascii=False)}",
         f"source: {dumps(visible(machine.source), ensure_ascii=False)}",
         f"peak: {{{peak}}}",
         f"memory: {{bandwidth: {_short(machine.bandwidth)}B/s}}",
+        *([f"caches: [{', '.join(caches)}]"] if caches else []),
+        *([f"threads: {machine.threads}"] if machine.threads else []),
     ]
-    if machine.caches:
-        caches = [
-            f"{{size: {cache.size}B" + (f", bandwidth: {_short(cache.bandwidth)}B/s}}" if cache.bandwidth else "}")
-            for cache in machine.caches
-        ]
-        lines.append(f"caches: [{', '.join(caches)}]")
-    if machine.threads:
-        lines.append(f"threads: {machine.threads}")
     return "\n".join(lines) + "\n"
 
 
