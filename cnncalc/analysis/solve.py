@@ -189,9 +189,7 @@ def _solution(kind: str, own: dict[str, Any], left: Sequence[Left], single: bool
         padding,
         skipped=0 if transposed or single else max(0, stride - extent),
         centred=not pixels and not padding if single and not transposed else centred,
-        padding=own.get("padding", UNSET),
-        dilation=own.get("dilation", UNSET),
-        output_padding=own.get("output_padding", UNSET),
+        **{name: own.get(name, UNSET) for name in Settings._fields[2:5]},
         even=kernel % stride == 0 if transposed else UNSET,
     )
 

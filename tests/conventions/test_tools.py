@@ -184,7 +184,7 @@ def test_no_entry_of_a_table_goes_untested():
         for node in graph.nodes[1:]:
             seen.add(node.layer.torch_module(*node.input_shapes))
             for call in node.layer.torch_calls(*node.input_shapes):
-                seen |= {call.patched, call.name}
+                seen |= {call.patched, f"aten::{call.name}"}
     seen |= {re.sub("[123]d$", "Nd", name) for name in seen}
     for convention in CONVENTIONS.values():
         assert set(convention.modules or ()) | set(convention.functions or ()) <= seen, convention.name

@@ -286,7 +286,8 @@ def _calls(
     if isinstance(calls, Unknown):
         raise Untold(calls.reason)
     for call in calls:
-        rule = _rule(convention.functions, call.patched if convention.patches else call.name)
+        name = call.patched if convention.patches else f"aten::{call.name}"
+        rule = _rule(convention.functions, name)
         if rule is None:
             continue
         own = batch if call.batched else None
@@ -297,7 +298,7 @@ def _calls(
             read = tensors[ref.node][ref.port]
             # one of two axes may have any stride
             seen = seen._replace(in_order=len(read.shape) == 2 or read.is_contiguous)
-        yield call.patched if convention.patches else f"aten::{call.name}", rule.for_(seen), seen
+        yield name, rule.for_(seen), seen
 
 
 def _tensors(graph: Graph, batch: int) -> list[tuple[Held, ...]]:

@@ -17,5 +17,7 @@ FLOP_COUNTER = Convention(
     unit="FLOPs",
     counts="two FLOPs for each multiply-accumulate of convolutions and matrix products, nothing else",
     reads="operators as they run (a dispatch mode)",
-    functions=table((PRODUCT, "convNd conv_transposeNd linear matmul scaled_dot_product_attention")),
+    functions=table(
+        (PRODUCT, "aten::convNd aten::conv_transposeNd aten::linear aten::matmul aten::scaled_dot_product_attention"),
+    ),
 )

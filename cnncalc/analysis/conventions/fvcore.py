@@ -39,13 +39,13 @@ FVCORE = Convention(
     reads="functions in a trace",
     traces=True,
     functions=table(
-        (PRODUCT, "convNd conv_transposeNd linear"),
-        (Rule(quirk=matmul), "matmul"),
-        (Rule(inputs=1, scaled=1, own_statistics=NORM), "batch_norm"),
-        (NORM, "layer_norm group_norm instance_norm"),
-        (Rule(inputs=1), "adaptive_avg_pool2d"),
-        (Rule(outputs=1), "upsample_nearest2d"),
-        (Rule(outputs=4), "upsample_bilinear2d"),
+        (PRODUCT, "aten::convNd aten::conv_transposeNd aten::linear"),
+        (Rule(quirk=matmul), "aten::matmul"),
+        (Rule(inputs=1, scaled=1, own_statistics=NORM), "aten::batch_norm"),
+        (NORM, "aten::layer_norm aten::group_norm aten::instance_norm"),
+        (Rule(inputs=1), "aten::adaptive_avg_pool2d"),
+        (Rule(outputs=1), "aten::upsample_nearest2d"),
+        (Rule(outputs=4), "aten::upsample_bilinear2d"),
     ),
 )
 
@@ -57,5 +57,5 @@ FVCORE_ACTIVATIONS = Convention(
     counts="output elements of convolutions, linear layers and matrix products",
     reads="functions in a trace",
     traces=True,
-    functions=table((Rule(outputs=1), "convNd conv_transposeNd linear matmul")),
+    functions=table((Rule(outputs=1), "aten::convNd aten::conv_transposeNd aten::linear aten::matmul")),
 )

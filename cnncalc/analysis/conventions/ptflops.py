@@ -76,7 +76,7 @@ PTFLOPS_ATEN = Convention(
     counts="multiply-accumulates of convolutions and matrix products, and 1 per element that a bias is added to",
     reads="operators as they run (a dispatch mode)",
     functions=table(
-        (PRODUCT, "convNd conv_transposeNd matmul scaled_dot_product_attention"),
-        (FUSED, "linear"),
+        (PRODUCT, "aten::convNd aten::conv_transposeNd aten::matmul aten::scaled_dot_product_attention"),
+        (FUSED, "aten::linear"),
     ),
 )

@@ -27,10 +27,10 @@ TORCHPROFILE = Convention(
     reads="functions in a trace",
     traces=True,
     functions=table(
-        (Rule(macs=1), "convNd linear matmul scaled_dot_product_attention"),
-        (Rule(quirk=transposed), "conv_transposeNd"),
-        (Rule(scaled=1), "batch_norm instance_norm layer_norm group_norm"),
-        (Rule(outputs=1), "mul avg_poolNd adaptive_avg_poolNd mean leaky_relu"),
-        (Rule(outputs=4), "upsample_bilinear2d"),
+        (Rule(macs=1), "aten::convNd aten::linear aten::matmul aten::scaled_dot_product_attention"),
+        (Rule(quirk=transposed), "aten::conv_transposeNd"),
+        (Rule(scaled=1), "aten::batch_norm aten::instance_norm aten::layer_norm aten::group_norm"),
+        (Rule(outputs=1), "aten::mul aten::avg_poolNd aten::adaptive_avg_poolNd aten::mean aten::leaky_relu"),
+        (Rule(outputs=4), "aten::upsample_bilinear2d"),
     ),
 )
