@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from math import prod
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from cnncalc.analysis.cost import costs
 from cnncalc.analysis.verdict import Row
-from cnncalc.graph import Graph
+from cnncalc.graph import Graph, Node
 from cnncalc.layers.base import Layer, Shape
 from cnncalc.layers.tensor import Constant, Opaque
 from cnncalc.torch.capture import Captured, copy_weights
@@ -77,7 +77,7 @@ def measure_source(original: Original, *, progress: Callable[[str], None]) -> It
         why = "the module's weights have no values (it is on the meta device)"
     elif not nothing:
         try:
-            ours, first, second, exact = _outputs(captured, module, outside)
+            ours, first, second, exact = _outputs(captured, module)
         except UnfaithfulError as error:
             why, faulty = str(error), True
         except Exception as error:
@@ -104,9 +104,7 @@ class UnfaithfulError(Exception):
 Outputs = dict[str, Tensor | str]
 
 
-def _outputs(
-    captured: Captured, module: nn.Module, outside: dict[str, str]
-) -> tuple[Outputs, list[Tensor], list[Tensor], list[float] | None]:
+def _outputs(captured: Captured, module: nn.Module) -> tuple[Outputs, list[Tensor], list[Tensor], list[float] | None]:
     """The net's outputs, the module's in two runs, and where they are apart how far they are in float64.
 
     Raises:
@@ -124,11 +122,11 @@ def _outputs(
         except (RuntimeError, KeyError) as error:
             raise UnfaithfulError(f"a weight cannot be copied: {first_line(error)}") from None
         first, second = (_run(module, example, seed=seed) for seed in (1, 2))
-        if len(first) != len(outside):
-            raise UnfaithfulError(f"the graph has {len(outside)} outputs, the module {len(first)}")
-        ours = _net_outputs(net, [*example.values()], outside)
+        if len(first) != len(captured.batches):
+            raise UnfaithfulError(f"the graph has {len(captured.batches)} outputs, the module {len(first)}")
+        ours = _net_outputs(net, example.values())
         apart = any(TOLERANCE < one < float("inf") for one in _differences(captured, ours, first))
-        return ours, first, second, _in_float64(captured, module, net, example, outside) if apart else None
+        return ours, first, second, _in_float64(captured, module, net, example) if apart else None
 
 
 def _skipped(name: str, why: str) -> Row:
@@ -151,9 +149,7 @@ def _differences(captured: Captured, ours: Outputs, theirs: list[Tensor]) -> lis
     return [_difference(mine, samples_first(other, batch)) for mine, other, batch in both]
 
 
-def _in_float64(
-    captured: Captured, module: nn.Module, net: Net, example: dict[str, Tensor], outside: dict[str, str]
-) -> list[float] | None:
+def _in_float64(captured: Captured, module: nn.Module, net: Net, example: dict[str, Tensor]) -> list[float] | None:
     """The differences of all outputs in float64; nothing where the module cannot be copied or run so."""
     try:
         with users_code():
@@ -162,7 +158,7 @@ def _in_float64(
         theirs = _run(precise, given, seed=1)
     except Exception:
         return None
-    return _differences(captured, _net_outputs(net.double(), [*given.values()], outside), theirs)
+    return _differences(captured, _net_outputs(net.double(), given.values()), theirs)
 
 
 def _compared(name: str, mine: Tensor, theirs: Tensor, exact: float | None) -> Row:
@@ -201,13 +197,17 @@ def _outside(graph: Graph) -> dict[str, str]:
     """For each output why the graph alone does not give its values; empty where it does."""
     reasons: list[str] = []
     for node in graph.nodes:
-        own = ""
-        if isinstance(node.layer, Opaque):
-            own = f"{node.path} ({node.layer.operator}) has no layer here"
-        elif isinstance(node.layer, Constant) and not node.layer.buffer:
-            own = f"the graph does not hold the values of the constant {node.path}"
-        reasons.append(own or next((reasons[ref.node] for ref in node.inputs if reasons[ref.node]), ""))
+        reasons.append(_unheld(node) or next((reasons[ref.node] for ref in node.inputs if reasons[ref.node]), ""))
     return {name: reasons[ref.node] for name, ref in graph.outputs}
+
+
+def _unheld(node: Node) -> str:
+    """Why the graph does not give a node's values, whatever it reads; empty where it does."""
+    if isinstance(node.layer, Opaque):
+        return f"{node.path} ({node.layer.operator}) has no layer here"
+    if isinstance(node.layer, Constant) and not node.layer.buffer:
+        return f"the graph does not hold the values of the constant {node.path}"
+    return ""
 
 
 def _built_or_nothing(layer: Layer, *shapes: Shape) -> nn.Module:
@@ -215,29 +215,21 @@ def _built_or_nothing(layer: Layer, *shapes: Shape) -> nn.Module:
     return nn.Identity() if isinstance(layer, Opaque) else build_layer(layer, *shapes)
 
 
-def _net_outputs(net: Net, inputs: list[Tensor], outside: dict[str, str]) -> Outputs:
-    """The outputs that the graph gives, or the layer that PyTorch refuses on the way."""
-    graph = net.graph
-    needed = {ref.node for name, ref in graph.outputs if not outside[name]}
-    for number in reversed(range(len(graph.nodes))):
-        if number in needed:
-            needed |= {ref.node for ref in graph.nodes[number].inputs}
+def _net_outputs(net: Net, inputs: Iterable[Tensor]) -> Outputs:
+    """The outputs that the graph gives; for others the first layer that PyTorch refuses, if there is one."""
     values = net.start(*(x.clone() for x in inputs))
     refused = ""
     for step in net.steps:
-        if step.number not in needed or refused:
-            continue
-        made = run_module(step.module, [values[ref.node][ref.port] for ref in step.inputs])
-        if isinstance(made, str):
-            refused = f"{graph.nodes[step.number].path}: {made}"
-        else:
-            values[step.number] = made
+        node = net.graph.nodes[step.number]
+        if not _unheld(node) and all(ref.node in values for ref in step.inputs):
+            made = run_module(step.module, [values[ref.node][ref.port] for ref in step.inputs])
+            if isinstance(made, str):
+                refused = refused or f"{node.path}: {made}"
+            else:
+                values[step.number] = made
         for number in step.done:
             values.pop(number, None)
-    return {
-        name: values[ref.node][ref.port] if ref.node in needed and ref.node in values else refused
-        for name, ref in graph.outputs
-    }
+    return {name: values[ref.node][ref.port] if ref.node in values else refused for name, ref in net.graph.outputs}
 
 
 # -- the module ------------------------------------------------------------------------------------

@@ -261,8 +261,8 @@ def test_outputs_that_show_little_are_said():
 def test_rounding_that_a_net_magnifies_is_told_from_a_fault_in_float64(everywhere, monkeypatch):
     real = original._net_outputs
 
-    def rounded(net, inputs, outside):
-        outputs = real(net, inputs, outside)
+    def rounded(net, inputs):
+        outputs = real(net, inputs)
         return {key: x * 1.0001 if everywhere or x.dtype == torch.float32 else x for key, x in outputs.items()}
 
     monkeypatch.setattr(original, "_net_outputs", rounded)
