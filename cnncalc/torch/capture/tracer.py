@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -200,11 +200,8 @@ class Tracer:
     def _folded(self, call: Call) -> Any:
         """The results of an operator on constants are constants."""
         batches = [new_batch(shape, self.samples) for shape in call.outputs]
-        made = [
-            Value(shape, batch, None, f"%{call.node.name}.{port}")
-            for port, (shape, batch) in enumerate(zip(_one_batch(call, batches), batches, strict=True))
-        ]
-        return _arranged(call, made)
+        both = enumerate(zip(_one_batch(call, batches), batches, strict=True))
+        return _arranged(call, [Value(*pair, None, f"%{call.node.name}.{port}") for port, pair in both])
 
     def _handled(self, call: Call) -> Any:
         """The layers of one call, or one for an unknown operator."""
@@ -258,9 +255,7 @@ class Tracer:
         named = target if isinstance(target, str) else str(target).replace(".default", "")
         inputs = map(self.ref, dict.fromkeys(call.tensors))
         refs = self.emit(Opaque(operator=named, shapes=shapes, reason=reason), *inputs)
-        return _arranged(
-            call, [Value(shape, batch, ref) for shape, batch, ref in zip(outputs, batches, refs, strict=True)]
-        )
+        return _arranged(call, [*map(Value, outputs, batches, refs)])
 
     # -- nodes -------------------------------------------------------------------------------------
 
@@ -349,7 +344,7 @@ class Tracer:
             if value is None:
                 continue
             kept = self.buffers if name.startswith("running_") else self.learned
-            if not isinstance(value, Value) or value.ref is not None or value.name not in kept - self.loose:
+            if value.ref is not None or value.name in self.loose or value.name not in kept:
                 return None
             found[name] = value.name
         return found
@@ -368,13 +363,13 @@ class Tracer:
                 return self.emit(Squeeze(axes=axis), ref)[0]
         return self.emit(Reshape(shape=shape), ref)[0]
 
-    def together(self, *values: Value, rank: int = 0) -> tuple[list[Ref], Batch | None]:
+    def together(self, *values: Value) -> tuple[list[Ref], Batch | None]:
         """Tensors that broadcast against each other with the same axes each, and where the batch then is.
 
         Raises:
             UnsupportedError: the batch is in different places.
         """
-        rank = rank or max(len(value.shape) for value in values)
+        rank = max(len(value.shape) for value in values)
         places = {
             value.batch.at(value.batch.dim + rank - len(value.shape)) for value in values if value.batch is not None
         }
@@ -407,7 +402,7 @@ def _common_owner(weights: dict[str, str]) -> str | None:
 
 
 def _checked(call: Call, result: Any) -> Any:
-    """A handler's result, for each of the operator's; none for those that it leaves out.
+    """A handler's results, as the operator returns them.
 
     Raises:
         UnsupportedError: it has another shape than PyTorch's.
@@ -417,17 +412,16 @@ def _checked(call: Call, result: Any) -> Any:
     for value, shape in zip(values, _one_batch(call, batches), strict=True):
         if value.shape != shape:
             raise UnsupportedError(f"its result of {written(shape, value.batch)} is not understood")
-    several = isinstance(call.node.meta.get("val"), (list, tuple))
-    return values + (None,) * (len(call.outputs) - len(values)) if several else values[0]
+    return _arranged(call, values)
 
 
-def _arranged(call: Call, made: list[Value]) -> Any:
-    """Values at the positions of an operator's results in its return value, which may contain ``None``."""
+def _arranged(call: Call, made: Sequence[Value]) -> Any:
+    """Values in the form of what an operator returns, which may contain ``None``; the last ones may be left out."""
     found = call.node.meta.get("val")
     if not isinstance(found, (list, tuple)):
         return made[0]
     rest = iter(made)
-    return tuple(next(rest) if isinstance(part, torch.Tensor) else None for part in found)
+    return tuple(next(rest, None) if isinstance(part, torch.Tensor) else None for part in found)
 
 
 def _one_batch(call: Call, batches: list[Batch | None]) -> list[Shape]:
