@@ -128,13 +128,14 @@ def survey(
     scans = []
     for axis in size_axes(base):
         true: dict[Question, list[int]] = {question: [] for question in QUESTIONS}
-        for size in range(1, most + 1):
-            if size % 64 == 1:
-                progress(f"{axis.name} {size}")
-            outcome = net.at(resized(base, {axis: size}))
-            for question in QUESTIONS:
-                if answer(question, outcome, at_base, axis):
-                    true[question].append(size)
+        for start in range(1, most + 1, 64):
+            progress(f"{axis.name} {start}")
+            sizes = range(start, min(start + 64, most + 1))
+            outcomes = net.at_each([resized(base, {axis: size}) for size in sizes])
+            for size, outcome in zip(sizes, outcomes, strict=True):
+                for question in QUESTIONS:
+                    if answer(question, outcome, at_base, axis):
+                        true[question].append(size)
         scans.append(Scan(axis, {question: frozenset(sizes) for question, sizes in true.items()}))
     samples, dependence = _dependence(net, base, scans, most)
     return Survey(dict(base), most, tuple(scans), samples, dependence)

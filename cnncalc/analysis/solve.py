@@ -18,7 +18,7 @@ from cnncalc.errors import CnncalcError, LayerError
 from cnncalc.formulas import size as sizes
 from cnncalc.layers.base import Layer
 from cnncalc.layers.fields import required_fields
-from cnncalc.spec.resize import Left, has_window, left_out
+from cnncalc.spec.resize import Left, left_out
 
 MOST_KERNEL = 11
 MOST_STRIDE = 16
@@ -87,7 +87,7 @@ def answer(kind: str, wanted: Wanted, found: Sequence[SolutionReport], limit: in
 
 def solvable(layer: type[Layer]) -> bool:
     """Whether a layer has a window with a kernel and a stride."""
-    return has_window(layer) and {"kernel", "stride"} <= set(layer.__struct_fields__)
+    return {"kernel", "stride"} <= set(layer.__struct_fields__) and layer.equation is not Layer.equation
 
 
 def takes(layer: type[Layer]) -> Settings:
@@ -108,7 +108,6 @@ def _found(layer: type[Layer], wanted: Wanted) -> Iterator[SolutionReport]:
     has = takes(layer)
     # Channels, an exponent: they must be there, and no size depends on them.
     fixed: dict[str, Any] = dict.fromkeys({*required_fields(layer)} - {*Settings._fields}, 1)
-    transposed = has.output_padding  # which leaves nothing out
     for number, settings in enumerate(_candidates(has, wanted)):
         if number == MOST_SETTINGS:
             raise CnncalcError(
@@ -123,7 +122,7 @@ def _found(layer: type[Layer], wanted: Wanted) -> Iterator[SolutionReport]:
                 outputs = made.output_shapes((1, size))
                 if outputs != ((1, out),):
                     break
-                left += [Left(0, 0)] if transposed else left_out(made, ((1, size),), outputs)
+                left += left_out(made, ((1, size),), outputs) or (Left(0, 0),)
         except LayerError:
             continue
         if len(left) == len(wanted.pairs):

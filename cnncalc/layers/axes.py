@@ -60,22 +60,26 @@ class Axis(NamedTuple):
 
 class Windows(NamedTuple):
     """The loops of windows that slide over spatial axes: ``loops`` over their positions and taps, where tap ``k`` of
-    the window at ``p`` lies (``slid``), and the position itself (``at``).
+    the window at ``p`` lies (``slid``), and the position (``at``) and the tap themselves.
     """
 
     loops: dict[str, int]
     slid: tuple[Index, ...]
     at: tuple[Index, ...]
+    taps: tuple[Index, ...]
 
     @classmethod
     def of(cls, axes: tuple[Axis, ...], positions: Shape) -> Windows:
         """The windows at so many positions along each axis."""
-        numbered = list(zip(range(1, len(axes) + 1), axes, positions, strict=True))
-        loops = {f"p{number}": count for number, _, count in numbered}
+        numbers = range(1, len(axes) + 1)
+        at, taps = [f"p{number}" for number in numbers], [f"k{number}" for number in numbers]
         return cls(
-            loops | {f"k{number}": axis.kernel for number, axis, _ in numbered},
-            tuple(slid(number, axis.stride, axis.padding[0], axis.dilation) for number, axis, _ in numbered),
-            tuple(map(loop, loops)),
+            dict(zip(at + taps, (*positions, *[axis.kernel for axis in axes]), strict=True)),
+            tuple(
+                [slid(n, axis.stride, axis.padding[0], axis.dilation) for n, axis in zip(numbers, axes, strict=True)]
+            ),
+            tuple(map(loop, at)),
+            tuple(map(loop, taps)),
         )
 
 

@@ -21,6 +21,7 @@ from cnncalc.formulas.positions import positions_read
 from cnncalc.layers.reads import EVERYTHING, SCATTERED, UNTOLD, Read, Reads, along, pointwise, reads_of
 
 if TYPE_CHECKING:
+    from cnncalc.layers.axes import Axis
     from cnncalc.layers.tape import Held, Tape
 
 Shape = tuple[int, ...]
@@ -172,9 +173,12 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             for number in _numbers(getattr(self, name)):
                 check_number(number, name, field=name)
         outputs = self.output_shapes(*inputs)
-        largest = max((size for shape in (*inputs, *outputs) for size in shape), default=0)
-        check_number(largest, f"a size of {largest}")
+        check_sizes(*inputs, *outputs)
         return outputs
+
+    def windows(self, *inputs: Shape) -> tuple[Axis, ...]:
+        """The windows that slide over its (first) input, one for each spatial axis; empty where none do."""
+        return ()
 
     def equation(self, *inputs: Shape) -> tuple[Nest, ...]:
         """What it computes, as loop nests one after the other, from which the rest follows; empty where it is said
@@ -423,6 +427,16 @@ def check_number(number: float, what: str, field: str | None = None) -> None:
         raise LayerError(f"{what} is not a number", field=field)
     if isinstance(number, float) and isfinite(number) and abs(number) > MOST_REAL:
         raise LayerError(f"{what} {number:g} is beyond ±{MOST_REAL:g}, the largest of float32", field=field)
+
+
+def check_sizes(*shapes: Shape) -> None:
+    """Sizes must fit PyTorch's 64 bits.
+
+    Raises:
+        LayerError: one does not.
+    """
+    largest = max([max(shape) for shape in shapes if shape], default=0)
+    check_number(largest, f"a size of {largest}")
 
 
 def check_finite(number: float, field: str) -> None:

@@ -24,7 +24,7 @@ from cnncalc.layers.axes import (
     spatial,
     window_axes,
 )
-from cnncalc.layers.base import Call, Layer, NonNegative, PerAxis, Positive, Product, Shape, Shapes, ShortForm
+from cnncalc.layers.base import Call, Layer, NonNegative, PerAxis, Positive, Product, Shape, Shapes, ShortForm, Weight
 from cnncalc.layers.linear import Linear
 
 if TYPE_CHECKING:
@@ -74,8 +74,6 @@ def gathered(
     """``y[o, p] += w[o, c, k] · x[⌊o/O⌋·C + c, S·p − P + D·k]``, with ``C`` and ``O`` the channels of a group."""
     windows = Windows.of(axes, out[1:])
     each = shape[0] // groups
-    taps = tuple(axis.kernel for axis in axes)
-    kernel = tuple(loop(f"k{number}") for number in range(1, len(axes) + 1))
     channels = grouped("o", out[0] // groups, "c", each, groups)
     return Nest(
         windows.loops | {"c": each, "o": out[0]},
@@ -83,7 +81,7 @@ def gathered(
         out,
         (
             Operand(0, shape, (channels, *windows.slid)),
-            Operand(weight, (out[0], each, *taps), (loop("o"), loop("c"), *kernel)),
+            Operand(weight, (out[0], each, *[axis.kernel for axis in axes]), (loop("o"), loop("c"), *windows.taps)),
         ),
         start=None if bias is None else Operand(bias, out[:1], (loop("o"),)),
         border=border,
@@ -114,6 +112,9 @@ class Conv(Convolution, frozen=True):
         """Kernel, stride, resolved padding and dilation along each spatial axis."""
         return window_axes(shape, self.kernel, self.stride, self.padding, self.dilation)
 
+    def windows(self, *inputs: Shape) -> tuple[Axis, ...]:
+        return self.axes(*inputs)
+
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
         axes = self.axes(shape)
@@ -133,6 +134,12 @@ class Conv(Convolution, frozen=True):
                     field="padding",
                     hint=f"{self.padding_mode} padding can be at most {axis.size - limit} here",
                 )
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        # as the equation has them, in a fifth of its time: `sizes` asks every convolution at every size
+        kernel = per_axis(self.kernel, len(inputs[0]) - 1, "kernel")
+        weight = Weight("weight", (self.out, inputs[0][0] // self.groups, *kernel))
+        return (weight, Weight("bias", (self.out,))) if self.bias else (weight,)
 
     def equation(self, *inputs: Shape) -> tuple[Nest, ...]:
         (shape,) = inputs
@@ -233,10 +240,9 @@ class ConvTranspose(Convolution, frozen=True):
         windows = Windows.of(axes, shape[1:])
         each = out[0] // self.groups
         channels = grouped("c", shape[0] // self.groups, "o", each, self.groups)
-        taps = tuple(axis.kernel for axis in axes)
-        kernel = tuple(loop(f"k{number}") for number in range(1, len(axes) + 1))
         x = Operand(0, shape, (loop("c"), *windows.at))
-        weight = Operand("weight", (shape[0], each, *taps), (loop("c"), loop("o"), *kernel))
+        kernels = (shape[0], each, *[axis.kernel for axis in axes])
+        weight = Operand("weight", kernels, (loop("c"), loop("o"), *windows.taps))
         bias = Operand("bias", out[:1], (channels,)) if self.bias else None
         loops = windows.loops | {"c": shape[0], "o": each}
         return (Nest(loops, (channels, *windows.slid), out, (x, weight), start=bias),)
@@ -286,6 +292,9 @@ class FunctionalConv(Convolution, frozen=True):
     def axes(self, shape: Shape, weight: Shape) -> tuple[Axis, ...]:
         """Kernel, stride, resolved padding and dilation along each spatial axis."""
         return window_axes(shape, weight[2:], self.stride, self.padding, self.dilation)
+
+    def windows(self, *inputs: Shape) -> tuple[Axis, ...]:
+        return self.axes(*inputs[:2])
 
     def output_shape(self, *inputs: Shape) -> Shape:
         shape, weight = inputs[:2]

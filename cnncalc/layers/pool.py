@@ -78,6 +78,9 @@ class SlidingPool(Layer, frozen=True):
         """Kernel, stride, resolved padding and dilation along each spatial axis."""
         raise NotImplementedError
 
+    def windows(self, *inputs: Shape) -> tuple[Axis, ...]:
+        return self.axes(*inputs)
+
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
         axes = self.axes(shape)

@@ -783,7 +783,7 @@ class Fold(Layer, frozen=True):
     padding: NonNegative | tuple[NonNegative, ...] = 0
     dilation: PerAxis = 1
 
-    def windows(self) -> tuple[Axis, ...]:
+    def patches(self) -> tuple[Axis, ...]:
         """The geometry of the patches along the image's height and width."""
         image = per_axis(self.size, 2, "size")
         return window_axes((1, *image), self.kernel, self.stride, self.padding, self.dilation)
@@ -793,7 +793,7 @@ class Fold(Layer, frozen=True):
         if len(shape) != 2:
             raise LayerError(f"needs the elements of patches, and patches, got {describe(shape)}")
         image = per_axis(self.size, 2, "size")
-        axes = self.windows()
+        axes = self.patches()
         check_fits(axes)
         patch = prod(axis.kernel for axis in axes)
         counts = [conv_output_size(*axis) for axis in axes]
@@ -823,7 +823,7 @@ class Fold(Layer, frozen=True):
     def elements_read(self, *inputs: Shape) -> tuple[int, ...]:
         """The elements of patches that lie within the image."""
         return (
-            self.output_shape(*inputs)[0] * prod(axis.pairs_inside(conv_output_size(*axis)) for axis in self.windows()),
+            self.output_shape(*inputs)[0] * prod(axis.pairs_inside(conv_output_size(*axis)) for axis in self.patches()),
         )
 
     def reads(self, *inputs: Shape) -> tuple[Reads, ...]:
@@ -833,7 +833,7 @@ class Fold(Layer, frozen=True):
 
     def patches_inside(self) -> Iterator[int]:
         """The patches that do not lie entirely in the padding."""
-        rows, columns = ((axis, conv_output_size(*axis)) for axis in self.windows())
+        rows, columns = ((axis, conv_output_size(*axis)) for axis in self.patches())
         seen = [column for column in range(columns[1]) if columns[0].meets(column)]
         for row in range(rows[1]):
             if rows[0].meets(row):

@@ -10,13 +10,12 @@ gives the same net as the builder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from cnncalc.errors import CnncalcError, LayerError
 from cnncalc.graph import Graph, Node, Ref
-from cnncalc.layers.axes import Axis
-from cnncalc.layers.base import Layer, Shape, Shapes, ShortForm, Weight
+from cnncalc.layers.base import Layer, Shape, Shapes, ShortForm, Weight, check_sizes
 from cnncalc.spec.assembly import Assembly
 from cnncalc.spec.document import Call, Document, Residual
 from cnncalc.spec.reader import Source
@@ -97,33 +96,15 @@ class Step(NamedTuple):
     weights: int
 
 
-def has_window(layer: Layer | type[Layer]) -> bool:
-    """Whether a layer moves a window over the spatial axes; its class then gives the window's geometry."""
-    kind = layer if isinstance(layer, type) else type(layer)
-    return callable(getattr(kind, "axes", None))  # other layers have a field of that name
-
-
 def left_out(layer: Layer, shapes: Shapes, outputs: Shapes) -> tuple[Left, ...]:
     """What a layer with sliding windows leaves out at the end of each spatial axis; empty for other layers.
 
     With ``out`` windows ``H + P_b + P_a − (out − 1)·S − K_eff`` cells are left. Of these ``S − K_eff``
     would lie between windows anyway, and the last ``P_a`` are padding.
     """
-    if not has_window(layer):
-        return ()
-    geometry: Callable[[Shape], tuple[Axis, ...]] = layer.axes  # type: ignore[attr-defined]
-    (shape,) = shapes
     found = []
-    for number, (axis, read) in enumerate(zip(geometry(shape), layer.reads(shape)[0][1:], strict=True), 1):
-        cells = 0
-        # A transposed convolution has a window for each of its phases, and none slides by its stride.
-        if (
-            axis.stride > 1
-            and read.window is not None
-            and (read.window.stride, len(read.window.taps)) == (axis.stride, 1)
-        ):
-            end = (outputs[0][number] - 1) * axis.stride + axis.effective_kernel
-            cells = max(0, axis.size + sum(axis.padding) - end)
+    for axis, out in zip(layer.windows(*shapes), outputs[0][1:], strict=False):
+        cells = max(0, axis.size + sum(axis.padding) - (out - 1) * axis.stride - axis.effective_kernel)
         pixels = max(0, cells - axis.padding[1] - max(0, axis.stride - axis.effective_kernel))
         found.append(Left(pixels, cells - pixels))
     return tuple(found)
@@ -205,7 +186,7 @@ class Resizable:
         self._layers: dict[Layer, int] = {}
         self._steps: dict[tuple[int, Shapes], Step | None] = {}
         self._weights: dict[tuple[Weight, ...], int] = {}
-        self._all_weights: dict[tuple[tuple[str, int], ...], int] = {}
+        self._all_weights: dict[frozenset[tuple[str, int]], int] = {}
         self._outcomes: dict[tuple[tuple[str, Shape], ...], Outcome] = {}
         self.runs = 0
         """How often the text was run rather than replayed."""
@@ -256,19 +237,30 @@ class Resizable:
     # -- many sizes ----------------------------------------------------------------------------
 
     def at(self, inputs: Inputs) -> Outcome:
-        """The outcome at these input shapes: from a replay if possible, else from a run of the text."""
-        key = tuple(inputs.items())
-        known = self._outcomes.get(key)
-        if known is None:
-            known = self._outcomes[key] = self._at(inputs)
-        return known
+        """The outcome at these input shapes."""
+        return self.at_each([inputs])[0]
 
-    def _at(self, inputs: Inputs) -> Outcome:
-        for recording in self._recordings:
-            outcome = self._replay(recording, inputs)
-            if outcome is not None:
-                return outcome
-        return self._run(inputs)
+    def at_each(self, trials: Sequence[Inputs]) -> list[Outcome]:
+        """The outcome at each choice of input shapes: from replays if possible, else from a run of the text."""
+        found = [self._outcomes.get(tuple(inputs.items())) for inputs in trials]
+        waiting = [number for number, outcome in enumerate(found) if outcome is None]
+        recordings = iter([*self._recordings])
+        while waiting:
+            recording = next(recordings, None)
+            if recording is None:
+                try:
+                    recording = self._record(trials[waiting[0]])
+                except (_RefusedError, CnncalcError):
+                    found[waiting.pop(0)] = Outcome(False)
+                    continue
+            for number, outcome in zip(
+                waiting, Replay(self, recording, [trials[n] for n in waiting]).run(), strict=True
+            ):
+                found[number] = outcome
+            waiting = [number for number in waiting if found[number] is None]
+        outcomes = [outcome for outcome in found if outcome is not None]
+        self._outcomes.update(zip([tuple(inputs.items()) for inputs in trials], outcomes, strict=True))
+        return outcomes
 
     def graph(self, inputs: Inputs) -> Graph | None:
         """The net of the text at these input shapes; ``None`` if it does not accept them."""
@@ -283,15 +275,6 @@ class Resizable:
                 return graph
         return self._record(inputs).graph
 
-    def _run(self, inputs: Inputs) -> Outcome:
-        try:
-            recording = self._record(inputs)
-        except (_RefusedError, CnncalcError):
-            return Outcome(False)
-        outcome = self._replay(recording, inputs)
-        assert outcome is not None, "a run holds to its own facts"
-        return outcome
-
     def _record(self, inputs: Inputs) -> _Recording:
         """Runs the text and keeps the result."""
         self.runs += 1
@@ -305,50 +288,22 @@ class Resizable:
         self._recordings = [recording, *self._recordings[: MOST_RECORDINGS - 1]]
         return recording
 
-    def _replay(self, recording: _Recording, inputs: Inputs) -> Outcome | None:
-        """The outcome of recorded layers at other shapes; ``None`` if a fact does not hold there."""
-        graph, layers, facts = recording
-        nodes = graph.nodes
-        steps = self._steps
-        shapes: list[Shapes] = []
-        weights: dict[int, int] = {}
-        loses = leaves = 0
+    def step(self, layer: int, node: Node, arriving: Shapes) -> Step | None:
+        """What the recorded layer of that number does with input shapes; ``None`` where it does not take them."""
+        key = (layer, arriving)
+        if key not in self._steps:
+            assert node.layer is not None
+            self._steps[key] = self._step(node.layer, arriving)
+        return self._steps[key]
 
-        def shape(ref: Ref) -> Shape:
-            return shapes[ref.node][ref.port]
-
-        for number, node in enumerate(nodes):
-            if number in facts and not all(fact.holds(shape) for fact in facts[number]):
-                return None
-            if node.layer is None:
-                shapes.append((inputs[node.path],))
-                continue
-            arriving = tuple([shapes[ref.node][ref.port] for ref in node.inputs])
-            key = (layers[number], arriving)
-            if key in steps:
-                step = steps[key]
-            else:
-                step = steps[key] = self._step(node.layer, arriving)
-            if step is None:
-                return Outcome(False)
-            if len(step.outputs) != len(node.output_shapes):
-                return None
-            shapes.append(step.outputs)
-            loses |= step.loses
-            leaves |= step.leaves
-            if step.weights >= 0:
-                weights[number] = step.weights
-                if node.shared is not None and step.weights != weights.get(node.shared):
-                    return None
-        if len(nodes) in facts and not all(fact.holds(shape) for fact in facts[len(nodes)]):
-            return None
-        owned = tuple([(nodes[number].path, shape) for number, shape in weights.items()])
-        together = self._all_weights.setdefault(owned, len(self._all_weights))
-        return Outcome(True, loses, leaves, together)
+    def all_weights(self, owned: Iterable[tuple[str, int]]) -> int:
+        """The number that identifies the shapes of all weights, each by its node's path."""
+        return self._all_weights.setdefault(frozenset(owned), len(self._all_weights))
 
     def _step(self, layer: Layer, shapes: Shapes) -> Step | None:
         try:
-            outputs = layer.checked_shapes(*shapes)
+            outputs = layer.output_shapes(*shapes)  # whose fields fit, since the text was built
+            check_sizes(*shapes, *outputs)
         except LayerError:
             return None
         left = left_out(layer, shapes, outputs)
@@ -356,3 +311,151 @@ class Resizable:
         leaves = sum(1 << i for i, both in enumerate(left) if any(both))
         owned = layer.weights(*shapes)
         return Step(outputs, loses, leaves, self._weights.setdefault(owned, len(self._weights)) if owned else -1)
+
+
+class Replay:
+    """One run of recorded layers at many input shapes.
+
+    A layer is asked once for each *class* of trials whose tensors have the same shapes there: a stride of 2 halves the
+    classes of neighbouring sizes, so there are few of them in a deep net. A group is a way to sort the trials into
+    classes; tensors of one group differ between the same trials.
+    """
+
+    def __init__(self, net: Resizable, recording: _Recording, trials: Sequence[Inputs]) -> None:
+        self.net = net
+        self.recording = recording
+        self.trials = trials
+        self.decided: dict[int, Outcome | None] = {}
+        """Trials at which a layer fails or (``None``) a fact does not hold."""
+        self.groups = [list(range(len(trials)))]
+        """For each group the class of each trial."""
+        self.nodes: list[tuple[int, list[Step | None]]] = []
+        """For each node the group of its inputs, and for each class what it does; ``None`` from where a layer fails."""
+        self.outputs: list[tuple[int, list[Shapes | None]]] = []
+        """For each node the group of its outputs and their shapes by class."""
+        self._joined: dict[tuple[int, ...], tuple[int, list[tuple[int, ...]]]] = {}
+        self._merged: dict[tuple[int, tuple[int, ...]], int] = {}
+
+    def run(self) -> list[Outcome | None]:
+        """The outcome of each trial; ``None`` where a fact does not hold, so that the text must be run again."""
+        graph, layers, facts = self.recording
+        for number, node in enumerate(graph.nodes):
+            self._check(facts.get(number, ()))
+            if node.layer is None:
+                self._put(0, [Step(((trial[node.path]),), 0, 0, -1) for trial in self.trials])
+                continue
+            group, rows = self._join(tuple([self.outputs[ref.node][0] for ref in node.inputs]))
+            steps = [self._step(node, layers[number], row) for row in rows]
+            if None in steps:
+                self._decide(group, {c for c, step in enumerate(steps) if step is None}, Outcome(False))
+            ports = len(node.output_shapes)
+            self._decide(group, {c for c, step in enumerate(steps) if step and len(step.outputs) != ports}, None)
+            self._put(group, steps)
+            if node.shared is not None:
+                self._compare(number, node.shared)
+        self._check(facts.get(len(graph.nodes), ()))
+        return self._outcomes()
+
+    def _join(self, groups: tuple[int, ...]) -> tuple[int, list[tuple[int, ...]]]:
+        """The group that tells apart what any of several does, and for each of its classes those in each of them."""
+        if groups not in self._joined:
+            classes: dict[tuple[int, ...], int] = {}
+            rows = zip(*(self.groups[group] for group in groups), strict=True) if groups else [()] * len(self.trials)
+            of = [classes.setdefault(row, len(classes)) for row in rows]
+            if len(set(groups)) == 1:
+                self._joined[groups] = groups[0], [(c,) * len(groups) for c in range(len(classes))]
+            else:
+                self.groups.append(of)
+                self._joined[groups] = len(self.groups) - 1, list(classes)
+        return self._joined[groups]
+
+    def _step(self, node: Node, layer: int, row: tuple[int, ...]) -> Step | None:
+        arriving = []
+        for ref, c in zip(node.inputs, row, strict=True):
+            shapes = self.outputs[ref.node][1][c]
+            if shapes is None:
+                return None
+            arriving.append(shapes[ref.port])
+        return self.net.step(layer, node, tuple(arriving))
+
+    def _put(self, group: int, steps: list[Step | None]) -> None:
+        """A node's steps, by the classes of its inputs; those with the same outputs become one class."""
+        self.nodes.append((group, steps))
+        outputs = [step and step.outputs for step in steps]
+        classes: dict[Shapes | None, int] = {}
+        merged = tuple([classes.setdefault(shapes, len(classes)) for shapes in outputs])
+        if len(classes) < len(outputs):
+            if (group, merged) not in self._merged:
+                self._merged[group, merged] = len(self.groups)
+                self.groups.append([merged[c] for c in self.groups[group]])
+            group = self._merged[group, merged]
+        self.outputs.append((group, list(classes)))
+
+    def _decide(self, group: int, classes: set[int], outcome: Outcome | None) -> None:
+        """The outcome of the trials of some classes that have none yet."""
+        for trial, c in enumerate(self.groups[group]) if classes else ():
+            if c in classes:
+                self.decided.setdefault(trial, outcome)
+
+    def _check(self, facts: Iterable[Fact]) -> None:
+        """Each fact, once for all trials with the same shapes of the tensors that it reads."""
+        for fact in facts:
+            known: dict[tuple[Shape, ...], bool] = {}
+            read: list[Ref] = []
+
+            def shape(ref: Ref, trial: int) -> Shape:
+                group, shapes = self.outputs[ref.node]
+                found = shapes[self.groups[group][trial]]
+                assert found is not None, "the trial has come so far"
+                return found[ref.port]
+
+            for trial in range(len(self.trials)):
+                if trial in self.decided:
+                    continue
+                key = tuple(shape(ref, trial) for ref in read)
+                if not read or key not in known:
+                    seen: dict[Ref, Shape] = {}
+                    holds = fact.holds(lambda ref, t=trial, seen=seen: seen.setdefault(ref, shape(ref, t)))  # type: ignore[misc]
+                    read, key = list(seen), tuple(seen.values())
+                    known[key] = holds
+                if not known[key]:
+                    self.decided[trial] = None
+
+    def _owned(self, number: int, trial: int) -> int:
+        group, steps = self.nodes[number]
+        step = steps[self.groups[group][trial]]
+        return -1 if step is None else step.weights
+
+    def _compare(self, number: int, owner: int) -> None:
+        """The trials at which a node's weights are no longer those that it shares."""
+        for trial in range(len(self.trials)):
+            if trial not in self.decided and self._owned(number, trial) != self._owned(owner, trial):
+                self.decided[trial] = None
+
+    def _outcomes(self) -> list[Outcome | None]:
+        paths = [node.path for node in self.recording.graph.nodes]
+        losses: dict[int, list[tuple[int, int]]] = {}
+        fixed: list[tuple[str, int]] = []
+        varying: list[int] = []
+        for number, (group, steps) in enumerate(self.nodes):
+            have = [(step.loses, step.leaves) if step else (0, 0) for step in steps]
+            if any(map(any, have)):
+                before = losses.get(group, [(0, 0)] * len(have))
+                losses[group] = [(a | c, b | d) for (a, b), (c, d) in zip(before, have, strict=True)]
+            owned = {step.weights for step in steps if step}
+            if len(owned) > 1:
+                varying.append(number)
+            elif owned and owned != {-1}:
+                fixed.append((paths[number], owned.pop()))
+        found: list[Outcome | None] = []
+        for trial in range(len(self.trials)):
+            if trial in self.decided:
+                found.append(self.decided[trial])
+                continue
+            loses = leaves = 0
+            for group, marks in losses.items():
+                more = marks[self.groups[group][trial]]
+                loses, leaves = loses | more[0], leaves | more[1]
+            own = [(paths[number], weights) for number in varying if (weights := self._owned(number, trial)) >= 0]
+            found.append(Outcome(True, loses, leaves, self.net.all_weights((*fixed, *own))))
+        return found

@@ -202,7 +202,7 @@ def test_what_a_convolution_leaves_out_gets_no_gradient(window: tuple[int, ...])
 @pytest.mark.parametrize(("size", "kernel", "padding"), [(3, 3, 2), (3, 3, 3), (4, 2, 1), (2, 5, 2)])
 def test_a_transposed_convolution_leaves_nothing_out(size: int, kernel: int, padding: int) -> None:
     layer = REGISTRY["conv_transpose"](out=1, kernel=kernel, stride=2, padding=padding)
-    assert left_out(layer, ((1, size),), layer.output_shapes((1, size))) == ((0, 0),)
+    assert not any(map(any, left_out(layer, ((1, size),), layer.output_shapes((1, size)))))
 
 
 def test_ceil_mode_loses_no_pixel_but_may_leave_padding_out() -> None:
