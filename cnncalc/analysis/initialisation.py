@@ -17,6 +17,7 @@ from typing import Any
 from cnncalc.analysis.report import LayerInitialisation
 from cnncalc.formulas.initialisation import fan_in, fan_out
 from cnncalc.graph import Graph, Node
+from cnncalc.layers.base import Activation, Layer
 
 LINEAR = 1.0
 """The gain where no activation follows."""
@@ -50,7 +51,7 @@ def _of(graph: Graph, node: Node, activation: int | None, zero: bool) -> LayerIn
     if shape is None:
         return LayerInitialisation(decayed, not_decayed, **NO_FANS, zero_init=zero)
     after = None if activation is None else graph.nodes[activation].layer
-    gain = after.gain() if after is not None else None
+    gain = gain_of(after)
     gain = LINEAR if gain is None else gain
     n_in, n_out = fan_in(shape), fan_out(shape)
     return LayerInitialisation(
@@ -67,6 +68,11 @@ def _of(graph: Graph, node: Node, activation: int | None, zero: bool) -> LayerIn
     )
 
 
+def gain_of(layer: Layer | None) -> float | None:
+    """An activation's gain, where it has one."""
+    return layer.gain() if isinstance(layer, Activation) else None
+
+
 def _activations_after(graph: Graph) -> list[int | None]:
     """For every node the first activation that reads its output before another product does."""
     found: list[int | None] = [None] * len(graph.nodes)
@@ -74,7 +80,7 @@ def _activations_after(graph: Graph) -> list[int | None]:
         node = graph.nodes[number]
         if node.layer is None:
             continue
-        here = number if node.layer.gain() is not None else None if node.layer.is_product else found[number]
+        here = number if gain_of(node.layer) is not None else None if node.layer.is_product else found[number]
         for ref in node.inputs:
             # readers are visited from last to first: the first one that leads to an activation stays
             found[ref.node] = found[ref.node] if here is None else here
@@ -105,7 +111,7 @@ def last_scales(graph: Graph) -> dict[int, int]:
 
 def _only_scales(node: Node) -> bool:
     """Whether the layer has a learned scale and no other weight that multiplies its input."""
-    if node.layer is None or node.layer.is_product or node.layer.gain() is not None:
+    if node.layer is None or node.layer.is_product or gain_of(node.layer) is not None:
         return False
     learned = [weight for weight in node.layer.weights(*node.input_shapes) if weight.learnable]
     return any(weight.name == "weight" for weight in learned) and not any(weight.decays for weight in learned)

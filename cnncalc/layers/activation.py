@@ -8,7 +8,7 @@ which He et al. derive ``√2``; the others use the gain of the function that th
 from __future__ import annotations
 
 from math import erfc, exp, pi, prod, sqrt
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 from msgspec.structs import replace
@@ -19,6 +19,7 @@ from cnncalc.layers.axes import channels
 from cnncalc.layers.base import (
     EVERYTHING,
     MOST_REAL,
+    Activation,
     Elementwise,
     Positive,
     Reads,
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 RECTIFIER_GAIN = sqrt(2)
 """He et al. 2015, eq. 10: half of a symmetric distribution's second moment remains."""
 
+
+SELU_ALPHA = 1.6732632423543772848170429916717
+SELU_SCALE = 1.0507009873554804934193349852946
+"""The fixed point of Klambauer et al. 2017, arXiv:1706.02515, eq. 14."""
 
 SERIES = 30.0
 """Above this the asymptotic series of ``erfc`` is as exact as a float; ``exp(SERIES²/2)`` is still one."""
@@ -61,7 +66,12 @@ def exponential_gain(scale: float, rate: float) -> float:
     return 1 / sqrt(0.5 + scale**2 * negative)
 
 
-class Relu(Elementwise, frozen=True):
+def sigmoid(x: Any, m: Any) -> Any:
+    """``1/(1 + exp(−x))``, written as ``exp(−log(1 + exp(−x)))``, which neither overflows nor cancels."""
+    return m.exp(-m.softplus(-x))
+
+
+class Relu(Activation, frozen=True):
     """``max(x, 0)``, as ``torch.nn.ReLU``. Elementwise operations: 1 comparison."""
 
     torch_name = "ReLU"
@@ -69,16 +79,22 @@ class Relu(Elementwise, frozen=True):
     in_place = True
     keeps_output = True
 
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return m.maximum(x, 0)
+
     def gain(self) -> float:
         return RECTIFIER_GAIN
 
 
-class Relu6(Elementwise, frozen=True):
+class Relu6(Activation, frozen=True):
     """``min(max(x, 0), 6)``, as ``torch.nn.ReLU6``. Elementwise operations: 2 comparisons."""
 
     torch_name = "ReLU6"
     ops_per_element = 2
     in_place = True
+
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return m.clip(x, 0.0, 6.0)
 
     def gain(self) -> float:
         return RECTIFIER_GAIN
@@ -87,7 +103,7 @@ class Relu6(Elementwise, frozen=True):
         return tape.alike(inputs[0], keep=inputs)
 
 
-class LeakyRelu(Elementwise, frozen=True):
+class LeakyRelu(Activation, frozen=True):
     """``x`` where positive, else ``negative_slope·x``, as ``torch.nn.LeakyReLU``.
 
     Elementwise operations: 1 comparison, 1 product.
@@ -100,11 +116,14 @@ class LeakyRelu(Elementwise, frozen=True):
 
     negative_slope: float = 0.01
 
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return m.where(x > 0, x, self.negative_slope * x)
+
     def gain(self) -> float:
         return sqrt(2 / (1 + self.negative_slope**2))
 
 
-class Prelu(Elementwise, frozen=True):
+class Prelu(Activation, frozen=True):
     """``x`` where positive, else ``weight·x`` with one learned slope or one per channel, as ``torch.nn.PReLU``.
 
     Elementwise operations: 1 comparison, 1 product.
@@ -129,6 +148,9 @@ class Prelu(Elementwise, frozen=True):
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return (Weight("weight", (self.num_parameters,)),)
 
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return m.where(x > 0, x, weights[0] * x)
+
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         (x,) = inputs
         return tape.alike(x, tape.weight(), keep=(x,))
@@ -140,7 +162,7 @@ class Prelu(Elementwise, frozen=True):
         return sqrt(2 / (1 + self.init**2))
 
 
-class Elu(Elementwise, frozen=True):
+class Elu(Activation, frozen=True):
     """``x`` where positive, else ``alpha·(exp(x) − 1)``, as ``torch.nn.ELU``.
 
     Elementwise operations: 1 comparison, 1 exp, 1 subtraction, 1 product.
@@ -152,11 +174,14 @@ class Elu(Elementwise, frozen=True):
 
     alpha: float = 1.0
 
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return m.where(x > 0, x, self.alpha * m.expm1(m.minimum(x, 0)))
+
     def gain(self) -> float:
         return exponential_gain(self.alpha, 1.0)
 
 
-class Selu(Elementwise, frozen=True):
+class Selu(Activation, frozen=True):
     """``scale·(x where positive, else alpha·(exp(x) − 1))`` with fixed constants, as ``torch.nn.SELU``.
 
     Elementwise operations: 1 comparison, 1 exp, 1 subtraction, 2 products.
@@ -166,11 +191,14 @@ class Selu(Elementwise, frozen=True):
     ops_per_element = 5
     in_place = True
 
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return SELU_SCALE * Elu(alpha=SELU_ALPHA).function(x, m)
+
     def gain(self) -> float:
         return 3 / 4
 
 
-class Celu(Elementwise, frozen=True):
+class Celu(Activation, frozen=True):
     """``x`` where positive, else ``alpha·(exp(x/alpha) − 1)``, as ``torch.nn.CELU``.
 
     Elementwise operations: 1 comparison, 1 division, 1 exp, 1 subtraction, 1 product.
@@ -192,11 +220,14 @@ class Celu(Elementwise, frozen=True):
             )
         return inputs[0]
 
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return m.where(x > 0, x, self.alpha * m.expm1(m.minimum(x, 0) / self.alpha))
+
     def gain(self) -> float:
         return exponential_gain(self.alpha, 1 / self.alpha)
 
 
-class Gelu(Elementwise, frozen=True):
+class Gelu(Activation, frozen=True):
     """``x·½·(1 + erf(x/√2))``, as ``torch.nn.GELU``; ``approximate: tanh`` for
     ``x·½·(1 + tanh(√(2/π)·(x + 0.044715·x³)))``.
 
@@ -212,11 +243,16 @@ class Gelu(Elementwise, frozen=True):
     def elementwise_ops(self, *inputs: Shape) -> int:
         return prod(inputs[0]) * (9 if self.approximate == "tanh" else self.ops_per_element)
 
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        if self.approximate == "tanh":
+            return 0.5 * x * (1 + m.tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))
+        return 0.5 * x * (1 + m.erf(x / sqrt(2)))
+
     def gain(self) -> float:
         return 1.5335805214227571 if self.approximate == "tanh" else 1.5335304409521535
 
 
-class Silu(Elementwise, frozen=True):
+class Silu(Activation, frozen=True):
     """``x·sigmoid(x)``, as ``torch.nn.SiLU``. Elementwise operations: 4 for the sigmoid, 1 product."""
 
     torch_name = "SiLU"
@@ -224,11 +260,14 @@ class Silu(Elementwise, frozen=True):
     ops_per_element = 5
     in_place = True
 
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return x * sigmoid(x, m)
+
     def gain(self) -> float:
         return 1.6765324700650142
 
 
-class Mish(Elementwise, frozen=True):
+class Mish(Activation, frozen=True):
     """``x·tanh(log(1 + exp(x)))``, as ``torch.nn.Mish``.
 
     Elementwise operations: 1 exp, 1 addition, 1 log, 1 tanh, 1 product.
@@ -238,11 +277,14 @@ class Mish(Elementwise, frozen=True):
     ops_per_element = 5
     in_place = True
 
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return x * m.tanh(m.softplus(x))
+
     def gain(self) -> float:
         return 1.4868475810372352
 
 
-class Hardsigmoid(Elementwise, frozen=True):
+class Hardsigmoid(Activation, frozen=True):
     """``min(max(x + 3, 0), 6)/6``, as ``torch.nn.Hardsigmoid``.
 
     Elementwise operations: 1 addition, 2 comparisons, 1 division.
@@ -253,11 +295,14 @@ class Hardsigmoid(Elementwise, frozen=True):
     ops_per_element = 4
     in_place = True
 
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return m.clip(x + 3, 0.0, 6.0) / 6
+
     def gain(self) -> float:
         return 1.0
 
 
-class Hardswish(Elementwise, frozen=True):
+class Hardswish(Activation, frozen=True):
     """``x·hardsigmoid(x)``, as ``torch.nn.Hardswish``. Elementwise operations: 4 for the hardsigmoid, 1 product."""
 
     torch_name = "Hardswish"
@@ -265,11 +310,14 @@ class Hardswish(Elementwise, frozen=True):
     ops_per_element = 5
     in_place = True
 
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return x * Hardsigmoid().function(x, m)
+
     def gain(self) -> float:
         return 1.736657212490632
 
 
-class Hardtanh(Elementwise, frozen=True):
+class Hardtanh(Activation, frozen=True):
     """``min(max(x, min_val), max_val)``, as ``torch.nn.Hardtanh``. Elementwise operations: 2 comparisons."""
 
     torch_name = "Hardtanh"
@@ -285,6 +333,9 @@ class Hardtanh(Elementwise, frozen=True):
             raise LayerError(f"min_val {self.min_val:g} must be below max_val {self.max_val:g}", field="min_val")
         return inputs[0]
 
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return m.clip(x, self.min_val, self.max_val)
+
     def gain(self) -> float:
         return 5 / 3
 
@@ -292,11 +343,14 @@ class Hardtanh(Elementwise, frozen=True):
         return tape.alike(inputs[0], keep=inputs)
 
 
-class Softsign(Elementwise, frozen=True):
+class Softsign(Activation, frozen=True):
     """``x/(1 + |x|)``, as ``torch.nn.Softsign``. Elementwise operations: 1 absolute value, 1 addition, 1 division."""
 
     torch_name = "Softsign"
     ops_per_element = 3
+
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return x / (1 + m.abs(x))
 
     def gain(self) -> float:
         return 5 / 3
@@ -309,7 +363,7 @@ class Softsign(Elementwise, frozen=True):
         return tape.quotient(x, divisor)
 
 
-class Softshrink(Elementwise, frozen=True):
+class Softshrink(Activation, frozen=True):
     """``x − lambd`` above ``lambd``, ``x + lambd`` below ``−lambd``, else 0, as ``torch.nn.Softshrink``.
 
     Elementwise operations: 2 comparisons, 1 addition.
@@ -324,8 +378,11 @@ class Softshrink(Elementwise, frozen=True):
         check_finite(self.lambd, "lambd")
         return inputs[0]
 
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return m.where(m.abs(x) <= self.lambd, 0.0, x - self.lambd * m.sign(x))
 
-class Hardshrink(Elementwise, frozen=True):
+
+class Hardshrink(Activation, frozen=True):
     """``x`` beyond ``±lambd``, else 0, as ``torch.nn.Hardshrink``. Elementwise operations: 2 comparisons."""
 
     torch_name = "Hardshrink"
@@ -333,12 +390,18 @@ class Hardshrink(Elementwise, frozen=True):
 
     lambd: float = 0.5
 
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return m.where(m.abs(x) <= self.lambd, 0.0, x)
 
-class Tanhshrink(Elementwise, frozen=True):
+
+class Tanhshrink(Activation, frozen=True):
     """``x − tanh(x)``, as ``torch.nn.Tanhshrink``. Elementwise operations: 1 tanh, 1 subtraction."""
 
     torch_name = "Tanhshrink"
     ops_per_element = 2
+
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return x - m.tanh(x)
 
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         (x,) = inputs
@@ -347,7 +410,7 @@ class Tanhshrink(Elementwise, frozen=True):
         return tape.pointwise(x, tanh)
 
 
-class Threshold(Elementwise, frozen=True):
+class Threshold(Activation, frozen=True):
     """``x`` above ``threshold``, else ``value``, as ``torch.nn.Threshold``. Elementwise operations: 1 comparison."""
 
     torch_name = "Threshold"
@@ -357,8 +420,11 @@ class Threshold(Elementwise, frozen=True):
     threshold: float
     value: float
 
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return m.where(x <= self.threshold, self.value, x)
 
-class Sigmoid(Elementwise, frozen=True):
+
+class Sigmoid(Activation, frozen=True):
     """``1/(1 + exp(−x))``, as ``torch.nn.Sigmoid``.
 
     Elementwise operations: 1 negation, 1 exp, 1 addition, 1 division.
@@ -368,11 +434,14 @@ class Sigmoid(Elementwise, frozen=True):
     ops_per_element = 4
     keeps_output = True
 
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return sigmoid(x, m)
+
     def gain(self) -> float:
         return 1.0
 
 
-class LogSigmoid(Elementwise, frozen=True):
+class LogSigmoid(Activation, frozen=True):
     """``−log(1 + exp(−x))``, as ``torch.nn.LogSigmoid``.
 
     Elementwise operations: 2 negations, 1 exp, 1 addition, 1 log.
@@ -382,23 +451,29 @@ class LogSigmoid(Elementwise, frozen=True):
     aliases = ("logsigmoid",)
     ops_per_element = 5
 
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return -m.softplus(-x)
+
     def forward(self, tape: Tape, *inputs: Held) -> Held:
         (x,) = inputs
         return tape.new(x.shape, x, keep=(x, tape.new(x.shape)))  # the second is exp(−|x|)
 
 
-class Tanh(Elementwise, frozen=True):
+class Tanh(Activation, frozen=True):
     """``tanh(x)``, as ``torch.nn.Tanh``. Elementwise operations: 1 tanh."""
 
     torch_name = "Tanh"
     ops_per_element = 1
     keeps_output = True
 
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return m.tanh(x)
+
     def gain(self) -> float:
         return 5 / 3
 
 
-class Softplus(Elementwise, frozen=True):
+class Softplus(Activation, frozen=True):
     """``log(1 + exp(beta·x))/beta``, as ``torch.nn.Softplus``, which is linear where ``beta·x > threshold``.
 
     Elementwise operations: 1 product, 1 exp, 1 addition, 1 log, 1 division.
@@ -409,6 +484,9 @@ class Softplus(Elementwise, frozen=True):
 
     beta: float = 1.0
     threshold: float = 20.0
+
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        return m.where(self.beta * x > self.threshold, x, m.softplus(self.beta * x) / self.beta)
 
 
 class AlongAxis(Elementwise, frozen=True):

@@ -209,12 +209,6 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         return sum(map(prod, self.output_shapes(*inputs))) if self.is_product else 0
 
-    def gain(self) -> float | None:
-        """For an activation: the factor by which the standard deviation of the weights before it should grow, as
-        ``torch.nn.init.calculate_gain``; ``None`` for every other layer.
-        """
-        return None
-
     def input_gradient_macs(self, wanted: tuple[bool, ...], *inputs: Shape) -> int | Unknown:
         """Multiply-accumulates per sample for the gradients of the ``wanted`` inputs, and of the tensors between
         the weights and the output within the layer.
@@ -400,6 +394,20 @@ class Elementwise(Layer, frozen=True):
         return out
 
 
+class Activation(Elementwise, frozen=True):
+    """Base of the activations ``y = f(x)`` of single elements (Goodfellow, Bengio & Courville 2016, §6.2-6.3)."""
+
+    abstract = True
+
+    def function(self, x: Any, m: Any, *weights: Any) -> Any:
+        """``f(x)``, with functions of arrays ``m``: NumPy's, ``erf``, and ``softplus`` (``log(1 + exp(x))``)."""
+        raise NotImplementedError
+
+    def gain(self) -> float | None:
+        """The factor by which the standard deviation of the weights before it should grow; ``None`` if unknown."""
+        return None
+
+
 class ShortForm(Layer, frozen=True):
     """Base of short forms for one or more other layers; the graph holds what they expand to."""
 
@@ -485,6 +493,7 @@ __all__ = [
     "REGISTRY",
     "SCATTERED",
     "UNTOLD",
+    "Activation",
     "Call",
     "Elementwise",
     "Layer",

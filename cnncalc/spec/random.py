@@ -91,7 +91,8 @@ def _weight(layer: type[Layer]) -> float:
         return 6
     if any("tuple" in str(hint) for hint in types_of(layer).values()):
         return 2
-    return 0.4 if layer.reads is Layer.reads and not issubclass(layer, ShortForm) else 1
+    pointwise = layer.reads is Layer.reads and layer.equation is Layer.equation and not issubclass(layer, ShortForm)
+    return 0.4 if pointwise else 1
 
 
 class Fields:

@@ -62,7 +62,7 @@ def test_a_second_function_for_a_layer_is_refused():
     def again(layer, weights, x):
         return x
 
-    with pytest.raises(ValueError, match="Prelu has a function already: evaluate_prelu"):
+    with pytest.raises(ValueError, match="Prelu has a function already: evaluate_element"):
         evaluates(next(cls for cls in LAYERS if cls.__name__ == "Prelu"))(again)
 
 
